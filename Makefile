@@ -1,0 +1,79 @@
+# Needs GNU make, a POSIX shell and Python 3.11 or newer; everything else goes into .venv.
+
+PYTHON ?=
+CONSTRAINTS ?= constraints.txt
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+ENVIRONMENT := PYTHON='$(PYTHON)' CONSTRAINTS='$(CONSTRAINTS)' sh tools/environment.sh
+OUTPUT := demo-output
+
+# Without a writable home, Numba and Matplotlib keep their caches in the project.
+ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)
+export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
+export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
+endif
+
+.PHONY: help demo test test-fast lint types format bench constraints clean distclean \
+	runtime-environment test-environment
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo         fabricate a million cells, print the timings, draw the figures'
+	@echo 'make test         lint, types and every test'
+	@echo 'make test-fast    every test that is not marked slow'
+	@echo 'make lint         ruff: rules and formatting'
+	@echo 'make types        mypy'
+	@echo 'make format       let ruff rewrite the code'
+	@echo 'make bench        benchmarks, against the published package'
+	@echo 'make constraints  pin the newest versions of all dependencies in constraints.txt'
+	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
+	@echo
+	@echo 'PYTHON=...        interpreter for .venv (default: the first Python >= 3.11)'
+	@echo 'PYTEST_ARGS=...   further arguments of pytest, e.g. PYTEST_ARGS="-k model"'
+
+demo: runtime-environment
+	$(BIN)/synfab demo --output $(OUTPUT)
+	@echo 'The pictures are in $(CURDIR)/$(OUTPUT)'
+
+test: lint types
+	$(RUN) pytest $(PYTEST_ARGS)
+
+test-fast: test-environment
+	$(RUN) pytest -m 'not slow' $(PYTEST_ARGS)
+
+lint: test-environment
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: test-environment
+	$(RUN) mypy
+
+format: test-environment
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: runtime-environment
+	$(RUN) benchmarks
+
+constraints:
+	rm -rf .venv
+	@PYTHON='$(PYTHON)' CONSTRAINTS= sh tools/environment.sh test
+	@{ echo '# The versions that the checks run with. Renew them with: make constraints'; \
+	   $(RUN) pip freeze --exclude-editable; } >constraints.txt.new
+	@mv constraints.txt.new constraints.txt
+	@echo 'constraints.txt is renewed: run make test'
+
+clean:
+	rm -rf $(OUTPUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv
+
+runtime-environment:
+	@$(ENVIRONMENT) runtime
+
+test-environment:
+	@$(ENVIRONMENT) test

@@ -1,0 +1,169 @@
+"""The command line: ``synfab demo | info | simulate | bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.status import Status
+from rich.table import Table
+
+from synfab import __version__
+from synfab.errors import InvalidValueError, SynfabError
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
+)
+out = Console()
+progress = Console(stderr=True)
+
+ModelArgument = Annotated[str, typer.Argument(help='"published" or a model file')]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"synfab {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the figures")] = Path(
+        "synfab-demo"
+    ),
+    model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
+    as_json: JsonOption = False,
+) -> None:
+    """Fabricate a million cells, switch and read them, and draw what they do."""
+    from synfab.capacity import bytes_per_cell
+    from synfab.demo import run
+    from synfab.modelfile import load_model
+
+    if output.exists() and not output.is_dir():
+        raise InvalidValueError(f"--output: {output} is a file; expected a folder")
+    loaded = load_model(model)
+    with Status("starting", console=progress) as status:
+        steps = run(loaded, output, lambda name: status.update(f"{name} …"))
+    memory = bytes_per_cell(loaded.orders[-1], "float32")
+    if as_json:
+        rows = [step._asdict() for step in steps]
+        _print_json({"steps": rows, "bytes_per_cell": memory, "figures": str(output)})
+        return
+    table = Table(title=f"{loaded.name} model, 1024 x 1024 cells, {memory} bytes per cell")
+    for heading, side in (("step", "left"), ("time", "right"), ("throughput", "right")):
+        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+    for step in steps:
+        rate = f"{step.operations / step.seconds / 1e6:.2f} M {step.unit}/s"
+        slow = step.unit == "figures"
+        table.add_row(step.name, f"{step.seconds * 1e3:.1f} ms", "" if slow else rate)
+    out.print(table)
+    for name in sorted(output.glob("*.png")):
+        out.print(f"  {name}", highlight=False)
+
+
+@app.command()
+def info(model: ModelArgument = "published", as_json: JsonOption = False) -> None:
+    """Say what a model is: orders, voltages, population, provenance."""
+    from synfab.capacity import bytes_per_cell
+    from synfab.modelfile import load_model
+
+    loaded = load_model(model)
+    conduction = loaded.conduction
+    facts: dict[str, Any] = {
+        "name": loaded.name,
+        "fingerprint": loaded.fingerprint,
+        "orders": list(loaded.orders),
+        "u_max_V": conduction.u_max,
+        "voltage_range_V": list(conduction.voltage_range),
+        "r_max": round(conduction.r_max, 6),
+        "component_probabilities": [round(float(p), 6) for p in loaded.population.probabilities],
+        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in ("float32", "int16")},
+        "provenance": dict(loaded.provenance),
+    }
+    if as_json:
+        _print_json(facts)
+        return
+    table = Table(show_header=False)
+    for key, value in facts.items():
+        table.add_row(key, json.dumps(value) if not isinstance(value, str) else value)
+    out.print(table)
+
+
+@app.command()
+def simulate(
+    cells: Annotated[int, typer.Option(help="number of cells")],
+    program: Annotated[
+        str, typer.Option(help='pulses, "-2, 1.5 x100", or a CSV or Parquet file with voltage')
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="table: .parquet or .csv")],
+    model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
+    seed: Annotated[int, typer.Option(help="0 … 2**64 - 1")] = 0,
+    order: Annotated[int | None, typer.Option(help="order of the history")] = None,
+    history: Annotated[str, typer.Option(help="float32 or int16")] = "float32",
+    read_voltage: Annotated[float, typer.Option(help="V")] = 0.2,
+    bandwidth: Annotated[float, typer.Option(help="of a read, Hz")] = 1e8,
+    noise: Annotated[bool, typer.Option(help="noise of the reads")] = True,
+) -> None:
+    """Apply a pulse program to cells and write what is read after each pulse."""
+    from synfab.cells import CellArray
+    from synfab.files import atomic_path
+    from synfab.program import read_program
+    from synfab.tables import TableWriter, table_format
+
+    kind = table_format(output)
+    pulses = read_program(program)
+    array = CellArray(model, cells, seed=seed, order=order, history=history)
+    with atomic_path(output) as path, TableWriter(path, kind) as writer:
+        for number, u in enumerate(
+            track(pulses, "pulses", console=progress, disable=not sys.stderr.isatty())
+        ):
+            array.apply_voltage(u)
+            currents = array.read(read_voltage, bandwidth=bandwidth, noise=noise)
+            writer.write(number, u, array.cycle, currents)
+    out.print(f"{len(pulses)} pulses on {cells} cells: {output}", highlight=False)
+
+
+@app.command()
+def bench(as_json: JsonOption = False) -> None:
+    """Measure this machine against the published package, in one alternating run."""
+    from synfab.bench import compare_with_published, table_rows
+
+    with Status("measuring, half a minute …", console=progress):
+        result = compare_with_published()
+    if as_json:
+        _print_json(result)
+        return
+    table = Table(title="2**20 cells, order 10: medians of an alternating run")
+    for heading in ("job", "synaptogen 0.2.0", "synfab", "ratio"):
+        table.add_column(heading, justify="left" if heading == "job" else "right")
+    for row in table_rows(result):
+        table.add_row(*row)
+    out.print(table)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def main() -> None:
+    """Run the command line; bad input is one line and exit status 2."""
+    try:
+        app()
+    except SynfabError as error:
+        sys.stderr.write(f"synfab: {error}\n")
+        sys.exit(2)

@@ -1,0 +1,113 @@
+"""The names of the published package ``synaptogen``, on top of ``CellArray``.
+
+Its example runs with only the import line changed. Arrays are one-dimensional there, ``@`` takes
+them column by column, and nothing asks for a seed: arrays made here are numbered 0, 1, 2, … and
+that number is their seed, so a script gives the same result each time it runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells import CellArray as _CellArray
+from synfab.errors import InvalidValueError
+from synfab.model import CellModel
+from synfab.modelfile import load_model
+from synfab.readout import adc
+
+__all__ = [
+    "ADC",
+    "HRS",
+    "LRS",
+    "UR",
+    "US",
+    "CellArrayCPU",
+    "I",
+    "Iread",
+    "applyVoltage",
+    "default_params",
+    "load_params",
+]
+
+Array = npt.NDArray[Any]
+
+default_params = "published"
+_numbers = itertools.count()
+
+
+class CellArrayCPU:
+    """M cells in a row; ``@`` reads them as a crossbar whose columns follow each other."""
+
+    def __init__(
+        self, M: int, params: CellModel | str = default_params, *, seed: int | None = None
+    ) -> None:
+        number = next(_numbers) if seed is None else seed
+        model, order = params if isinstance(params, tuple) else (params, None)
+        self.cells = _CellArray(model, M, seed=number, order=order)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __matmul__(self, v: npt.ArrayLike) -> Array:
+        voltages = np.asarray(v)
+        columns = len(voltages)
+        if columns == 0 or len(self) % columns:
+            raise InvalidValueError(
+                f"v: {len(self)} cells do not divide into {columns} columns of equal length"
+            )
+        currents = self.cells.read(np.repeat(voltages, len(self) // columns))
+        return np.asarray(currents.reshape(columns, -1).sum(axis=0))
+
+
+def load_params(param_fp: str | os.PathLike[str] = "published", p: int = 10) -> Any:
+    """Load the parameters of order ``p``; an order that is not there is an error."""
+    model = load_model(param_fp)
+    return model, model.history(p).order
+
+
+def applyVoltage(c: CellArrayCPU, Ua: npt.ArrayLike) -> CellArrayCPU:  # noqa: N802
+    """Apply voltages (V) to the cells."""
+    c.cells.apply_voltage(Ua)
+    return c
+
+
+def Iread(c: CellArrayCPU, U: npt.ArrayLike = 0.2, BW: float = 1e8) -> Array:  # noqa: N802
+    """Read currents (A) with noise at ``U`` (V); ``BW`` is the bandwidth (Hz)."""
+    return c.cells.read(U, bandwidth=BW)
+
+
+def I(c: CellArrayCPU, U: npt.ArrayLike) -> Array:  # noqa: N802, E743
+    """Return the currents (A) at ``U`` (V) without noise."""
+    return c.cells.current(U)
+
+
+def HRS(c: CellArrayCPU) -> Array:  # noqa: N802
+    """High resistances of the current cycle, ohm."""
+    return c.cells.features["r_hrs"]
+
+
+def LRS(c: CellArrayCPU) -> Array:  # noqa: N802
+    """Low resistances of the current cycle, ohm."""
+    return c.cells.features["r_lrs"]
+
+
+def US(c: CellArrayCPU) -> Array:  # noqa: N802
+    """SET voltages of the current cycle, V."""
+    return c.cells.features["u_set"]
+
+
+def UR(c: CellArrayCPU) -> Array:  # noqa: N802
+    """RESET thresholds of the current cycle, V."""
+    return c.cells.features["u_reset"]
+
+
+def ADC(  # noqa: N802
+    v: npt.ArrayLike, vmin: float = 1e-6, vmax: float = 5e-5, nbits: int = 4
+) -> Array:
+    """Quantise to 2**nbits levels, clipped at both ends."""
+    return adc(v, vmin, vmax, nbits)

@@ -1,0 +1,133 @@
+"""The main job on the published model: fabricate, switch, read, and look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from synfab import rules
+from synfab.cells import CellArray
+from synfab.files import atomic_path
+from synfab.model import FEATURES, CellModel
+from synfab.report import figures
+from synfab.streams import Stream, normals, words
+
+SIDE = 1024
+SWEEP_CELLS, SWEEP_CYCLES, SWEEP_POINTS = 16, 128, 200
+CYCLED_DEVICES, CYCLES = 2000, 400
+SEED = 2024
+
+
+class Step(NamedTuple):
+    """One line of the table: what was done, how long it took, how many operations it was."""
+
+    name: str
+    seconds: float
+    operations: int
+    unit: str
+
+
+def random_voltages(shape: tuple[int, ...], seed: int) -> Any:
+    """Standard normal voltages (V) that are the same every time."""
+    count = int(np.prod(shape))
+    number = np.arange(-(-count // 4), dtype=np.uint32)
+    drawn = normals(words(seed, (number, number * 0), number * 0, Stream.INNOVATION))
+    return drawn.T.reshape(-1)[:count].reshape(shape)
+
+
+def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Any:
+    """One period of a triangular voltage sweep that starts and ends at 0 V."""
+    quarter = points // 4
+    return np.concatenate(
+        [
+            np.linspace(0.0, u_min, quarter, endpoint=False),
+            np.linspace(u_min, u_max, 2 * quarter, endpoint=False),
+            np.linspace(u_max, 0.0, points - 3 * quarter),
+        ]
+    ).astype(np.float32)
+
+
+def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
+    """Do the demonstration and write its figures; ``advance`` is told each step's name."""
+    steps: list[Step] = []
+
+    def timed(name: str, operations: int, unit: str, job: Callable[[], Any]) -> Any:
+        advance(name)
+        begin = time.perf_counter()
+        result = job()
+        steps.append(Step(name, time.perf_counter() - begin, operations, unit))
+        return result
+
+    n = SIDE * SIDE
+    advance("compile the kernels (first use only)")
+    CellArray(model, (4, 64), seed=SEED).apply_voltage(-2.0).apply_voltage(1.0).read()
+    cells = timed("fabricate", n, "cells", lambda: CellArray(model, (SIDE, SIDE), seed=SEED))
+    timed("SET all at -2 V", n, "cells", lambda: cells.apply_voltage(-2.0))
+    voltages = random_voltages((SIDE, SIDE), SEED)
+    timed("random voltages N(0, 1)", n, "cells", lambda: cells.apply_voltage(voltages))
+    timed("read all at 0.2 V, with noise", n, "cells", cells.read)
+    v = 0.2 * random_voltages((SIDE,), SEED + 1)
+    timed(f"crossbar readout {SIDE} x {SIDE}", n, "cells", lambda: cells @ v)
+    loops = timed(
+        f"I-V sweeps of {SWEEP_CELLS} cells",
+        SWEEP_CELLS * SWEEP_CYCLES * SWEEP_POINTS,
+        "points",
+        lambda: sweep(model),
+    )
+    features, vectors = timed(
+        f"{CYCLES} cycles of {CYCLED_DEVICES} devices",
+        CYCLED_DEVICES * CYCLES,
+        "cycles",
+        lambda: cycle(model, CYCLED_DEVICES, CYCLES),
+    )
+    timed("draw the figures", 5, "figures", lambda: draw(model, output, loops, features, vectors))
+    return steps
+
+
+def sweep(model: CellModel) -> tuple[Any, Any]:
+    """I-V loops: voltages (points,) and currents (cycles, points, cells)."""
+    cells = CellArray(model, SWEEP_CELLS, seed=SEED)
+    voltages = triangle(SWEEP_POINTS)
+    currents = np.empty((SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS), np.float32)
+    for loop in currents:
+        for point, u in enumerate(voltages):
+            loop[point] = cells.apply_voltage(u).current(u)
+    return voltages, currents
+
+
+def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], Any]:
+    """Features (devices, cycles) and x* (cycles, 4, devices) of full SET and RESET cycles."""
+    cells = CellArray(model, devices, seed=SEED + 2)
+    features = {name: np.empty((devices, cycles), np.float32) for name in FEATURES}
+    vectors = np.empty((cycles, 4, devices), np.float32)
+    everything = np.arange(devices)
+    for n in range(cycles):
+        now = cells.features
+        for name in FEATURES:
+            features[name][:, n] = now[name]
+        _, state = cells._engine.take(everything)
+        vectors[n] = rules.current_vector(state.block, state.cycle)
+        cells.apply_voltage(-2.0).apply_voltage(1.5)
+    return features, vectors
+
+
+def draw(
+    model: CellModel, output: Path, loops: Any, features: dict[str, Any], vectors: Any
+) -> None:
+    """Write the five figures to the folder ``output``."""
+    output.mkdir(parents=True, exist_ok=True)
+    population = CellArray(model, 5000, seed=SEED + 3).device_parameters
+    drawn = {
+        "iv-loops": figures.iv_loops(*loops),
+        "features": figures.feature_series(features),
+        "distributions": figures.feature_distributions(features),
+        "autocorrelation": figures.autocorrelation(vectors, model, model.orders[-1]),
+        "devices": figures.device_map(population.astype(np.float64), model),
+    }
+    for name, figure in drawn.items():
+        with atomic_path(output / f"{name}.png") as path:
+            figure.savefig(path, format="png", dpi=120)

@@ -1,0 +1,1 @@
+"""Engines: the rules of ``synfab.rules`` on one kind of hardware each."""

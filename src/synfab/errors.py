@@ -1,0 +1,23 @@
+"""What can go wrong, as one clear line each: the argument, what was found, what is allowed."""
+
+from __future__ import annotations
+
+
+class SynfabError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class InvalidValueError(SynfabError, ValueError):
+    """An argument has a value that is not allowed."""
+
+
+class InvalidTypeError(SynfabError, TypeError):
+    """An argument has a type that is not allowed."""
+
+
+class FileFormatError(InvalidValueError):
+    """A file cannot be used: missing, damaged, or of another format or version."""
+
+
+class CapacityError(SynfabError, MemoryError):
+    """A request would not fit into the memory of this machine."""

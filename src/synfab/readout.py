@@ -1,0 +1,55 @@
+"""Reading cells: noise, and conversion between analog and digital."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.checks import number
+from synfab.errors import InvalidTypeError, InvalidValueError
+
+BOLTZMANN = 1.380649e-23  # J/K
+ELEMENTARY_CHARGE = 1.602176634e-19  # C
+TEMPERATURE = 300.0  # K
+
+
+def noise_factors(bandwidth: float) -> tuple[float, float]:
+    """Factors of the noise variance: 4 k_B T BW of |I/U| (Johnson), 2 e BW of |I| (shot).
+
+    At U = 0 there is no current and no shot noise; Johnson noise has dI/dU instead of |I/U|.
+    """
+    width = number("bandwidth", bandwidth)
+    if width < 0.0:
+        raise InvalidValueError(f"bandwidth: expected Hz, not negative, found {width:g}")
+    return 4.0 * BOLTZMANN * TEMPERATURE * width, 2.0 * ELEMENTARY_CHARGE * width
+
+
+def adc(i: npt.ArrayLike, i_min: float, i_max: float, bits: int) -> npt.NDArray[Any]:
+    """Quantise currents to 2**bits levels from ``i_min`` to ``i_max`` (A), clipped at both ends.
+
+    A uniform mid-tread quantiser: the levels include both ends.
+
+    Raises
+    ------
+    InvalidValueError
+        The range is empty, or ``bits`` is not 1 … 24.
+    """
+    if isinstance(bits, bool) or not hasattr(bits, "__index__"):
+        raise InvalidTypeError(f"bits: expected an integer, found {type(bits).__name__}")
+    if not 1 <= bits <= 24:
+        raise InvalidValueError(f"bits: expected 1 … 24, found {bits}")
+    low, high = number("i_min", i_min), number("i_max", i_max)
+    if not high > low:
+        raise InvalidValueError(f"i_max: expected more than i_min, found {low:g} … {high:g} A")
+    values = np.asarray(i)
+    if values.dtype.kind not in "fiu":
+        raise InvalidTypeError(f"i: expected real numbers, found {values.dtype}")
+    if np.isnan(values).any():
+        raise InvalidValueError("i: expected currents in A, found NaN")
+    top = 2**bits - 1
+    step = (high - low) / top
+    level = np.rint(np.clip((values.astype(np.float64) - low) / step, 0, top))
+    kind = values.dtype if values.dtype.kind == "f" else np.float64
+    return np.asarray(low + step * level, kind)

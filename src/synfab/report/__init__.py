@@ -1,0 +1,1 @@
+"""Figures: people look before they read."""

@@ -1,0 +1,323 @@
+"""The switching rules of a cell, vectorised over the Array API standard: the readable reference.
+
+Source of the model: T. Hennen et al., Front. Neurosci. 16:941753 (2022); T. Hennen, L. Brackmann
+et al., IEEE TED (2024), arXiv 2404.06344. SET happens at negative voltage, RESET at positive.
+
+All functions take and return arrays of one Array API namespace, float32 unless said otherwise, for
+M cells. State goes in, new state comes out; nothing is changed in place. Faster engines restate
+these functions for their own hardware and are tested against them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from array_api_compat import array_namespace
+
+from synfab.history import History
+from synfab.model import CellModel
+from synfab.streams import Stream, normals, words
+
+Array = Any
+
+# r(R_HRS) stays this fraction below r_max, where a cell would carry current against the voltage:
+# far enough for float32 arithmetic, close enough for physics.
+MARGIN = 2.0**-20
+
+
+class Devices(NamedTuple):
+    """What never changes in the life of M cells."""
+
+    seed: int
+    number: tuple[Array, Array]  # global cell number: low and high words, each (M,)
+    parameters: Array  # (8, M): mu of the four features, then sigma
+
+
+class CellState(NamedTuple):
+    """State of M cells. All arrays have shape (M,) unless said otherwise."""
+
+    r: Array  # mixing state, 1 = HHRS side
+    threshold: Array  # V, RESET goes on above it
+    steepness: Array  # a of the transition curve, A/V**eta
+    in_hrs: Array
+    in_lrs: Array
+    cycle: Array  # n, an unsigned word
+    block: Array  # (p, 4, M): the p consecutive vectors x*, oldest first, of which x*_n is one
+
+
+class Features(NamedTuple):
+    """Features of the current cycle, each (M,)."""
+
+    r_hrs: Array  # ohm
+    u_set: Array  # V
+    r_lrs: Array  # ohm
+    u_reset: Array  # V
+
+
+# ---- conduction ---------------------------------------------------------------------------------
+
+
+def polynomial(coefficients: Any, x: Array) -> Array:
+    """Value of a polynomial, highest power first (Horner)."""
+    value = x * 0.0
+    for coefficient in coefficients:
+        value = value * x + float(coefficient)
+    return value
+
+
+def limiting_currents(model: CellModel, u: Array) -> tuple[Array, Array]:
+    """P_LLRS(u) and P_HHRS(u) in A; beyond the trained voltages ohmic, P(U_end) u / U_end."""
+    xp = array_namespace(u)
+    low, high = model.conduction.voltage_range
+    inside = xp.where(u < low, low, xp.where(u > high, high, u))
+    outside = inside != u
+    stretch = xp.where(outside, u / xp.where(outside, inside, 1.0), 1.0)
+    return (
+        polynomial(model.conduction.llrs, inside) * stretch,
+        polynomial(model.conduction.hhrs, inside) * stretch,
+    )
+
+
+def current(model: CellModel, r: Array, u: Array) -> Array:
+    """I(r, U) = (1 - r) P_LLRS(U) + r P_HHRS(U), in A."""
+    llrs, hhrs = limiting_currents(model, u)
+    return llrs + r * (hhrs - llrs)
+
+
+def state_of_conductance(model: CellModel, conductance: Array) -> Array:
+    """R = 1/G to state: r(R) = (G_L - 1/R) / (G_L - G_H)."""
+    g_hhrs, g_llrs = model.conduction.g_hhrs, model.conduction.g_llrs
+    return (g_llrs - conductance) * (1.0 / (g_llrs - g_hhrs))
+
+
+def highest_state(model: CellModel) -> float:
+    """Return the largest r a cell may have: just below r_max, so that every cell stays passive."""
+    return model.conduction.r_max * (1.0 - MARGIN)
+
+
+def hrs_state(model: CellModel, r_hrs: Array) -> Array:
+    """State of the HRS, r(R_HRS), kept below r_max."""
+    xp = array_namespace(r_hrs)
+    r, top = state_of_conductance(model, 1.0 / r_hrs), highest_state(model)
+    return xp.where(r > top, top, r)
+
+
+def lrs_state(model: CellModel, r_lrs: Array) -> Array:
+    """State of the LRS, r(R_LRS); a negative one is kept."""
+    return state_of_conductance(model, 1.0 / r_lrs)
+
+
+# ---- features -----------------------------------------------------------------------------------
+
+
+def fabricate(model: CellModel, seed: int, number: tuple[Array, Array]) -> Devices:
+    """Draw the device-to-device parameters: one mixture component each, then m_k + L_k eps."""
+    xp = array_namespace(number[0])
+    zero = number[0] * 0
+    pick = words(seed, number, zero, Stream.POPULATION)[0]
+    eps = xp.concat(
+        [normals(words(seed, number, zero + index, Stream.POPULATION)) for index in (1, 2)]
+    )
+    population = model.population
+    drawn = [
+        xp.asarray(mean, dtype=xp.float32)[:, None] + xp.asarray(factor, dtype=xp.float32) @ eps
+        for mean, factor in zip(population.means, population.factors, strict=True)
+    ]
+    parameters = drawn[-1]
+    # w0/2**32 < c is w0 < ceil(c 2**32) for an integer w0; walking down leaves the smallest k.
+    for k in range(len(drawn) - 2, -1, -1):
+        bound = component_bounds(model)[k]
+        if bound > 0xFFFFFFFF:
+            parameters = drawn[k]
+        else:
+            parameters = xp.where(pick < bound, drawn[k], parameters)
+    return Devices(seed, number, parameters)
+
+
+def component_bounds(model: CellModel) -> list[int]:
+    """Component k is picked by the smallest k whose bound exceeds the word drawn."""
+    return [-int(-(float(c) * 2.0**32) // 1) for c in model.population.cumulative]
+
+
+def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
+    """Cells as they leave the fab: in HRS, cycle 0, with a history from the stationary law."""
+    xp = array_namespace(devices.parameters)
+    number = devices.number
+    eps = xp.concat(
+        [
+            normals(words(devices.seed, number, number[0] * 0 + i, Stream.INITIAL_HISTORY))
+            for i in range(order)
+        ]
+    )
+    factor = xp.asarray(model.history(order).stationary_factor, dtype=xp.float32)
+    newest_first = xp.reshape(factor @ eps, (order, 4, -1))
+    block = xp.flip(newest_first, axis=0)
+    cycle = number[0] * 0
+    features = cycle_features(model, devices, block, cycle)
+    zero = features.u_reset * 0.0
+    fresh = zero == 0.0
+    return CellState(
+        r=hrs_state(model, features.r_hrs),
+        threshold=zero,
+        steepness=zero,
+        in_hrs=fresh,
+        in_lrs=~fresh,
+        cycle=cycle,
+        block=block,
+    )
+
+
+def next_block(history: History, block: Array, innovations: list[Array]) -> Array:
+    """The p vectors after a block: x*_n = sum_i A_i x*_{n-i} + B eps_n, p times.
+
+    Drawing p cycles ahead costs no memory, the old block is used up, and lets an engine move the
+    history once in p cycles. Each vector is still a function of its own cycle's draw alone.
+    """
+    xp = array_namespace(block)
+    lags = [xp.asarray(lag, dtype=xp.float32) for lag in history.lags]
+    innovation = xp.asarray(history.innovation, dtype=xp.float32)
+    vectors = [block[i, :, :] for i in range(history.order)]  # oldest first
+    for eps in innovations:
+        x = innovation @ eps
+        for i, lag in enumerate(lags, start=1):
+            x = x + lag @ vectors[-i]
+        vectors.append(x)
+    return xp.stack(vectors[-history.order :])
+
+
+def current_vector(block: Array, cycle: Array) -> Array:
+    """x*_n, shape (4, M): the blocks end at the cycles that are multiples of p."""
+    xp = array_namespace(block)
+    order = block.shape[0]
+    slot = (cycle + (order - 1)) % order
+    vector = block[0, :, :]
+    for i in range(1, order):
+        vector = xp.where(slot == i, block[i, :, :], vector)
+    return vector
+
+
+def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Array) -> Features:
+    """Y = mu + sigma Gamma(x*_n); R_HRS = 10**y_0."""
+    xp = array_namespace(block)
+    vector = current_vector(block, cycle)
+    y = [
+        devices.parameters[f, :]
+        + devices.parameters[4 + f, :] * polynomial(model.marginals[f], vector[f, :])
+        for f in range(4)
+    ]
+    return Features(xp.pow(xp.full_like(y[0], 10.0), y[0]), y[1], y[2], y[3])
+
+
+def draw_cycle(
+    model: CellModel, devices: Devices, block: Array, cycle: Array, draw: Array
+) -> tuple[Array, Array]:
+    """Begin the next cycle where ``draw`` is true; returns the block and the cycle numbers."""
+    xp = array_namespace(block)
+    order = block.shape[0]
+    begins = draw & (cycle % order == 0)
+    if bool(xp.any(begins)):
+        innovations = [
+            normals(words(devices.seed, devices.number, cycle + i, Stream.INNOVATION))
+            for i in range(1, order + 1)
+        ]
+        drawn = next_block(model.history(order), block, innovations)
+        block = xp.where(begins, drawn, block)
+    return block, cycle + xp.astype(draw, cycle.dtype)
+
+
+# ---- switching ----------------------------------------------------------------------------------
+
+
+def apply_voltage(model: CellModel, devices: Devices, state: CellState, u: Array) -> CellState:
+    """Let cells switch under the voltage ``u`` (V), shape (M,) (Hennen et al. 2022).
+
+    SET at ``u <= u_set``. RESET above the threshold: gradual up to ``u_max``, along the transition
+    curve I_t(U) = a |U_max - U|**eta + c, and complete from there on.
+    """
+    xp = array_namespace(u)
+    u_max, eta = model.conduction.u_max, model.conduction.eta
+    features = cycle_features(model, devices, state.block, state.cycle)
+
+    set_ = ~state.in_lrs & (u <= features.u_set)
+    reset = ~state.in_hrs & (u > state.threshold) & ~set_
+    full = reset & (u >= u_max)
+    partial = reset & (u < u_max)
+
+    # A RESET out of the LRS begins a cycle, on a curve of its own: from the current the cell
+    # carries at its threshold down to what its new HRS carries at U_max.
+    draw = reset & state.in_lrs
+    block, cycle = draw_cycle(model, devices, state.block, state.cycle, draw)
+    drawn = cycle_features(model, devices, block, cycle)
+    r_hrs = hrs_state(model, drawn.r_hrs)
+    floor = current(model, r_hrs, u * 0.0 + u_max)
+    start = draw & partial
+    rise = xp.where(start, u_max - state.threshold, 1.0)
+    steepness = (current(model, state.r, state.threshold) - floor) / rise**eta
+    steepness = xp.where(start, steepness, state.steepness)
+
+    r_partial = transition_state(model, state.r, steepness, floor, xp.where(partial, u, 0.0))
+    r = xp.where(partial, r_partial, state.r)
+    r = xp.where(full, r_hrs, r)
+    r = xp.where(set_, lrs_state(model, features.r_lrs), r)
+    return CellState(
+        r=r,
+        threshold=xp.where(set_, features.u_reset, xp.where(reset, u, state.threshold)),
+        steepness=steepness,
+        in_hrs=(state.in_hrs & ~set_) | full,
+        in_lrs=(state.in_lrs & ~reset) | set_,
+        cycle=cycle,
+        block=block,
+    )
+
+
+def transition_current(model: CellModel, steepness: Array, floor: Array, u: Array) -> Array:
+    """I_t(U) = a |U_max - U|**eta + c for U <= U_max, in A; ``floor`` is c."""
+    return steepness * (model.conduction.u_max - u) ** model.conduction.eta + floor
+
+
+def transition_state(model: CellModel, r: Array, steepness: Array, floor: Array, u: Array) -> Array:
+    """Solve I(r, U) = I_t(U) for the state after a partial RESET.
+
+    A RESET never lowers the resistance and never leaves the passive states.
+    """
+    xp = array_namespace(u)
+    llrs, hhrs = limiting_currents(model, u)
+    span = llrs - hhrs
+    carries = span != 0.0  # at U = 0 every state carries the same current: none
+    solved = llrs - transition_current(model, steepness, floor, u)
+    solved = xp.where(carries, solved / xp.where(carries, span, 1.0), r)
+    top = highest_state(model)
+    solved = xp.where(solved > top, top, solved)
+    return xp.where(solved > r, solved, r)
+
+
+# ---- ideal programming --------------------------------------------------------------------------
+
+
+def program(model: CellModel, devices: Devices, state: CellState, r: Array) -> CellState:
+    """Put cells into the states ``r``, as if each had been brought there on its own curve.
+
+    At or below r(R_LRS) of its cycle a cell is SET, at or above r(R_HRS) it is RESET. In between it
+    stands on the transition curve from (u_reset, R_LRS) to (U_max, R_HRS) of its cycle, and its
+    threshold is the voltage that would have brought it there. No cycle is drawn.
+    """
+    xp = array_namespace(r)
+    u_max, eta = model.conduction.u_max, model.conduction.eta
+    features = cycle_features(model, devices, state.block, state.cycle)
+    r_lrs, r_hrs = lrs_state(model, features.r_lrs), hrs_state(model, features.r_hrs)
+    in_lrs = r <= r_lrs
+    in_hrs = ~in_lrs & (r >= r_hrs)
+
+    floor = current(model, r_hrs, r * 0.0 + u_max)
+    rise = u_max - features.u_reset
+    rise = xp.where(rise > 0.0, rise, 1.0)
+    steepness = (current(model, r_lrs, features.u_reset) - floor) / rise**eta
+    low, high = features.u_reset, r * 0.0 + u_max
+    for _ in range(30):  # bisection to the last bit of float32
+        middle = (low + high) * 0.5
+        reached = transition_state(model, r_lrs, steepness, floor, middle)
+        low, high = xp.where(reached < r, middle, low), xp.where(reached < r, high, middle)
+    threshold = xp.where(in_lrs | in_hrs, features.u_reset, high)
+    return state._replace(
+        r=r, threshold=threshold, steepness=steepness, in_hrs=in_hrs, in_lrs=in_lrs
+    )

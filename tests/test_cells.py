@@ -1,0 +1,277 @@
+"""The object users hold: the same cells everywhere, no surprises, clear errors."""
+
+import numpy as np
+import pytest
+
+import synfab as sf
+from synfab.capacity import bytes_per_cell
+from synfab.demo import random_voltages
+
+FEATURE_BOUNDS = {"r_hrs": 3e-5, "u_set": 1e-5, "r_lrs": 1e-5, "u_reset": 1e-5}
+
+
+def live(cells, pulses=30, part=slice(None)):
+    """A life of random pulses that is the same for the same cells."""
+    for k in range(pulses):
+        u = random_voltages((1000,), k)[part] * np.float32(1.1)
+        if k % 7 == 3:
+            u = -2.0
+        cells.apply_voltage(u)
+    return cells
+
+
+def identical(a, b):
+    assert np.array_equal(a.r, b.r)
+    assert np.array_equal(a.cycle, b.cycle)
+    assert np.array_equal(a.in_hrs, b.in_hrs)
+    assert np.array_equal(a.in_lrs, b.in_lrs)
+    for name in sf.FEATURES:
+        assert np.array_equal(a.features[name], b.features[name])
+
+
+@pytest.mark.parametrize("order", range(1, 11))
+def test_engines_agree_at_every_order(published, order):
+    fast = live(sf.CellArray(published, 1000, seed=5, order=order))
+    plain = live(sf.CellArray(published, 1000, seed=5, order=order, engine="array"))
+    tie = fast.cycle != plain.cycle
+    assert tie.sum() <= 1  # a threshold met within rounding
+    for name, bound in FEATURE_BOUNDS.items():
+        np.testing.assert_allclose(
+            fast.features[name][~tie], plain.features[name][~tie], rtol=bound
+        )
+    np.testing.assert_allclose(fast.r[~tie], plain.r[~tie], atol=2e-5)
+    np.testing.assert_allclose(fast.device_parameters, plain.device_parameters, rtol=1e-5)
+
+
+def test_engines_agree_over_a_hundred_cycles(published):
+    pair = [sf.CellArray(published, 1000, seed=9, engine=e) for e in ("numba", "array")]
+    for _ in range(100):
+        for cells in pair:
+            cells.apply_voltage(-2.0).apply_voltage(1.5)
+    for name, bound in FEATURE_BOUNDS.items():
+        np.testing.assert_allclose(pair[0].features[name], pair[1].features[name], rtol=bound)
+    noisy = [cells.read(0.2) for cells in pair]
+    np.testing.assert_allclose(noisy[0], noisy[1], rtol=3e-5)
+
+
+@pytest.mark.parametrize("history", ["float32", "int16"])
+def test_threads_do_not_change_a_bit(published, threads, history):
+    made = []
+    for count in (1, 2, 3):
+        threads(count)
+        cells = sf.CellArray(published, (200, 300), seed=3, history=history)
+        for k in range(12):
+            cells.apply_voltage(random_voltages((200, 300), k) * np.float32(1.2))
+        made.append((cells, cells.read(), cells @ np.full(300, 0.2)))
+    for cells, current, rows in made[1:]:
+        identical(cells, made[0][0])
+        assert np.array_equal(current, made[0][1])
+        assert np.array_equal(rows, made[0][2])
+
+
+@pytest.mark.parametrize("history", ["float32", "int16"])
+@pytest.mark.parametrize("start", [1, 4, 257, 511])
+def test_a_slice_by_global_number_is_the_same_cells(published, history, start):
+    whole = live(sf.CellArray(published, 1000, seed=3, history=history))
+    part = live(
+        sf.CellArray(published, 1000 - start, seed=3, first_cell=start, history=history),
+        part=slice(start, None),
+    )
+    assert np.array_equal(part.r, whole.r[start:])
+    assert np.array_equal(part.cycle, whole.cycle[start:])
+    assert np.array_equal(part.read(number=4), whole.read(number=4)[start:])
+
+
+def test_a_mask_touches_only_the_selected_cells(published):
+    masked, split = (live(sf.CellArray(published, 1000, seed=2)) for _ in range(2))
+    before = masked.r
+    mask = random_voltages((1000,), 99) < -1.0
+    u = np.where(mask, random_voltages((1000,), 98), np.nan)
+    masked.apply_voltage(u, where=mask)
+    split.apply_voltage(np.where(mask, u, 0.0))
+    identical(masked, split)
+    assert np.array_equal(masked.r[~mask], before[~mask])
+    masked.apply_voltage(-2.0, where=mask).apply_voltage(1.5, where=mask)
+    assert np.array_equal(masked.r[~mask], before[~mask])
+
+
+def test_int16_history_stays_close_to_float32(published):
+    pair = [sf.CellArray(published, 1000, seed=4, history=h) for h in ("float32", "int16")]
+    for _ in range(30):
+        for cells in pair:
+            cells.apply_voltage(-2.0).apply_voltage(1.5)
+    error = np.abs(pair[0].features["u_set"] - pair[1].features["u_set"])
+    assert 0.0 < error.max() < 2e-3
+
+
+def test_memory_per_cell_is_what_is_said(published):
+    for history in ("float32", "int16"):
+        cells = sf.CellArray(published, 2**16, seed=1, history=history)
+        assert cells.nbytes == cells.size * bytes_per_cell(10, history)
+    assert bytes_per_cell(10, "float32") <= 464 / 2
+    assert bytes_per_cell(10, "int16") <= 464 / 3
+
+
+def test_reading_changes_nothing_and_numbers_its_reads(published):
+    cells = live(sf.CellArray(published, 1000, seed=1))
+    before = cells.r
+    first, second = cells.read(), cells.read()
+    assert not np.array_equal(first, second)
+    assert np.array_equal(cells.read(number=0), first)
+    assert cells.read_number == 2
+    assert np.array_equal(cells.read(noise=False), cells.current(0.2))
+    assert np.array_equal(cells.r, before)
+
+
+@pytest.mark.parametrize("u", [0.2, -0.3, 0.0])
+def test_read_noise_has_the_stated_variance(published, u):
+    cells = live(sf.CellArray(published, 1000, seed=1))
+    current = cells.current(u)
+    reads = np.stack([cells.read(u) for _ in range(400)]).astype(np.float64)
+    slope = published.conduction.slope(cells.r, 0.0)
+    conductance = slope if u == 0.0 else np.abs(current / u)
+    variance = 1e8 * (4 * 1.380649e-23 * 300 * conductance + 2 * 1.602176634e-19 * np.abs(current))
+    z = (reads - current) / np.sqrt(variance)
+    # 400,000 standard normal numbers: standard errors .0016 of the mean, .0022 of the variance.
+    assert abs(z.mean()) < 4.5 * 0.0016
+    assert abs(z.var() - 1.0) < 4.5 * 0.0023
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_a_crossbar_readout_sums_the_cells_of_a_row(published, engine):
+    cells = sf.CellArray(published, (20, 50), seed=1, engine=engine)
+    cells.apply_voltage(-2.0).apply_voltage(random_voltages((20, 50), 1))
+    v = random_voltages((50,), 2) * np.float32(0.5)
+    v[:3] = 0.0, 2.0, -1.7
+    expected = published.conduction.current(cells.r, v.astype(np.float64)).sum(axis=1)
+    np.testing.assert_allclose(cells.matvec(v, noise=False), expected, rtol=1e-5, atol=1e-11)
+    batch = np.stack([v, v[::-1]], axis=1)
+    sums = cells.matvec(batch, noise=False)
+    assert sums.shape == (20, 2)
+    np.testing.assert_allclose(sums[:, 0], cells.matvec(v, noise=False), rtol=1e-9)
+
+
+def test_crossbar_noise_is_that_of_its_cells(published):
+    cells = sf.CellArray(published, (50, 40), seed=1).apply_voltage(-2.0)
+    v = random_voltages((40,), 2) * np.float32(0.3)
+    v[0] = 0.0
+    reads = np.stack([cells @ v for _ in range(2000)])
+    summed = np.stack([cells.read(np.broadcast_to(v, (50, 40))) for _ in range(2000)]).sum(axis=2)
+    # Variances of 100,000 numbers each: standard error of their ratio .0063.
+    ratio = (reads.var(axis=0) / summed.var(axis=0)).mean()
+    assert abs(ratio - 1.0) < 4.5 * 0.0065
+    assert cells.readout_number == 2000
+
+
+def test_views_read_the_cells_they_name(published):
+    cells = sf.CellArray(published, (20, 50), seed=1).apply_voltage(-2.0)
+    view = cells[3:9, ::2]
+    cells.apply_voltage(1.0)
+    assert np.array_equal(view.r, cells.r[3:9, ::2])
+    assert np.array_equal(view.cycle, cells.cycle[3:9, ::2])
+    np.testing.assert_allclose(view.current(0.2), cells.current(0.2)[3:9, ::2], rtol=1e-6)
+    np.testing.assert_allclose(view.features["r_hrs"], cells.features["r_hrs"][3:9, ::2], rtol=3e-5)
+    assert cells[0, 0].shape == ()
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_set_conductance_is_exact_and_lasting(published, engine):
+    cells = sf.CellArray(published, 1000, seed=1, engine=engine)
+    g = np.linspace(2e-5, 2.4e-4, 1000)
+    cells.set_conductance(g)
+    np.testing.assert_allclose(cells.conductance(), g, rtol=2e-5)
+    cells.apply_voltage(0.2).apply_voltage(-0.1)
+    np.testing.assert_allclose(cells.conductance(), g, rtol=1e-2, atol=2e-6)
+    cells.set_conductance(1e-4, where=np.arange(1000) < 10)
+    np.testing.assert_allclose(cells.conductance()[:10], 1e-4, rtol=2e-5)
+
+
+def test_results_never_alias_the_state(published):
+    cells = live(sf.CellArray(published, 1000, seed=1))
+    before = cells.r
+    for array in (cells.r, cells.cycle, cells.in_hrs, cells.device_parameters, cells.current(0.2)):
+        array[...] = 0
+    for array in cells.features.values():
+        array[...] = 0
+    assert np.array_equal(cells.r, before)
+    u = np.zeros(1000)
+    cells.read(u)
+    assert not u.any()
+
+
+def test_a_copy_goes_on_alike_and_apart(published):
+    cells = live(sf.CellArray(published, 1000, seed=1))
+    twin = cells.copy()
+    identical(live(cells, 5), live(twin, 5))
+    twin.apply_voltage(-2.0)
+    assert not np.array_equal(cells.r, twin.r)
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        (lambda c: c.apply_voltage(np.nan), "u: expected finite voltages"),
+        (lambda c: c.apply_voltage([1.0, 2.0, np.inf, 0.0]), "u: expected finite voltages"),
+        (lambda c: c.apply_voltage(1e39), "u: expected finite voltages"),
+        (lambda c: c.apply_voltage(np.zeros(3)), r"u: shape \(3,\) does not broadcast"),
+        (lambda c: c.apply_voltage("1"), "u: expected real numbers"),
+        (lambda c: c.apply_voltage(1.0, where=np.ones(3, bool)), "where: shape"),
+        (lambda c: c.apply_voltage(1.0, where=[1, 0, 1, 0]), "where: expected booleans"),
+        (lambda c: c.read(bandwidth=-1.0), "bandwidth: expected Hz"),
+        (lambda c: c.read(number=-1), "number: expected 0"),
+        (lambda c: c.conductance(0.0), "u: expected one voltage"),
+        (lambda c: c @ np.zeros(4), "cells: a crossbar readout needs rows x columns"),
+        (lambda c: c.set_conductance(1.0), "g: expected"),
+        (lambda c: c.set_conductance(np.nan), "g: expected"),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(published, job, message):
+    cells = sf.CellArray(published, 4, seed=1).apply_voltage(-2.0)
+    before = cells.r
+    with pytest.raises(sf.SynfabError, match=f"^{message}") as error:
+        job(cells)
+    assert "\n" not in str(error.value)
+    assert np.array_equal(cells.r, before)
+    assert cells.read_number == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shape": 0}, "shape: expected axes of 1 or more"),
+        ({"shape": (3, -1)}, "shape: expected axes"),
+        ({"shape": 2.5}, "shape: expected an integer"),
+        ({"shape": 10**13}, "shape: 10000000000000 cells need"),
+        ({"engine": "cuda"}, "engine: expected one of auto, numba, array"),
+        ({"history": "int8"}, "history: expected one of"),
+        ({"engine": "array", "history": "int16"}, "history"),
+        ({"order": 11}, "order: the model has no order 11"),
+        ({"order": 2.0}, "order: expected an integer"),
+        ({"first_cell": -1}, "first_cell: expected"),
+        ({"model": "none.json"}, "none.json: cannot read"),
+        ({"model": 3}, "model: expected"),
+    ],
+)
+def test_impossible_arrays_are_refused(published, arguments, message):
+    given = {"model": published, "shape": 4, "seed": 1, **arguments}
+    with pytest.raises(sf.SynfabError, match=f"^{message}"):
+        sf.CellArray(given.pop("model"), given.pop("shape"), **given)
+
+
+def test_too_many_cells_are_a_memory_error(published):
+    with pytest.raises(MemoryError, match="GiB"):
+        sf.CellArray(published, (2**20, 2**20), seed=1)
+
+
+def test_the_converter_clips_at_both_ends():
+    levels = sf.adc(np.array([-1.0, 0.0, 0.24, 0.26, 3.0, 9.0]), 0.0, 3.0, 2)
+    np.testing.assert_allclose(levels, [0.0, 0.0, 0.0, 0.0, 3.0, 3.0])
+    assert sf.adc(1.6, 0.0, 3.0, 2) == 2.0
+    for bad in ({"bits": 0}, {"bits": 1.5}, {"i_max": 0.0}, {"i": np.nan}, {"i": "1"}):
+        with pytest.raises(sf.SynfabError, match=f"^{next(iter(bad))}"):
+            sf.adc(**{"i": 1.0, "i_min": 0.0, "i_max": 3.0, "bits": 2, **bad})
+
+
+def test_repr_says_what_it_is(published):
+    text = repr(sf.CellArray(published, (2, 3), seed=5))
+    assert text.startswith("CellArray(2 x 3 cells of 'published', seed=5, order=10")

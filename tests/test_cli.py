@@ -1,0 +1,97 @@
+"""The command line as a person and as a program use it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import synfab as sf
+
+
+def synfab(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", "from synfab.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=cwd,
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["bench"]])
+def test_every_command_explains_itself(command):
+    done = synfab(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_the_version_is_the_package_s():
+    assert synfab("--version").stdout.strip() == f"synfab {sf.__version__}"
+
+
+def test_info_tells_a_program_what_the_model_is():
+    facts = json.loads(synfab("info", "--json").stdout)
+    assert facts["orders"] == list(range(1, 11))
+    assert facts["r_max"] == pytest.approx(0.8892, abs=1e-4)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_simulate_writes_what_was_read(published, tmp_path, ending):
+    output = tmp_path / f"reads.{ending}"
+    done = synfab("simulate", "--cells", 50, "--program", "-2, 1.5 x3", "-o", output, "--seed", 9)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_parquet(output) if ending == "parquet" else pd.read_csv(output)
+    assert list(table) == ["pulse", "voltage", "cell", "cycle", "current"]
+    cells = sf.CellArray(published, 50, seed=9)
+    for pulse, u in enumerate([-2.0, 1.5, 1.5, 1.5]):
+        cells.apply_voltage(u)
+        rows = table[table["pulse"] == pulse]
+        np.testing.assert_allclose(rows["current"], cells.read(), rtol=1e-6)
+        np.testing.assert_array_equal(rows["cycle"], cells.cycle)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "none.json"], "none.json: cannot read"),
+        (["simulate", "--cells", 5, "--program", "a", "-o", "x.csv"], "program: not understood"),
+        (["simulate", "--cells", 0, "--program", "1", "-o", "x.csv"], "shape: expected"),
+        (["simulate", "--cells", 5, "--program", "1", "-o", "x.txt"], "output: expected a name"),
+        (["simulate", "--cells", 5, "--program", "1", "-o", "none/x.csv"], "path: cannot write"),
+        (["simulate", "--cells", 5, "--program", "1", "-o", "x.csv", "--seed", "-1"], "seed"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
+    done = synfab(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"synfab: {message}")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_is_light():
+    code = "import sys, synfab; print(sorted({'numba', 'scipy', 'pandas', 'matplotlib', 'torch', "
+    code += "'typer'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_the_demo_draws_five_figures(tmp_path):
+    done = synfab("demo", "-o", tmp_path / "figures", "--json")
+    assert done.returncode == 0, done.stderr
+    steps = json.loads(done.stdout)["steps"]
+    assert all(step["seconds"] > 0 for step in steps)
+    figures = sorted(p.name for p in (tmp_path / "figures").iterdir())
+    assert figures == [
+        "autocorrelation.png",
+        "devices.png",
+        "distributions.png",
+        "features.png",
+        "iv-loops.png",
+    ]
+    assert all((tmp_path / "figures" / name).read_bytes()[:4] == b"\x89PNG" for name in figures)

@@ -1,0 +1,125 @@
+"""What a model must be, and what its numbers imply."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import synfab as sf
+from synfab.conduction import Conduction
+from synfab.history import History
+from synfab.population import Population
+
+# MODEL: exact autocorrelation of x* at lags 1, 2, 5, 10, 20 for order 10, per feature.
+REFERENCE = [
+    [0.135, 0.123, 0.111, 0.101, 0.027],
+    [0.176, 0.160, 0.146, 0.135, 0.048],
+    [0.508, 0.474, 0.429, 0.384, 0.252],
+    [0.324, 0.309, 0.293, 0.282, 0.168],
+]
+
+
+def test_the_autocorrelation_is_the_published_one(published):
+    found = published.history(10).autocorrelation(20)[[1, 2, 5, 10, 20]].T
+    np.testing.assert_allclose(found, REFERENCE, atol=6e-4)
+
+
+def test_the_lags_are_in_the_right_order(published):
+    history = published.history(10)
+    variance = np.diag(history.autocovariance(0)[0])
+    assert ((variance > 0.993) & (variance < 1.001)).all()
+    reversed_ = History(history.innovation, history.lags[::-1])
+    assert np.diag(reversed_.autocovariance(0)[0]).min() < 0.95
+
+
+def test_the_stationary_covariance_reproduces_itself(published):
+    for order in published.orders:
+        history = published.history(order)
+        noise = np.zeros_like(history.companion)
+        noise[:4, :4] = history.innovation @ history.innovation.T
+        stepped = history.companion @ history.stationary_covariance @ history.companion.T + noise
+        np.testing.assert_allclose(stepped, history.stationary_covariance, atol=1e-9)
+
+
+def test_an_order_that_is_not_there_is_an_error(published):
+    with pytest.raises(sf.InvalidValueError, match=r"order: the model has no order 11"):
+        published.history(11)
+    with pytest.raises(sf.InvalidTypeError, match="order"):
+        published.history(True)
+
+
+def test_r_max_is_the_last_passive_state(published):
+    conduction = published.conduction
+    assert conduction.r_max == pytest.approx(0.88920, abs=1e-5)
+    u = np.linspace(-1.5, 1.46, 100001)
+    assert (conduction.current(conduction.r_max, u) * u >= -1e-15).all()
+    assert (conduction.current(conduction.r_max + 1e-4, u) * u).min() < -1e-12
+
+
+def test_beyond_the_trained_voltages_cells_are_ohmic(published):
+    conduction = published.conduction
+    r = np.array([-0.05, 0.2, 0.8])
+    end = conduction.current(r, 1.46)
+    np.testing.assert_allclose(conduction.current(r, 2.92), 2 * end, rtol=1e-12)
+    np.testing.assert_allclose(conduction.slope(r, 5.0), end / 1.46, rtol=1e-12)
+
+
+def test_the_slope_is_the_derivative_of_the_current(published):
+    u = np.linspace(-1.49, 1.45, 50)
+    numeric = (
+        published.conduction.current(0.4, u + 1e-6) - published.conduction.current(0.4, u - 1e-6)
+    ) / 2e-6
+    np.testing.assert_allclose(published.conduction.slope(0.4, u), numeric, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"eta": 0.0}, "eta"),
+        ({"u_max": 0.1}, "u_max"),
+        ({"hhrs": [1e-5, 1e-6]}, "hhrs: expected I"),
+        ({"llrs": [-1e-4, 0.0]}, "llrs"),
+        ({"llrs": [-3e-4, 2e-4, 0.0]}, "passive"),
+        ({"voltage_range": (0.1, 1.0)}, "voltage_range"),
+        ({"voltage_range": (-1.5, np.inf)}, "voltage_range"),
+    ],
+)
+def test_unphysical_conduction_is_refused(change, message):
+    good = {
+        "hhrs": [1e-6, 1e-6, 0.0],
+        "llrs": [2e-4, 0.0],
+        "eta": 3.0,
+        "u_max": 1.5,
+        "u_0": 0.2,
+        "voltage_range": (-1.5, 1.5),
+    }
+    good["hhrs"] = [1e-6, 0.0]
+    Conduction(**good)
+    with pytest.raises(sf.InvalidValueError, match=message):
+        Conduction(**{**good, **change})
+
+
+def test_an_unstable_history_is_refused():
+    with pytest.raises(sf.InvalidValueError, match="unstable history, spectral radius 1"):
+        History(np.eye(4), [np.eye(4)])
+
+
+@pytest.mark.parametrize(
+    ("weights", "scale", "message"),
+    [([1.0, -0.1], 1.0, "weights"), ([0.0, 0.0], 1.0, "weights"), ([1.0, 1.0], 0.0, "factors")],
+)
+def test_an_impossible_population_is_refused(weights, scale, message):
+    with pytest.raises(sf.InvalidValueError, match=message):
+        Population(weights, np.zeros((2, 8)), np.stack([np.eye(8) * scale] * 2))
+
+
+def test_a_model_is_an_immutable_value(published):
+    assert pickle.loads(pickle.dumps(published)) == published
+    assert copy.deepcopy(published) == published
+    with pytest.raises(AttributeError):
+        published.name = "other"
+    with pytest.raises(ValueError, match="read-only"):
+        published.marginals[0, 0] = 1.0
+    with pytest.raises(TypeError):
+        published.histories[11] = None

@@ -1,0 +1,110 @@
+"""The statistics of generated cells against the exact ones of the model, from cycle 0 on."""
+
+import numpy as np
+import pytest
+from scipy.stats import kstest, norm
+
+import synfab as sf
+from synfab import rules
+
+ERRORS = 4.5  # bounds in standard errors: one false alarm in 150,000 tests
+
+
+def vectors_at(cells: sf.CellArray) -> np.ndarray:
+    _, state = cells._engine.take(np.arange(cells.size))
+    return rules.current_vector(state.block, state.cycle).astype(np.float64)
+
+
+def full_cycle(cells: sf.CellArray) -> None:
+    cells.apply_voltage(-2.0).apply_voltage(1.5)
+
+
+@pytest.fixture(scope="module")
+def parameters(published):
+    return sf.CellArray(published, 100_000, seed=12).device_parameters.astype(np.float64)
+
+
+@pytest.mark.parametrize("column", range(8))
+def test_device_parameters_follow_the_mixture(published, parameters, column):
+    population = published.population
+
+    def exact(x):
+        parts = [
+            p * norm.cdf(x, mean[column], np.sqrt(covariance[column, column]))
+            for p, mean, covariance in zip(
+                population.probabilities, population.means, population.covariances, strict=True
+            )
+        ]
+        return np.sum(parts, axis=0)
+
+    # One-sample Kolmogorov-Smirnov on 1e5 devices; a mixture without its outliers is seen below.
+    assert kstest(parameters[:, column], exact).pvalue > 1e-4
+
+
+def test_the_mixture_has_its_outliers(published, parameters):
+    """Share and moments of devices per component, by their posterior probability."""
+    population = published.population
+    density = np.stack(
+        [
+            np.log(p)
+            - np.log(np.diag(factor)).sum()
+            - 0.5 * (np.linalg.solve(factor, (parameters - mean).T) ** 2).sum(axis=0)
+            for p, mean, factor in zip(
+                population.probabilities, population.means, population.factors, strict=True
+            )
+        ]
+    )
+    posterior = np.exp(density - density.max(axis=0))
+    posterior /= posterior.sum(axis=0)
+    n = len(parameters)
+    for k, probability in enumerate(population.probabilities):
+        weight = posterior[k]
+        assert abs(weight.mean() - probability) < ERRORS * np.sqrt(probability / n)
+        mean = (weight[:, None] * parameters).sum(axis=0) / weight.sum()
+        spread = np.sqrt(np.diag(population.covariances[k]))
+        error = spread / np.sqrt(probability * n)
+        assert (np.abs(mean - population.means[k]) < ERRORS * error).all()
+
+
+def test_the_covariance_is_the_mixture_s(published, parameters):
+    exact = published.population.covariance()
+    scale = np.sqrt(np.diag(exact))
+    found = np.cov(parameters, rowvar=False)
+    # Heavy tails: the error of each element from the sample itself.
+    centred = (parameters - parameters.mean(axis=0)) / scale
+    for i in range(8):
+        for j in range(i + 1):
+            product = centred[:, i] * centred[:, j]
+            error = product.std() / np.sqrt(len(product))
+            assert abs(found[i, j] / scale[i] / scale[j] - exact[i, j] / scale[i] / scale[j]) < (
+                ERRORS * error
+            )
+
+
+@pytest.mark.parametrize("order", [1, 10])
+def test_the_history_is_stationary_from_the_first_cycle(published, order):
+    cells = sf.CellArray(published, 40_000, seed=13, order=order)
+    exact = published.history(order).autocovariance(0)[0]
+    checked = {0, 1, 2, 5, 10, 20, 50, 100}
+    for n in range(101):
+        if n in checked:
+            x = vectors_at(cells)
+            variance, target = x.var(axis=1), np.diag(exact)
+            assert (np.abs(variance / target - 1.0) < ERRORS * np.sqrt(2 / cells.size)).all(), n
+            assert (np.abs(x.mean(axis=1)) < ERRORS * np.sqrt(target / cells.size)).all(), n
+        full_cycle(cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("history", ["float32", "int16"])
+def test_the_autocorrelation_is_exact_at_every_lag(published, history):
+    """4,000 devices x 400 cycles: within .005 of what A and B give, lags 1 … 20."""
+    cells = sf.CellArray(published, 4000, seed=14, history=history)
+    x = np.empty((400, 4, 4000))
+    for vector in x:
+        vector[:] = vectors_at(cells)
+        full_cycle(cells)
+    exact = published.history(10).autocorrelation(20)
+    for lag in range(1, 21):
+        found = (x[lag:] * x[:-lag]).mean(axis=(0, 2)) / (x * x).mean(axis=(0, 2))
+        np.testing.assert_allclose(found, exact[lag], atol=0.005)

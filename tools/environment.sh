@@ -1,0 +1,119 @@
+#!/bin/sh
+# Make .venv, or bring it up to date:  environment.sh runtime|test
+#
+# PYTHON       interpreter to build it from   (default: the first Python >= 3.11 found)
+# CONSTRAINTS  file of pinned versions, or "" (default: constraints.txt)
+#
+# What was installed is remembered in .venv/.installed-* as a checksum of this folder's path and
+# the files that decide the content, so a finished environment needs neither pip nor a network.
+# The file .venv/.unfinished exists while .venv is being changed; an environment that was
+# interrupted is made afresh.
+set -eu
+cd "$(dirname "$0")/.."
+
+level=$1
+constraints=${CONSTRAINTS-constraints.txt}
+venv=.venv
+
+fail() {
+    echo "synfab: $*" >&2
+    exit 1
+}
+
+is_recent() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        is_recent "$PYTHON" || fail "PYTHON=$PYTHON is not a working Python 3.11 or newer"
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if is_recent "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "needs Python 3.11 or newer: install one, or name it with make PYTHON=/path/to/python3"
+}
+
+identity() {
+    "$1" -c 'import sys; print(sys.base_prefix, sys.version)'
+}
+
+checksum() {
+    {
+        pwd
+        cat pyproject.toml
+        [ -z "$constraints" ] || cat "$constraints"
+    } | cksum
+}
+
+installed() {
+    [ "$(cat "$venv/.installed-$1" 2>/dev/null)" = "$wanted" ]
+}
+
+usable() {
+    [ ! -e "$venv/.unfinished" ] && [ -e "$venv/.made" ] && is_recent "$venv/bin/python" || return 1
+    [ "$(cat "$venv/.made")" = "$(pwd)" ] || return 1
+    [ -z "${PYTHON:-}" ] || [ "$(identity "$python")" = "$(identity "$venv/bin/python")" ]
+}
+
+# Debian and Ubuntu ship Python without venv's pip: pip of the system, or virtualenv, do as well.
+create() {
+    rm -rf "$venv"
+    "$python" -m venv "$venv" >/dev/null 2>&1 && return
+    rm -rf "$venv"
+    "$python" -m venv --without-pip "$venv" >/dev/null 2>&1 && run_pip --version >/dev/null 2>&1 && return
+    rm -rf "$venv"
+    "$python" -m virtualenv --quiet "$venv" >/dev/null 2>&1 && return
+    rm -rf "$venv"
+    command -v virtualenv >/dev/null && virtualenv --quiet --python "$python" "$venv" && return
+    rm -rf "$venv"
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if command -v apt-get >/dev/null; then
+        fail "$python cannot make virtual environments: sudo apt install python$version-venv"
+    fi
+    fail "$python cannot make virtual environments: install its venv and pip modules, or virtualenv"
+}
+
+run_pip() {
+    if [ -e "$venv/bin/pip" ]; then
+        "$venv/bin/python" -m pip "$@"
+    else
+        "$python" -m pip --python "$venv/bin/python" "$@"
+    fi
+}
+
+case $level in
+    runtime) package=. ;;
+    test) package=".[test]" ;;
+    *) fail "environment.sh: the argument is 'runtime' or 'test', not '$level'" ;;
+esac
+
+python=$(find_python)
+wanted=$(checksum)
+usable || for stale in "$venv"/.installed-*; do rm -f "$stale"; done
+installed "$level" && exit
+[ "$level" = runtime ] && installed test && exit
+
+if ! usable; then
+    echo "synfab: making $venv with $python ($("$python" -V 2>&1))"
+    create
+    pwd >"$venv/.made"
+fi
+
+echo "synfab: installing the $level environment into $venv (once; needs a package index)"
+touch "$venv/.unfinished"
+rm -f "$venv"/.installed-*
+set -- install --quiet --disable-pip-version-check --editable "$package"
+[ -z "$constraints" ] || set -- "$@" --constraint "$constraints"
+# A machine may configure pip for user installs, which a virtual environment refuses.
+if ! PIP_USER=0 run_pip "$@"; then
+    rm -f "$venv/.unfinished"  # pip failed in an orderly way: what is there can be kept
+    fail "could not install the packages, see above; newest versions instead: make CONSTRAINTS= TARGET"
+fi
+echo "$wanted" >"$venv/.installed-$level"
+rm -f "$venv/.unfinished"
