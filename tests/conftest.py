@@ -5,13 +5,16 @@ import pytest
 
 import synfab as sf
 
-hypothesis.settings.register_profile(
-    "default",
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-)
-hypothesis.settings.load_profile("default")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Kernels compile during the first example, so no example has a deadline.
+COMMON = {
+    "deadline": None,
+    "suppress_health_check": [hypothesis.HealthCheck.function_scoped_fixture],
+}
+hypothesis.settings.register_profile("ci", derandomize=True, **COMMON)
+hypothesis.settings.register_profile("search", max_examples=1000, **COMMON)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")
@@ -24,5 +27,4 @@ def threads(monkeypatch):
     def use(count: int) -> None:
         monkeypatch.setenv("SYNFAB_NUM_THREADS", str(count))
 
-    assert os.cpu_count()
     return use

@@ -275,3 +275,12 @@ def test_the_converter_clips_at_both_ends():
 def test_repr_says_what_it_is(published):
     text = repr(sf.CellArray(published, (2, 3), seed=5))
     assert text.startswith("CellArray(2 x 3 cells of 'published', seed=5, order=10")
+
+
+def test_engines_draw_the_same_readout_noise(published):
+    pair = [sf.CellArray(published, (30, 20), seed=2**40 + 5, engine=e) for e in ("numba", "array")]
+    batch = np.full((20, 3), 0.2)
+    noisy = [cells.matvec(batch, number=7) for cells in pair]
+    quiet = [cells.matvec(batch, noise=False) for cells in pair]
+    np.testing.assert_allclose(noisy[0] - quiet[0], noisy[1] - quiet[1], rtol=1e-3, atol=1e-12)
+    np.testing.assert_array_equal(noisy[0][:, 2], pair[0].matvec(batch[:, 0], number=9))

@@ -17,7 +17,7 @@ from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
 from synfab.readout import noise_factors
-from synfab.streams import MAX_SEED, Stream, check_seed, normals, words
+from synfab.streams import MAX_SEED, check_seed
 
 Array = npt.NDArray[Any]
 
@@ -316,19 +316,14 @@ class CellArray:
         result = base + sums[:, :count]
         if noise:
             variance = np.maximum(noise_base + unit * sums[:, count:], 0.0)
-            result = result + np.sqrt(variance) * self._row_noise(rows, count, given)
+            drawn = np.asarray(self._engine.readout_noise(rows, count, given))
+            result = result + np.sqrt(variance) * drawn
             if number is None:
                 self.readout_number = given + count
         return np.asarray(result[:, 0] if voltages.ndim == 1 else result)
 
     def __matmul__(self, v: npt.ArrayLike) -> Array:
         return self.matvec(v)
-
-    def _row_noise(self, rows: int, count: int, number: int) -> Array:
-        row = np.repeat(np.arange(rows, dtype=np.uint32), count)
-        index = np.tile(np.arange(number, number + count, dtype=np.uint32), rows)
-        drawn = words(self.seed, (row, row * np.uint32(0)), index, Stream.READOUT_NOISE)
-        return np.asarray(normals(drawn)[0].reshape(rows, count))
 
     @property
     def features(self) -> dict[str, Array]:

@@ -112,6 +112,14 @@ class ArrayEngine:
             noise = xp.where(lane == k, z[k, :], noise)
         return current + xp.sqrt(variance) * noise
 
+    def readout_noise(self, rows: int, count: int, number: int) -> Array:
+        """Normal numbers of a crossbar readout, (rows, count)."""
+        xp = self.xp
+        row = xp.asarray(np.repeat(np.arange(rows, dtype=np.uint32), count))
+        index = xp.asarray(np.tile(np.arange(number, number + count, dtype=np.uint32), rows))
+        drawn = words(self.seed, (row, row * 0), index, Stream.READOUT_NOISE)
+        return xp.reshape(normals(drawn)[0, :], (rows, count))
+
     def row_sums(self, columns: int, weights: Array) -> Array:
         """Sum over columns of r times each row of ``weights``: (rows, B)."""
         xp = self.xp

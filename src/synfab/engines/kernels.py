@@ -1,10 +1,10 @@
 """Numba kernels that change cells: making them, drawing cycles, switching.
 
 Memory: four cells (a tile) share a cache line, so that one cell touched alone costs few lines.
-    history  (tiles, p, 4 features, 4 lanes)   the block of p vectors around the current cycle
-    devices  (tiles, 8, 4)                     mu and sigma of r_hrs, u_set | of r_lrs, u_reset
-    switch   (tiles, 4, 4)                     threshold, u_set, r(R_HRS), steepness
-    status   (cells,)                          cycle << 2 | in_lrs << 1 | in_hrs
+    history  (groups, p, 64 tiles, 4 features, 4 lanes)  the block of p vectors around the cycle
+    devices  (2, tiles, 4, 4)   mu, sigma, mu, sigma of r_hrs and u_set | of r_lrs and u_reset
+    switch   (tiles, 4, 4)      threshold, u_set, r(R_HRS), steepness
+    status   (cells,)           cycle << 2 | in_lrs << 1 | in_hrs
     r        (cells,)
 Work is done in groups of 256 cells: what a group needs is gathered into small arrays that stay in
 the first-level cache, computed there in plain vector loops, and put back.
@@ -21,10 +21,6 @@ TILES = GROUP // LANES
 IN_HRS, IN_LRS = 1, 2
 QUANTUM = 4096.0  # int16 history: x* in steps of 1/4096
 LN_10 = f4(2.302585092994046)
-
-# Rows of ``devices``: mu and sigma of each feature, the two used together in one cache line.
-MU = (0, 2, 4, 6)
-SIGMA = (1, 3, 5, 7)
 
 # Rows of ``switch``.
 THRESHOLD, U_SET, R_HRS, STEEPNESS = 0, 1, 2, 3
@@ -83,18 +79,18 @@ def next_blocks(  # type: ignore[no-untyped-def]
     for j in range(count, width):
         cells[j], cycles[j] = cells[0], cycles[0]
     if count == GROUP:
-        near = history[cells[0] >> 2 : (cells[0] >> 2) + TILES]
-        for q in range(TILES):
-            for s in range(order):
+        near = history[cells[0] >> 8]
+        for s in range(order):
+            for q in range(TILES):
                 for f in range(4):
                     for lane in range(LANES):
-                        x[s, f, LANES * q + lane] = f4(near[q, s, f, lane]) * scale
+                        x[s, f, LANES * q + lane] = f4(near[s, q, f, lane]) * scale
     else:
         for j in range(width):
-            tile, lane = cells[j] >> 2, cells[j] & 3
+            group, tile, lane = cells[j] >> 8, (cells[j] >> 2) & 63, cells[j] & 3
             for s in range(order):
                 for f in range(4):
-                    x[s, f, j] = f4(history[tile, s, f, lane]) * scale
+                    x[s, f, j] = f4(history[group, s, tile, f, lane]) * scale
     b = innovation
     for s in range(order):
         draw_normals(z, 0, word, cells, cycles, s + 1, 2, first, key, width)
@@ -132,18 +128,18 @@ def next_blocks(  # type: ignore[no-untyped-def]
                     target[j] = np.rint(level) * scale
     put = f4(QUANTUM) if quantise else f4(1.0)
     if count == GROUP:
-        near = history[cells[0] >> 2 : (cells[0] >> 2) + TILES]
-        for q in range(TILES):
-            for s in range(order):
+        near = history[cells[0] >> 8]
+        for s in range(order):
+            for q in range(TILES):
                 for f in range(4):
                     for lane in range(LANES):
-                        near[q, s, f, lane] = x[s, f, LANES * q + lane] * put
+                        near[s, q, f, lane] = x[s, f, LANES * q + lane] * put
     else:
         for j in range(count):
-            tile, lane = cells[j] >> 2, cells[j] & 3
+            group, tile, lane = cells[j] >> 8, (cells[j] >> 2) & 63, cells[j] & 3
             for s in range(order):
                 for f in range(4):
-                    history[tile, s, f, lane] = x[s, f, j] * put
+                    history[group, s, tile, f, lane] = x[s, f, j] * put
 
 
 @njit(nogil=True, error_model="numpy")
@@ -153,37 +149,37 @@ def gather_features(  # type: ignore[no-untyped-def]
     """x*_n, mu and sigma of features ``2 pair`` and ``2 pair + 1`` into the six rows of ``out``."""
     order = history.shape[1]
     scale = f4(1.0 / QUANTUM) if quantise else f4(1.0)
-    f, d = 2 * pair, 4 * pair
+    f = 2 * pair
     last, slot = uint32(0), order - 1
     if is_lockstep(status, cells, count):
         first = cells[0]
         slot = ((status[first] >> uint32(2)) + uint32(order - 1)) % uint32(order)
         tile = first >> 2
-        now = history[tile : tile + TILES, slot]
-        device = devices[tile : tile + TILES]
+        now = history[first >> 8, slot]
+        device = devices[pair, tile : tile + TILES]
         for q in range(TILES):
             for lane in range(LANES):
                 j = LANES * q + lane
                 out[0, j] = f4(now[q, f, lane]) * scale
                 out[1, j] = f4(now[q, f + 1, lane]) * scale
-                out[2, j] = device[q, d, lane]
-                out[3, j] = device[q, d + 1, lane]
-                out[4, j] = device[q, d + 2, lane]
-                out[5, j] = device[q, d + 3, lane]
+                out[2, j] = device[q, 0, lane]
+                out[3, j] = device[q, 1, lane]
+                out[4, j] = device[q, 2, lane]
+                out[5, j] = device[q, 3, lane]
         return
     for j in range(count):
         c = cells[j]
-        tile, lane = c >> 2, c & 3
+        group, tile, lane = c >> 8, (c >> 2) & 63, c & 3
         cycle = status[c] >> uint32(2)
         if cycle != last:
             last = cycle
             slot = int32((cycle + uint32(order - 1)) % uint32(order))
-        out[0, j] = f4(history[tile, slot, f, lane]) * scale
-        out[1, j] = f4(history[tile, slot, f + 1, lane]) * scale
-        out[2, j] = devices[tile, d, lane]
-        out[3, j] = devices[tile, d + 1, lane]
-        out[4, j] = devices[tile, d + 2, lane]
-        out[5, j] = devices[tile, d + 3, lane]
+        out[0, j] = f4(history[group, slot, tile, f, lane]) * scale
+        out[1, j] = f4(history[group, slot, tile, f + 1, lane]) * scale
+        out[2, j] = devices[pair, c >> 2, 0, lane]
+        out[3, j] = devices[pair, c >> 2, 1, lane]
+        out[4, j] = devices[pair, c >> 2, 2, lane]
+        out[5, j] = devices[pair, c >> 2, 3, lane]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -312,7 +308,7 @@ def store_group(r, status, switch, first, w, u_max):  # type: ignore[no-untyped-
 
 @njit(nogil=True, error_model="numpy")
 def reset_cells(  # type: ignore[no-untyped-def]
-    r, status, switch, history, devices, cells, count, u, group_start,
+    r, status, switch, history, devices, cells, count, u,
     begins, spent, spent_cycles, drawn, buffer, w, x, z, word,
     lags, innovation, marginals, llrs, hhrs, constants, quantise, first, key,
 ):  # fmt: skip
@@ -342,7 +338,7 @@ def reset_cells(  # type: ignore[no-untyped-def]
             begins[j] = st & uint32(IN_LRS)
             w[0, j] = r[c]
             w[1, j] = switch[tile, THRESHOLD, lane]
-            v = u[c - group_start]
+            v = u[j]
             w[2, j] = v
             w[3, j] = switch[tile, R_HRS, lane]
             w[4, j] = switch[tile, STEEPNESS, lane]
@@ -408,7 +404,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Equals ``rules.apply_voltage`` for the cells of some groups."""
     u = np.empty(GROUP, np.float32)
-    candidates = np.empty(GROUP, np.int64)
+    pulses = np.zeros(GROUP, np.float32)
     to_set, to_reset = np.empty(GROUP, np.int64), np.empty(GROUP, np.int64)
     begins, spent_cycles = np.zeros(GROUP, np.uint32), np.empty(GROUP, np.uint32)
     spent, drawn = np.zeros(GROUP, np.int64), np.zeros(GROUP, np.int64)
@@ -416,32 +412,46 @@ def apply_voltage(  # type: ignore[no-untyped-def]
     x = np.zeros((history.shape[1], 4, GROUP), np.float32)
     z, word = np.zeros((8, GROUP), np.float32), np.zeros((4, GROUP), np.uint32)
     code = np.empty(GROUP, np.uint32)
+    n_set, n_reset = 0, 0
     for group in range(group_low, group_high):
         start = group * GROUP
         size = min(GROUP, n_cells - start)
-        n_set, n_reset = 0, 0
+        if not masked:
+            n_set, n_reset = 0, 0
         if masked:
-            n = 0
-            hits = 0
-            for j in range(size):
-                hits += mask[start + j]
-            if hits == 0:
+            # Selected cells of several groups are collected, until a list could overflow.
+            for eight in range(start >> 3, (start + size + 7) >> 3):
+                if mask[eight] == uint64(0):
+                    continue
+                for byte in range(8):
+                    c = 8 * eight + byte
+                    if (mask[eight] >> uint64(8 * byte)) & uint64(1):
+                        v, st = voltages[c * each], status[c]
+                        no_lrs = (st & uint32(IN_LRS)) == uint32(0)
+                        no_hrs = (st & uint32(IN_HRS)) == uint32(0)
+                        if no_lrs and v <= switch[c >> 2, U_SET, c & 3]:
+                            to_set[n_set] = c
+                            n_set += 1
+                        elif no_hrs and v > switch[c >> 2, THRESHOLD, c & 3]:
+                            to_reset[n_reset] = c
+                            pulses[n_reset] = v
+                            n_reset += 1
+                        if n_set == GROUP - 1:
+                            set_cells(
+                                r, status, switch, history, devices, to_set, n_set,
+                                buffer, marginals, constants, quantise,
+                            )  # fmt: skip
+                            n_set = 0
+                        if n_reset == GROUP - 1:
+                            reset_cells(
+                                r, status, switch, history, devices, to_reset, n_reset, pulses,
+                                begins, spent, spent_cycles, drawn, buffer, w, x, z, word,
+                                lags, innovation, marginals, llrs, hhrs, constants,
+                                quantise, first, key,
+                            )  # fmt: skip
+                            n_reset = 0
+            if group < group_high - 1:
                 continue
-            for j in range(size):
-                if mask[start + j]:
-                    candidates[n] = j
-                    n += 1
-                    u[j] = voltages[(start + j) * each]
-            for k in range(n):
-                j = candidates[k]
-                c = start + j
-                st = status[c]
-                if (st & uint32(IN_LRS)) == 0 and u[j] <= switch[c >> 2, U_SET, c & 3]:
-                    to_set[n_set] = c
-                    n_set += 1
-                elif (st & uint32(IN_HRS)) == 0 and u[j] > switch[c >> 2, THRESHOLD, c & 3]:
-                    to_reset[n_reset] = c
-                    n_reset += 1
         else:
             if each:
                 for j in range(size):
@@ -469,12 +479,14 @@ def apply_voltage(  # type: ignore[no-untyped-def]
                 whole = to_set if total_set else to_reset
                 for j in range(GROUP):
                     whole[j] = start + j
+                pulses[:] = u
                 n_set, n_reset = int64(total_set), int64(total_reset)
             elif total_set or total_reset:
                 for j in range(size):
                     to_set[n_set] = start + j
                     n_set += code[j] & uint32(1)
                     to_reset[n_reset] = start + j
+                    pulses[n_reset] = u[j]
                     n_reset += code[j] >> uint32(1)
         if n_set:
             set_cells(
@@ -483,7 +495,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
             )  # fmt: skip
         if n_reset:
             reset_cells(
-                r, status, switch, history, devices, to_reset, n_reset, u, start,
+                r, status, switch, history, devices, to_reset, n_reset, pulses,
                 begins, spent, spent_cycles, drawn, buffer, w, x, z, word,
                 lags, innovation, marginals, llrs, hhrs, constants, quantise, first, key,
             )  # fmt: skip
@@ -520,15 +532,17 @@ def fabricate(  # type: ignore[no-untyped-def]
                 total = means[k, i]
                 for m in range(i + 1):
                     total = fma(factors[k, i, m], z[m, j], total)
-                devices[c >> 2, 2 * (i & 3) + (i >> 2), c & 3] = total
+                devices[(i & 2) >> 1, c >> 2, 2 * (i & 1) + (i >> 2), c & 3] = total
         for i in range(order):
             draw_normals(eps, 4 * i, word, cells, zero, i, 1, first, key, GROUP)
         for i in range(size):
             x[:] = f4(0.0)
-            for m in range(i + 1):
-                row, weight = eps[m], stationary[i, m]
+            for m in range(0, i + 1, 4):  # the factor is zero above its diagonal
+                e0, e1, e2, e3 = eps[m], eps[m + 1], eps[m + 2], eps[m + 3]
+                a0, a1 = stationary[i, m], stationary[i, m + 1]
+                a2, a3 = stationary[i, m + 2], stationary[i, m + 3]
                 for j in range(GROUP):
-                    x[j] = fma(weight, row[j], x[j])
+                    x[j] = fma(a3, e3[j], fma(a2, e2[j], fma(a1, e1[j], fma(a0, e0[j], x[j]))))
             if quantise:
                 for j in range(GROUP):
                     level = min(max(x[j] * f4(QUANTUM), f4(-32767.0)), f4(32767.0))
@@ -536,7 +550,7 @@ def fabricate(  # type: ignore[no-untyped-def]
             slot, feature = order - 1 - (i >> 2), i & 3
             for j in range(GROUP):
                 c = cells[j]
-                history[c >> 2, slot, feature, c & 3] = x[j]
+                history[group, slot, (c >> 2) & 63, feature, c & 3] = x[j]
         for j in range(GROUP):
             status[cells[j]] = uint32(IN_HRS)
         gather_features(history, devices, status, cells, GROUP, 0, quantise, buffer)

@@ -27,6 +27,13 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def _eights(mask: Array) -> Array:
+    """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
+    short = -mask.size % 8
+    whole = np.pad(mask, (0, short)) if short else mask
+    return whole.view("<u8")
+
+
 class NumbaEngine:
     """Cells in tiles of four (see ``kernels``); the state that ``rules.CellState`` describes."""
 
@@ -51,8 +58,8 @@ class NumbaEngine:
         self.r = aligned((4 * tiles,), np.float32)
         self.status = aligned((4 * tiles,), np.uint32)
         self.switch = aligned((tiles, 4, 4), np.float32)
-        self.devices = aligned((tiles, 8, 4), np.float32)
-        self.history = aligned((tiles, order, 4, 4), HISTORY_TYPES[history])
+        self.devices = aligned((2, tiles, 4, 4), np.float32)
+        self.history = aligned((self.groups, order, kernels.TILES, 4, 4), HISTORY_TYPES[history])
 
     def _constants(self) -> None:
         """Round the model to float32 once."""
@@ -101,7 +108,7 @@ class NumbaEngine:
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
-        mask = np.empty(0, np.bool_) if where is None else where
+        mask = np.empty(0, np.uint64) if where is None else _eights(where)
         each = int(u.size != 1)
 
         def work(low: int, high: int) -> None:
@@ -141,6 +148,12 @@ class NumbaEngine:
             readout_kernels.add_read_noise(low, high, *fixed)
 
         share(work, self.n_cells, self.n_cells)
+        return out
+
+    def readout_noise(self, rows: int, count: int, number: int) -> Array:
+        """Normal numbers of a crossbar readout, (rows, count)."""
+        out = np.empty((rows, count), np.float32)
+        readout_kernels.readout_noise(np.uint32(number), self.key, out)
         return out
 
     def row_sums(self, columns: int, weights: Array) -> Array:
@@ -189,22 +202,26 @@ class NumbaEngine:
 
     def parameters(self) -> Array:
         """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
-        rows = self.devices.transpose(0, 2, 1).reshape(-1, 8)[: self.n_cells]
-        return np.ascontiguousarray(rows[:, [*kernels.MU, *kernels.SIGMA]])
+        return self._parameters(np.arange(self.n_cells))
+
+    def _parameters(self, cells: Array) -> Array:
+        # (pair, tile, (mu, sigma) of the pair's two features, lane) to (cell, mu … sigma …)
+        rows = self.devices[:, cells >> 2, :, cells & 3].reshape(-1, 2, 2, 2)
+        return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
 
     def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
         """State of the listed cells in the form of ``rules`` (a copy)."""
         tile, lane = cells >> 2, cells & 3
         status = self.status[cells]
         block = np.empty((len(cells), self.order, 4), self.history.dtype)
-        readout_kernels.pack(0, len(cells), 0, cells, self.history, block, False)
+        readout_kernels.pack(cells, self.history, block)
         scaled = block.astype(np.float32) / np.float32(kernels.QUANTUM if self.quantise else 1.0)
         number = cells.astype(np.uint64) + self.first
         words = (
             (number & np.uint64(0xFFFFFFFF)).astype(np.uint32),
             (number >> np.uint64(32)).astype(np.uint32),
         )
-        parameters = self.devices[tile, :, lane][:, [*kernels.MU, *kernels.SIGMA]].T
+        parameters = self._parameters(cells).T
         state = rules.CellState(
             r=self.r[cells],
             threshold=self.switch[tile, kernels.THRESHOLD, lane],

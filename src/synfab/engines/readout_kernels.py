@@ -1,13 +1,12 @@
 """Numba kernels that read cells: currents, noise, crossbar sums."""
 
 import numpy as np
-from numba import njit, uint32, uint64
+from numba import int64, njit, uint32, uint64
 
 from synfab.engines.kernels import GROUP, gather_features, span
 from synfab.engines.scalar import exp, f4, fma, normal_pair, philox, polynomial
 
 LN_10 = f4(2.302585092994046)
-DOT_LANES = 32  # partial sums of a crossbar row, added in a fixed order
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -29,31 +28,61 @@ def add_read_noise(  # type: ignore[no-untyped-def]
     """Add the noise of ``readout.noise_variance`` to cells ``low`` … ``high``, whole fours."""
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     z = np.empty((4, GROUP), np.float32)
+    noise = np.empty(4 * GROUP, np.float32)
     word = np.empty((4, GROUP), np.uint32)
+    za, zb, zc, zd = z[0], z[1], z[2], z[3]
+    wa, wb, wc, wd = word[0], word[1], word[2], word[3]
     # Four cells of one counter share a call; a first cell in between shifts where calls begin.
-    shift = int(first & uint64(3))
-    n = out.shape[0]
+    shift = int64(first & uint64(3))
     for call_low in range((low + shift) >> 2, (high + shift + 3) >> 2, GROUP):
-        width = min(GROUP, ((high + shift + 3) >> 2) - call_low)
         begin = (first >> uint64(2)) + uint64(call_low)
-        for j in range(width):
+        for j in range(GROUP):
             counter = begin + uint64(j)
-            word[0, j], word[1, j], word[2, j], word[3, j] = philox(
+            wa[j], wb[j], wc[j], wd[j] = philox(
                 uint32(counter & uint64(0xFFFFFFFF)), uint32(counter >> uint64(32)),
                 uint32(number), uint32(3), k0, k1,
             )  # fmt: skip
-        for j in range(width):
-            z[0, j], z[1, j] = normal_pair(word[0, j], word[1, j])
-        for j in range(width):
-            z[2, j], z[3, j] = normal_pair(word[2, j], word[3, j])
-        for j in range(width):
+        for j in range(GROUP):
+            za[j], zb[j] = normal_pair(wa[j], wb[j])
+        for j in range(GROUP):
+            zc[j], zd[j] = normal_pair(wc[j], wd[j])
+        for j in range(GROUP):
             for lane in range(4):
-                c = 4 * (call_low + j) + lane - shift
-                if low <= c < high and c < n:
-                    u, i = voltages[c * each], out[c]
-                    conductance = abs(i / u) if u != f4(0.0) else fma(r[c], slope_span, slope_llrs)
-                    variance = fma(johnson, conductance, shot * abs(i))
-                    out[c] = fma(f4(np.sqrt(variance)), z[lane, j], i)
+                noise[4 * j + lane] = z[lane, j]
+        origin = 4 * call_low - shift
+        begin_cell, end_cell = max(low, origin), min(high, origin + 4 * GROUP)
+        state, current_of = r[begin_cell:end_cell], out[begin_cell:end_cell]
+        drawn = noise[begin_cell - origin :]
+        if each:
+            voltage = voltages[begin_cell:end_cell]
+            for j in range(end_cell - begin_cell):
+                u, i = voltage[j], current_of[j]
+                at_zero = fma(state[j], slope_span, slope_llrs)
+                ratio = abs(i) / (abs(u) if u != f4(0.0) else f4(1.0))
+                conductance = ratio if u != f4(0.0) else at_zero
+                variance = fma(johnson, conductance, shot * abs(i))
+                current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
+        else:
+            u = abs(voltages[0])
+            for j in range(end_cell - begin_cell):
+                i = current_of[j]
+                at_zero = fma(state[j], slope_span, slope_llrs)
+                conductance = abs(i) / (u if u != f4(0.0) else f4(1.0))
+                conductance = conductance if u != f4(0.0) else at_zero
+                variance = fma(johnson, conductance, shot * abs(i))
+                current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def readout_noise(number, key, out):  # type: ignore[no-untyped-def]
+    """First normal of stream 4 for each row and each input vector from ``number`` on."""
+    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
+    for row in range(out.shape[0]):
+        for b in range(out.shape[1]):
+            w0, w1, _, _ = philox(
+                uint32(row), uint32(0), uint32(number + uint32(b)), uint32(4), k0, k1
+            )
+            out[row, b] = normal_pair(w0, w1)[0]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -80,36 +109,30 @@ def features(  # type: ignore[no-untyped-def]
                     out[3, cells[j]] = fma(buffer[5, j], polynomial(marginals[3], x1), buffer[4, j])
 
 
+@njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def dot(a, b):  # type: ignore[no-untyped-def]
+    """Sum of products in float32; free to be vectorised, always the same for whole rows."""
+    total = f4(0.0)
+    for j in range(a.shape[0]):
+        total += a[j] * b[j]
+    return total
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-def]
     """Rows ``low`` … ``high`` of r (rows x columns) times each row of ``weights`` (B, columns)."""
-    partial = np.empty(DOT_LANES, np.float32)
-    whole = columns - columns % DOT_LANES
     for row in range(low, high):
         line = r[row * columns : (row + 1) * columns]
         for b in range(weights.shape[0]):
-            weight = weights[b]
-            partial[:] = f4(0.0)
-            for start in range(0, whole, DOT_LANES):
-                for lane in range(DOT_LANES):
-                    partial[lane] = fma(line[start + lane], weight[start + lane], partial[lane])
-            total = 0.0
-            for lane in range(DOT_LANES):
-                total += partial[lane]
-            for j in range(whole, columns):
-                total += line[j] * weight[j]
-            out[row, b] = total
+            out[row, b] = dot(line, weights[b])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pack(low, high, n_cells, cells, history, out, put):  # type: ignore[no-untyped-def]
-    """Histories of the listed cells, cell by cell (cells, p, 4); ``put`` writes them back."""
-    for k in range(low, high):
+def pack(cells, history, out):  # type: ignore[no-untyped-def]
+    """Histories of the listed cells, cell by cell (cells, p, 4)."""
+    for k in range(cells.shape[0]):
         c = cells[k]
-        tile, lane = c >> 2, c & 3
+        group, tile, lane = c >> 8, (c >> 2) & 63, c & 3
         for s in range(history.shape[1]):
             for f in range(4):
-                if put:
-                    history[tile, s, f, lane] = out[k, s, f]
-                else:
-                    out[k, s, f] = history[tile, s, f, lane]
+                out[k, s, f] = history[group, s, tile, f, lane]

@@ -38,9 +38,13 @@ def share(kernel: Callable[[int, int], object], count: int, cells: int) -> None:
     if threads <= 1:
         kernel(0, count)
         return
-    parts = min(count, 4 * threads)
+    parts = min(count, 2 * threads)
     edges = [count * part // parts for part in range(parts + 1)]
     pool = _pool(threads, os.getpid())
-    futures = [pool.submit(kernel, low, high) for low, high in pairwise(edges)]
-    for future in futures:
-        future.result()
+    ranges = list(pairwise(edges))
+    futures = [pool.submit(kernel, low, high) for low, high in ranges[1:]]
+    try:
+        kernel(*ranges[0])  # the caller works too
+    finally:
+        for future in futures:
+            future.result()
