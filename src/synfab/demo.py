@@ -64,7 +64,9 @@ def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[
 
     n = SIDE * SIDE
     advance("compile the kernels (first use only)")
-    CellArray(model, (4, 64), seed=SEED).apply_voltage(-2.0).apply_voltage(1.0).read()
+    small = CellArray(model, (4, 64), seed=SEED).apply_voltage(-2.0)
+    small.apply_voltage(np.ones((4, 64))).read()
+    _ = small @ np.zeros(64)
     cells = timed("fabricate", n, "cells", lambda: CellArray(model, (SIDE, SIDE), seed=SEED))
     timed("SET all at -2 V", n, "cells", lambda: cells.apply_voltage(-2.0))
     voltages = random_voltages((SIDE, SIDE), SEED)

@@ -106,14 +106,13 @@ def next_blocks(  # type: ignore[no-untyped-def]
             slot = s - 1 - i
             if slot < 0:
                 slot += order
-            h0, h1, h2, h3 = x[slot, 0], x[slot, 1], x[slot, 2], x[slot, 3]
-            a = lags[i]
+            past, a = x[slot], lags[i]
             a00, a01, a02, a03 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
             a10, a11, a12, a13 = a[1, 0], a[1, 1], a[1, 2], a[1, 3]
             a20, a21, a22, a23 = a[2, 0], a[2, 1], a[2, 2], a[2, 3]
             a30, a31, a32, a33 = a[3, 0], a[3, 1], a[3, 2], a[3, 3]
             for j in range(width):
-                g0, g1, g2, g3 = h0[j], h1[j], h2[j], h3[j]
+                g0, g1, g2, g3 = past[0, j], past[1, j], past[2, j], past[3, j]
                 x0[j] = fma(a03, g3, fma(a02, g2, fma(a01, g1, fma(a00, g0, x0[j]))))
                 x1[j] = fma(a13, g3, fma(a12, g2, fma(a11, g1, fma(a10, g0, x1[j]))))
                 x2[j] = fma(a23, g3, fma(a22, g2, fma(a21, g1, fma(a20, g0, x2[j]))))
@@ -510,7 +509,8 @@ def fabricate(  # type: ignore[no-untyped-def]
     order = history.shape[1]
     size = 4 * order
     eps = np.empty((size, GROUP), np.float32)
-    x = np.empty(GROUP, np.float32)
+    x, total = np.zeros(GROUP, np.float32), np.empty(GROUP, np.float32)
+    picks, chosen = np.empty(GROUP, np.uint32), np.empty(GROUP, np.uint32)
     z, word = np.empty((8, GROUP), np.float32), np.empty((4, GROUP), np.uint32)
     cells, zero = np.empty(GROUP, np.int64), np.zeros(GROUP, np.uint32)
     buffer = np.empty((6, GROUP), np.float32)
@@ -521,36 +521,46 @@ def fabricate(  # type: ignore[no-untyped-def]
         draw_normals(z, 0, word, cells, zero, 1, 0, first, key, GROUP)
         draw_normals(z, 4, word, cells, zero, 2, 0, first, key, GROUP)
         for j in range(GROUP):
-            c = cells[j]
-            number = first + uint64(c)
+            number = first + uint64(cells[j])
             low, high = uint32(number & uint64(0xFFFFFFFF)), uint32(number >> uint64(32))
-            pick, _, _, _ = philox(low, high, uint32(0), uint32(0), k0, k1)
-            k = 0
-            while k < bounds.shape[0] - 1 and uint64(pick) >= bounds[k]:
-                k += 1
-            for i in range(8):
-                total = means[k, i]
+            picks[j], _, _, _ = philox(low, high, uint32(0), uint32(0), k0, k1)
+        # Walking down the bounds leaves the smallest component whose bound exceeds the word.
+        for j in range(GROUP):
+            chosen[j] = uint32(bounds.shape[0] - 1)
+        for k in range(bounds.shape[0] - 2, -1, -1):
+            for j in range(GROUP):
+                chosen[j] = uint32(k) if uint64(picks[j]) < bounds[k] else chosen[j]
+        near = devices[:, group * TILES : (group + 1) * TILES]
+        for i in range(8):
+            for k in range(bounds.shape[0]):
+                total[:] = means[k, i]
                 for m in range(i + 1):
-                    total = fma(factors[k, i, m], z[m, j], total)
-                devices[(i & 2) >> 1, c >> 2, 2 * (i & 1) + (i >> 2), c & 3] = total
+                    row, weight = z[m], factors[k, i, m]
+                    for j in range(GROUP):
+                        total[j] = fma(weight, row[j], total[j])
+                for j in range(GROUP):
+                    x[j] = total[j] if chosen[j] == uint32(k) else x[j]
+            for q in range(TILES):
+                for lane in range(LANES):
+                    near[(i & 2) >> 1, q, 2 * (i & 1) + (i >> 2), lane] = x[LANES * q + lane]
         for i in range(order):
             draw_normals(eps, 4 * i, word, cells, zero, i, 1, first, key, GROUP)
         for i in range(size):
             x[:] = f4(0.0)
             for m in range(0, i + 1, 4):  # the factor is zero above its diagonal
-                e0, e1, e2, e3 = eps[m], eps[m + 1], eps[m + 2], eps[m + 3]
                 a0, a1 = stationary[i, m], stationary[i, m + 1]
                 a2, a3 = stationary[i, m + 2], stationary[i, m + 3]
                 for j in range(GROUP):
-                    x[j] = fma(a3, e3[j], fma(a2, e2[j], fma(a1, e1[j], fma(a0, e0[j], x[j]))))
+                    later = fma(a1, eps[m + 1, j], fma(a0, eps[m, j], x[j]))
+                    x[j] = fma(a3, eps[m + 3, j], fma(a2, eps[m + 2, j], later))
             if quantise:
                 for j in range(GROUP):
                     level = min(max(x[j] * f4(QUANTUM), f4(-32767.0)), f4(32767.0))
                     x[j] = np.rint(level)
             slot, feature = order - 1 - (i >> 2), i & 3
-            for j in range(GROUP):
-                c = cells[j]
-                history[group, slot, (c >> 2) & 63, feature, c & 3] = x[j]
+            for q in range(TILES):
+                for lane in range(LANES):
+                    history[group, slot, q, feature, lane] = x[LANES * q + lane]
         for j in range(GROUP):
             status[cells[j]] = uint32(IN_HRS)
         gather_features(history, devices, status, cells, GROUP, 0, quantise, buffer)
