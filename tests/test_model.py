@@ -11,7 +11,7 @@ from synfab.conduction import Conduction
 from synfab.history import History
 from synfab.population import Population
 
-# MODEL: exact autocorrelation of x* at lags 1, 2, 5, 10, 20 for order 10, per feature.
+# Exact autocorrelation of x* at lags 1, 2, 5, 10, 20 for order 10, per feature.
 REFERENCE = [
     [0.135, 0.123, 0.111, 0.101, 0.027],
     [0.176, 0.160, 0.146, 0.135, 0.048],
