@@ -82,6 +82,7 @@ def feature_distributions(features: dict[str, Array]) -> Figure:
         if name == "r_hrs":
             bins = np.geomspace(low, high, 80)
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter("")  # its labels would run into each other
         else:
             bins = np.linspace(low, high, 80)
         axis.hist(values.ravel(), bins, density=True, color=COLOURS[0], alpha=0.5, label="cycles")
