@@ -54,7 +54,7 @@ def test_a_shared_life_of_pulses_is_the_same(monkeypatch, seed):
         left_out |= high > rules.highest_state(ours.model)
         kept = ~left_out
         current = np.abs(ours.current(u_read) - oracle.I(theirs, u_read))[kept].max()
-        threshold = np.abs(ours._engine.switch[:, 0].ravel()[:CELLS] - theirs.UR)
+        threshold = np.abs(ours._engine.cells.switch[:, 0].ravel()[:CELLS] - theirs.UR)
         moved = kept & ~theirs.inHRS
         worst = np.maximum(
             worst,

@@ -6,7 +6,8 @@ import pytest
 
 import synfab as sf
 from synfab import streams
-from synfab.engines import kernels
+from synfab.engines.drawing import draw_normals
+from synfab.engines.layout import GROUP
 from synfab.streams import Stream
 
 # The Random123 known-answer vectors of Philox4x32-10: counter, key, words.
@@ -80,14 +81,12 @@ def test_array_normals_are_the_contract_s(xp):
 
 
 def test_kernel_normals_are_the_contract_s():
-    z = np.zeros((4, kernels.GROUP), np.float32)
-    word = np.zeros((4, kernels.GROUP), np.uint32)
-    cells = np.arange(kernels.GROUP)
-    index = np.arange(kernels.GROUP, dtype=np.uint32)
+    z = np.zeros((4, GROUP), np.float32)
+    word = np.zeros((4, GROUP), np.uint32)
+    cells = np.arange(GROUP)
+    index = np.arange(GROUP, dtype=np.uint32)
     for seed, first in zip(SEEDS, (0, 2**32 - 100, 2**50), strict=True):
-        kernels.draw_normals(
-            z, 0, word, cells, index, 1, 2, np.uint64(first), np.uint64(seed), kernels.GROUP
-        )
+        draw_normals(z, 0, word, cells, index, 1, 2, np.uint64(first), np.uint64(seed), GROUP)
         exact = [exact_normals(seed, first + c, c + 1, 2) for c in cells]
         np.testing.assert_allclose(z.T, exact, rtol=2e-6, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""The default engine on a CPU: Numba kernels over tiles of four cells."""
+"""The default engine on a CPU: Numba kernels over tiles of cells (``layout``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab import rules
-from synfab.engines import kernels, readout_kernels
+from synfab.engines import layout, readout_kernels
+from synfab.engines.fabrication import fabricate
+from synfab.engines.layout import GROUP, LANE_BITS, LANES, LAST_LANE, TILES, Parameters, Storage
+from synfab.engines.switching import apply_voltage, apply_voltage_where
 from synfab.engines.threads import share
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
@@ -16,6 +19,7 @@ from synfab.model import CellModel
 Array = npt.NDArray[Any]
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
+SCATTERED = 8  # a cell alone takes as long as this many side by side
 LINE = 64  # bytes of a cache line; tiles begin on one
 
 
@@ -35,7 +39,7 @@ def _eights(mask: Array) -> Array:
 
 
 class NumbaEngine:
-    """Cells in tiles of four (see ``kernels``); the state that ``rules.CellState`` describes."""
+    """Cells in tiles (``layout``); the state that ``rules.CellState`` describes."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
         """Copy into arrays that begin on a cache line again."""
@@ -52,20 +56,23 @@ class NumbaEngine:
         self.model, self.n_cells, self.order = model, n_cells, order
         self.first, self.key = np.uint64(first_cell), np.uint64(seed)
         self.quantise = history == "int16"
-        self._constants()
-        self.groups = -(-n_cells // kernels.GROUP)
-        tiles = self.groups * kernels.GROUP // kernels.LANES
-        self.r = aligned((4 * tiles,), np.float32)
-        self.status = aligned((4 * tiles,), np.uint32)
-        self.switch = aligned((tiles, 4, 4), np.float32)
-        self.devices = aligned((2, tiles, 4, 4), np.float32)
-        self.history = aligned((self.groups, order, kernels.TILES, 4, 4), HISTORY_TYPES[history])
+        self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* over x*
+        self.parameters32 = self._parameters32()
+        self.groups = -(-n_cells // GROUP)
+        tiles = self.groups * GROUP // LANES
+        self.cells = Storage(
+            r=aligned((LANES * tiles,), np.float32),
+            status=aligned((LANES * tiles,), np.uint32),
+            switch=aligned((tiles, 4, LANES), np.float32),
+            history=aligned((self.groups, order, TILES, 4, LANES), HISTORY_TYPES[history]),
+            devices=aligned((2, tiles, 4, LANES), np.float32),
+        )
 
-    def _constants(self) -> None:
+    def _parameters32(self) -> Parameters:
         """Round the model to float32 once."""
         conduction, process = self.model.conduction, self.model.history(self.order)
         length = max(len(conduction.hhrs), len(conduction.llrs))
-        self.llrs, self.hhrs = (
+        llrs, hhrs = (
             tuple(np.pad(curve, (length - len(curve), 0)).astype(np.float32))
             for curve in (conduction.llrs, conduction.hhrs)
         )
@@ -77,57 +84,64 @@ class NumbaEngine:
             conduction.eta,
             *conduction.voltage_range,
         )
-        self.constants = tuple(np.array(values, np.float32))
-        self.lags = process.lags.astype(np.float32)
-        self.innovation = process.innovation.astype(np.float32)
-        self.marginals = tuple(tuple(row) for row in self.model.marginals.astype(np.float32))
-
-    @property
-    def _cells(self) -> tuple[Array, ...]:
-        return self.r, self.status, self.switch, self.history, self.devices
+        return Parameters(
+            lags=process.lags.astype(np.float32),
+            innovation=process.innovation.astype(np.float32) * self.level,
+            marginals=tuple(tuple(row) for row in self.model.marginals.astype(np.float32)),
+            llrs=llrs,
+            hhrs=hhrs,
+            constants=tuple(np.array(values, np.float32)),
+            quantise=self.quantise,
+            first=self.first,
+            key=self.key,
+        )
 
     def fabricate(self) -> None:
         """Make fresh cells."""
-        population = self.model.population
+        population, model, cells = self.model.population, self.parameters32, self.cells
+        factor = self.model.history(self.order).stationary_factor.astype(np.float32)
+        blocks = factor.reshape(self.order, 4, self.order, 4).transpose(0, 2, 1, 3)
         fixed = (
             np.array(rules.component_bounds(self.model), np.uint64),
             population.means.astype(np.float32),
             population.factors.astype(np.float32),
-            self.model.history(self.order).stationary_factor.astype(np.float32),
-            self.marginals,
-            self.constants,
-            self.quantise,
-            self.first,
-            self.key,
+            np.ascontiguousarray(blocks) * self.level,
+            cells,
+            model,
         )
 
         def work(low: int, high: int) -> None:
-            kernels.fabricate(low, high, *self._cells, *fixed)
+            fabricate(low, high, *fixed)
 
         share(work, self.groups, self.n_cells)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
-        mask = np.empty(0, np.uint64) if where is None else _eights(where)
         each = int(u.size != 1)
+        touched = self.n_cells
+        if where is None:
 
-        def work(low: int, high: int) -> None:
-            kernels.apply_voltage(
-                low, high, self.n_cells, u, each, mask, where is not None, *self._cells,
-                self.lags, self.innovation, self.marginals, self.llrs, self.hhrs,
-                self.constants, self.quantise, self.first, self.key,
-            )  # fmt: skip
+            def work(low: int, high: int) -> None:
+                apply_voltage(low, high, self.n_cells, u, each, self.cells, self.parameters32)
 
-        share(work, self.groups, self.n_cells)
+        else:
+            mask = _eights(where)
+            touched = SCATTERED * int(np.count_nonzero(where))
+
+            def work(low: int, high: int) -> None:
+                apply_voltage_where(low, high, u, each, mask, self.cells, self.parameters32)
+
+        share(work, self.groups, touched)
 
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
         out = np.empty(self.n_cells, np.float32)
         each = int(u.size != 1)
+        model = self.parameters32
 
         def work(low: int, high: int) -> None:
             readout_kernels.current(
-                low, high, self.r, u, each, self.llrs, self.hhrs, self.constants, out
+                low, high, self.cells.r, u, each, model.llrs, model.hhrs, model.constants, out
             )
 
         share(work, self.n_cells, self.n_cells)
@@ -139,7 +153,7 @@ class NumbaEngine:
         conduction = self.model.conduction
         slope = conduction.slope([0.0, 1.0], 0.0)
         fixed = (
-            self.r, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
+            self.cells.r, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
             np.float32(slope[0]), np.float32(slope[1] - slope[0]), out,
             self.first, np.uint32(number), self.key,
         )  # fmt: skip
@@ -162,7 +176,7 @@ class NumbaEngine:
         out = np.empty((rows, len(weights)), np.float64)
 
         def work(low: int, high: int) -> None:
-            readout_kernels.row_sums(low, high, self.r, columns, weights, out)
+            readout_kernels.row_sums(low, high, self.cells.r, columns, weights, out)
 
         share(work, rows, self.n_cells * len(weights))
         return out
@@ -173,8 +187,7 @@ class NumbaEngine:
 
         def work(low: int, high: int) -> None:
             readout_kernels.features(
-                low, high, self.n_cells, self.history, self.devices, self.status,
-                self.marginals, self.quantise, out,
+                low, high, self.n_cells, self.cells, self.parameters32, out,
             )  # fmt: skip
 
         share(work, self.groups, self.n_cells)
@@ -183,22 +196,22 @@ class NumbaEngine:
     @property
     def in_hrs(self) -> Array:
         """Flags of cells that are completely RESET."""
-        return np.asarray((self.status[: self.n_cells] & kernels.IN_HRS) != 0)
+        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
 
     @property
     def in_lrs(self) -> Array:
         """Flags of cells that are SET."""
-        return np.asarray((self.status[: self.n_cells] & kernels.IN_LRS) != 0)
+        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
 
     @property
     def cycle(self) -> Array:
         """Cycle numbers n."""
-        return self.status[: self.n_cells] >> 2
+        return np.asarray(self.cells.status[: self.n_cells] >> layout.CYCLE_BITS)
 
     @property
     def states(self) -> Array:
         """Mixing state r."""
-        return self.r[: self.n_cells]
+        return np.asarray(self.cells.r[: self.n_cells])
 
     def parameters(self) -> Array:
         """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
@@ -206,16 +219,16 @@ class NumbaEngine:
 
     def _parameters(self, cells: Array) -> Array:
         # (pair, tile, (mu, sigma) of the pair's two features, lane) to (cell, mu … sigma …)
-        rows = self.devices[:, cells >> 2, :, cells & 3].reshape(-1, 2, 2, 2)
+        rows = self.cells.devices[:, cells >> LANE_BITS, :, cells & LAST_LANE].reshape(-1, 2, 2, 2)
         return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
 
     def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
         """State of the listed cells in the form of ``rules`` (a copy)."""
-        tile, lane = cells >> 2, cells & 3
-        status = self.status[cells]
-        block = np.empty((len(cells), self.order, 4), self.history.dtype)
-        readout_kernels.pack(cells, self.history, block)
-        scaled = block.astype(np.float32) / np.float32(kernels.QUANTUM if self.quantise else 1.0)
+        tile, lane = cells >> LANE_BITS, cells & LAST_LANE
+        status = self.cells.status[cells]
+        block = np.empty((len(cells), self.order, 4), self.cells.history.dtype)
+        readout_kernels.pack(cells, self.cells.history, block)
+        scaled = block.astype(np.float32) / self.level
         number = cells.astype(np.uint64) + self.first
         words = (
             (number & np.uint64(0xFFFFFFFF)).astype(np.uint32),
@@ -223,37 +236,37 @@ class NumbaEngine:
         )
         parameters = self._parameters(cells).T
         state = rules.CellState(
-            r=self.r[cells],
-            threshold=self.switch[tile, kernels.THRESHOLD, lane],
-            steepness=self.switch[tile, kernels.STEEPNESS, lane],
-            in_hrs=(status & kernels.IN_HRS) != 0,
-            in_lrs=(status & kernels.IN_LRS) != 0,
-            cycle=status >> 2,
+            r=self.cells.r[cells],
+            threshold=self.cells.switch[tile, layout.THRESHOLD, lane],
+            steepness=self.cells.switch[tile, layout.STEEPNESS, lane],
+            in_hrs=(status & layout.IN_HRS) != 0,
+            in_lrs=(status & layout.IN_LRS) != 0,
+            cycle=status >> layout.CYCLE_BITS,
             block=scaled.transpose(1, 2, 0),
         )
         return rules.Devices(int(self.key), words, parameters), state
 
     def put(self, cells: Array, state: rules.CellState) -> None:
         """Set what ``rules.program`` changes of the listed cells."""
-        tile, lane = cells >> 2, cells & 3
-        self.r[cells] = state.r
-        self.switch[tile, kernels.THRESHOLD, lane] = state.threshold
-        self.switch[tile, kernels.STEEPNESS, lane] = state.steepness
-        flags = np.where(state.in_hrs, kernels.IN_HRS, 0) | np.where(
-            state.in_lrs, kernels.IN_LRS, 0
-        )
-        self.status[cells] = (self.status[cells] & np.uint32(0xFFFFFFFC)) | flags.astype(np.uint32)
+        tile, lane = cells >> LANE_BITS, cells & LAST_LANE
+        self.cells.r[cells] = state.r
+        self.cells.switch[tile, layout.THRESHOLD, lane] = state.threshold
+        self.cells.switch[tile, layout.STEEPNESS, lane] = state.steepness
+        flags = np.where(state.in_hrs, layout.IN_HRS, 0) | np.where(state.in_lrs, layout.IN_LRS, 0)
+        self.cells.status[cells] = (
+            self.cells.status[cells] & np.uint32(0xFFFFFFFC)
+        ) | flags.astype(np.uint32)
 
-    STORED = ("r", "status", "switch", "devices", "history")
+    STORED = Storage._fields
 
     def storage(self) -> dict[str, Array]:
         """Arrays that hold the whole state, for files."""
-        return {name: getattr(self, name) for name in self.STORED}
+        return self.cells._asdict()
 
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take over what ``storage`` gave."""
         for name, array in arrays.items():
-            mine = getattr(self, name)
+            mine = getattr(self.cells, name)
             if array.shape != mine.shape or array.dtype != mine.dtype:
                 raise FileFormatError(
                     f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"

@@ -3,10 +3,11 @@
 import numpy as np
 from numba import int64, njit, uint32, uint64
 
-from synfab.engines.kernels import GROUP, gather_features, span
-from synfab.engines.scalar import exp, f4, fma, normal_pair, philox, polynomial
-
-LN_10 = f4(2.302585092994046)
+from synfab.engines.drawing import gather_features
+from synfab.engines.intrinsics import fma, wide_vectors
+from synfab.engines.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
+from synfab.engines.scalar import exp, f4, normal_pair, philox, polynomial
+from synfab.engines.switching import span
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -26,6 +27,7 @@ def add_read_noise(  # type: ignore[no-untyped-def]
     low, high, r, voltages, each, johnson, shot, slope_llrs, slope_span, out, first, number, key
 ):
     """Add the noise of ``readout.noise_variance`` to cells ``low`` … ``high``, whole fours."""
+    wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     z = np.empty((4, GROUP), np.float32)
     noise = np.empty(4 * GROUP, np.float32)
@@ -86,18 +88,20 @@ def readout_noise(number, key, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def features(  # type: ignore[no-untyped-def]
-    low, high, n_cells, history, devices, status, marginals, quantise, out
-):
+def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
     """Equals ``rules.cycle_features`` for the cells of some groups; ``out`` is (4, n_cells)."""
     cells = np.empty(GROUP, np.int64)
     buffer = np.empty((6, GROUP), np.float32)
+    marginals = model.marginals
     for group in range(low, high):
         for j in range(GROUP):
             cells[j] = group * GROUP + j
         size = min(GROUP, n_cells - group * GROUP)
         for pair in range(2):
-            gather_features(history, devices, status, cells, GROUP, pair, quantise, buffer)
+            gather_features(
+                state.history, state.devices, state.status, cells, GROUP, pair, model.quantise,
+                buffer,
+            )  # fmt: skip
             for j in range(size):
                 x0, x1 = buffer[0, j], buffer[1, j]
                 if pair == 0:
@@ -132,7 +136,7 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
     """Histories of the listed cells, cell by cell (cells, p, 4)."""
     for k in range(cells.shape[0]):
         c = cells[k]
-        group, tile, lane = c >> 8, (c >> 2) & 63, c & 3
+        group, tile, lane = c >> GROUP_BITS, (c >> LANE_BITS) & LAST_TILE, c & LAST_LANE
         for s in range(history.shape[1]):
             for f in range(4):
                 out[k, s, f] = history[group, s, tile, f, lane]

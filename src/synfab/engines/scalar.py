@@ -7,9 +7,9 @@ IEEE one, so a loop gives the same bits vectorised or not, for any slice and any
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import int32, njit, types, uint32, uint64
-from numba.extending import intrinsic
+from numba import int32, njit, uint32, uint64
+
+from synfab.engines.intrinsics import bits, fma, from_bits
 
 f4 = np.float32
 
@@ -18,37 +18,6 @@ LOG2_E = f4(1.4426950408889634)
 ROUND = f4(12582912.0)  # 1.5 * 2**23: adding and subtracting it rounds to an integer
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
 QUARTER = f4(np.pi * 2.0**-31)
-
-
-@intrinsic
-def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """Return a * b + c, rounded once (float32)."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fma(*arguments)
-
-    f = types.float32
-    return f(f, f, f), generate
-
-
-@intrinsic
-def bits(typing_context: Any, x: Any) -> Any:
-    """Return the bits of a float32 as int32."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.int32(types.float32), generate
-
-
-@intrinsic
-def from_bits(typing_context: Any, x: Any) -> Any:
-    """Return the float32 that has these bits (int32)."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.int32), generate
 
 
 @njit(inline="always")
@@ -97,19 +66,22 @@ def polynomial(coefficients: Any, x: Any) -> Any:
 
 @njit(inline="always")
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
-    """Equals ``streams.philox`` for one counter of uint32 words."""
+    """Equals ``streams.philox`` for one counter of uint32 words.
+
+    The words live in uint64, whose upper half may hold anything: only the lower half is multiplied.
+    """
+    low = uint64(0xFFFFFFFF)
+    a, b, c, d = uint64(c0), uint64(c1), uint64(c2), uint64(c3)
+    key0, key1 = uint64(k0), uint64(k1)
     for _ in range(10):
-        p0 = uint64(c0) * uint64(0xD2511F53)
-        p1 = uint64(c2) * uint64(0xCD9E8D57)
-        h0 = uint32(p0 >> uint64(32))
-        h1 = uint32(p1 >> uint64(32))
-        c0 = uint32(h1 ^ c1 ^ k0)
-        c2 = uint32(h0 ^ c3 ^ k1)
-        c1 = uint32(p1 & uint64(0xFFFFFFFF))
-        c3 = uint32(p0 & uint64(0xFFFFFFFF))
-        k0 = uint32(k0 + uint32(0x9E3779B9))
-        k1 = uint32(k1 + uint32(0xBB67AE85))
-    return c0, c1, c2, c3
+        p0 = (a & low) * uint64(0xD2511F53)
+        p1 = (c & low) * uint64(0xCD9E8D57)
+        a = (p1 >> uint64(32)) ^ b ^ key0
+        c = (p0 >> uint64(32)) ^ d ^ key1
+        b, d = p1, p0
+        key0 += uint64(0x9E3779B9)
+        key1 += uint64(0xBB67AE85)
+    return uint32(a & low), uint32(b & low), uint32(c & low), uint32(d & low)
 
 
 @njit(inline="always")

@@ -1,0 +1,62 @@
+"""How the kernels lay cells out in memory.
+
+Eight cells make a tile, a row of a tile is one vector, half a cache line: a group is streamed in
+whole vectors, and a cell touched alone costs few lines.
+
+    history  (groups, p, TILES, 4, LANES)  the block of p vectors around the cycle
+    devices  (2, tiles, 4, LANES)  mu, sigma, mu, sigma of r_hrs and u_set | of r_lrs and u_reset
+    switch   (tiles, 4, LANES)     threshold, u_set | r(R_HRS), steepness
+    status   (cells,)              cycle << 2 | in_lrs << 1 | in_hrs
+    r        (cells,)
+
+Work is done in groups of 256 cells: what a group needs is gathered into small arrays that stay in
+the first-level cache, computed there in plain vector loops, and put back.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+GROUP_BITS, LANE_BITS = 8, 3
+GROUP, LANES = 1 << GROUP_BITS, 1 << LANE_BITS
+TILES = GROUP // LANES
+LAST_TILE, LAST_LANE = TILES - 1, LANES - 1
+
+IN_HRS, IN_LRS = 1, 2
+CYCLE_BITS = 2
+FLAGS = 3
+
+QUANTUM = 4096.0  # int16 history: x* in steps of 1/4096
+HIGHEST_LEVEL = 32767.0
+
+# Rows of ``switch``: a SET needs the first half of a tile, a cache line.
+THRESHOLD, U_SET, R_HRS, STEEPNESS = 0, 1, 2, 3
+
+# Entries of the constants of a model.
+G_LLRS, INVERSE_SPAN, TOP, U_MAX, ETA, LOW, HIGH = range(7)
+
+LN_10 = np.float32(2.302585092994046)
+
+
+class Storage(NamedTuple):
+    """The state of all cells."""
+
+    r: Any
+    status: Any
+    switch: Any
+    history: Any
+    devices: Any
+
+
+class Parameters(NamedTuple):
+    """A model rounded to float32, and which random numbers are its cells'."""
+
+    lags: Any  # (p, 4, 4)
+    innovation: Any  # (4, 4)
+    marginals: Any  # tuples, so that loops over coefficients are unrolled
+    llrs: Any
+    hhrs: Any
+    constants: Any
+    quantise: bool
+    first: Any  # uint64: number of the first cell
+    key: Any  # uint64: seed

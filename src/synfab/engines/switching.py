@@ -1,0 +1,398 @@
+"""Kernels that switch cells: which ones, SET, RESET along the transition curve."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import int64, njit, uint32, uint64
+
+from synfab.engines.drawing import (
+    BATCH,
+    gather_features,
+    hrs_pair,
+    lrs_pair,
+    next_blocks,
+    padded,
+)
+from synfab.engines.intrinsics import fma, move, prefetch, wide_vectors
+from synfab.engines.layout import (
+    CYCLE_BITS,
+    ETA,
+    FLAGS,
+    GROUP,
+    GROUP_BITS,
+    HIGH,
+    IN_HRS,
+    IN_LRS,
+    LANE_BITS,
+    LANES,
+    LAST_LANE,
+    LAST_TILE,
+    LOW,
+    R_HRS,
+    STEEPNESS,
+    THRESHOLD,
+    TILES,
+    TOP,
+    U_MAX,
+    U_SET,
+)
+from synfab.engines.scalar import exp, f4, log, polynomial
+
+# Rows of ``Work.curve``.
+STATE, REST, PULSE, FLOOR, SLOPE = range(5)
+
+
+class Work(NamedTuple):
+    """Small arrays of one thread, reused from group to group."""
+
+    pulse: Any  # voltages of a group
+    code: Any  # 0: nothing happens, 1: SET, 2: RESET
+    selected: Any  # lists of cells
+    to_set: Any
+    to_reset: Any
+    spent: Any  # their block of the history is used up …
+    cycles: Any  # … at these cycles
+    drawn: Any  # they leave the LRS and begin a cycle
+    begins: Any  # one of ``to_reset`` does
+    buffer: Any  # (6, GROUP) features
+    curve: Any  # (5, GROUP) r, threshold, voltage, r(R_HRS), steepness
+    x: Any  # (4 p, BATCH) blocks
+    z: Any  # (8, BATCH) normal numbers
+    word: Any  # (4, BATCH) random words
+
+
+@njit(nogil=True)
+def make_work(order):  # type: ignore[no-untyped-def]
+    """Allocate the arrays of a thread, with numbers that are harmless in unused places."""
+    return Work(
+        np.zeros(GROUP, np.float32),
+        np.zeros(GROUP, np.uint32),
+        np.zeros(GROUP, np.int64),
+        np.zeros(GROUP, np.int64),
+        np.zeros(GROUP, np.int64),
+        np.zeros(GROUP, np.int64),
+        np.zeros(GROUP, np.uint32),
+        np.zeros(GROUP, np.int64),
+        np.zeros(GROUP, np.uint32),
+        np.ones((6, GROUP), np.float32),
+        np.zeros((5, GROUP), np.float32),
+        np.zeros((4 * order, BATCH), np.float32),
+        np.zeros((8, BATCH), np.float32),
+        np.zeros((4, BATCH), np.uint32),
+    )
+
+
+@njit(inline="always")
+def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
+    """SET: r = r(R_LRS), threshold = u_reset (``rules.apply_voltage``)."""
+    listed, buffer = work.to_set, work.buffer
+    gather_features(
+        cells.history, cells.devices, cells.status, listed, count, 1, model.quantise, buffer
+    )
+    lrs_pair(buffer, model.marginals, model.constants, padded(count))
+    r, status, switch = cells.r, cells.status, cells.switch
+    if count == GROUP:
+        first = listed[0]
+        for q in range(TILES):
+            move(r, first + q * LANES, buffer, q * LANES)
+            tile = ((first >> LANE_BITS) + q) * 4 * LANES
+            move(switch, tile + THRESHOLD * LANES, buffer, GROUP + q * LANES)
+        marks = status[first : first + GROUP]
+        for j in range(GROUP):
+            marks[j] = (marks[j] & uint32(~FLAGS)) | uint32(IN_LRS)
+        return
+    for j in range(count):
+        c = listed[j]
+        r[c] = buffer[0, j]
+        switch[c >> LANE_BITS, THRESHOLD, c & LAST_LANE] = buffer[1, j]
+        status[c] = (status[c] & uint32(~FLAGS)) | uint32(IN_LRS)
+
+
+@njit(inline="always")
+def span(llrs, hhrs, constants, r, u):  # type: ignore[no-untyped-def]
+    """P_L(u), P_L(u) - P_H(u) and I(r, u); ohmic beyond the trained voltages."""
+    bounded = constants[LOW] if u < constants[LOW] else u
+    inside = constants[HIGH] if bounded > constants[HIGH] else bounded
+    ratio = u / (inside if inside != u else f4(1.0))
+    stretch = ratio if inside != u else f4(1.0)
+    low, high = polynomial(llrs, inside) * stretch, polynomial(hhrs, inside) * stretch
+    return low, low - high, fma(r, high - low, low)
+
+
+@njit(nogil=True, error_model="numpy")
+def transition(curve, begins, llrs, hhrs, constants, width):  # type: ignore[no-untyped-def]
+    """Equals ``rules.transition_state``: the new state and steepness replace the old ones.
+
+    A RESET at U_max or above is complete.
+    """
+    wide_vectors()
+    r, threshold, u = curve[STATE], curve[REST], curve[PULSE]
+    r_hrs, steepness = curve[FLOOR], curve[SLOPE]
+    u_max, eta, top = constants[U_MAX], constants[ETA], constants[TOP]
+    for j in range(width):
+        r_old, voltage, at_rest, old = r[j], u[j], threshold[j], steepness[j]
+        partial = voltage < u_max
+        start_here = partial & (begins[j] != uint32(0))
+        _, _, floor = span(llrs, hhrs, constants, r_hrs[j], u_max)
+        _, _, start = span(llrs, hhrs, constants, r_old, at_rest)
+        rise = u_max - at_rest if start_here else f4(1.0)
+        a = (start - floor) / exp(eta * log(rise))
+        a = a if start_here else old
+        at = voltage if partial else f4(0.0)
+        low, difference, _ = span(llrs, hhrs, constants, r_old, at)
+        carries = difference != f4(0.0)
+        solved = low - fma(a, exp(eta * log(u_max - at)), floor)
+        solved = solved / (difference if carries else f4(1.0))
+        solved = solved if carries else r_old
+        solved = top if solved > top else solved
+        solved = solved if solved > r_old else r_old
+        r[j] = solved if partial else r_hrs[j]
+        steepness[j] = a
+
+
+@njit(inline="always")
+def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyped-def]
+    """Draw blocks where they are used up, then r(R_HRS) and u_set of the new cycle."""
+    order = cells.history.shape[1]
+    if 0 < n_spent < GROUP:
+        for j in range(n_spent):
+            c = work.spent[j]
+            tile = (c >> GROUP_BITS) * order * TILES + ((c >> LANE_BITS) & LAST_TILE)
+            for s in range(order):
+                line = (tile + s * TILES) * 4 * LANES
+                prefetch(cells.history, line)
+                prefetch(cells.history, line + 2 * LANES)
+    for low in range(0, n_spent, BATCH):
+        high = min(low + BATCH, n_spent)
+        next_blocks(
+            cells.history, work.spent[low : low + BATCH], work.cycles[low : low + BATCH],
+            high - low, work.x, work.z, work.word,
+            model.lags, model.innovation, model.quantise, model.first, model.key,
+        )  # fmt: skip
+    gather_features(
+        cells.history, cells.devices, cells.status, work.drawn, n_drawn, 0, model.quantise,
+        work.buffer,
+    )  # fmt: skip
+    hrs_pair(work.buffer, model.marginals, model.constants, padded(n_drawn))
+
+
+@njit(inline="always")
+def reset_group(cells, model, work):  # type: ignore[no-untyped-def]
+    """Do a complete RESET of a whole group that leaves the LRS at the same cycle."""
+    first = work.to_reset[0]
+    marks = cells.status[first : first + GROUP]
+    cycle = marks[0] >> uint32(CYCLE_BITS)
+    marks[:] = ((cycle + uint32(1)) << uint32(CYCLE_BITS)) | uint32(IN_HRS)
+    work.drawn[0] = first
+    n_spent = GROUP if cycle % uint32(cells.history.shape[1]) == uint32(0) else 0
+    for j in range(n_spent):
+        work.spent[j] = first + j
+        work.cycles[j] = cycle
+    begin_cycles(cells, model, work, n_spent, GROUP)
+    switch, buffer = cells.switch, work.buffer
+    for q in range(TILES):
+        tile = ((first >> LANE_BITS) + q) * 4 * LANES
+        move(cells.r, first + q * LANES, buffer, q * LANES)
+        move(switch, tile + THRESHOLD * LANES, work.pulse, q * LANES)
+        move(switch, tile + U_SET * LANES, buffer, GROUP + q * LANES)
+        move(switch, tile + R_HRS * LANES, buffer, q * LANES)
+
+
+@njit(nogil=True, error_model="numpy")
+def reset_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
+    """RESET: draw the next cycle where the LRS is left, then follow the transition curve."""
+    order = uint32(cells.history.shape[1])
+    r, status, switch = cells.r, cells.status, cells.switch
+    curve, begins, drawn = work.curve, work.begins, work.drawn
+    u_max = model.constants[U_MAX]
+    n_spent, n_drawn, any_partial = 0, 0, False
+    last, ends = uint32(0), True
+    for j in range(count):
+        c = work.to_reset[j]
+        tile, lane, mark = c >> LANE_BITS, c & LAST_LANE, status[c]
+        begins[j] = mark & uint32(IN_LRS)
+        curve[STATE, j] = r[c]
+        curve[REST, j] = switch[tile, THRESHOLD, lane]
+        curve[FLOOR, j] = switch[tile, R_HRS, lane]
+        curve[SLOPE, j] = switch[tile, STEEPNESS, lane]
+        any_partial |= curve[PULSE, j] < u_max
+        if begins[j] != 0:
+            cycle = mark >> uint32(CYCLE_BITS)
+            if cycle != last:
+                last = cycle
+                ends = cycle % order == uint32(0)
+            if ends:
+                work.spent[n_spent] = c
+                work.cycles[n_spent] = cycle
+                n_spent += 1
+            status[c] = ((cycle + uint32(1)) << uint32(CYCLE_BITS)) | uint32(IN_LRS)
+            drawn[n_drawn] = c
+            n_drawn += 1
+    if n_drawn:
+        begin_cycles(cells, model, work, n_spent, n_drawn)
+        k = 0
+        for j in range(count):
+            if begins[j] != 0:
+                c = drawn[k]
+                switch[c >> LANE_BITS, U_SET, c & LAST_LANE] = work.buffer[1, k]
+                switch[c >> LANE_BITS, R_HRS, c & LAST_LANE] = work.buffer[0, k]
+                curve[FLOOR, j] = work.buffer[0, k]
+                k += 1
+    if any_partial:
+        transition(curve, begins, model.llrs, model.hhrs, model.constants, padded(count))
+    else:
+        curve[STATE] = curve[FLOOR]
+    for j in range(count):
+        c = work.to_reset[j]
+        tile, lane, voltage = c >> LANE_BITS, c & LAST_LANE, curve[PULSE, j]
+        r[c] = curve[STATE, j]
+        switch[tile, THRESHOLD, lane] = voltage
+        switch[tile, STEEPNESS, lane] = curve[SLOPE, j]
+        full = uint32(IN_HRS) if voltage >= u_max else uint32(0)
+        status[c] = (status[c] & uint32(~FLAGS)) | full
+
+
+@njit(nogil=True, error_model="numpy")
+def classify(status, switch, u, curve, code, start, size):  # type: ignore[no-untyped-def]
+    """Tell for each cell of a group what the voltage does; count SETs and RESETs."""
+    wide_vectors()
+    marks = status[start : start + GROUP]
+    u_set, threshold = curve[0], curve[1]
+    for q in range(TILES):
+        tile = ((start >> LANE_BITS) + q) * 4 * LANES
+        move(curve, q * LANES, switch, tile + U_SET * LANES)
+        move(curve, GROUP + q * LANES, switch, tile + THRESHOLD * LANES)
+    for j in range(GROUP):
+        no_lrs = (marks[j] & uint32(IN_LRS)) == uint32(0)
+        no_hrs = (marks[j] & uint32(IN_HRS)) == uint32(0)
+        sets = no_lrs & (u[j] <= u_set[j])
+        resets = no_hrs & (u[j] > threshold[j])
+        code[j] = uint32(1) if sets else (uint32(2) if resets else uint32(0))
+    n_set, n_reset = uint32(0), uint32(0)
+    for j in range(size):
+        n_set += code[j] & uint32(1)
+        n_reset += code[j] >> uint32(1)
+    return int64(n_set), int64(n_reset)
+
+
+@njit(inline="always")
+def switch_group(cells, model, work, start, size):  # type: ignore[no-untyped-def]
+    """Apply ``work.pulse`` to a group."""
+    total_set, total_reset = classify(
+        cells.status, cells.switch, work.pulse, work.curve, work.code, start, size
+    )
+    if total_set == 0 and total_reset == 0:
+        return
+    u, pulses = work.pulse, work.curve[PULSE]
+    if total_reset == GROUP:
+        work.to_reset[0] = start
+        complete, leaving = uint32(1), uint32(IN_LRS)
+        marks = cells.status[start : start + GROUP]
+        different = uint32(0)
+        for j in range(GROUP):
+            complete &= uint32(u[j] >= model.constants[U_MAX])
+            leaving &= marks[j]
+            different |= marks[j] ^ marks[0]
+        if complete != 0 and leaving != 0 and different >> uint32(CYCLE_BITS) == uint32(0):
+            reset_group(cells, model, work)
+            return
+    n_set, n_reset = 0, 0
+    for j in range(size):
+        code = work.code[j]
+        work.to_set[n_set] = start + j
+        n_set += code & uint32(1)
+        work.to_reset[n_reset] = start + j
+        pulses[n_reset] = u[j]
+        n_reset += code >> uint32(1)
+    if n_set:
+        set_cells(cells, model, work, n_set)
+    if n_reset:
+        reset_cells(cells, model, work, n_reset)
+
+
+@njit(nogil=True, error_model="numpy")
+def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[no-untyped-def]
+    """Apply voltages to the cells in ``work.selected``, fewer than a group."""
+    order = cells.history.shape[1]
+    pulses = work.curve[PULSE]
+    n_set, n_reset = 0, 0
+    for j in range(count):
+        c = work.selected[j]
+        v, mark, tile, lane = voltages[c * each], cells.status[c], c >> LANE_BITS, c & LAST_LANE
+        no_lrs = (mark & uint32(IN_LRS)) == uint32(0)
+        no_hrs = (mark & uint32(IN_HRS)) == uint32(0)
+        sets = no_lrs and v <= cells.switch[tile, U_SET, lane]
+        resets = (not sets) and no_hrs and v > cells.switch[tile, THRESHOLD, lane]
+        if sets or resets:
+            slot = int64(((mark >> uint32(CYCLE_BITS)) + uint32(order - 1)) % uint32(order))
+            pair = int64(1)
+            if sets:
+                work.to_set[n_set] = c
+                n_set += 1
+            else:
+                work.to_reset[n_reset] = c
+                pulses[n_reset] = v
+                n_reset += 1
+                pair, slot = int64(0), slot + 1 if slot + 1 < order else int64(0)
+                prefetch(cells.switch, (tile * 4 + R_HRS) * LANES)
+            near = ((c >> GROUP_BITS) * order + slot) * TILES + (tile & LAST_TILE)
+            prefetch(cells.history, (near * 4 + 2 * pair) * LANES)
+            device = (pair * cells.devices.shape[1] + tile) * 4 * LANES
+            prefetch(cells.devices, device)
+            prefetch(cells.devices, device + 2 * LANES)
+            prefetch(cells.r, c)
+    if n_set:
+        set_cells(cells, model, work, n_set)
+    if n_reset:
+        reset_cells(cells, model, work, n_reset)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def apply_voltage(  # type: ignore[no-untyped-def]
+    group_low, group_high, n_cells, voltages, each, cells, model
+):
+    """Equals ``rules.apply_voltage`` for the cells of some groups."""
+    wide_vectors()
+    work = make_work(cells.history.shape[1])
+    u = work.pulse
+    u[:] = voltages[0]
+    for group in range(group_low, group_high):
+        start = group * GROUP
+        size = min(GROUP, n_cells - start)
+        if each:
+            for j in range(size):
+                u[j] = voltages[start + j]
+        switch_group(cells, model, work, start, size)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def apply_voltage_where(  # type: ignore[no-untyped-def]
+    group_low, group_high, voltages, each, mask, cells, model
+):
+    """Equals ``rules.apply_voltage`` for the selected cells of some groups.
+
+    ``mask`` holds eight booleans a word. Cells of several groups are collected, so that their
+    memory can be asked for before it is needed.
+    """
+    work = make_work(cells.history.shape[1])
+    busy = np.empty(GROUP // 8, np.int64)
+    count = 0
+    for group in range(group_low, group_high):
+        low, n_busy = group * (GROUP // 8), 0
+        for word in range(low, min(low + GROUP // 8, mask.shape[0])):
+            busy[n_busy] = word
+            n_busy += int64(mask[word] != uint64(0))
+        for k in range(n_busy):
+            eight = mask[busy[k]]
+            for byte in range(8):
+                if (eight >> uint64(8 * byte)) & uint64(1):
+                    c = 8 * busy[k] + byte
+                    work.selected[count] = c
+                    count += 1
+                    prefetch(cells.status, c)
+                    prefetch(cells.switch, (c >> LANE_BITS) * 4 * LANES)
+            if count >= GROUP - 8:
+                switch_selected(cells, model, work, voltages, each, count)
+                count = 0
+    if count:
+        switch_selected(cells, model, work, voltages, each, count)
