@@ -3,9 +3,14 @@
 import datetime as dt
 import os
 import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
-from synfab.bench import compare_with_published, table_rows
+from synfab.bench import account, compare_with_published, table_rows
 
 HEADER = """# Performance
 
@@ -19,14 +24,42 @@ blocks of ten cycles: nine pulses in ten are faster than the mean, one is about 
 """
 
 
+FIRST_RESULT = (
+    "import synfab as sf; sf.CellArray('published', 1000, seed=1).apply_voltage(-2.0).read()"
+)
+
+
+def timed(command: str, **environment: str) -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", command], check=True, env={**os.environ, **environment})
+    return time.perf_counter() - begin
+
+
+def start_up() -> list[str]:
+    bare = statistics.median(timed("pass") for _ in range(5))
+    package = statistics.median(timed("import synfab") for _ in range(5)) - bare
+    with tempfile.TemporaryDirectory() as cache:
+        first = timed(FIRST_RESULT, NUMBA_CACHE_DIR=cache)
+        later = statistics.median(timed(FIRST_RESULT, NUMBA_CACHE_DIR=cache) for _ in range(5))
+    return [
+        f"`import synfab` takes {package:.2f} s, beyond the interpreter's {bare:.2f} s.",
+        f"The first use ever, until a result is there, compiles the kernels: {first:.1f} s (once).",
+        f"A later start takes {later:.2f} s until a result is there.",
+    ]
+
+
 def main() -> None:
-    rows = table_rows(compare_with_published())
+    result = compare_with_published()
+    rows = table_rows(result)
     text = HEADER.format(
         date=dt.datetime.now(tz=dt.UTC).date(),
         machine=platform.machine(),
         cores=os.cpu_count(),
     )
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    text += f"\nWhere the time goes:\n\n{account(result)}"
+    text += "\nStarting up (medians of separate processes):\n\n"
+    text += "".join(f"- {line}\n" for line in start_up())
     Path("docs/performance.md").write_text(text, encoding="utf-8")
     print(text)
 

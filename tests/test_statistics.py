@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 
 import synfab as sf
-from synfab import rules
+from synfab import rules, streams
 
 ERRORS = 4.5  # bounds in standard errors: one false alarm in 150,000 tests
 
@@ -39,6 +39,22 @@ def test_device_parameters_follow_the_mixture(published, parameters, column):
 
     # One-sample Kolmogorov-Smirnov on 1e5 devices; a mixture without its outliers is seen below.
     assert kstest(parameters[:, column], exact).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("component", range(3))
+def test_each_component_is_normal_in_every_marginal(published, parameters, component):
+    """Devices of one component, known from the word that picked it: none may be missing."""
+    population, seed = published.population, 12
+    cells = np.arange(len(parameters), dtype=np.uint32)
+    word = streams.words(seed, (cells, np.zeros_like(cells)), 0, streams.Stream.POPULATION)[0]
+    bounds = np.array(rules.component_bounds(published), np.uint64)
+    picked = (word[:, None].astype(np.uint64) >= bounds[None, :-1]).sum(axis=1) == component
+    share, n = population.probabilities[component], len(parameters)
+    assert abs(picked.mean() - share) < ERRORS * np.sqrt(share * (1.0 - share) / n)
+    scale = np.sqrt(np.diag(population.covariances[component]))
+    scores = (parameters[picked] - population.means[component]) / scale
+    for column in range(8):
+        assert kstest(scores[:, column], norm.cdf).pvalue > 1e-4
 
 
 def test_the_mixture_has_its_outliers(published, parameters):

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from synfab.cells import CellArray
+from synfab.cells import HISTORIES, CellArray
 from synfab.demo import random_voltages
+from synfab.engines.threads import share
 
 SIDE = 1024
 REPEATS = 5
@@ -64,7 +65,7 @@ def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:
         ("initialisation", lambda: published.CellArrayCPU(n), 1, fabricate, 1),
         ("-2 V / +1.5 V pair, float32", their_pair, 1, lambda: pair(ours), PAIRS),
         ("-2 V / +1.5 V pair, int16", their_pair, 1, lambda: pair(short), PAIRS),
-        ("pair on a random 1 % of the cells", None, 1, masked, PAIRS),
+        ("write of a random 1 % of the cells", None, 1, masked, 2 * PAIRS),
         ("random voltages N(0, 1)", their_random, 4, our_random, 4),
         ("read with noise", lambda: published.Iread(theirs), 1, ours.read, 1),
         ("crossbar readout with noise", lambda: theirs @ v, 1, lambda: ours @ v, 1),
@@ -90,19 +91,54 @@ def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:
             "ratio": theirs_median / ours_median if theirs_median else None,
         }
     result["copy bandwidth"] = {"bytes_per_s": copy_bandwidth()}
+    result["parts of a float32 pair"] = parts_of_a_pair()
     return result
 
 
+def parts_of_a_pair() -> dict[str, float]:
+    """Seconds of a SET, of a RESET within a block, and of drawing a block shared out over it."""
+    cells = CellArray("published", (SIDE, SIDE), seed=3)
+    times: dict[float, list[float]] = {-2.0: [], 1.5: []}
+    for _ in range(3 * cells.order):
+        for u, kept in times.items():
+            begin = time.perf_counter()
+            cells.apply_voltage(u)
+            kept.append(time.perf_counter() - begin)
+    reset = statistics.median(times[1.5])
+    return {
+        "set_s": statistics.median(times[-2.0]),
+        "reset_s": reset,
+        "drawing_s": statistics.fmean(times[1.5]) - reset,
+    }
+
+
 def copy_bandwidth() -> float:
-    """Bytes read and written per second by copying 512 MiB on one thread."""
+    """Bytes read and written per second by copying 512 MiB with the threads the engine uses."""
     source = np.ones(2**26)
     target = np.empty_like(source)
+
+    def work(low: int, high: int) -> None:
+        np.copyto(target[low:high], source[low:high])
+
     times = []
-    for _ in range(5):
+    for _ in range(7):
         begin = time.perf_counter()
-        np.copyto(target, source)
+        share(work, source.size, source.size)
         times.append(time.perf_counter() - begin)
     return 2 * source.nbytes / statistics.median(times)
+
+
+def bytes_per_pair(history: str) -> int:
+    """Bytes a cell must move for -2 V and +1.5 V: what each kernel reads, fetches and writes.
+
+    SET: status 4, threshold and u_set 8, device 16, r 4, history; writes r 4, threshold's line 8,
+    status 4. RESET the same, and r(R_HRS) and steepness 8 in and out. A block of p vectors
+    comes in and goes out once in p pairs.
+    """
+    number = 4 if history == "float32" else 2
+    pulse = 4 + 8 + 16 + 4 + 2 * number + 4 + 8 + 4
+    block = 2 * 4 * number  # p vectors of four numbers, in and out, over p pairs
+    return 2 * pulse + 2 * 8 + block
 
 
 def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -123,3 +159,28 @@ def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         ("copy bandwidth", "", f"{result['copy bandwidth']['bytes_per_s'] / 1e9:.1f} GB/s", "")
     )
     return rows
+
+
+def account(result: dict[str, Any]) -> str:
+    """Say in words what the memory would allow and where the time of a pair goes."""
+    bandwidth = result["copy bandwidth"]["bytes_per_s"]
+    cells = SIDE * SIDE
+    lines = []
+    for history in HISTORIES:
+        seconds = result[f"-2 V / +1.5 V pair, {history}"]["synfab_s"]
+        ideal = cells * bytes_per_pair(history) / bandwidth
+        lines.append(
+            f"- A pair with {history} history moves {bytes_per_pair(history)} bytes a cell. At the "
+            f"copy bandwidth that is {ideal * 1e3:.1f} ms; {100 * ideal / seconds:.0f} % of it is "
+            f"reached. {2e-6 * cells / seconds:.0f} million updates (pulses on a cell) a second."
+        )
+    parts = result["parts of a float32 pair"]
+    pair = result["-2 V / +1.5 V pair, float32"]["synfab_s"]
+    mask = result["write of a random 1 % of the cells"]["synfab_s"]
+    lines.append(
+        f"- Of a float32 pair, SET takes {parts['set_s'] * 1e3:.1f} ms, RESET "
+        f"{parts['reset_s'] * 1e3:.1f} ms, and drawing the cycles (random words, normal numbers, "
+        f"VAR steps: arithmetic, hardly any memory) {parts['drawing_s'] * 1e3:.1f} ms."
+    )
+    lines.append(f"- A write of 1 % of the cells takes {100 * mask / pair:.1f} % of a full pair.")
+    return "\n".join(lines) + "\n"

@@ -406,7 +406,7 @@ class CellArray:
         if array.dtype != np.bool_:
             raise InvalidTypeError(f"where: expected booleans, found {array.dtype}")
         try:
-            whole = np.broadcast_to(array, self.shape)
+            whole = array if array.shape == self.shape else np.broadcast_to(array, self.shape)
             return _writable(np.ascontiguousarray(whole).reshape(-1))
         except ValueError:
             raise InvalidValueError(

@@ -178,7 +178,7 @@ def next_blocks(  # type: ignore[no-untyped-def]
         cells[j], cycles[j] = cells[0], cycles[0]
     load_blocks(history, cells, count, x, width)
     for s in range(order):
-        draw_normals(z, 0, word, cells, cycles, s + 1, 2, first, key, width)
+        draw_normals(z, int64(0), word, cells, cycles, s + 1, int64(2), first, key, int64(width))
         advance(x, s, z, lags, innovation, width)
         if quantise:
             for f in range(4):

@@ -1,7 +1,7 @@
 """The kernel that makes cells: device parameters, stationary history, fresh state."""
 
 import numpy as np
-from numba import njit, uint32, uint64
+from numba import int64, njit, uint32, uint64
 
 from synfab.engines.drawing import (
     VECTOR_WIDTH,
@@ -91,23 +91,23 @@ def fabricate(  # type: ignore[no-untyped-def]
         for j in range(GROUP):
             cells[j] = group * GROUP + j
             status[group * GROUP + j] = uint32(IN_HRS)
-        draw_normals(z, 0, word, cells, zero, 1, 0, first, key, GROUP)
-        draw_normals(z, 4, word, cells, zero, 2, 0, first, key, GROUP)
+        draw_normals(z, int64(0), word, cells, zero, int64(1), int64(0), first, key, int64(GROUP))
+        draw_normals(z, int64(4), word, cells, zero, int64(2), int64(0), first, key, int64(GROUP))
         pick_components(chosen, bounds, cells, first, key)
         draw_devices(devices, group * TILES, means, factors, chosen, z, picked, total)
         for i in range(order):
-            draw_normals(eps, 4 * i, word, cells, zero, i, 1, first, key, GROUP)
+            draw_normals(eps, 4 * i, word, cells, zero, i, int64(1), first, key, int64(GROUP))
         correlate(x, stationary, eps)
         for i in range(order):
             near = (group * order + order - 1 - i) * TILES
             for f in range(4):
                 if quantise:
-                    to_levels(x[4 * i + f], GROUP)
+                    to_levels(x[4 * i + f], int64(GROUP))
                 for q in range(TILES):
                     at = (4 * i + f) * GROUP + q * LANES
                     move(history, ((near + q) * 4 + f) * LANES, x, at)
-        gather_features(history, devices, status, cells, GROUP, 0, quantise, buffer)
-        hrs_pair(buffer, model.marginals, model.constants, GROUP)
+        gather_features(history, devices, status, cells, int64(GROUP), int64(0), quantise, buffer)
+        hrs_pair(buffer, model.marginals, model.constants, int64(GROUP))
         for q in range(TILES):
             tile = (group * TILES + q) * 4 * LANES
             move(r, group * GROUP + q * LANES, buffer, q * LANES)

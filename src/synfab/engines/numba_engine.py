@@ -85,7 +85,7 @@ class NumbaEngine:
             *conduction.voltage_range,
         )
         return Parameters(
-            lags=process.lags.astype(np.float32),
+            lags=np.ascontiguousarray(process.lags, np.float32),
             innovation=process.innovation.astype(np.float32) * self.level,
             marginals=tuple(tuple(row) for row in self.model.marginals.astype(np.float32)),
             llrs=llrs,

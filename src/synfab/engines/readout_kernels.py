@@ -99,8 +99,8 @@ def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-
         size = min(GROUP, n_cells - group * GROUP)
         for pair in range(2):
             gather_features(
-                state.history, state.devices, state.status, cells, GROUP, pair, model.quantise,
-                buffer,
+                state.history, state.devices, state.status, cells, int64(GROUP), pair,
+                model.quantise, buffer,
             )  # fmt: skip
             for j in range(size):
                 x0, x1 = buffer[0, j], buffer[1, j]

@@ -87,7 +87,7 @@ def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
     """SET: r = r(R_LRS), threshold = u_reset (``rules.apply_voltage``)."""
     listed, buffer = work.to_set, work.buffer
     gather_features(
-        cells.history, cells.devices, cells.status, listed, count, 1, model.quantise, buffer
+        cells.history, cells.devices, cells.status, listed, count, int64(1), model.quantise, buffer
     )
     lrs_pair(buffer, model.marginals, model.constants, padded(count))
     r, status, switch = cells.r, cells.status, cells.switch
@@ -150,7 +150,7 @@ def transition(curve, begins, llrs, hhrs, constants, width):  # type: ignore[no-
         steepness[j] = a
 
 
-@njit(inline="always")
+@njit(nogil=True, error_model="numpy")
 def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyped-def]
     """Draw blocks where they are used up, then r(R_HRS) and u_set of the new cycle."""
     order = cells.history.shape[1]
@@ -170,7 +170,7 @@ def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyp
             model.lags, model.innovation, model.quantise, model.first, model.key,
         )  # fmt: skip
     gather_features(
-        cells.history, cells.devices, cells.status, work.drawn, n_drawn, 0, model.quantise,
+        cells.history, cells.devices, cells.status, work.drawn, n_drawn, int64(0), model.quantise,
         work.buffer,
     )  # fmt: skip
     hrs_pair(work.buffer, model.marginals, model.constants, padded(n_drawn))
@@ -184,11 +184,11 @@ def reset_group(cells, model, work):  # type: ignore[no-untyped-def]
     cycle = marks[0] >> uint32(CYCLE_BITS)
     marks[:] = ((cycle + uint32(1)) << uint32(CYCLE_BITS)) | uint32(IN_HRS)
     work.drawn[0] = first
-    n_spent = GROUP if cycle % uint32(cells.history.shape[1]) == uint32(0) else 0
+    n_spent = int64(GROUP) if cycle % uint32(cells.history.shape[1]) == uint32(0) else int64(0)
     for j in range(n_spent):
         work.spent[j] = first + j
         work.cycles[j] = cycle
-    begin_cycles(cells, model, work, n_spent, GROUP)
+    begin_cycles(cells, model, work, n_spent, int64(GROUP))
     switch, buffer = cells.switch, work.buffer
     for q in range(TILES):
         tile = ((first >> LANE_BITS) + q) * 4 * LANES
@@ -205,7 +205,7 @@ def reset_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
     r, status, switch = cells.r, cells.status, cells.switch
     curve, begins, drawn = work.curve, work.begins, work.drawn
     u_max = model.constants[U_MAX]
-    n_spent, n_drawn, any_partial = 0, 0, False
+    n_spent, n_drawn, any_partial = int64(0), int64(0), False
     last, ends = uint32(0), True
     for j in range(count):
         c = work.to_reset[j]
@@ -296,7 +296,7 @@ def switch_group(cells, model, work, start, size):  # type: ignore[no-untyped-de
         if complete != 0 and leaving != 0 and different >> uint32(CYCLE_BITS) == uint32(0):
             reset_group(cells, model, work)
             return
-    n_set, n_reset = 0, 0
+    n_set, n_reset = int64(0), int64(0)
     for j in range(size):
         code = work.code[j]
         work.to_set[n_set] = start + j
@@ -315,7 +315,7 @@ def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[
     """Apply voltages to the cells in ``work.selected``, fewer than a group."""
     order = cells.history.shape[1]
     pulses = work.curve[PULSE]
-    n_set, n_reset = 0, 0
+    n_set, n_reset = int64(0), int64(0)
     for j in range(count):
         c = work.selected[j]
         v, mark, tile, lane = voltages[c * each], cells.status[c], c >> LANE_BITS, c & LAST_LANE
@@ -376,7 +376,7 @@ def apply_voltage_where(  # type: ignore[no-untyped-def]
     """
     work = make_work(cells.history.shape[1])
     busy = np.empty(GROUP // 8, np.int64)
-    count = 0
+    count = int64(0)
     for group in range(group_low, group_high):
         low, n_busy = group * (GROUP // 8), 0
         for word in range(low, min(low + GROUP // 8, mask.shape[0])):
@@ -393,6 +393,6 @@ def apply_voltage_where(  # type: ignore[no-untyped-def]
                     prefetch(cells.switch, (c >> LANE_BITS) * 4 * LANES)
             if count >= GROUP - 8:
                 switch_selected(cells, model, work, voltages, each, count)
-                count = 0
+                count = int64(0)
     if count:
         switch_selected(cells, model, work, voltages, each, count)
