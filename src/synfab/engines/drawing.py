@@ -7,8 +7,10 @@ from synfab.engines.intrinsics import (
     VectorType,
     fma,
     fma_vector,
+    get,
     load_vector,
     move,
+    put,
     store_vector,
     times_vector,
     wide_vectors,
@@ -40,6 +42,19 @@ VECTOR_WIDTH = VectorType.width
 def padded(count):  # type: ignore[no-untyped-def]
     """Round up to whole vectors."""
     return (count + VECTOR_WIDTH - 1) & -VECTOR_WIDTH
+
+
+@njit(inline="always")
+def row(c):  # type: ignore[no-untyped-def]
+    """Flat offset of a cell in the first row of its tile."""
+    return (c >> LANE_BITS) * 4 * LANES + (c & LAST_LANE)
+
+
+@njit(inline="always")
+def place(c, order, slot):  # type: ignore[no-untyped-def]
+    """Flat offset of feature 0 of a cell in a slot of its block."""
+    tile = ((c >> GROUP_BITS) * order + slot) * TILES + ((c >> LANE_BITS) & LAST_TILE)
+    return tile * 4 * LANES + (c & LAST_LANE)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -118,10 +133,10 @@ def to_levels(row, width):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def scale_row(row, factor, width):  # type: ignore[no-untyped-def]
+def scale_row(numbers, factor, width):  # type: ignore[no-untyped-def]
     """Multiply a row by a number."""
     for j in range(width):
-        row[j] *= factor
+        numbers[j] *= factor
 
 
 @njit(nogil=True, error_model="numpy")
@@ -137,11 +152,11 @@ def load_blocks(history, cells, count, x, width):  # type: ignore[no-untyped-def
                     move(x, (4 * s + f) * BATCH + q * LANES, history, near + (4 * q + f) * LANES)
         return
     for j in range(width):
-        c = cells[j]
-        group, tile, lane = c >> GROUP_BITS, (c >> LANE_BITS) & LAST_TILE, c & LAST_LANE
+        near = place(cells[j], order, 0)
         for s in range(order):
             for f in range(4):
-                x[4 * s + f, j] = f4(history[group, s, tile, f, lane])
+                number = get(history, near + (s * TILES * 4 + f) * LANES)
+                put(x, (4 * s + f) * BATCH + j, f4(number))
 
 
 @njit(nogil=True, error_model="numpy")
@@ -157,11 +172,11 @@ def store_blocks(history, cells, count, x):  # type: ignore[no-untyped-def]
                     move(history, near + (4 * q + f) * LANES, x, (4 * s + f) * BATCH + q * LANES)
         return
     for j in range(count):
-        c = cells[j]
-        group, tile, lane = c >> GROUP_BITS, (c >> LANE_BITS) & LAST_TILE, c & LAST_LANE
+        near = place(cells[j], order, 0)
         for s in range(order):
             for f in range(4):
-                history[group, s, tile, f, lane] = x[4 * s + f, j]
+                number = get(x, (4 * s + f) * BATCH + j)
+                put(history, near + (s * TILES * 4 + f) * LANES, number)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -220,19 +235,17 @@ def gather_features(  # type: ignore[no-untyped-def]
                 move(out, (2 + k) * GROUP + q * LANES, devices, device + (4 * q + k) * LANES)
     else:
         for j in range(count):
-            c = cells[j]
-            group, tile, lane = c >> GROUP_BITS, (c >> LANE_BITS) & LAST_TILE, c & LAST_LANE
-            cycle = status[c] >> uint32(CYCLE_BITS)
+            c = get(cells, j)
+            cycle = get(status, c) >> uint32(CYCLE_BITS)
             if cycle != last:
                 last = cycle
                 slot = int32((cycle + uint32(order - 1)) % uint32(order))
-            out[0, j] = f4(history[group, slot, tile, f, lane])
-            out[1, j] = f4(history[group, slot, tile, f + 1, lane])
-            device_tile = c >> LANE_BITS
-            out[2, j] = devices[pair, device_tile, 0, lane]
-            out[3, j] = devices[pair, device_tile, 1, lane]
-            out[4, j] = devices[pair, device_tile, 2, lane]
-            out[5, j] = devices[pair, device_tile, 3, lane]
+            near = place(c, order, int64(slot)) + f * LANES
+            device = pair * devices.shape[1] * 4 * LANES + row(c)
+            put(out, j, f4(get(history, near)))
+            put(out, GROUP + j, f4(get(history, near + LANES)))
+            for k in range(4):
+                put(out, (2 + k) * GROUP + j, get(devices, device + k * LANES))
     if quantise:
         scale_row(out[0], f4(1.0 / QUANTUM), padded(count))
         scale_row(out[1], f4(1.0 / QUANTUM), padded(count))

@@ -63,6 +63,29 @@ def _element(context: Any, builder: Any, array_type: Any, array: Any, offset: An
 
 
 @intrinsic
+def get(typing_context: Any, array: Any, offset: Any) -> Any:
+    """Return the element at a flat offset, without looking for negative indices."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_element(context, builder, signature.args[0], *arguments))
+
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic
+def put(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
+    """Set the element at a flat offset, without looking for negative indices."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0].dtype
+        number = context.cast(builder, arguments[2], signature.args[2], kind)
+        builder.store(number, _element(context, builder, signature.args[0], *arguments[:2]))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, value), generate
+
+
+@intrinsic
 def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
     """Copy a row of a tile between flat offsets of two arrays, float32 or int16, as one vector.
 

@@ -12,21 +12,20 @@ from synfab.engines.drawing import (
     lrs_pair,
     next_blocks,
     padded,
+    place,
+    row,
 )
-from synfab.engines.intrinsics import fma, move, prefetch, wide_vectors
+from synfab.engines.intrinsics import fma, get, move, prefetch, put, wide_vectors
 from synfab.engines.layout import (
     CYCLE_BITS,
     ETA,
     FLAGS,
     GROUP,
-    GROUP_BITS,
     HIGH,
     IN_HRS,
     IN_LRS,
     LANE_BITS,
     LANES,
-    LAST_LANE,
-    LAST_TILE,
     LOW,
     R_HRS,
     STEEPNESS,
@@ -102,10 +101,10 @@ def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
             marks[j] = (marks[j] & uint32(~FLAGS)) | uint32(IN_LRS)
         return
     for j in range(count):
-        c = listed[j]
-        r[c] = buffer[0, j]
-        switch[c >> LANE_BITS, THRESHOLD, c & LAST_LANE] = buffer[1, j]
-        status[c] = (status[c] & uint32(~FLAGS)) | uint32(IN_LRS)
+        c = get(listed, j)
+        put(r, c, get(buffer, j))
+        put(switch, row(c) + THRESHOLD * LANES, get(buffer, GROUP + j))
+        put(status, c, (get(status, c) & uint32(~FLAGS)) | uint32(IN_LRS))
 
 
 @njit(inline="always")
@@ -156,10 +155,8 @@ def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyp
     order = cells.history.shape[1]
     if 0 < n_spent < GROUP:
         for j in range(n_spent):
-            c = work.spent[j]
-            tile = (c >> GROUP_BITS) * order * TILES + ((c >> LANE_BITS) & LAST_TILE)
             for s in range(order):
-                line = (tile + s * TILES) * 4 * LANES
+                line = place(work.spent[j], order, s)
                 prefetch(cells.history, line)
                 prefetch(cells.history, line + 2 * LANES)
     for low in range(0, n_spent, BATCH):
@@ -208,48 +205,49 @@ def reset_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
     n_spent, n_drawn, any_partial = int64(0), int64(0), False
     last, ends = uint32(0), True
     for j in range(count):
-        c = work.to_reset[j]
-        tile, lane, mark = c >> LANE_BITS, c & LAST_LANE, status[c]
-        begins[j] = mark & uint32(IN_LRS)
-        curve[STATE, j] = r[c]
-        curve[REST, j] = switch[tile, THRESHOLD, lane]
-        curve[FLOOR, j] = switch[tile, R_HRS, lane]
-        curve[SLOPE, j] = switch[tile, STEEPNESS, lane]
-        any_partial |= curve[PULSE, j] < u_max
-        if begins[j] != 0:
+        c = get(work.to_reset, j)
+        near, mark = row(c), get(status, c)
+        leaves = mark & uint32(IN_LRS)
+        put(begins, j, leaves)
+        put(curve, STATE * GROUP + j, get(r, c))
+        put(curve, REST * GROUP + j, get(switch, near + THRESHOLD * LANES))
+        put(curve, FLOOR * GROUP + j, get(switch, near + R_HRS * LANES))
+        put(curve, SLOPE * GROUP + j, get(switch, near + STEEPNESS * LANES))
+        any_partial |= get(curve, PULSE * GROUP + j) < u_max
+        if leaves != 0:
             cycle = mark >> uint32(CYCLE_BITS)
             if cycle != last:
                 last = cycle
                 ends = cycle % order == uint32(0)
             if ends:
-                work.spent[n_spent] = c
-                work.cycles[n_spent] = cycle
+                put(work.spent, n_spent, c)
+                put(work.cycles, n_spent, cycle)
                 n_spent += 1
-            status[c] = ((cycle + uint32(1)) << uint32(CYCLE_BITS)) | uint32(IN_LRS)
-            drawn[n_drawn] = c
+            put(status, c, ((cycle + uint32(1)) << uint32(CYCLE_BITS)) | uint32(IN_LRS))
+            put(drawn, n_drawn, c)
             n_drawn += 1
     if n_drawn:
         begin_cycles(cells, model, work, n_spent, n_drawn)
-        k = 0
+        k = int64(0)
         for j in range(count):
-            if begins[j] != 0:
-                c = drawn[k]
-                switch[c >> LANE_BITS, U_SET, c & LAST_LANE] = work.buffer[1, k]
-                switch[c >> LANE_BITS, R_HRS, c & LAST_LANE] = work.buffer[0, k]
-                curve[FLOOR, j] = work.buffer[0, k]
+            if get(begins, j) != 0:
+                near, r_hrs = row(get(drawn, k)), get(work.buffer, k)
+                put(switch, near + U_SET * LANES, get(work.buffer, GROUP + k))
+                put(switch, near + R_HRS * LANES, r_hrs)
+                put(curve, FLOOR * GROUP + j, r_hrs)
                 k += 1
     if any_partial:
         transition(curve, begins, model.llrs, model.hhrs, model.constants, padded(count))
     else:
         curve[STATE] = curve[FLOOR]
     for j in range(count):
-        c = work.to_reset[j]
-        tile, lane, voltage = c >> LANE_BITS, c & LAST_LANE, curve[PULSE, j]
-        r[c] = curve[STATE, j]
-        switch[tile, THRESHOLD, lane] = voltage
-        switch[tile, STEEPNESS, lane] = curve[SLOPE, j]
+        c = get(work.to_reset, j)
+        near, voltage = row(c), get(curve, PULSE * GROUP + j)
+        put(r, c, get(curve, STATE * GROUP + j))
+        put(switch, near + THRESHOLD * LANES, voltage)
+        put(switch, near + STEEPNESS * LANES, get(curve, SLOPE * GROUP + j))
         full = uint32(IN_HRS) if voltage >= u_max else uint32(0)
-        status[c] = (status[c] & uint32(~FLAGS)) | full
+        put(status, c, (get(status, c) & uint32(~FLAGS)) | full)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -298,12 +296,12 @@ def switch_group(cells, model, work, start, size):  # type: ignore[no-untyped-de
             return
     n_set, n_reset = int64(0), int64(0)
     for j in range(size):
-        code = work.code[j]
-        work.to_set[n_set] = start + j
-        n_set += code & uint32(1)
-        work.to_reset[n_reset] = start + j
-        pulses[n_reset] = u[j]
-        n_reset += code >> uint32(1)
+        code = get(work.code, j)
+        put(work.to_set, n_set, start + j)
+        n_set += int64(code & uint32(1))
+        put(work.to_reset, n_reset, start + j)
+        put(pulses, n_reset, get(u, j))
+        n_reset += int64(code >> uint32(1))
     if n_set:
         set_cells(cells, model, work, n_set)
     if n_reset:
@@ -317,12 +315,12 @@ def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[
     pulses = work.curve[PULSE]
     n_set, n_reset = int64(0), int64(0)
     for j in range(count):
-        c = work.selected[j]
-        v, mark, tile, lane = voltages[c * each], cells.status[c], c >> LANE_BITS, c & LAST_LANE
+        c = get(work.selected, j)
+        v, mark, near = get(voltages, c * each), get(cells.status, c), row(c)
         no_lrs = (mark & uint32(IN_LRS)) == uint32(0)
         no_hrs = (mark & uint32(IN_HRS)) == uint32(0)
-        sets = no_lrs and v <= cells.switch[tile, U_SET, lane]
-        resets = (not sets) and no_hrs and v > cells.switch[tile, THRESHOLD, lane]
+        sets = no_lrs and v <= get(cells.switch, near + U_SET * LANES)
+        resets = (not sets) and no_hrs and v > get(cells.switch, near + THRESHOLD * LANES)
         if sets or resets:
             slot = int64(((mark >> uint32(CYCLE_BITS)) + uint32(order - 1)) % uint32(order))
             pair = int64(1)
@@ -334,10 +332,9 @@ def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[
                 pulses[n_reset] = v
                 n_reset += 1
                 pair, slot = int64(0), slot + 1 if slot + 1 < order else int64(0)
-                prefetch(cells.switch, (tile * 4 + R_HRS) * LANES)
-            near = ((c >> GROUP_BITS) * order + slot) * TILES + (tile & LAST_TILE)
-            prefetch(cells.history, (near * 4 + 2 * pair) * LANES)
-            device = (pair * cells.devices.shape[1] + tile) * 4 * LANES
+                prefetch(cells.switch, near + R_HRS * LANES)
+            prefetch(cells.history, place(c, order, slot) + 2 * pair * LANES)
+            device = pair * cells.devices.shape[1] * 4 * LANES + near
             prefetch(cells.devices, device)
             prefetch(cells.devices, device + 2 * LANES)
             prefetch(cells.r, c)
