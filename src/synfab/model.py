@@ -19,6 +19,14 @@ from synfab.population import Population
 
 FEATURES = ("r_hrs", "u_set", "r_lrs", "u_reset")
 
+# Pieces of a marginal lie between -PIECES_END and PIECES_END.
+PIECES_END = 5.0
+
+
+def _marginals(value: Any) -> Float64:
+    pieces = np.ndim(value) == 3 if not isinstance(value, str) else False
+    return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
+
 
 @dataclass(frozen=True, eq=False)
 class CellModel:
@@ -29,7 +37,9 @@ class CellModel:
     name
         What a person calls it.
     marginals
-        Gamma: one polynomial a feature, (4, degree + 1), highest power first.
+        Gamma: one polynomial a feature, (4, degree + 1), highest power first; or one polynomial
+        for each of n equal pieces of -5 <= x* <= 5, (4, n, degree + 1), in the position 0 … 1
+        within the piece, and straight lines beyond.
     histories
         One ``History`` for each order on offer.
     population
@@ -68,7 +78,7 @@ class CellModel:
         freeze(
             self,
             name=name,
-            marginals=numbers("marginals", marginals, (len(FEATURES), None)),
+            marginals=_marginals(marginals),
             histories=MappingProxyType(dict(sorted(histories.items()))),
             population=population,
             conduction=conduction,

@@ -24,6 +24,9 @@ MAX_BYTES = 64 * 2**20
 PUBLISHED_SHA256 = "b59bbfa2845f10310335efcef3f1cd3a01f2d1a929138b6a49bb935d5db59313"
 INSTALL = 'pip install "synaptogen>=0.2,<0.3"'
 
+# Types of marginals, and how deep the lists of their coefficients are nested.
+MARGINALS = {"polynomial": 2, "pieces": 3}
+
 # The published file does not say over which voltages its curves were trained: -1.5 V … U_max.
 PUBLISHED_LOWEST_VOLTAGE = -1.5
 # Keys of the published file, by what they mean.
@@ -227,9 +230,10 @@ def _from_own(document: dict[str, Any]) -> CellModel:
 
 def _read_marginals(content: Any) -> Any:
     fields = _Fields(content, "marginals", ("type", "coefficients"))
-    if fields.text("type") != "polynomial":
-        raise FileFormatError('marginals.type: expected "polynomial"')
-    return fields.array("coefficients", depth=2)
+    kind = fields.text("type")
+    if kind not in MARGINALS:
+        raise FileFormatError(f"marginals.type: expected {' or '.join(MARGINALS)}")
+    return fields.array("coefficients", depth=MARGINALS[kind])
 
 
 def _read_histories(items: list[Any]) -> dict[int, History]:
@@ -345,7 +349,10 @@ def document(model: CellModel) -> dict[str, Any]:
             "u_0": conduction.u_0,
             "voltage_range": list(conduction.voltage_range),
         },
-        "marginals": {"type": "polynomial", "coefficients": model.marginals.tolist()},
+        "marginals": {
+            "type": {depth: kind for kind, depth in MARGINALS.items()}[model.marginals.ndim],
+            "coefficients": model.marginals.tolist(),
+        },
         "histories": [
             {"order": p, "innovation": h.innovation.tolist(), "lags": h.lags.tolist()}
             for p, h in model.histories.items()

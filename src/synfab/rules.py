@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, device
 
 from synfab.history import History
-from synfab.model import CellModel
+from synfab.model import PIECES_END, CellModel
 from synfab.streams import Stream, normals, words
 
 Array = Any
@@ -63,6 +64,27 @@ def polynomial(coefficients: Any, x: Array) -> Array:
     for coefficient in coefficients:
         value = value * x + float(coefficient)
     return value
+
+
+def marginal(coefficients: Any, x: Array) -> Array:
+    """Value of Gamma for one feature: a polynomial, or pieces with straight lines beyond them."""
+    if np.ndim(coefficients) == 1:
+        return polynomial(coefficients, x)
+    xp = array_namespace(x)
+    count = len(coefficients)
+    per_unit = count / (2.0 * PIECES_END)
+    inside = xp.clip(x, -PIECES_END, PIECES_END)
+    position = (inside + PIECES_END) * per_unit
+    piece = xp.clip(xp.floor(position), 0, count - 1)
+    t = position - piece
+    index = xp.astype(piece, xp.int32)
+    value = x * 0.0
+    slope = x * 0.0
+    for k in range(coefficients.shape[1]):
+        column = xp.asarray(np.asarray(coefficients[:, k], np.float32), device=device(x))
+        slope = slope * t + value
+        value = value * t + xp.reshape(xp.take(column, xp.reshape(index, (-1,))), x.shape)
+    return value + slope * per_unit * (x - inside)
 
 
 def limiting_currents(model: CellModel, u: Array) -> tuple[Array, Array]:
@@ -202,7 +224,7 @@ def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Arra
     vector = current_vector(block, cycle)
     y = [
         devices.parameters[f, :]
-        + devices.parameters[4 + f, :] * polynomial(model.marginals[f], vector[f, :])
+        + devices.parameters[4 + f, :] * marginal(model.marginals[f], vector[f, :])
         for f in range(4)
     ]
     return Features(xp.pow(xp.full_like(y[0], 10.0), y[0]), y[1], y[2], y[3])

@@ -31,7 +31,7 @@ from synfab.engines.layout import (
     TILES,
     TOP,
 )
-from synfab.engines.scalar import exp, f4, normal_pair, philox, polynomial
+from synfab.engines.scalar import exp, f4, marginal, normal_pair, philox
 
 # Cells whose blocks are drawn together: at p = 10 their history fills half a first-level cache.
 BATCH = 128
@@ -259,10 +259,10 @@ def hrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-de
     x0, x1, m0, s0, m1, s1 = buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5]
     p0, p1 = marginals[0], marginals[1]
     for j in range(width):
-        y = fma(s0[j], polynomial(p0, x0[j]), m0[j])
+        y = fma(s0[j], marginal(p0, x0[j]), m0[j])
         r = (g_l - exp(-LN_10 * y)) * inverse
         x0[j] = min(r, top)
-        x1[j] = fma(s1[j], polynomial(p1, x1[j]), m1[j])
+        x1[j] = fma(s1[j], marginal(p1, x1[j]), m1[j])
 
 
 @njit(nogil=True, error_model="numpy")
@@ -273,6 +273,6 @@ def lrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-de
     x2, x3, m2, s2, m3, s3 = buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5]
     p2, p3 = marginals[2], marginals[3]
     for j in range(width):
-        resistance = fma(s2[j], polynomial(p2, x2[j]), m2[j])
+        resistance = fma(s2[j], marginal(p2, x2[j]), m2[j])
         x2[j] = (g_l - f4(1.0) / resistance) * inverse
-        x3[j] = fma(s3[j], polynomial(p3, x3[j]), m3[j])
+        x3[j] = fma(s3[j], marginal(p3, x3[j]), m3[j])

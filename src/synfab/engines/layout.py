@@ -53,7 +53,7 @@ class Parameters(NamedTuple):
 
     lags: Any  # (p, 4, 4)
     innovation: Any  # (4, 4)
-    marginals: Any  # tuples, so that loops over coefficients are unrolled
+    marginals: Any  # tuples of tuples, so that loops are unrolled; pieces: (4, n, degree + 1)
     llrs: Any
     hhrs: Any
     constants: Any

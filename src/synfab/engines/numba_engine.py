@@ -76,6 +76,7 @@ class NumbaEngine:
             tuple(np.pad(curve, (length - len(curve), 0)).astype(np.float32))
             for curve in (conduction.llrs, conduction.hhrs)
         )
+        marginals = np.array(self.model.marginals, np.float32)
         values = (
             conduction.g_llrs,
             1.0 / (conduction.g_llrs - conduction.g_hhrs),
@@ -87,7 +88,7 @@ class NumbaEngine:
         return Parameters(
             lags=np.ascontiguousarray(process.lags, np.float32),
             innovation=process.innovation.astype(np.float32) * self.level,
-            marginals=tuple(tuple(row) for row in self.model.marginals.astype(np.float32)),
+            marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
             llrs=llrs,
             hhrs=hhrs,
             constants=tuple(np.array(values, np.float32)),

@@ -6,7 +6,7 @@ from numba import int64, njit, uint32, uint64
 from synfab.engines.drawing import gather_features
 from synfab.engines.intrinsics import fma, wide_vectors
 from synfab.engines.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
-from synfab.engines.scalar import exp, f4, normal_pair, philox, polynomial
+from synfab.engines.scalar import exp, f4, marginal, normal_pair, philox
 from synfab.engines.switching import span
 
 
@@ -105,12 +105,12 @@ def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-
             for j in range(size):
                 x0, x1 = buffer[0, j], buffer[1, j]
                 if pair == 0:
-                    y = fma(buffer[3, j], polynomial(marginals[0], x0), buffer[2, j])
+                    y = fma(buffer[3, j], marginal(marginals[0], x0), buffer[2, j])
                     out[0, cells[j]] = exp(LN_10 * y)
-                    out[1, cells[j]] = fma(buffer[5, j], polynomial(marginals[1], x1), buffer[4, j])
+                    out[1, cells[j]] = fma(buffer[5, j], marginal(marginals[1], x1), buffer[4, j])
                 else:
-                    out[2, cells[j]] = fma(buffer[3, j], polynomial(marginals[2], x0), buffer[2, j])
-                    out[3, cells[j]] = fma(buffer[5, j], polynomial(marginals[3], x1), buffer[4, j])
+                    out[2, cells[j]] = fma(buffer[3, j], marginal(marginals[2], x0), buffer[2, j])
+                    out[3, cells[j]] = fma(buffer[5, j], marginal(marginals[3], x1), buffer[4, j])
 
 
 @njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -7,9 +7,11 @@ IEEE one, so a loop gives the same bits vectorised or not, for any slice and any
 from typing import Any
 
 import numpy as np
-from numba import int32, njit, uint32, uint64
+from numba import int32, int64, njit, types, uint32, uint64
+from numba.extending import overload
 
 from synfab.engines.intrinsics import bits, fma, from_bits
+from synfab.model import PIECES_END
 
 f4 = np.float32
 
@@ -62,6 +64,36 @@ def polynomial(coefficients: Any, x: Any) -> Any:
     for k in range(1, len(coefficients)):
         value = fma(value, x, coefficients[k])
     return value
+
+
+def marginal(coefficients: Any, x: Any) -> Any:
+    """Equals ``rules.marginal``."""
+    raise NotImplementedError
+
+
+@overload(marginal)
+def _marginal(coefficients: Any, x: Any) -> Any:
+    if isinstance(coefficients, types.BaseTuple):
+
+        def whole(coefficients: Any, x: Any) -> Any:
+            return polynomial(coefficients, x)
+
+        return whole
+
+    def pieces(coefficients: Any, x: Any) -> Any:
+        count = coefficients.shape[0]
+        per_unit = f4(count) * f4(0.5 / PIECES_END)
+        inside = min(max(x, f4(-PIECES_END)), f4(PIECES_END))
+        position = (inside + f4(PIECES_END)) * per_unit
+        piece = min(int64(position), int64(count - 1))
+        t = position - f4(piece)
+        value, slope = f4(0.0), f4(0.0)
+        for k in range(coefficients.shape[1]):
+            slope = fma(slope, t, value)
+            value = fma(value, t, coefficients[piece, k])
+        return fma(slope * per_unit, x - inside, value)
+
+    return pieces
 
 
 @njit(inline="always")
