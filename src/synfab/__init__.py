@@ -1,6 +1,8 @@
 """A virtual fab for synapses: arrays of resistive memory cells, fast and statistically right."""
 
+import importlib
 import logging
+from typing import Any
 
 from synfab.cells import CellArray
 from synfab.errors import (
@@ -16,6 +18,9 @@ from synfab.readout import adc
 
 __version__ = "0.1.0"
 
+# Rooms that bring heavy libraries with them; imported when first used.
+ROOMS = ("learn",)
+
 __all__ = [
     "FEATURES",
     "CapacityError",
@@ -29,5 +34,12 @@ __all__ = [
     "load_model",
     "save_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ROOMS:
+        return importlib.import_module(f"synfab.{name}")
+    raise AttributeError(f"module 'synfab' has no attribute {name!r}")
+
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""The command line: ``synfab demo | info | simulate | bench``."""
+"""The command line: ``synfab demo | info | simulate | fit | compare | bench``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from synfab import __version__
 from synfab.errors import InvalidValueError, SynfabError
+from synfab.learn import cli as learn
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
@@ -154,6 +155,10 @@ def bench(as_json: JsonOption = False) -> None:
     for row in table_rows(result):
         table.add_row(*row)
     out.print(table)
+
+
+app.command()(learn.fit)
+app.command()(learn.compare)
 
 
 def _print_json(value: Any) -> None:

@@ -24,9 +24,10 @@ LABELS = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def _figure(
+def new_figure(
     rows: int, columns: int, size: tuple[float, float], **options: Any
 ) -> tuple[Figure, Any]:
+    """Return a figure of ``size`` (inches) and its axes, (rows, columns)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -43,7 +44,7 @@ def iv_loops(voltages: Array, currents: Array) -> Figure:
 
     cycles, _, cells = currents.shape
     side = int(np.ceil(np.sqrt(cells)))
-    figure, axes = _figure(side, side, (8.5, 7.5), sharex=True, sharey=True)
+    figure, axes = new_figure(side, side, (8.5, 7.5), sharex=True, sharey=True)
     colours = colormaps["viridis"](np.linspace(0.0, 1.0, cycles))
     for cell, axis in enumerate(axes.flat):
         if cell >= cells:
@@ -61,7 +62,7 @@ def iv_loops(voltages: Array, currents: Array) -> Figure:
 
 def feature_series(features: dict[str, Array]) -> Figure:
     """Draw features (devices, cycles) over the cycles of some devices."""
-    figure, axes = _figure(len(FEATURES), 1, (9.0, 7.0), sharex=True)
+    figure, axes = new_figure(len(FEATURES), 1, (9.0, 7.0), sharex=True)
     for axis, name in zip(axes[:, 0], FEATURES, strict=True):
         for device, colour in zip(features[name], COLOURS, strict=False):
             axis.plot(device, ".", ms=2.5, color=colour)
@@ -75,7 +76,7 @@ def feature_series(features: dict[str, Array]) -> Figure:
 
 def feature_distributions(features: dict[str, Array]) -> Figure:
     """Draw the distributions of features (devices, cycles): all cycles, and device medians."""
-    figure, axes = _figure(2, 2, (9.0, 6.5))
+    figure, axes = new_figure(2, 2, (9.0, 6.5))
     for axis, name in zip(axes.flat, FEATURES, strict=True):
         values = features[name]
         low, high = np.quantile(values, [0.0005, 0.9995])
@@ -99,7 +100,7 @@ def feature_distributions(features: dict[str, Array]) -> Figure:
 def autocorrelation(vectors: Array, model: CellModel, order: int, n_lags: int = 30) -> Figure:
     """Draw the autocorrelation of x* (cycles, 4, devices) against the exact one (A and B)."""
     exact = model.history(order).autocorrelation(n_lags)
-    figure, axes = _figure(2, 2, (9.0, 6.0), sharex=True)
+    figure, axes = new_figure(2, 2, (9.0, 6.0), sharex=True)
     lags = np.arange(n_lags + 1)
     for f, (axis, name) in enumerate(zip(axes.flat, FEATURES, strict=True)):
         x = vectors[:, f].astype(np.float64)
@@ -132,7 +133,7 @@ def device_map(parameters: Array, model: CellModel) -> Figure:
             - 0.5 * np.sum(z * z, axis=0)
         )
     outlier = np.argmax(density, axis=0) == int(np.argmin(population.weights))
-    figure, axes = _figure(1, 3, (11.0, 4.0))
+    figure, axes = new_figure(1, 3, (11.0, 4.0))
     pairs = ((0, 2), (1, 3), (2, 3))
     names = ("log10 R$_{HRS}$", "U$_{SET}$ (V)", "R$_{LRS}$ (ohm)", "U$_{RESET}$ (V)")
     for axis, (a, b) in zip(axes.flat, pairs, strict=True):

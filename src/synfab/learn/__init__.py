@@ -1,0 +1,38 @@
+"""Learning a model from measurements: read, extract, fit, compare."""
+
+from synfab.learn.compare import Comparison, compare
+from synfab.learn.conduction import ConductionFit, fit_conduction
+from synfab.learn.drift import detrended, find_drift
+from synfab.learn.extraction import extract_features
+from synfab.learn.features import FeatureTable
+from synfab.learn.fit import FitResult, fit
+from synfab.learn.history import HistoryFit, fit_history
+from synfab.learn.marginals import MarginalFit, fit_marginals
+from synfab.learn.population import PopulationFit, fit_population
+from synfab.learn.readers import read_any, read_features, read_sweeps
+from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
+
+__all__ = [
+    "Comparison",
+    "ConductionFit",
+    "DeviceSweeps",
+    "FeatureTable",
+    "FitResult",
+    "HistoryFit",
+    "MarginalFit",
+    "PopulationFit",
+    "Sweeps",
+    "compare",
+    "detrended",
+    "extract_features",
+    "find_drift",
+    "fit",
+    "fit_conduction",
+    "fit_history",
+    "fit_marginals",
+    "fit_population",
+    "read_any",
+    "read_features",
+    "read_sweeps",
+    "sweeps_from_arrays",
+]

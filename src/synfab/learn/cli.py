@@ -1,0 +1,196 @@
+"""Commands ``synfab fit`` and ``synfab compare``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+from synfab.errors import InvalidValueError
+
+out = Console()
+progress = Console(stderr=True)
+
+Source = Annotated[Path, typer.Argument(help="I-V loops or features: CSV, Parquet, HDF5, NPZ, …")]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(help="'voltage=My V (mV),current=I2'; in their order where a header is missing"),
+]
+VoltageOption = Annotated[
+    str | None, typer.Option(help="V, or mean,deviation: when the file does not have it")
+]
+PickleOption = Annotated[bool, typer.Option("--allow-pickle", help="open a pickle you trust")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def fit(
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="model file (.json)")],
+    order: Annotated[str, typer.Option(help="1 … 10, or bic")] = "bic",
+    components: Annotated[str, typer.Option(help="of the population, or auto")] = "auto",
+    columns: ColumnsOption = None,
+    u_set: VoltageOption = None,
+    u_reset: VoltageOption = None,
+    reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
+    conduction: Annotated[
+        str | None, typer.Option(help='I-V curves of this model ("published" or a file)')
+    ] = None,
+    skip: Annotated[int, typer.Option(help="first cycles of each device to leave out")] = 0,
+    detrend: Annotated[bool, typer.Option(help="take a line over the cycles out")] = False,
+    seed: Annotated[int, typer.Option(help="of the mixture's starts")] = 0,
+    name: Annotated[str | None, typer.Option(help="of the model; default: the file's")] = None,
+    allow_pickle: PickleOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn a model from measured I-V loops or a table of features."""
+    from synfab.learn import fit as learn_fit
+    from synfab.learn.sweeps import Sweeps
+    from synfab.modelfile import load_model, save_model
+
+    with Status("reading …", console=progress) as status:
+        data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        status.update("fitting …")
+        result = learn_fit(
+            features,
+            data if isinstance(data, Sweeps) else None,
+            order=_whole("--order", order, "bic"),
+            components=_whole("--components", components, "auto"),
+            conduction=load_model(conduction) if conduction else None,
+            skip=skip,
+            detrend=detrend,
+            seed=seed,
+            name=name or source.stem,
+        )
+        save_model(result.model, output)
+    if as_json:
+        sys.stdout.write(json.dumps({"model": str(output), **result.diagnostics}, indent=2) + "\n")
+        return
+    table = Table(show_header=False, title=f"{output}: {result.model.name}")
+    for key, value in result.diagnostics.items():
+        text = _drift_text(value) if key == "drift" else _short(value)
+        if text:
+            table.add_row(key.replace("_", " "), text)
+    out.print(table)
+    if sum(features.rejected.values()):
+        out.print(
+            f"{sum(features.rejected.values())} cycles could not be judged and are left out: "
+            + ", ".join(f"{k} {v}" for k, v in features.rejected.items()),
+            highlight=False,
+        )
+
+
+def compare(
+    model: Annotated[str, typer.Argument(help='"published" or a model file')],
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="page (.html)")] = Path(
+        "comparison.html"
+    ),
+    columns: ColumnsOption = None,
+    u_set: VoltageOption = None,
+    u_reset: VoltageOption = None,
+    reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
+    seed: Annotated[int, typer.Option(help="of the generated cells")] = 0,
+    allow_pickle: PickleOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate what was measured and say how far apart they are."""
+    from synfab.learn import compare as learn_compare
+    from synfab.model import FEATURES
+    from synfab.modelfile import load_model
+
+    loaded = load_model(model)
+    with Status("reading …", console=progress) as status:
+        _, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        status.update("generating and comparing …")
+        found = learn_compare(loaded, features, seed=seed)
+        found.save(output)
+    if as_json:
+        sys.stdout.write(json.dumps({"page": str(output), **found.summary()}, indent=2) + "\n")
+        return
+    table = Table(title=f"{loaded.name} against {source}")
+    for heading in ("feature", "Wasserstein (sigma)", "halves", "correlation error", "halves"):
+        table.add_column(heading, justify="left" if heading == "feature" else "right")
+    for f in FEATURES:
+        numbers = (found.wasserstein[f], found.yardstick[f], found.correlation_error[f],
+                   found.correlation_yardstick[f])  # fmt: skip
+        table.add_row(f, *(f"{x:.3f}" for x in numbers))
+    out.print(table)
+    out.print(f"page: {output}", highlight=False)
+
+
+def _load(
+    source: Path,
+    columns: str | None,
+    u_set: str | None,
+    u_reset: str | None,
+    reset: str,
+    allow_pickle: bool,
+) -> tuple[Any, Any]:
+    from synfab.learn import extract_features, read_any
+    from synfab.learn.sweeps import Sweeps
+
+    data = read_any(
+        source,
+        columns=_columns(columns),
+        u_set=_voltage("--u-set", u_set),
+        u_reset=_voltage("--u-reset", u_reset),
+        allow_pickle=allow_pickle,
+    )
+    features = extract_features(data, reset=reset) if isinstance(data, Sweeps) else data
+    return data, features
+
+
+def _columns(text: str | None) -> dict[str, str] | None:
+    """Names of columns: name=column pairs, or names in the file's order."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if all("=" in part for part in parts):
+        return {k.strip(): v.strip() for k, v in (part.split("=", 1) for part in parts)}
+    if any("=" in part for part in parts):
+        raise InvalidValueError("--columns: expected name=column pairs, or names in order")
+    return {name: str(k) for k, name in enumerate(parts)}
+
+
+def _voltage(option: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise InvalidValueError(f"{option}: expected V, or mean,deviation; found {text!r}")
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _whole(option: str, text: str, word: str) -> int | str:
+    if text == word:
+        return text
+    if not text.isdecimal():
+        raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
+    return int(text)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_short(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _drift_text(drift: dict[str, Any]) -> str:
+    """Say which features drift, and how far."""
+    lines = [
+        f"{name}: {facts['change']:+.2f} sigma over the record, {facts['early']:+.2f} at its start"
+        for name, facts in drift.items()
+        if facts["drifts"]
+    ]
+    return "; ".join(lines) + (" (see skip, detrend)" if lines else "none found")

@@ -1,0 +1,289 @@
+"""How far generated cells are from measured ones, and how far the measurement is from itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells import CellArray
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.files import atomic_path
+from synfab.learn.features import FeatureTable
+from synfab.learn.fit import FEWEST_CYCLES, to_y
+from synfab.model import FEATURES, CellModel
+from synfab.streams import Stream, words
+
+Array = npt.NDArray[Any]
+
+LAGS = 20
+HALVES = 30
+BLOCKS = 20  # pieces a device is cut into when there are too few devices to halve
+GRID = (np.arange(2000) + 0.5) / 2000
+MOST_ROWS = 200_000
+REPEATS = 5  # generated data sets; the median of their distances counts
+QUANTILES = np.linspace(0.0, 1.0, 203)[1:-1]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Cycles of each device in the model's scale: [(cycles (T,), y (T, 4)), …]."""
+
+    devices: list[tuple[Array, Array]]
+
+    @cached_property
+    def products(self) -> list[tuple[Array, Array]]:
+        """Lagged products of each device, summed, and their numbers (see ``correlations``)."""
+        return [_products(cycles, y) for cycles, y in self.devices]
+
+    def part(self, index: Array) -> Data:
+        """Return some of the devices, with what is known of them."""
+        some = Data([self.devices[k] for k in index])
+        some.__dict__["products"] = [self.products[k] for k in index]
+        return some
+
+    def thinned(self) -> Array:
+        """Cycles of all devices, every k-th where there are more than quantiles need."""
+        step = -(-sum(len(y) for _, y in self.devices) // MOST_ROWS)
+        return np.concatenate([y[::step] for _, y in self.devices])
+
+    def pooled(self) -> Array:
+        """All cycles of all devices, (N, 4)."""
+        return np.concatenate([y for _, y in self.devices])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Distances generated to measured, each with the same distance within the measurement.
+
+    Attributes
+    ----------
+    wasserstein, yardstick
+        Per feature, in standard deviations of the pooled measurement; the yardstick is the 95 %
+        quantile between random halves of the measurement.
+    correlation_error, correlation_yardstick
+        Largest error of auto- and cross-correlations over lags 0 … 20, per feature.
+    covariance_error, covariance_yardstick
+        Of the devices' (mu, sigma), relative (Frobenius); NaN with one device.
+    outliers
+        Share of devices beyond the 99.9 % ellipsoid of the bulk: measured, generated.
+    """
+
+    wasserstein: Mapping[str, float]
+    yardstick: Mapping[str, float]
+    correlation_error: Mapping[str, float]
+    correlation_yardstick: Mapping[str, float]
+    covariance_error: float
+    covariance_yardstick: float
+    outliers: tuple[float, float]
+    measured: Data
+    generated: Data
+    model: CellModel
+
+    def summary(self) -> dict[str, Any]:
+        """Numbers for a program."""
+        return {
+            "wasserstein_sigma": dict(self.wasserstein),
+            "wasserstein_yardstick": dict(self.yardstick),
+            "correlation_error": dict(self.correlation_error),
+            "correlation_yardstick": dict(self.correlation_yardstick),
+            "covariance_error": self.covariance_error,
+            "covariance_yardstick": self.covariance_yardstick,
+            "outlier_share": {"measured": self.outliers[0], "generated": self.outliers[1]},
+            "devices": len(self.measured.devices),
+            "cycles": len(self.measured.pooled()),
+            "model": self.model.name,
+            "fingerprint": self.model.fingerprint,
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one HTML page with all numbers and figures."""
+        from synfab.learn.page import render
+
+        text = render(self)
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Comparison:
+    """Generate what was measured, as many devices and cycles, and compare.
+
+    Parameters
+    ----------
+    model
+        To be judged.
+    features
+        Measured.
+    seed
+        Of the generated cells and of the halves.
+    """
+    if type(model) is not CellModel or type(features) is not FeatureTable:
+        raise InvalidTypeError(
+            f"compare: expected a CellModel and a FeatureTable, found {type(model).__name__} and "
+            f"{type(features).__name__}"
+        )
+    measured = _measured(features)
+    pooled = measured.pooled()
+    scale = pooled.std(axis=0)
+    # A constant feature has no spread to measure distances in.
+    scale = np.where(scale > 1e-6 * np.abs(pooled.mean(axis=0)), scale, 1.0)
+    made = generate(model, measured, seed, REPEATS)
+    distances = np.array([_wasserstein(measured, data, scale) for data in made])
+    target, count = correlations(measured), len(measured.devices)
+    errors = np.array([_largest_error(correlations(data), target) for data in made])
+    halves = [_halves(measured, seed, k) for k in range(HALVES)]
+    own = np.array([_wasserstein(a, b, scale) for a, b in halves])
+    own_errors = np.array([_largest_error(correlations(a), correlations(b)) for a, b in halves])
+    covariance, covariance_own = float("nan"), float("nan")
+    if count > 2:
+        exact = _device_covariance(measured)
+        covariance = float(np.median([_relative(_device_covariance(d), exact) for d in made]))
+        if count > 5:
+            covariance_own = float(
+                np.quantile(
+                    [_relative(_device_covariance(a), _device_covariance(b)) for a, b in halves],
+                    0.95,
+                )
+            )
+
+    def named(row: Array) -> dict[str, float]:
+        return {name: float(value) for name, value in zip(FEATURES, row, strict=True)}
+
+    return Comparison(
+        wasserstein=named(np.median(distances, axis=0)),
+        yardstick=named(np.quantile(own, 0.95, axis=0)),
+        correlation_error=named(np.median(errors, axis=0)),
+        correlation_yardstick=named(np.quantile(own_errors, 0.95, axis=0)),
+        covariance_error=covariance,
+        covariance_yardstick=covariance_own,
+        outliers=(_outliers(measured), float(np.median([_outliers(data) for data in made]))),
+        measured=measured,
+        generated=made[0],
+        model=model,
+    )
+
+
+def _measured(features: FeatureTable) -> Data:
+    devices = []
+    for _, cycles, values in features.devices():
+        good = np.isfinite(values).all(axis=1)
+        if good.sum() >= FEWEST_CYCLES:
+            devices.append((cycles[good], to_y(values[good])))
+    if not devices:
+        raise InvalidValueError(f"features: no device has {FEWEST_CYCLES} complete cycles or more")
+    return Data(devices)
+
+
+def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[Data]:
+    """Fabricate one cell a device and cycle it as often; the cycles that were measured are kept."""
+    count = len(like.devices)
+    longest = max(int(cycles[-1] - cycles[0]) + 1 for cycles, _ in like.devices)
+    cells = CellArray(model, count * repeats, seed=seed)
+    record = np.empty((longest, count * repeats, 4), np.float32)
+    full = max(1.05 * model.conduction.u_max, 0.1)
+    for n in range(longest):
+        found = cells.features
+        for f, name in enumerate(FEATURES):
+            record[n, :, f] = found[name]
+        # A SET and a full RESET of every cell, whatever its thresholds are.
+        cells.apply_voltage(np.minimum(found["u_set"] * 1.5, -0.01) - 0.01)
+        cells.apply_voltage(np.maximum(full, found["u_reset"] + 0.01))
+    return [
+        Data(
+            [
+                (cycles, to_y(record[cycles - cycles[0], repeat * count + k]))
+                for k, (cycles, _) in enumerate(like.devices)
+            ]
+        )
+        for repeat in range(repeats)
+    ]
+
+
+def _wasserstein(a: Data, b: Data, scale: Array) -> Array:
+    """Distance between the pooled distributions: the mean gap of their quantiles."""
+    one, two = (np.quantile(data.thinned(), GRID, axis=0) for data in (a, b))
+    return np.asarray(np.abs(one - two).mean(axis=0) / scale)
+
+
+def correlations(data: Data) -> Array:
+    """Correlation of feature i now with feature j earlier, (lags + 1, 4, 4), within devices."""
+    sums = sum(total for total, _ in data.products)
+    counts = sum(count for _, count in data.products)
+    return np.asarray(sums / np.maximum(counts, 1.0)[:, None, None])
+
+
+def _products(cycles: Array, y: Array) -> tuple[Array, Array]:
+    sums, counts = np.zeros((LAGS + 1, 4, 4)), np.zeros(LAGS + 1)
+    spread = y.std(axis=0)
+    x = (y - y.mean(axis=0)) / np.where(spread > 0.0, spread, np.inf)
+    for lag in range(min(LAGS + 1, len(x))):
+        pairs = cycles[lag:] - cycles[: len(cycles) - lag] == lag
+        if pairs.all():
+            sums[lag] = x[lag:].T @ x[: len(x) - lag]
+        else:
+            sums[lag] = x[lag:][pairs].T @ x[: len(x) - lag][pairs]
+        counts[lag] = pairs.sum()
+    return sums, counts
+
+
+def _largest_error(a: Array, b: Array) -> Array:
+    return np.asarray(np.abs(a - b).max(axis=(0, 2)))
+
+
+def _parameters(data: Data) -> Array:
+    return np.array([np.concatenate([y.mean(axis=0), y.std(axis=0)]) for _, y in data.devices])
+
+
+def _device_covariance(data: Data) -> Array:
+    parameters = _parameters(data)
+    return np.cov(parameters, rowvar=False) if len(parameters) > 1 else np.zeros((8, 8))
+
+
+def _relative(found: Array, exact: Array) -> float:
+    scale = np.sqrt(np.diag(exact))
+    scale = np.where(scale > 0.0, scale, 1.0)
+    unit = np.outer(scale, scale)
+    return float(np.linalg.norm((found - exact) / unit) / np.linalg.norm(exact / unit))
+
+
+def _outliers(data: Data) -> float:
+    """Share of devices far from the bulk, whose centre and spread are robust."""
+    from scipy.stats import chi2
+
+    parameters = _parameters(data)
+    if len(parameters) < 10:
+        return 0.0
+    low, middle, high = np.quantile(parameters, [0.16, 0.5, 0.84], axis=0)
+    spread = (high - low) / 2.0
+    varies = spread > 1e-9 * np.maximum(np.abs(middle), 1e-12)
+    z = (parameters[:, varies] - middle[varies]) / spread[varies]
+    inside = (np.abs(z) < 3.0).all(axis=1)
+    correlation = np.corrcoef(z[inside], rowvar=False) + 1e-6 * np.eye(int(varies.sum()))
+    distance = np.einsum("ni,ni->n", z @ np.linalg.inv(correlation), z)
+    return float((distance > chi2.ppf(0.999, int(varies.sum()))).mean())
+
+
+def _halves(data: Data, seed: int, number: int) -> tuple[Data, Data]:
+    """Split at random: by devices, or by runs of cycles where there are few devices."""
+    whole = data
+    if len(data.devices) < 4:
+        pieces = [
+            (c, y)
+            for cycles, values in data.devices
+            for c, y in zip(
+                np.array_split(cycles, BLOCKS), np.array_split(values, BLOCKS), strict=True
+            )
+            if len(c) > 1
+        ]
+        whole = Data(pieces)
+    index = np.arange(len(whole.devices), dtype=np.uint32)
+    zero = np.zeros_like(index)
+    drawn = words(seed, (index, zero), zero + np.uint32(number), Stream.POPULATION)[0]
+    order = np.argsort(drawn, kind="stable")
+    half = len(order) // 2
+    return whole.part(np.sort(order[:half])), whole.part(np.sort(order[half:]))

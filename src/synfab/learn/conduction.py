@@ -1,0 +1,338 @@
+"""Learning the I-V curves: two polynomials that mix, and the RESET transition between them.
+
+At one voltage the current of a cell is linear in its static conductance G = I(U_0) / U_0:
+I = alpha(U) + beta(U) G. Each branch of a loop has one G.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.conduction import Conduction
+from synfab.errors import InvalidValueError, SynfabError
+from synfab.learn.extraction import (
+    BACK_SQUARES,
+    BACK_SUM,
+    END,
+    G_LRS,
+    JUDGED,
+    LIMIT,
+    NEGATIVE,
+    NOISE,
+    OFFSET,
+    ONSET,
+    POSITIVE,
+    SET,
+    START,
+    U_RESET,
+    ZERO,
+    Loops,
+)
+from synfab.learn.sweeps import DeviceSweeps, Sweeps
+
+Array = npt.NDArray[Any]
+logger = logging.getLogger(__name__)
+
+SAMPLE_DEVICES, SAMPLE_LOOPS = 48, 1000
+# Powers of U tried beside the first, the richest first; odd ones alone for symmetric cells.
+POWERS: tuple[tuple[int, ...], ...] = (
+    (2, 3, 4, 5, 6), (2, 3, 4, 5), (2, 3, 4), (3, 5), (2, 3), (3,), ()
+)  # fmt: skip
+# A cell may creep ahead of its SET: its HRS is looked at up to this share of u_set.
+BEFORE_SET = 0.75
+MOST_STEPS = 60
+RELATIVE_ERROR = 0.03  # of a curve, beyond the noise
+EDGE = 0.85  # of the negative end of a sweep
+
+
+class ConductionFit(NamedTuple):
+    """Curves, how well they fit (A, RMS), their degree, and the loops they come from."""
+
+    conduction: Conduction
+    residual: float
+    degree: int
+    loops: int
+
+
+class _Sample(NamedTuple):
+    """Points of branches with one conductance each, and the loops they belong to."""
+
+    voltage: Array
+    current: Array  # offset taken away
+    branch: Array
+    device: Array
+    weight: Array  # one over what a point may miss by, noise and a share of the current
+    start: Array  # first guess of the conductances
+    loops: list[tuple[Loops, Array]]
+
+
+def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
+    """Fit curves of the highest degree that stay passive, eta and U_max.
+
+    Raises
+    ------
+    InvalidValueError
+        Too few loops can be judged, or no passive curve fits.
+    """
+    sample = _gather(sweeps, u_0)
+    low, high = _covered(sample)
+    inside = (sample.voltage >= low) & (sample.voltage <= high)
+    sample = sample._replace(
+        **{name: getattr(sample, name)[inside]
+           for name in ("voltage", "current", "branch", "device", "weight")}
+    )  # fmt: skip
+    problem = ""
+    for powers in POWERS:
+        alpha, beta, g, residual = _fit_curves(sample, powers, u_0)
+        try:
+            draft = _limits(alpha, beta, g, u_0, (low, high))
+            conduction = _transition(sample, draft)
+        except SynfabError as error:
+            problem = str(error)
+            logger.debug("powers %s: %s", powers, problem)
+            continue
+        if not _rises(conduction, float(np.quantile(g, 0.1)), float(np.quantile(g, 0.9)), sample):
+            problem = "a curve falls where a state can rest"
+            logger.debug("powers %s: %s", powers, problem)
+            continue
+        count = sum(len(index) for _, index in sample.loops)
+        return ConductionFit(conduction, residual, max((1, *powers)), count)
+    raise InvalidValueError(f"sweeps: no passive I-V curve fits ({problem})")
+
+
+def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
+    """Take loops from many devices and cut them into branches."""
+    kept: list[tuple[Loops, Array]] = []
+    seen = 0
+    for device in sweeps.devices():
+        loops = Loops(_head(device, SAMPLE_LOOPS), u_0, None)
+        good = np.flatnonzero(loops.reasons == JUDGED)
+        seen += len(loops.reasons)
+        if len(good):
+            kept.append((loops, good))
+        if len(kept) >= SAMPLE_DEVICES:
+            break
+    each = max(SAMPLE_LOOPS // max(len(kept), 1), 8)
+    kept = [(loops, good[np.linspace(0, len(good) - 1, min(each, len(good))).astype(int)])
+            for loops, good in kept]  # fmt: skip
+    if sum(len(good) for _, good in kept) < 3:
+        raise InvalidValueError(
+            f"sweeps: {sum(len(g) for _, g in kept)} of {seen} loops can be judged; curves need 3"
+        )
+    v_parts, i_parts, branches, owners, starts = [], [], [], [], []
+    weights = []
+    number = 0
+    for owner, (loops, good) in enumerate(kept):
+        offset = float(np.median(loops.numbers[good, OFFSET]))
+        for k in good:
+            at, base = loops.points[k], loops.device.offsets[k]
+            v = loops.device.voltage[base : loops.device.offsets[k + 1]]
+            i = loops.device.current[base : loops.device.offsets[k + 1]] - offset
+            safe = at[ZERO] + int(0.85 * (at[ONSET] - at[ZERO]))
+            strongest = float(loops.numbers[k, LIMIT])
+            for low, high, limit in (
+                (at[START], at[START] + int(BEFORE_SET * (at[SET] - at[START])), np.inf),
+                (at[NEGATIVE] + 1, safe, strongest),
+                (at[POSITIVE] + 1, at[END], np.inf),
+            ):
+                use = np.abs(i[low:high]) <= limit
+                if use.sum() < 4:
+                    continue
+                u, current = v[low:high][use], i[low:high][use]
+                v_parts.append(u)
+                i_parts.append(current)
+                branches.append(np.full(len(u), number))
+                noise = max(float(loops.numbers[k, NOISE]), 1e-12)
+                weights.append(1.0 / np.hypot(noise, RELATIVE_ERROR * current))
+                owners.append(np.full(len(u), owner))
+                starts.append((u @ current) / (u @ u))
+                number += 1
+    return _Sample(
+        np.concatenate(v_parts), np.concatenate(i_parts), np.concatenate(branches),
+        np.concatenate(owners), np.concatenate(weights), np.asarray(starts), kept,
+    )  # fmt: skip
+
+
+def _covered(sample: _Sample) -> tuple[float, float]:
+    """Voltages at which a tenth of the loops or more has points, compliance left out."""
+    edges = np.linspace(sample.voltage.min(), sample.voltage.max(), 61)
+    bins = np.clip(np.searchsorted(edges, sample.voltage, "right") - 1, 0, 59)
+    pairs = np.unique(bins.astype(np.int64) * len(sample.start) + sample.branch)
+    loops = sum(len(good) for _, good in sample.loops)
+    often = np.bincount(pairs // len(sample.start), minlength=60) >= 0.1 * loops
+    centre = int(np.clip(np.searchsorted(edges, 0.0), 1, 59))
+    low = high = centre
+    while low > 0 and often[low - 1]:
+        low -= 1
+    while high < 60 and often[min(high, 59)]:
+        high += 1
+    return float(edges[low]), float(edges[high])
+
+
+def _head(device: DeviceSweeps, loops: int) -> DeviceSweeps:
+    end = device.offsets[min(loops, len(device.cycles))]
+    return DeviceSweeps(
+        device.name, device.cycles[:loops], device.offsets[: loops + 1],
+        device.voltage[:end], device.current[:end],
+    )  # fmt: skip
+
+
+def _fit_curves(
+    sample: _Sample, powers: tuple[int, ...], u_0: float
+) -> tuple[Array, Array, Array, float]:
+    """Gauss-Newton for the curves and the offsets, with every branch's conductance eliminated."""
+    u, i, branch, owner = sample.voltage, sample.current, sample.branch, sample.device
+    weight = sample.weight / sample.weight.mean()
+    count, size = len(sample.start), len(powers)
+    # u**k - u_0**(k - 1) u vanishes at u_0, where I = G U_0 by definition.
+    shapes = np.empty((len(u), size))
+    for column, k in zip(shapes.T, powers, strict=True):
+        column[:] = u**k - u_0 ** (k - 1) * u
+    scale = np.sqrt((shapes**2).mean(axis=0)) + 1e-300
+    shapes = shapes / scale
+    unit = float(np.median(np.abs(sample.start)))
+    offsets = (owner[:, None] == np.arange(owner.max() + 1)).astype(np.float64)
+    theta = np.zeros(2 * size + offsets.shape[1])
+
+    def parts(theta: Array) -> tuple[Array, Array, Array, Array]:
+        known = shapes @ theta[:size] + theta[2 * size :][owner]
+        beta = weight * (u + shapes @ theta[size : 2 * size] / unit)
+        square = np.bincount(branch, beta**2, count)
+        g = np.bincount(branch, beta * weight * (i - known), count) / square
+        return beta, square, g, weight * (i - known) - beta * g[branch]
+
+    beta, square, g, rest = parts(theta)
+    damping = 1e-6
+    for _ in range(MOST_STEPS):
+        design = np.concatenate([shapes, shapes * (g[branch] / unit)[:, None], offsets], axis=1)
+        design *= weight[:, None]
+        for k in range(design.shape[1]):
+            share = np.bincount(branch, beta * design[:, k], count) / square
+            design[:, k] -= beta * share[branch]
+        normal, target = design.T @ design, design.T @ rest
+        before = float(rest @ rest)
+        while True:
+            damped = normal + damping * np.diag(np.diag(normal) + 1e-12 * np.trace(normal))
+            trial = theta + np.linalg.solve(damped, target)
+            found = parts(trial)
+            after = float(found[3] @ found[3])
+            if after <= before or damping > 1e6:
+                break
+            damping *= 10.0
+        theta, (beta, square, g, rest) = trial, found
+        damping = max(damping / 10.0, 1e-9)
+        if before - after <= 1e-9 * before:
+            break
+    residual = float(np.sqrt(np.mean((rest / weight) ** 2)))
+
+    def polynomial(coefficients: Array, linear: float) -> Array:
+        row = np.zeros(max((1, *powers)) + 1)  # highest power first
+        row[-2] = linear
+        for c, k in zip(coefficients / scale, powers, strict=True):
+            row[-1 - k] += c
+            row[-2] -= c * u_0 ** (k - 1)
+        return row
+
+    alpha = polynomial(theta[:size], 0.0)
+    return alpha, polynomial(theta[size : 2 * size] / unit, 1.0), g, residual
+
+
+def _limits(
+    alpha: Array, beta: Array, g: Array, u_0: float, voltage_range: tuple[float, float]
+) -> Conduction:
+    """Choose the two limiting states: the best conducting ones, and the least passive one."""
+    u = np.linspace(*voltage_range, 801)
+    u = u[np.abs(u) > 0.01]
+    a, b = np.polyval(alpha, u) / u, np.polyval(beta, u) / u
+    if (b <= 0.0).any():
+        raise InvalidValueError("conduction: the curves of HRS and LRS cross")
+    least = float((-a / b).max())  # below it the current would oppose the voltage
+    g_llrs = float(np.quantile(g, 0.999))
+    g_hhrs = max(min(least, 0.5 * float(g.min())), 0.0) if least < g.min() else least
+    if least > float(np.quantile(g, 0.02)):
+        raise InvalidValueError("conduction: measured HRS curves would not be passive")
+    return Conduction(
+        alpha + beta * g_hhrs, alpha + beta * g_llrs, 1.0, max(voltage_range[1], 1.001 * u_0), u_0,
+        voltage_range,
+    )  # fmt: skip
+
+
+def _rises(conduction: Conduction, weakest: float, typical: float, sample: _Sample) -> bool:
+    """Tell whether current grows with voltage wherever these two states can rest."""
+    low, high = conduction.voltage_range
+    onset = np.concatenate([loops.numbers[k, U_RESET] for loops, k in sample.loops])
+    span = conduction.g_llrs - conduction.g_hhrs
+    # A series resistance bends the LRS down at the far negative end of a sweep: data, not a fault.
+    lrs = np.linspace(EDGE * low, min(float(np.quantile(onset, 0.9)), high), 200)
+    hrs = np.linspace(EDGE * low, high, 200)
+    for g, u in ((typical, lrs), (weakest, hrs)):
+        if (conduction.slope((conduction.g_llrs - g) / span, u) < 0.0).any():
+            return False
+    return True
+
+
+def _transition(sample: _Sample, draft: Conduction) -> Conduction:
+    """Fit eta and U_max of I_t = a (U_max - U)**eta + c to the RESET halves."""
+    from scipy.optimize import minimize
+
+    voltage: list[Array] = []
+    current: list[Array] = []
+    index: list[Array] = []
+    u_r: list[float] = []
+    i_r: list[float] = []
+    g_next: list[float] = []
+    for loops, good in sample.loops:
+        again = Loops(loops.device, draft.u_0, draft)
+        offset = float(np.nanmedian(again.numbers[:, OFFSET]))
+        for k in good:
+            if again.reasons[k] != JUDGED:
+                continue
+            at, base = again.points[k], again.device.offsets[k]
+            part = slice(base + at[ONSET], base + at[POSITIVE] + 1)
+            back = again.numbers[k]
+            if not back[BACK_SQUARES] > 0.0:
+                continue
+            onset = float(back[U_RESET])
+            voltage.append(again.device.voltage[part])
+            current.append(again.device.current[part] - offset)
+            index.append(np.full(at[POSITIVE] + 1 - at[ONSET], len(u_r)))
+            u_r.append(onset)
+            i_r.append(float(draft.current(_state(draft, float(back[G_LRS])), onset)))
+            g_next.append(float(back[BACK_SUM] / back[BACK_SQUARES]))
+    if len(u_r) < 3:
+        raise InvalidValueError("conduction: no RESET transition can be followed")
+    u, i, n = np.concatenate(voltage), np.concatenate(current), np.concatenate(index)
+    start, start_current = np.asarray(u_r)[n], np.asarray(i_r)[n]
+    rest = _state(draft, np.asarray(g_next)[n])
+    highest, scale = float(np.quantile(u, 0.999)), float(np.std(i))
+    lowest = max(float(np.quantile(start, 0.98)) + 0.02, draft.u_0 * 1.01)
+
+    def misfit(parameters: Array) -> float:
+        eta, u_max = float(np.exp(parameters[0])), float(parameters[1])
+        if not (lowest <= u_max <= highest + 1e-9) or not 0.2 < eta < 20.0:
+            return 1e6
+        floor = draft.current(rest, u_max)
+        share = np.clip((u_max - u) / np.clip(u_max - start, 1e-6, None), 0.0, 1.0) ** eta
+        curve = np.where(u < u_max, floor + (start_current - floor) * share, draft.current(rest, u))
+        return float(np.mean(np.minimum(np.abs(i - curve) / scale, 1.0) ** 2))
+
+    starts = [(np.log(eta), lowest + f * (highest - lowest))
+              for eta in (1.0, 2.0, 4.0) for f in (0.5, 0.9, 0.999)]  # fmt: skip
+    best = min(
+        (minimize(misfit, s, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-9})
+         for s in starts), key=lambda found: float(found.fun),
+    )  # fmt: skip
+    if not best.fun < 1.0:
+        raise InvalidValueError("conduction: the RESET transition has no such shape")
+    return Conduction(
+        draft.hhrs, draft.llrs, float(np.exp(best.x[0])), float(best.x[1]), draft.u_0,
+        draft.voltage_range,
+    )  # fmt: skip
+
+
+def _state(conduction: Conduction, g: Any) -> Any:
+    return (conduction.g_llrs - g) / (conduction.g_llrs - conduction.g_hhrs)

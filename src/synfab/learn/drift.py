@@ -1,0 +1,95 @@
+"""Trends over cycles: wear-in and ageing, which a stationary model cannot follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.learn.features import FeatureTable
+from synfab.model import FEATURES
+
+Array = npt.NDArray[Any]
+
+# A change over the whole record below this share of sigma is not worth a word.
+WORTH_SAYING = 0.25
+SIGNIFICANT = 4.0
+ENOUGH_DEVICES = 8
+# What is slower than a tenth of the record does not show in the scatter of its tenths.
+LONG_MEMORY = 2.0
+
+
+def _y(values: Array) -> Array:
+    y = np.array(values, np.float64)
+    y[:, 0] = np.log10(y[:, 0])
+    return y
+
+
+def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
+    """Say for each feature how far it moves over the record, in sigma of a device.
+
+    ``change``: slope times the length of the record; ``early``: mean of the first tenth minus that
+    of the rest; ``errors``: the larger of both in standard errors; ``drifts``: whether it matters.
+    """
+    changes, early = [], []
+    for _, cycles, values in features.devices():
+        good = np.isfinite(values).all(axis=1)
+        if good.sum() < 20:
+            continue
+        y = _y(values[good])
+        t = cycles[good].astype(np.float64)
+        spread = y.std(axis=0)
+        spread[spread == 0.0] = np.inf
+        t = (t - t.mean()) / max(np.ptp(t), 1.0)
+        blocks = np.array_split(np.arange(len(t)), 10)
+        slope = (t @ (y - y.mean(axis=0))) / (t @ t) / spread
+        start = (y[blocks[0]].mean(axis=0) - y[len(blocks[0]) :].mean(axis=0)) / spread
+        # The scatter of the tenths about the line carries the memory of the cycles with it.
+        means = np.array([y[b].mean(axis=0) for b in blocks]) / spread
+        middles = np.array([t[b].mean() for b in blocks])
+        line = means - means.mean(axis=0) - np.outer(middles, slope)
+        noise = line.std(axis=0, ddof=2)
+        changes.append((slope, noise * 3.3 / np.sqrt(10.0)))
+        early.append((start, noise * np.sqrt(1.0 + 1.0 / 9.0)))
+    result = {}
+    for f, name in enumerate(FEATURES):
+        if not changes:
+            result[name] = {"change": 0.0, "early": 0.0, "errors": 0.0, "drifts": False}
+            continue
+        numbers = []
+        for kind in (changes, early):
+            value = float(np.mean([v[f] for v, _ in kind]))
+            error = LONG_MEMORY * float(np.sqrt(np.mean([e[f] ** 2 for _, e in kind]) / len(kind)))
+            if len(kind) >= ENOUGH_DEVICES:  # devices are independent, cycles are not
+                error = float(np.std([v[f] for v, _ in kind], ddof=1) / np.sqrt(len(kind)))
+            numbers.append((value, abs(value) / error if error > 0.0 else 0.0))
+        drifts = any(abs(v) > WORTH_SAYING and z > SIGNIFICANT for v, z in numbers)
+        result[name] = {
+            "change": numbers[0][0],
+            "early": numbers[1][0],
+            "errors": max(z for _, z in numbers),
+            "drifts": drifts,
+        }
+    return result
+
+
+def detrended(features: FeatureTable) -> FeatureTable:
+    """Take a straight line over the cycles out of each device and feature, keeping the mean."""
+    parts = []
+    for _, cycles, values in features.devices():
+        y = np.array(values)
+        with np.errstate(invalid="ignore"):
+            y[:, 0] = np.log10(y[:, 0])
+        for f in range(4):
+            good = np.isfinite(y[:, f])
+            if good.sum() > 2 and np.ptp(cycles[good]) > 0:
+                t = cycles - cycles[good].mean()
+                slope = np.polyfit(t[good], y[good, f], 1)[0]
+                y[:, f] -= slope * t
+        y[:, 0] = 10.0 ** y[:, 0]
+        parts.append(y)
+    return FeatureTable(
+        features.names, features.device, features.cycle, np.concatenate(parts), features.rejected,
+        {**features.notes, "detrended": True},
+    )  # fmt: skip

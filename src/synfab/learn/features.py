@@ -1,0 +1,262 @@
+"""FeatureTable: the four features of every measured cycle, the common ground of all fits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.errors import InvalidValueError
+from synfab.learn.columns import find_columns, need
+from synfab.model import FEATURES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = npt.NDArray[Any]
+
+# A median resistance below this is taken for a slip of units.
+LOWEST_RESISTANCE = 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """One row per device and cycle, sorted; NaN where a feature could not be had.
+
+    Attributes
+    ----------
+    names
+        Names of the devices.
+    device
+        (N,) index into ``names``.
+    cycle
+        (N,) cycle numbers, ascending within a device.
+    values
+        (N, 4): r_hrs (ohm), u_set (V), r_lrs (ohm), u_reset (V).
+    rejected
+        Reason to number of cycles that could not be judged.
+    notes
+        What else was found, for provenance: polarity, compliance, stride, source.
+    """
+
+    names: tuple[str, ...]
+    device: Array
+    cycle: Array
+    values: Array
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls,
+        device: npt.ArrayLike,
+        cycle: npt.ArrayLike,
+        values: npt.ArrayLike,
+        *,
+        rejected: Mapping[str, int] | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> FeatureTable:
+        """Sort and check; ``device`` may hold names, ``values`` is (N, 4) in SI units.
+
+        Raises
+        ------
+        InvalidValueError
+            Nothing is there, a cycle stands there twice, values are infinite or cannot be meant.
+        """
+        rows = np.asarray(values, np.float64).reshape(-1, len(FEATURES))
+        if len(rows) == 0:
+            raise InvalidValueError("features: found no rows; expected one per device and cycle")
+        labels, codes = np.unique(np.asarray(device).astype(str), return_inverse=True)
+        number = np.asarray(cycle, np.float64)
+        if not (np.isfinite(number).all() and (number == np.rint(number)).all()):
+            raise InvalidValueError("cycle: expected whole numbers")
+        if np.isinf(rows).any():
+            raise InvalidValueError("features: expected finite numbers or NaN, found infinity")
+        order = np.lexsort((number, codes))
+        codes, number, rows = codes[order], number[order].astype(np.int64), rows[order]
+        twice = (np.diff(codes) == 0) & (np.diff(number) == 0)
+        if twice.any():
+            at = int(np.argmax(twice))
+            raise InvalidValueError(
+                f"cycle: device {labels[codes[at]]} has cycle {number[at]} twice "
+                f"({int(twice.sum())} such rows)"
+            )
+        _plausible(rows)
+        number, notes = _without_stride(codes, number, dict(notes or {}))
+        return cls(tuple(map(str, labels)), codes, number, rows, dict(rejected or {}), notes)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        lost = sum(self.rejected.values())
+        return (
+            f"FeatureTable({len(self.names)} devices, {len(self)} cycles, {lost} cycles rejected)"
+        )
+
+    def devices(self) -> Iterator[tuple[str, Array, Array]]:
+        """Yield name, cycles and values of each device."""
+        edges = np.searchsorted(self.device, np.arange(len(self.names) + 1))
+        for name, low, high in zip(self.names, edges[:-1], edges[1:], strict=True):
+            yield name, self.cycle[low:high], self.values[low:high]
+
+    def complete(self) -> Array:
+        """Rows in which every feature is there, (N,) booleans."""
+        return np.asarray(np.isfinite(self.values).all(axis=1))
+
+    def skip(self, first: int) -> FeatureTable:
+        """Leave out the first cycles of every device (wear-in)."""
+        keep = np.concatenate([np.arange(len(cycles)) >= first for _, cycles, _ in self.devices()])
+        if not keep.any():
+            raise InvalidValueError(f"skip: {first} leaves no cycle; found {len(self)} rows")
+        notes = {**self.notes, "skipped_cycles": first}
+        return FeatureTable.build(
+            np.asarray(self.names)[self.device[keep]], self.cycle[keep], self.values[keep],
+            rejected=self.rejected, notes=notes,
+        )  # fmt: skip
+
+    def digest(self) -> str:
+        """SHA-256 of devices, cycles and values."""
+        result = hashlib.sha256()
+        for array in (self.device.astype("<i8"), self.cycle.astype("<i8"), self.values):
+            result.update(np.ascontiguousarray(array).tobytes())
+        return result.hexdigest()
+
+    def frame(self) -> pd.DataFrame:
+        """Return a pandas frame: device, cycle and the four features, SI units."""
+        import pandas as pd
+
+        data = {"device": np.asarray(self.names)[self.device], "cycle": self.cycle}
+        return pd.DataFrame({**data, **dict(zip(FEATURES, self.values.T, strict=True))})
+
+
+def _plausible(rows: Array) -> None:
+    """Catch swapped columns and slips of units, which no fit would notice."""
+    with np.errstate(invalid="ignore"):
+        for f in (0, 2):
+            column = rows[:, f][np.isfinite(rows[:, f])]
+            if len(column) == 0:
+                raise InvalidValueError(f"{FEATURES[f]}: found no number in any row")
+            if f == 0 and (column <= 0.0).any():
+                raise InvalidValueError(
+                    f"r_hrs: expected ohm above 0, found {int((column <= 0).sum())} rows at or "
+                    "below 0"
+                )
+            middle = float(np.median(column))
+            if middle < LOWEST_RESISTANCE:
+                raise InvalidValueError(
+                    f"{FEATURES[f]}: median {middle:.3g} ohm, expected at least "
+                    f"{LOWEST_RESISTANCE:.0f}: if it is in kohm, call the column "
+                    f"'{FEATURES[f]} [kohm]'"
+                )
+        both = np.isfinite(rows[:, 0]) & np.isfinite(rows[:, 2])
+        swapped = rows[both, 0] < rows[both, 2]
+        if swapped.mean() > 0.5:
+            raise InvalidValueError(
+                f"r_hrs: below r_lrs in {100 * swapped.mean():.0f} % of the rows: "
+                "the columns seem to be swapped"
+            )
+        for f, sign in ((1, "below"), (3, "above")):
+            column = rows[:, f][np.isfinite(rows[:, f])]
+            wrong = column >= 0.0 if f == 1 else column <= 0.0
+            if len(column) and wrong.mean() > 0.5:
+                raise InvalidValueError(
+                    f"{FEATURES[f]}: expected V {sign} 0 (SET is negative here), found "
+                    f"{100 * wrong.mean():.0f} % of the rows on the other side"
+                )
+
+
+def _without_stride(
+    codes: Array, cycle: Array, notes: dict[str, Any]
+) -> tuple[Array, dict[str, Any]]:
+    """Number read-outs 0, 1, 2 … when only every k-th cycle was read out, and say so."""
+    steps = np.diff(cycle)[np.diff(codes) == 0]
+    if len(steps) == 0:
+        return cycle, notes
+    stride = int(np.gcd.reduce(steps))
+    if stride <= 1:
+        return cycle, notes
+    return cycle // stride, {**notes, "cycles_between_readouts": stride}
+
+
+def read_frame(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str] | None = None,
+    *,
+    u_set: Any = None,
+    u_reset: Any = None,
+    notes: Mapping[str, Any] | None = None,
+) -> FeatureTable:
+    """Make a feature table of a frame with columns device, cycle, r_hrs, r_lrs, u_set, u_reset.
+
+    Without columns for the switching voltages (endurance tables) they are taken from ``u_set`` and
+    ``u_reset``: a constant (V), or (mean, standard deviation).
+    """
+    from synfab.streams import Stream, normals, words
+
+    found = find_columns(frame.columns, columns)
+    need(found, ("r_hrs", "r_lrs"), frame.columns)
+
+    def column(name: str) -> Array:
+        source, scale = found[name]
+        return scale * numeric(frame[source], source)
+
+    count = len(frame)
+    values = np.full((count, 4), np.nan)
+    given = {"u_set": u_set, "u_reset": u_reset}
+    assumed: dict[str, Any] = {}
+    for f, name in enumerate(FEATURES):
+        if name in found:
+            values[:, f] = column(name)
+            continue
+        if given[name] is None:
+            raise InvalidValueError(
+                f"{name}: no such column; give {name}=V, or {name}=(mean, standard deviation)"
+            )
+        numbers = np.atleast_1d(np.asarray(given[name], float))
+        if len(numbers) > 2 or not np.isfinite(numbers).all():
+            raise InvalidValueError(f"{name}: expected V, or (mean, deviation), found {numbers}")
+        mean, spread = float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else 0.0
+        z = np.zeros(count)
+        if spread:
+            rows = np.arange(count, dtype=np.uint32)
+            drawn = words(f, (rows, np.zeros_like(rows)), np.zeros_like(rows), Stream.POPULATION)
+            z = np.asarray(normals(drawn)[0], np.float64)
+        values[:, f] = mean + spread * z
+        assumed[name] = [mean, spread]
+    device = frame[found["device"][0]] if "device" in found else np.zeros(count, int)
+    if "cycle" in found:
+        cycle = column("cycle")
+    else:
+        cycle = np.zeros(count)
+        for name in np.unique(np.asarray(device).astype(str)):
+            mine = np.asarray(device).astype(str) == name
+            cycle[mine] = np.arange(mine.sum())
+    extra = {"assumed_voltages": assumed} if assumed else {}
+    return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
+
+
+def numeric(series: Any, name: str) -> Array:
+    """Numbers of a column; decimal commas are read, anything else is an error with its row."""
+    import pandas as pd
+
+    if series.dtype == object or str(series.dtype).startswith(("str", "string")):
+        text = series.astype(str).str.strip().str.replace(",", ".", regex=False)
+        missing = text.str.lower().isin(["", "nan", "na", "none", "null", "<na>"])
+        numbers = pd.to_numeric(text.where(~missing), errors="coerce")
+        bad = numbers.isna() & ~missing
+        if bad.any():
+            row = int(np.argmax(bad.to_numpy()))
+            raise InvalidValueError(
+                f"{name}: expected numbers, found {series.iloc[row]!r} in data row {row + 1}"
+            )
+        values = numbers.to_numpy(np.float64)
+    else:
+        values = series.to_numpy(np.float64)
+    values = values.copy()
+    values[np.abs(values) > 9e36] = np.nan  # Keithley's 9.91e37 stands for a missing reading
+    return np.asarray(values)

@@ -1,0 +1,244 @@
+"""From features to a model: the parts are learned one after the other and put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.conduction import Conduction
+from synfab.errors import InvalidValueError
+from synfab.learn.conduction import fit_conduction
+from synfab.learn.drift import detrended, find_drift
+from synfab.learn.features import FeatureTable
+from synfab.learn.history import fit_history
+from synfab.learn.marginals import fit_marginals, normal_scores
+from synfab.learn.population import fit_population
+from synfab.learn.sweeps import Sweeps
+from synfab.model import FEATURES, CellModel
+
+Array = npt.NDArray[Any]
+logger = logging.getLogger(__name__)
+
+FEWEST_CYCLES = 10
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A model, and what was found while it was learned."""
+
+    model: CellModel
+    diagnostics: Mapping[str, Any]
+
+
+def to_y(values: Array) -> Array:
+    """Features in the model's scale: log10 of r_hrs, the others as they are."""
+    y = np.array(values, np.float64)
+    y[..., 0] = np.log10(y[..., 0])
+    return y
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Features with each device's level and spread taken out."""
+
+    names: list[str]
+    cycles: list[Array]
+    x: list[Array]  # (T, 4) a device
+    parameters: Array  # (devices, 8): mu, sigma
+    left_out: list[str]  # devices with too few cycles
+
+
+def standardise(features: FeatureTable) -> Standardised:
+    """Take each device's mean and standard deviation out of its features."""
+    names, cycles, x, parameters, left_out = [], [], [], [], []
+    for name, cycle, values in features.devices():
+        good = np.isfinite(values).all(axis=1)
+        if good.sum() < FEWEST_CYCLES:
+            left_out.append(name)
+            continue
+        y = to_y(values[good])
+        mean, spread = y.mean(axis=0), y.std(axis=0, ddof=1)
+        flat = spread < 1e-9 * np.maximum(np.abs(mean), 1e-9)
+        spread[flat] = 1.0
+        names.append(name)
+        cycles.append(cycle[good])
+        x.append(np.where(flat, 0.0, (y - mean) / spread))
+        parameters.append(np.concatenate([mean, spread]))
+    if not names:
+        raise InvalidValueError(
+            f"features: no device has {FEWEST_CYCLES} complete cycles or more; found "
+            f"{len(features)} rows on {len(features.names)} devices"
+        )
+    return Standardised(names, cycles, x, np.asarray(parameters), left_out)
+
+
+def fit(
+    features: FeatureTable,
+    sweeps: Sweeps | None = None,
+    *,
+    order: int | str = "bic",
+    components: int | str = "auto",
+    conduction: Conduction | CellModel | None = None,
+    skip: int = 0,
+    detrend: bool = False,
+    seed: int = 0,
+    name: str = "fitted",
+) -> FitResult:
+    """Learn a model from features and, if there are any, the loops they came from.
+
+    Parameters
+    ----------
+    features
+        From ``extract_features`` or ``read_features``.
+    sweeps
+        Loops that the I-V curves are learned from. Without them ``conduction`` is taken, and
+        without that ohmic curves through the measured resistances.
+    order
+        Of the history, 1 … 10, or ``"bic"``.
+    components
+        Of the population, or ``"auto"``.
+    conduction
+        Known I-V curves, or a model that has them.
+    skip
+        First cycles of every device to leave out (wear-in).
+    detrend
+        Take a straight line over the cycles out of every device, keeping its mean.
+    seed
+        Of the mixture's starting points.
+    name
+        Of the model.
+
+    Returns
+    -------
+    FitResult
+        The model, whose provenance says what it was learned from, and diagnostics of each part.
+
+    Raises
+    ------
+    InvalidValueError
+        The data cannot carry a model; one line that says why.
+    """
+    if not isinstance(features, FeatureTable):
+        raise InvalidValueError(
+            f"features: expected a FeatureTable, found {type(features).__name__}; "
+            "use read_features or extract_features"
+        )
+    digest, rejected = features.digest(), dict(features.rejected)
+    used = features.skip(skip) if skip else features
+    drift = find_drift(used)
+    if detrend:
+        used = detrended(used)
+    parts = standardise(used)
+    pooled = np.concatenate(parts.x)
+    constant = [FEATURES[f] for f in range(4) if not pooled[:, f].any()]
+    scores = np.stack([normal_scores(c) if c.any() else _noise(c, f)
+                       for f, c in enumerate(pooled.T)], axis=1)  # fmt: skip
+    marginals = fit_marginals(pooled)
+    edges = np.cumsum([0, *(len(x) for x in parts.x)])
+    series = [(c, scores[a:b]) for c, a, b in zip(parts.cycles, edges, edges[1:], strict=False)]
+    history = fit_history(series, order)
+    errors = _parameter_errors(parts)
+    population = fit_population(parts.parameters, errors, components, seed)
+    curves, curve_facts = _curves(used, parts, sweeps, conduction)
+    cycles = np.concatenate(parts.cycles)
+    diagnostics: dict[str, Any] = {
+        "devices": len(parts.names),
+        "devices_left_out": parts.left_out,
+        "cycles": len(pooled),
+        "rejected_cycles": rejected,
+        "constant_features": constant,
+        "marginals": marginals.kind,
+        "order": history.order,
+        "bic_of_orders": history.bic,
+        "residual_autocorrelation": history.whiteness,
+        "residual_autocorrelation_bound": history.whiteness_bound,
+        "orders_made_stable": list(history.shrunk),
+        "components": population.components,
+        "bic_of_components": population.bic,
+        "population_note": population.note,
+        "drift": drift,
+        **curve_facts,
+    }
+    from synfab import __version__
+
+    provenance = {
+        "data_sha256": digest,
+        "devices": len(parts.names),
+        "cycles": len(pooled),
+        "cycle_range": [int(cycles.min()), int(cycles.max())],
+        "rejected_cycles": rejected,
+        "options": {"order": order, "components": components, "skip": skip, "detrend": detrend,
+                    "seed": seed},
+        "notes": dict(used.notes),
+        "synfab": __version__,
+        "numpy": np.__version__,
+    }  # fmt: skip
+    model = CellModel(
+        name, marginals.coefficients, history.histories, population.population, curves, provenance
+    )
+    return FitResult(model, diagnostics)
+
+
+def _noise(column: Array, feature: int) -> Array:
+    """Independent normals for a constant feature: its history carries nothing."""
+    from synfab.streams import Stream, normals, words
+
+    rows = np.arange(len(column), dtype=np.uint32)
+    zero = np.zeros_like(rows)
+    return np.asarray(
+        normals(words(feature, (rows, zero), zero, Stream.INITIAL_HISTORY))[0], np.float64
+    )
+
+
+def _parameter_errors(parts: Standardised) -> Array:
+    """Standard error of one device's mu and sigma, from the spread and memory of its cycles."""
+    length = float(np.median([len(x) for x in parts.x]))
+    spread = np.median(parts.parameters[:, 4:], axis=0)
+    inflation = np.ones(4)
+    for f in range(4):
+        lags = []
+        for lag in range(1, 11):
+            pairs = [(x[lag:, f], x[:-lag, f]) for x in parts.x if len(x) > lag + 2]
+            top = sum(float(a @ b) for a, b in pairs)
+            lags.append(top / max(sum(float(a @ a) for a, _ in pairs), 1e-12))
+        inflation[f] = max(1.0 + 2.0 * sum(max(r, 0.0) for r in lags), 1.0)
+    kurtosis = np.clip((np.concatenate(parts.x) ** 4).mean(axis=0), 2.0, 50.0)
+    mean_error = spread * np.sqrt(inflation / length)
+    spread_error = spread * np.sqrt((kurtosis - 1.0) * inflation / (4.0 * length))
+    return np.concatenate([mean_error, spread_error])
+
+
+def _curves(
+    features: FeatureTable,
+    parts: Standardised,
+    sweeps: Sweeps | None,
+    given: Conduction | CellModel | None,
+) -> tuple[Conduction, dict[str, Any]]:
+    """I-V curves: given, learned from loops, or ohmic."""
+    if isinstance(given, CellModel):
+        given = given.conduction
+    if given is not None:
+        return given, {"conduction": "given"}
+    if sweeps is not None:
+        u_0 = float(features.notes.get("u_0", 0.2))
+        found = fit_conduction(sweeps, u_0=u_0)
+        return found.conduction, {
+            "conduction": f"polynomials of degree {found.degree}",
+            "conduction_residual_A": found.residual,
+            "conduction_loops": found.loops,
+        }
+    y = to_y(features.values[features.complete()])
+    g_llrs = 1.2 / float(np.quantile(y[:, 2], 0.001)) if np.quantile(y[:, 2], 0.001) > 0 else (
+        2.0 / float(np.median(y[:, 2])))  # fmt: skip
+    g_hhrs = 0.5 * 10.0 ** -float(y[:, 0].max())
+    top = max(float(np.quantile(y[:, 3], 0.999)) * 1.5, 0.3)
+    bottom = min(float(np.quantile(y[:, 1], 0.001)) * 1.2, -0.3)
+    ohmic = Conduction([g_hhrs, 0.0], [g_llrs, 0.0], 2.0, top, 0.2, (bottom, top))
+    return ohmic, {
+        "conduction": "ohmic: no loops were given; U_max is 1.5 times the largest u_reset"
+    }

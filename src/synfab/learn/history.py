@@ -1,0 +1,149 @@
+"""Learning the memory from cycle to cycle: a vector autoregression, pooled over devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.errors import InvalidValueError
+from synfab.history import N_FEATURES, History
+
+Array = npt.NDArray[Any]
+
+HIGHEST_ORDER = 10
+STABLE = 0.9995  # largest spectral radius left after shrinking
+WHITENESS_LAGS = 20
+
+
+class HistoryFit(NamedTuple):
+    """Histories of every order up to the chosen one, and what was found on the way."""
+
+    histories: dict[int, History]
+    order: int
+    bic: dict[int, float]
+    rows: int
+    whiteness: float  # largest residual autocorrelation at lags 1 … 20
+    whiteness_bound: float  # what white noise would show, 4 standard errors
+    shrunk: tuple[int, ...]  # orders that had to be made stable
+
+
+def fit_history(
+    series: Iterable[tuple[Array, Array]], order: int | str = "bic", highest: int = HIGHEST_ORDER
+) -> HistoryFit:
+    """Fit x*_n = sum_i A_i x*_{n-i} + B eps_n by least squares over all devices.
+
+    Parameters
+    ----------
+    series
+        For each device its cycle numbers (T,), gaps allowed, and x* (T, 4).
+    order
+        A number, or ``"bic"``: the order with the least Bayesian information criterion.
+    highest
+        Largest order tried for ``"bic"``.
+
+    Raises
+    ------
+    InvalidValueError
+        The order is not allowed, or too few uninterrupted cycles are there for it.
+    """
+    if order != "bic" and (isinstance(order, (bool, str)) or not 1 <= int(order) <= HIGHEST_ORDER):
+        raise InvalidValueError(f'order: expected 1 … {HIGHEST_ORDER} or "bic", found {order!r}')
+    data = [(np.asarray(c), np.asarray(x, np.float64)) for c, x in series]
+    top = highest if order == "bic" else int(order)
+    longest = top
+    while longest > 1 and _count_rows(data, longest) < 8 * N_FEATURES * longest:
+        longest -= 1
+    if order != "bic" and longest < top:
+        rows = _count_rows(data, top)
+        raise InvalidValueError(
+            f"order: {top} needs {8 * N_FEATURES * top} runs of {top + 1} cycles without a gap, "
+            f"found {rows}; at most order {longest} is possible"
+        )
+    gram, rows = _gram(data, longest)
+    if rows < 2 * N_FEATURES:
+        raise InvalidValueError(
+            f"cycles: found {rows} pairs of consecutive cycles; a history needs "
+            f"{2 * N_FEATURES} or more"
+        )
+    fits = {p: _solve(gram, rows, p) for p in range(1, longest + 1)}
+    bic = {p: criterion for p, (_, criterion, _) in fits.items()}
+    chosen = min(bic, key=lambda p: bic[p]) if order == "bic" else top
+    histories = {p: fits[p][0] for p in range(1, chosen + 1)}
+    worst, bound = _whiteness(data, histories[chosen])
+    shrunk = tuple(p for p in histories if fits[p][2])
+    return HistoryFit(histories, chosen, bic, rows, worst, bound, shrunk)
+
+
+def _count_rows(data: list[tuple[Array, Array]], order: int) -> int:
+    return sum(len(_starts(cycles, order)) for cycles, _ in data)
+
+
+def _starts(cycles: Array, order: int) -> Array:
+    """Rows whose ``order`` predecessors follow each other without a gap."""
+    if len(cycles) <= order:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(cycles[order:] - cycles[:-order] == order) + order
+
+
+def _gram(data: list[tuple[Array, Array]], order: int) -> tuple[Array, int]:
+    """Sum of outer products of [x*_n, x*_{n-1}, …, x*_{n-p}] over rows without a gap."""
+    size = N_FEATURES * (order + 1)
+    total, rows = np.zeros((size, size)), 0
+    for cycles, x in data:
+        at = _starts(cycles, order)
+        if len(at):
+            stacked = np.concatenate([x[at - lag] for lag in range(order + 1)], axis=1)
+            total += stacked.T @ stacked
+            rows += len(at)
+    return total, rows
+
+
+def _solve(gram: Array, rows: int, order: int) -> tuple[History, float, bool]:
+    n = N_FEATURES
+    past = slice(n, n * (order + 1))
+    xx, xy, yy = gram[past, past], gram[past, :n], gram[:n, :n]
+    ridge = 1e-9 * np.trace(xx) / len(xx) * np.eye(len(xx))
+    coefficients = np.linalg.solve(xx + ridge, xy)
+    noise = (yy - xy.T @ coefficients) / rows
+    noise = (noise + noise.T) / 2.0
+    noise += 1e-9 * np.eye(n) * max(float(np.trace(noise)), 1e-12)
+    lags = coefficients.reshape(order, n, n).transpose(0, 2, 1)
+    _, logdet = np.linalg.slogdet(noise)
+    criterion = float(rows * logdet + order * n * n * np.log(rows))
+    shrink, shrunk = 1.0, False
+    while True:
+        scaled = lags * (shrink ** np.arange(1, order + 1))[:, None, None]
+        companion = np.eye(n * order, k=-n)
+        companion[:n] = np.concatenate(list(scaled), axis=1)
+        radius = float(np.abs(np.linalg.eigvals(companion)).max())
+        if radius <= STABLE:
+            return History(np.linalg.cholesky(noise), scaled), criterion, shrunk
+        # A_i s**i divides every eigenvalue by 1 / s.
+        shrink, shrunk = shrink * STABLE / radius * (1.0 - 1e-6), True
+
+
+def _whiteness(data: list[tuple[Array, Array]], history: History) -> tuple[float, float]:
+    """Largest autocorrelation of the residuals at lags 1 … 20, and its bound for white noise."""
+    order = history.order
+    sums = np.zeros((WHITENESS_LAGS + 1, N_FEATURES))
+    counts = np.zeros(WHITENESS_LAGS + 1)
+    for cycles, x in data:
+        at = _starts(cycles, order)
+        if len(at) < 2:
+            continue
+        residual = x[at] - sum(x[at - i] @ lag.T for i, lag in enumerate(history.lags, start=1))
+        when = cycles[at]
+        for lag in range(WHITENESS_LAGS + 1):
+            if lag >= len(at):
+                break
+            pairs = when[lag:] - when[: len(when) - lag] == lag
+            sums[lag] += (residual[lag:][pairs] * residual[: len(at) - lag][pairs]).sum(axis=0)
+            counts[lag] += pairs.sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = (sums[1:] / counts[1:, None]) / (sums[0] / counts[0])
+    seen = counts[1:] > 0
+    worst = float(np.nanmax(np.abs(correlation[seen]), initial=0.0))
+    return worst, float(4.0 / np.sqrt(max(counts[0], 1.0)))

@@ -1,0 +1,113 @@
+"""Learning Gamma: from normal scores to the standardised features, never turning back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.model import PIECES_END
+
+Array = npt.NDArray[Any]
+
+PIECES = 64
+DEGREE = 4
+# A polynomial is taken when it stays this close to the quantiles, in standard deviations.
+TOLERANCE = 0.01
+
+
+class MarginalFit(NamedTuple):
+    """Coefficients as ``CellModel`` takes them, and which form was chosen."""
+
+    coefficients: Array
+    kind: str
+
+
+def normal_scores(x: Array) -> Array:
+    """Ranks turned into standard normal quantiles, (N,); ties share theirs."""
+    from scipy.stats import norm, rankdata
+
+    return np.asarray(norm.ppf((rankdata(x) - 0.5) / len(x)))
+
+
+def fit_marginals(x: Array) -> MarginalFit:
+    """Fit Gamma to pooled standardised features.
+
+    Parameters
+    ----------
+    x
+        (N, 4) features minus the device's mean, over its standard deviation. A feature that is
+        constant everywhere (zeros) stays so.
+
+    Returns
+    -------
+    MarginalFit
+        Polynomials of degree 4 if all are increasing over ±5 and close to the quantiles, otherwise
+        monotone cubic pieces (Fritsch and Carlson 1980).
+    """
+    grid, tables = zip(*(_quantiles(column) for column in x.T), strict=True)
+    polynomials = [_polynomial(z, q) for z, q in zip(grid, tables, strict=True)]
+    if all(row is not None for row in polynomials):
+        return MarginalFit(np.array(polynomials), "polynomial")
+    pieces = [_pieces(z, q) for z, q in zip(grid, tables, strict=True)]
+    return MarginalFit(np.array(pieces), "pieces")
+
+
+def _quantiles(column: Array) -> tuple[Array, Array]:
+    """Normal quantiles inside the sample, and the sample's quantiles there."""
+    from scipy.stats import norm
+
+    n = len(column)
+    end = min(PIECES_END, float(-norm.ppf(min(0.5 / n, 0.2))))
+    z = np.linspace(-end, end, 4 * PIECES + 1)
+    return z, np.quantile(column, norm.cdf(z), method="median_unbiased")
+
+
+def _weights(z: Array) -> Array:
+    return np.asarray(np.exp(-0.25 * z * z))
+
+
+def _polynomial(z: Array, q: Array) -> Array | None:
+    """Polynomial of degree 4 through the quantiles, or None if it turns back or misses them."""
+    row = np.polyfit(z, q, DEGREE, w=_weights(z)) if np.ptp(q) > 0.0 else np.zeros(DEGREE + 1)
+    if not row.any():
+        return np.asarray(row)
+    everywhere = np.linspace(-PIECES_END, PIECES_END, 1001)
+    if (np.polyval(np.polyder(row), everywhere) <= 0.0).any():
+        return None
+    miss = np.average(np.abs(np.polyval(row, z) - q), weights=np.exp(-0.5 * z * z))
+    return np.asarray(row) if miss <= TOLERANCE else None
+
+
+def _pieces(z: Array, q: Array) -> Array:
+    """Monotone cubics in the position within each piece, (PIECES, 5)."""
+    from scipy.interpolate import PchipInterpolator
+
+    result = np.zeros((PIECES, DEGREE + 1))
+    if np.ptp(q) == 0.0:
+        return result
+    knots = np.linspace(-PIECES_END, PIECES_END, PIECES + 1)
+    inside = (knots >= z[0]) & (knots <= z[-1])
+    values = np.interp(knots[inside], z, _smooth(z, q))
+    # Beyond the sample the tails go on with the slope of their last eighth.
+    eighth = max(int(inside.sum()) // 8, 1)
+    low = (values[eighth] - values[0]) / (knots[inside][eighth] - knots[inside][0])
+    high = (values[-1] - values[-1 - eighth]) / (knots[inside][-1] - knots[inside][-1 - eighth])
+    table = np.empty(len(knots))
+    table[inside] = values
+    before, after = knots < z[0], knots > z[-1]
+    table[before] = values[0] + low * (knots[before] - knots[inside][0])
+    table[after] = values[-1] + high * (knots[after] - knots[inside][-1])
+    curve = PchipInterpolator(knots, table)
+    width = knots[1] - knots[0]
+    for k in range(4):  # highest power first, in U / width
+        result[:, 1 + k] = curve.c[k] * width ** (3 - k)
+    return result
+
+
+def _smooth(z: Array, q: Array) -> Array:
+    """Average quantiles over neighbours, where they are many; order is kept."""
+    kernel = np.array([1.0, 2.0, 3.0, 2.0, 1.0])
+    padded = np.concatenate([2 * q[0] - q[2:0:-1], q, 2 * q[-1] - q[-2:-4:-1]])
+    return np.asarray(np.convolve(padded, kernel / kernel.sum(), "valid"))

@@ -1,0 +1,230 @@
+"""Sweeps: measured I-V loops, a device at a time, from memory or streamed from a file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.errors import InvalidValueError
+
+Array = npt.NDArray[Any]
+logger = logging.getLogger(__name__)
+
+# Voltages below this share of the largest one are taken to be at rest, when loops are split.
+REST = 0.02
+
+
+class DeviceSweeps(NamedTuple):
+    """Loops of one device: loop k is ``voltage[offsets[k]:offsets[k + 1]]``, V and A."""
+
+    name: str
+    cycles: Array
+    offsets: Array
+    voltage: Array
+    current: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Sweeps:
+    """Measured loops; SET is negative here, whatever it was in the file.
+
+    Attributes
+    ----------
+    open_devices
+        Starts a fresh pass over the devices.
+    notes
+        Polarity, what was mirrored, source.
+    """
+
+    open_devices: Callable[[], Iterator[DeviceSweeps]]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def devices(self) -> Iterator[DeviceSweeps]:
+        """Yield the loops of one device after the other, cleaned and with SET negative."""
+        first: tuple[str, bool] | None = None
+        for raw in self.open_devices():
+            device = _clean(raw)
+            if len(device.cycles) == 0:
+                continue
+            device = _bipolar(device)
+            mirrored = sets_at_positive_voltage(device)
+            if first is None:
+                first = (device.name, mirrored)
+            elif mirrored != first[1]:
+                raise InvalidValueError(
+                    f"polarity: device {first[0]} and device {device.name} SET at voltages of "
+                    "opposite sign; fit them apart, or mirror one of them"
+                )
+            if mirrored:
+                device = device._replace(voltage=-device.voltage, current=-device.current)
+            yield _set_first(device)
+
+    def mirrored(self) -> bool:
+        """Tell whether the file's SET is at positive voltage (looks at the first device)."""
+        for raw in self.open_devices():
+            device = _clean(raw)
+            if len(device.cycles):
+                return sets_at_positive_voltage(_bipolar(device))
+        raise InvalidValueError("sweeps: found no loop with numbers in it")
+
+
+def sweeps_from_arrays(
+    voltage: npt.ArrayLike, current: npt.ArrayLike, names: tuple[str, ...] | None = None
+) -> Sweeps:
+    """Make sweeps of arrays (device, cycle, point), or (cycle, point) of one device; V and A.
+
+    ``voltage`` may have fewer axes when all loops share it.
+    """
+    i = np.asarray(current, np.float64)
+    if i.ndim == 1:
+        return Sweeps(lambda: iter([split_loops("0", np.asarray(voltage, np.float64), i)]))
+    if i.ndim == 2:
+        i = i[None]
+    if i.ndim != 3:
+        raise InvalidValueError(
+            f"current: expected (device, cycle, point) or (cycle, point), found {i.ndim} axes"
+        )
+    try:
+        v = np.broadcast_to(np.asarray(voltage, np.float64), i.shape)
+    except ValueError:
+        raise InvalidValueError(
+            f"voltage: shape {np.shape(voltage)} does not broadcast to {i.shape}"
+        ) from None
+    labels = names or tuple(str(k) for k in range(len(i)))
+    _, cycles, points = i.shape
+    offsets = np.arange(cycles + 1) * points
+
+    def devices() -> Iterator[DeviceSweeps]:
+        for k, label in enumerate(labels):
+            yield DeviceSweeps(label, np.arange(cycles), offsets, v[k].ravel(), i[k].ravel())
+
+    return Sweeps(devices)
+
+
+def loops_by_cycle(name: str, cycle: Array, voltage: Array, current: Array) -> DeviceSweeps:
+    """Group points by cycle number; shuffled cycles are sorted, points stay in their order."""
+    if not np.isfinite(cycle).all():
+        raise InvalidValueError(f"cycle: device {name} has points without a cycle number")
+    steps = np.diff(cycle)
+    if (steps < 0).any():
+        order = np.argsort(cycle, kind="stable")
+        cycle, voltage, current = cycle[order], voltage[order], current[order]
+        steps = np.diff(cycle)
+    starts = np.concatenate([[0], np.flatnonzero(steps) + 1])
+    return DeviceSweeps(
+        name, cycle[starts].astype(np.int64), np.append(starts, len(cycle)), voltage, current
+    )
+
+
+def split_loops(name: str, voltage: Array, current: Array) -> DeviceSweeps:
+    """Split a continuous record where the voltage goes from positive through zero to negative."""
+    finite = np.isfinite(voltage) & np.isfinite(current)
+    voltage, current = voltage[finite], current[finite]
+    if len(voltage) == 0:
+        return DeviceSweeps(name, np.empty(0, int), np.zeros(1, int), voltage, current)
+    sign = np.sign(np.where(np.abs(voltage) < REST * np.abs(voltage).max(), 0.0, voltage))
+    moving = np.flatnonzero(sign)
+    falls = moving[1:][(sign[moving[1:]] < 0) & (sign[moving[:-1]] > 0)]
+    # The loop begins at rest, before the first negative point.
+    starts = [0, *(_rest_before(voltage, sign, int(at)) for at in falls)]
+    if len(falls) and sign[moving[0]] > 0 and len(starts) > 1:
+        starts = starts[1:]  # a record that begins with RESET: its first half has no SET
+        logger.info("device %s: the record begins with a positive half, which is left out", name)
+    edges = np.unique([*starts, len(voltage)])
+    low = edges[0]
+    return DeviceSweeps(name, np.arange(len(edges) - 1), edges - low, voltage[low:], current[low:])
+
+
+def _rest_before(voltage: Array, sign: Array, at: int) -> int:
+    while at > 0 and (sign[at - 1] == 0 or voltage[at - 1] <= 0.0) and voltage[at - 1] <= 0.0:
+        at -= 1
+    return at
+
+
+def _clean(device: DeviceSweeps) -> DeviceSweeps:
+    """Drop points that are missing (NaN, infinity, Keithley's 9.91e37)."""
+    v, i = device.voltage, device.current
+    good = (np.abs(v) < 1e30) & (np.abs(i) < 1e30)  # NaN compares false
+    if good.all():
+        return device
+    kept = np.concatenate([[0], np.cumsum(good)])
+    return device._replace(voltage=v[good], current=i[good], offsets=kept[device.offsets])
+
+
+def _bipolar(device: DeviceSweeps) -> DeviceSweeps:
+    """Give currents that were stored as magnitudes the sign of their voltage."""
+    v, i = device.voltage, device.current
+    if len(v) == 0:
+        return device
+    if np.abs(v).max() < 0.02 and np.abs(i).max() > 0.1:
+        raise InvalidValueError(
+            f"voltage: device {device.name} has at most {np.abs(v).max():.3g} V and "
+            f"{np.abs(i).max():.3g} A: the columns seem to be swapped"
+        )
+    high = v > 0.5 * v.max()
+    if v.max() > 0.0 and float(v @ i) < 0.0 and np.median(i[high]) < 0.0:
+        # The instrument counts current the other way round.
+        return device._replace(current=-i)
+    strong = v < 0.5 * v.min()
+    if v.min() < 0.0 and strong.any() and np.median(i[strong]) > 0.1 * np.abs(i).max() * REST:
+        return device._replace(current=i * np.where(v < 0.0, -1.0, 1.0))
+    return device
+
+
+def _set_first(device: DeviceSweeps) -> DeviceSweeps:
+    """Let loops that begin with their RESET begin with the SET half, and end with the next RESET.
+
+    A RESET belongs to the SET before it; the last loop of a run is left without one.
+    """
+    starts = []
+    for low, high in pairwise(device.offsets):
+        v = device.voltage[low:high]
+        if len(v) == 0 or np.argmax(v) > np.argmin(v):
+            starts.append(-1)
+            continue
+        k = int(np.argmin(v))
+        while k > 0 and v[k - 1] <= 0.0:
+            k -= 1
+        starts.append(low + k)
+    if np.mean(np.asarray(starts) < 0) > 0.5:
+        return device
+    pieces, cycles = [], []
+    for n, start in enumerate(starts):
+        if start < 0:
+            continue
+        follows = n + 1 < len(starts) and device.cycles[n + 1] == device.cycles[n] + 1
+        end = device.offsets[n + 1]
+        if follows and starts[n + 1] >= 0:
+            end = starts[n + 1]
+        pieces.append(np.arange(start, end))
+        cycles.append(device.cycles[n])
+    index = np.concatenate(pieces)
+    offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
+    return DeviceSweeps(
+        device.name, np.asarray(cycles), offsets, device.voltage[index], device.current[index]
+    )
+
+
+def sets_at_positive_voltage(device: DeviceSweeps) -> bool:
+    """Tell by the hysteresis: where the way back conducts better than the way out, cells SET."""
+    gain: float = 0.0
+    for k in range(min(len(device.cycles), 50)):
+        low, high = device.offsets[k], device.offsets[k + 1]
+        v, i = device.voltage[low:high], device.current[low:high]
+        if len(v) < 8:
+            continue
+        for sign in (-1.0, 1.0):
+            u, current = sign * v, sign * i
+            peak = int(np.argmax(u))
+            # Area under the way back minus the way out, voltages of this sign only.
+            inside = np.clip(u, 0.0, None)
+            out = np.trapezoid(current[: peak + 1], inside[: peak + 1])
+            back = -np.trapezoid(current[peak:], inside[peak:])
+            gain += sign * float(back - out)
+    return gain > 0.0
