@@ -1,0 +1,53 @@
+"""From a table of I-V loops to a model, an array of its cells and a comparison page.
+
+The loops are made here, by cells of the published model behind a noisy instrument with an offset;
+put your own file in their place. Run: python examples/learn_from_loops.py
+"""
+
+import numpy as np
+import pandas as pd
+
+import synfab as sf
+from synfab.learn.extraction import Loops
+from synfab.learn.figures import autocorrelations, distributions, extracted_loops
+
+# A measurement: 40 devices, 60 loops of 200 points each, as a tester would write it.
+cells = sf.CellArray("published", 40, seed=11)
+voltage = np.interp(np.linspace(0, 4, 200), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
+rows = []
+for cycle in range(60):
+    for u in voltage:
+        i = cells.apply_voltage(u).read(u, bandwidth=1e7)
+        rows.append((cycle, u, 1e6 * i + 1.0))  # an offset of 1 uA
+table = pd.DataFrame(
+    {
+        "device": np.tile(np.arange(40), len(rows)),
+        "cycle": np.repeat([r[0] for r in rows], 40),
+        "Voltage [V]": np.repeat([r[1] for r in rows], 40),
+        "Current [uA]": np.concatenate([r[2] for r in rows]).round(1),
+    }
+).sort_values(["device", "cycle"], kind="stable")
+table.to_csv("cycling.csv", index=False)
+
+# The same steps for any technology:
+sweeps = sf.learn.read_sweeps("cycling.csv")
+features = sf.learn.extract_features(sweeps)
+print(features)
+result = sf.learn.fit(features, sweeps, name="my technology")
+sf.save_model(result.model, "my_technology.json")
+for key in ("order", "components", "conduction", "marginals", "population_note"):
+    print(f"{key}: {result.diagnostics[key]}")
+
+found = sf.learn.compare(result.model, features)
+found.save("comparison.html")
+for name, distance in found.wasserstein.items():
+    print(f"{name}: {distance:.3f} sigma apart, halves of the data {found.yardstick[name]:.3f}")
+
+first = Loops(next(sweeps.devices()), 0.2, result.model.conduction)
+extracted_loops(first).savefig("extracted_loops.png", dpi=120)
+distributions(found).savefig("distributions.png", dpi=120)
+autocorrelations(found).savefig("correlations.png", dpi=100)
+
+chip = sf.CellArray("my_technology.json", (512, 512), seed=1)
+chip.apply_voltage(-2.0)
+print(f"{chip}: median {np.median(chip.conductance(0.2)) * 1e6:.0f} uS after SET")
