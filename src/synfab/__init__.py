@@ -10,6 +10,7 @@ from synfab.errors import (
     FileFormatError,
     InvalidTypeError,
     InvalidValueError,
+    SolverError,
     SynfabError,
 )
 from synfab.model import FEATURES, CellModel
@@ -19,7 +20,7 @@ from synfab.readout import adc
 __version__ = "0.1.0"
 
 # Rooms that bring heavy libraries with them; imported when first used.
-ROOMS = ("learn",)
+ROOMS = ("crossbar", "learn")
 
 __all__ = [
     "FEATURES",
@@ -29,6 +30,7 @@ __all__ = [
     "FileFormatError",
     "InvalidTypeError",
     "InvalidValueError",
+    "SolverError",
     "SynfabError",
     "adc",
     "load_model",
@@ -37,6 +39,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Crossbar":
+        return importlib.import_module("synfab.crossbar").Crossbar
     if name in ROOMS:
         return importlib.import_module(f"synfab.{name}")
     raise AttributeError(f"module 'synfab' has no attribute {name!r}")

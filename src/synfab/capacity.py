@@ -31,6 +31,15 @@ def available_memory() -> int:
         return 0
 
 
+def require_memory(needed: int, what: str) -> None:
+    """Raise ``CapacityError`` if ``needed`` bytes are more than can be had."""
+    available = available_memory()
+    if available and needed > available:
+        raise CapacityError(
+            f"{what}: needs {needed / 2**30:.1f} GiB, available are {available / 2**30:.1f} GiB"
+        )
+
+
 def check_capacity(n_cells: int, order: int, history: str) -> None:
     """Raise ``CapacityError`` if so many cells would not fit into the memory available."""
     needed, available = n_cells * bytes_per_cell(order, history), available_memory()

@@ -286,7 +286,7 @@ class CellArray:
                 f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
             )
         johnson, shot = noise_factors(bandwidth)
-        rows, columns = self.shape
+        columns = self.shape[1]
         voltages = np.asarray(self._real("v", v), np.float32)
         if voltages.ndim not in (1, 2) or voltages.shape[0] != columns or voltages.size == 0:
             raise InvalidValueError(
@@ -296,7 +296,8 @@ class CellArray:
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         batch = np.ascontiguousarray(voltages.reshape(columns, -1).T, np.float64)
         count = len(batch)
-        given = self.readout_number if number is None else _check_word("number", number, count)
+        if number is not None:
+            _check_word("number", number, count)
         llrs, hhrs = (self.model.conduction.current(r, batch) for r in (0.0, 1.0))
         weights = hhrs - llrs
         base = llrs.sum(axis=1)
@@ -316,11 +317,19 @@ class CellArray:
         result = base + sums[:, :count]
         if noise:
             variance = np.maximum(noise_base + unit * sums[:, count:], 0.0)
-            drawn = np.asarray(self._engine.readout_noise(rows, count, given))
-            result = result + np.sqrt(variance) * drawn
-            if number is None:
-                self.readout_number = given + count
+            result = result + np.sqrt(variance) * self.readout_noise(count, number)
         return np.asarray(result[:, 0] if voltages.ndim == 1 else result)
+
+    def readout_noise(self, count: int, number: int | None = None) -> Array:
+        """Standard normal numbers of ``count`` crossbar readouts, (rows, count).
+
+        ``number`` says which input vector the first is; None counts on from the last.
+        """
+        given = self.readout_number if number is None else _check_word("number", number, count)
+        drawn = np.asarray(self._engine.readout_noise(self.shape[0], count, given))
+        if number is None:
+            self.readout_number = given + count
+        return drawn
 
     def __matmul__(self, v: npt.ArrayLike) -> Array:
         return self.matvec(v)

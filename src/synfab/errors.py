@@ -19,5 +19,9 @@ class FileFormatError(InvalidValueError):
     """A file cannot be used: missing, damaged, or of another format or version."""
 
 
+class SolverError(SynfabError, ArithmeticError):
+    """A network could not be solved; nothing unconverged is returned in its place."""
+
+
 class CapacityError(SynfabError, MemoryError):
     """A request would not fit into the memory of this machine."""

@@ -1,0 +1,7 @@
+"""Crossbars with resistive wires: voltages and currents of every cell."""
+
+from synfab.crossbar.array import Crossbar
+from synfab.crossbar.solver import Solution
+from synfab.crossbar.wires import Wires
+
+__all__ = ["Crossbar", "Solution", "Wires"]

@@ -1,0 +1,205 @@
+"""Numba kernels of the solver: Kirchhoff's residuals, line solves, conjugate gradients.
+
+Unknowns are the deviation ``x`` of a column node from its driver's voltage, (rows, columns), and
+the voltage ``b`` of a row node, held transposed, (columns, rows). Both lie so that the direction
+along their line is the first axis: a line solve is then a recurrence of whole vectors.
+"""
+
+import numpy as np
+from numba import njit
+
+BLOCK = 32
+
+
+@njit(cache=True, nogil=True)
+def transpose(source, target):  # type: ignore[no-untyped-def]
+    """Copy the transpose of ``source`` into ``target``, in blocks that fit the cache."""
+    n, m = source.shape
+    for i0 in range(0, n, BLOCK):
+        for j0 in range(0, m, BLOCK):
+            for j in range(j0, min(j0 + BLOCK, m)):
+                for i in range(i0, min(i0 + BLOCK, n)):
+                    target[j, i] = source[i, j]
+
+
+@njit(cache=True, nogil=True)
+def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
+    """Sum of the conductances at each node of parallel lines, cells ``g`` included."""
+    n, m = g.shape
+    for k in range(n):
+        for j in range(m):
+            total = g[k, j]
+            total += line[k - 1, j] if k > 0 else first[j]
+            total += line[k, j] if k < n - 1 else last[j]
+            out[k, j] = total
+
+
+@njit(cache=True, nogil=True)
+def factor(diag, line, inverse):  # type: ignore[no-untyped-def]
+    """Inverse pivots of the tridiagonal lines; False when a pivot is not positive."""
+    n, m = diag.shape
+    good = True
+    for k in range(n):
+        for j in range(m):
+            d = diag[k, j]
+            if k > 0:
+                d -= line[k - 1, j] * line[k - 1, j] * inverse[k - 1, j]
+            good &= d > 0.0
+            inverse[k, j] = 1.0 / d
+    return good
+
+
+@njit(cache=True, nogil=True)
+def line_solve(y, line, inverse):  # type: ignore[no-untyped-def]
+    """Solve all lines in place."""
+    n, m = y.shape
+    for k in range(1, n):
+        above, here, g, p = y[k - 1], y[k], line[k - 1], inverse[k - 1]
+        for j in range(m):
+            here[j] += g[j] * p[j] * above[j]
+    here, p = y[n - 1], inverse[n - 1]
+    for j in range(m):
+        here[j] *= p[j]
+    for k in range(n - 2, -1, -1):
+        below, here, g, p = y[k + 1], y[k], line[k], inverse[k]
+        for j in range(m):
+            here[j] = (here[j] + g[j] * below[j]) * p[j]
+
+
+@njit(cache=True, nogil=True)
+def multiply_lines(p, diag, line, out):  # type: ignore[no-untyped-def]
+    """Tridiagonal lines times ``p``."""
+    n, m = p.shape
+    for k in range(n):
+        for j in range(m):
+            value = diag[k, j] * p[k, j]
+            if k > 0:
+                value -= line[k - 1, j] * p[k - 1, j]
+            if k < n - 1:
+                value -= line[k, j] * p[k + 1, j]
+            out[k, j] = value
+
+
+@njit(cache=True, nogil=True)
+def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-untyped-def]
+    """Put G T_b^-1 G ``p`` into ``out``: what comes back to the columns by way of the rows."""
+    n, m = p.shape
+    for i in range(n):
+        for j in range(m):
+            out[i, j] = g[i, j] * p[i, j]
+    transpose(out, across)
+    line_solve(across, row_line, row_inverse)
+    transpose(across, out)
+    for i in range(n):
+        for j in range(m):
+            out[i, j] *= g[i, j]
+
+
+@njit(cache=True, nogil=True)
+def cell_currents(  # type: ignore[no-untyped-def]
+    x, b_across, v, r, llrs, hhrs, low, high, linear, g, current
+):
+    """Current of every cell, and its slope (or for ``linear`` cells: r holds conductances)."""
+    rows, columns = x.shape
+    for i in range(rows):
+        for j in range(columns):
+            u = v[j] + x[i, j] - b_across[j, i]
+            if linear:
+                g[i, j] = r[i, j]
+                current[i, j] = r[i, j] * u
+                continue
+            inside = min(max(u, low), high)
+            p, dp, q, dq = 0.0, 0.0, 0.0, 0.0
+            for k in range(len(llrs)):
+                dp, p = dp * inside + p, p * inside + llrs[k]
+                dq, q = dq * inside + q, q * inside + hhrs[k]
+            i_cell, slope = p + r[i, j] * (q - p), dp + r[i, j] * (dq - dp)
+            if inside != u:
+                slope = i_cell / inside
+                i_cell = slope * u
+            g[i, j], current[i, j] = slope, i_cell
+
+
+@njit(cache=True, nogil=True)
+def residuals(  # type: ignore[no-untyped-def]
+    x, b_across, current, column, top, bottom, row_line, left, right, f_column, f_row
+):
+    """Current that is missing at every node, A; returns the largest."""
+    rows, columns = x.shape
+    worst = 0.0
+    for i in range(rows):
+        for j in range(columns):
+            value = -current[i, j]
+            value -= column[i - 1, j] * (x[i, j] - x[i - 1, j]) if i > 0 else top[j] * x[i, j]
+            if i < rows - 1:
+                value -= column[i, j] * (x[i, j] - x[i + 1, j])
+            else:
+                value -= bottom[j] * x[i, j]
+            f_column[i, j] = value
+            worst = max(worst, abs(value))
+    transpose(current, f_row)
+    for j in range(columns):
+        for i in range(rows):
+            value = f_row[j, i]
+            here = b_across[j, i]
+            value -= row_line[j - 1, i] * (here - b_across[j - 1, i]) if j > 0 else left[i] * here
+            if j < columns - 1:
+                value -= row_line[j, i] * (here - b_across[j + 1, i])
+            else:
+                value -= right[i] * here
+            f_row[j, i] = value
+            worst = max(worst, abs(value))
+    return worst
+
+
+@njit(cache=True, nogil=True)
+def newton_step(  # type: ignore[no-untyped-def]
+    g, f_column, f_row, column, top, bottom, row_line, left, right, tolerance, most, dx, db
+):
+    """Solve the linearised network by conjugate gradients on the column nodes.
+
+    Returns the number of iterations, negative when the network is not positive definite.
+    """
+    diag, inverse = np.empty_like(g), np.empty_like(g)
+    g_across, row_diag = np.empty_like(f_row), np.empty_like(f_row)
+    row_inverse = np.empty_like(f_row)
+    transpose(g, g_across)
+    diagonal(g, column, top, bottom, diag)
+    diagonal(g_across, row_line, left, right, row_diag)
+    if not factor(diag, column, inverse) or not factor(row_diag, row_line, row_inverse):
+        return -1
+    across, q = np.empty_like(f_row), np.empty_like(g)
+    # Right-hand side with the rows eliminated.
+    across[:] = f_row
+    line_solve(across, row_line, row_inverse)
+    transpose(across, q)
+    residual = f_column + g * q
+    z = residual.copy()
+    line_solve(z, column, inverse)
+    p = z.copy()
+    dx[:] = 0.0
+    rz = np.sum(residual * z)
+    start, iterations = rz, 0
+    while rz > tolerance * tolerance * start and rz > 0.0:
+        if iterations >= most:
+            return -2
+        iterations += 1
+        through_rows(p, g, row_line, row_inverse, across, z)
+        multiply_lines(p, diag, column, q)
+        q -= z
+        pq = np.sum(p * q)
+        if not pq > 0.0:
+            return -1
+        alpha = rz / pq
+        dx += alpha * p
+        residual -= alpha * q
+        z[:] = residual
+        line_solve(z, column, inverse)
+        before, rz = rz, np.sum(residual * z)
+        p *= rz / before
+        p += z
+    q[:] = g * dx
+    transpose(q, db)
+    db += f_row
+    line_solve(db, row_line, row_inverse)
+    return iterations

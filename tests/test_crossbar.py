@@ -1,0 +1,209 @@
+"""Crossbars with resistive wires against hand calculation, dense solves and ideal wires."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import synfab as sf
+from synfab.crossbar.solver import Cells, matrix, solve
+from synfab.crossbar.wires import make_wires
+
+
+def dense(g, v, along_rows, along_columns, source, out, drive, sense):
+    """Sensed currents by nodal analysis, every element stamped one by one."""
+    rows, columns = g.shape
+    size = 2 * rows * columns
+    K, rhs = np.zeros((size, size)), np.zeros(size)
+    a = lambda i, j: i * columns + j  # noqa: E731
+    b = lambda i, j: rows * columns + i * columns + j  # noqa: E731
+
+    def stamp(p, q, c):
+        K[p, p] += c
+        K[q, q] += c
+        K[p, q] -= c
+        K[q, p] -= c
+
+    for i in range(rows):
+        for j in range(columns):
+            stamp(a(i, j), b(i, j), g[i, j])
+            if i > 0:
+                segment = along_columns[i if drive != "bottom" else rows - i, j]
+                stamp(a(i - 1, j), a(i, j), 1.0 / segment)
+            if j > 0:
+                segment = along_rows[i, j if sense != "right" else columns - j]
+                stamp(b(i, j - 1), b(i, j), 1.0 / segment)
+    for j in range(columns):
+        c = 1.0 / (source[j] + along_columns[0, j])
+        for i in {"top": [0], "bottom": [rows - 1], "both": [0, rows - 1]}[drive]:
+            K[a(i, j), a(i, j)] += c
+            rhs[a(i, j)] += c * v[j]
+    ends = {"left": [0], "right": [columns - 1], "both": [0, columns - 1]}[sense]
+    for i in range(rows):
+        for j in ends:
+            K[b(i, j), b(i, j)] += 1.0 / (out[i] + along_rows[i, 0])
+    u = np.linalg.solve(K, rhs)
+    return np.array(
+        [sum(u[b(i, j)] / (out[i] + along_rows[i, 0]) for j in ends) for i in range(rows)]
+    )
+
+
+def written(rows, columns, seed=3):
+    cells = sf.CellArray("published", (rows, columns), seed=seed)
+    pulses = np.random.default_rng(seed).uniform(0.6, 1.5, (rows, columns))
+    return cells.apply_voltage(-2.0).apply_voltage(pulses)
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.sampled_from(["top", "bottom", "both"]),
+    st.sampled_from(["left", "right", "both"]),
+    st.integers(0, 10_000),
+)
+def test_random_networks_equal_a_dense_solve(rows, columns, drive, sense, seed):
+    generator = np.random.default_rng(seed)
+    g = 10.0 ** generator.uniform(-7.0, -3.0, (rows, columns))
+    g[generator.random(g.shape) < 0.1] = 0.0  # open cells
+    along_rows, along_columns = 10.0 ** generator.uniform(-2.0, 3.0, (2, rows, columns))
+    source, out = generator.uniform(0.0, 100.0, columns), generator.uniform(0.0, 100.0, rows)
+    v = generator.uniform(-1.0, 1.0, columns)
+    wires = make_wires((rows, columns), (along_rows, along_columns), source, out, drive, sense)
+    found = solve(wires, Cells(g, None), v)
+    exact = dense(g, v, along_rows, along_columns, source, out, drive, sense)
+    np.testing.assert_allclose(found.currents, exact, rtol=1e-9, atol=1e-14)
+    assert found.residual <= 1e-12
+    np.testing.assert_allclose(found.cell_current, g * found.cell_voltage, atol=1e-18)
+
+
+def test_one_cell_by_hand():
+    wires = make_wires((1, 1), 10.0, 100.0, 1000.0)
+    found = solve(wires, Cells(np.array([[1e-3]]), None), np.array([0.5]))
+    assert found.currents[0] == pytest.approx(0.5 / (10 + 100 + 1000 + 10 + 1000), rel=1e-12)
+
+
+def test_two_cells_by_hand():
+    """Two columns, ideal but for the row's sense resistor: a loaded divider."""
+    wires = make_wires((1, 2), 0.0, 0.0, 1000.0)
+    found = solve(wires, Cells(np.array([[1e-3, 2e-3]]), None), np.array([0.3, 0.6]))
+    node = (0.3 * 1e-3 + 0.6 * 2e-3) / (1e-3 + 2e-3 + 1e-3)
+    assert found.currents[0] == pytest.approx(node * 1e-3, rel=1e-7)
+
+
+def test_ideal_wires_are_the_plain_product():
+    cells = written(20, 30)
+    v = np.linspace(-0.2, 0.2, 30)
+    np.testing.assert_array_equal(
+        sf.Crossbar(cells, 0.0).read(v, noise=False), cells.matvec(v, noise=False)
+    )
+    np.testing.assert_allclose(
+        sf.Crossbar(cells, 1e-5).read(v, noise=False), cells.matvec(v, noise=False), atol=1e-9
+    )
+    noisy = sf.Crossbar(cells, 1e-5).read(v, number=7)
+    np.testing.assert_allclose(noisy, cells.matvec(v, number=7), atol=2e-9)
+
+
+@pytest.mark.parametrize("resistance", [1e-3, 2.5, 1e3])
+def test_nonlinear_networks_meet_kirchhoff(resistance):
+    """Currents follow the cells' I-V curves at the voltages found, and no node leaks."""
+    cells = written(40, 25)
+    v = np.random.default_rng(1).uniform(-1.6, 1.6, 25)
+    bar = sf.Crossbar(cells, resistance, source_resistance=50.0)
+    found = bar.solve(v)
+    assert found.residual <= 1e-12
+    exact = cells.model.conduction.current(cells.r.astype(float), found.cell_voltage)
+    np.testing.assert_allclose(found.cell_current, exact, rtol=1e-9, atol=1e-16)
+    K = matrix(bar.wires, np.zeros(cells.shape))
+    nodes = np.concatenate([found.column_voltage.ravel(), found.row_voltage.ravel()])
+    balance = K @ nodes
+    balance[:1000] += found.cell_current.ravel()
+    balance[1000:] -= found.cell_current.ravel()
+    balance[:25] -= bar.wires.top * v
+    strongest = float(bar.wires.column.max())
+    assert np.abs(balance).max() <= 1e-12 + 1e-15 * strongest * 10
+
+
+def test_wires_weaken_the_far_end():
+    cells = sf.CellArray("published", (64, 64), seed=1).apply_voltage(-2.0)
+    found = sf.Crossbar(cells, 5.0).solve(np.full(64, 0.2))
+    assert found.cell_voltage[0, 0] > found.cell_voltage[-1, 0]
+    assert found.cell_voltage[0, 0] > found.cell_voltage[0, -1]
+    assert (found.currents < cells.matvec(np.full(64, 0.2), noise=False)).all()
+
+
+def test_a_falling_curve_falls_back_to_the_direct_solver():
+    """LRS cells beyond 1.41 V conduct less with more voltage: not positive definite."""
+    wires = make_wires((128, 128), 2.5)
+    slope = sf.load_model().conduction.slope(0.0, 1.46)
+    assert slope < 0.0
+    found = solve(wires, Cells(np.full((128, 128), float(slope)), None), np.full(128, 0.1))
+    assert found.residual <= 1e-12
+    assert found.direct
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 70)])
+def test_odd_shapes_zero_input_and_batches(shape):
+    bar = sf.Crossbar(written(*shape), (1.0, 7.0))
+    assert not bar.read(np.zeros(shape[1]), noise=False).any()
+    batch = np.random.default_rng(2).uniform(-0.3, 0.3, (shape[1], 5))
+    together = bar.read(batch, noise=False)
+    apart = np.stack([bar.read(column, noise=False) for column in batch.T], axis=1)
+    np.testing.assert_allclose(together, apart, atol=2e-12)
+
+
+def test_noise_counts_on_and_is_reproducible():
+    first, second = (sf.Crossbar(written(30, 30), 2.0) for _ in range(2))
+    v = np.full(30, 0.2)
+    together = first.read(np.stack([v, v], axis=1))
+    one_by_one = np.stack([second.read(v), second.read(v)], axis=1)
+    np.testing.assert_allclose(together, one_by_one, atol=2e-12)
+    assert first.cells.readout_number == 2
+    noise = first.read(np.tile(v[:, None], 400)) - first.read(v, noise=False)[:, None]
+    ideal = sf.Crossbar(written(30, 30), 0.0)
+    plain = ideal.read(np.tile(v[:, None], 400)) - ideal.read(v, noise=False)[:, None]
+    assert abs(noise.std() / plain.std() - 1.0) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"wire_resistance": -1.0}, "wire_resistance of rows: expected finite ohm"),
+        ({"wire_resistance": (1.0, np.inf)}, "wire_resistance of columns: expected finite"),
+        ({"wire_resistance": np.ones(7)}, "expected a number, 4 lines or segments"),
+        ({"wire_resistance": (1.0, 1.0, 1.0)}, "a pair"),
+        ({"source_resistance": np.ones(3)}, "source_resistance: expected a number or one per"),
+        ({"drive": "left"}, "drive: expected one of top, bottom, both"),
+        ({"sense": "top"}, "sense: expected one of left, right, both"),
+    ],
+)
+def test_bad_wires_are_one_clear_line(options, message):
+    with pytest.raises(sf.InvalidValueError, match=message):
+        sf.Crossbar(written(4, 5), **options)
+
+
+@pytest.mark.parametrize(
+    ("v", "message"),
+    [
+        (np.zeros(4), r"v: expected shape \(5,\)"),
+        (np.array([0.0, np.nan, 0.0, 0.0, 0.0]), "NaN or infinity"),
+        (np.array(["a"] * 5), "v: expected volts"),
+        (np.zeros((5, 0)), "v: expected shape"),
+    ],
+)
+def test_bad_voltages_are_one_clear_line(v, message):
+    with pytest.raises(sf.SynfabError, match=message):
+        sf.Crossbar(written(4, 5)).read(v)
+
+
+def test_what_is_too_large_is_said_before_it_is_allocated(monkeypatch):
+    cells = written(20, 20)
+    monkeypatch.setattr("synfab.capacity.available_memory", lambda: 10_000)
+    with pytest.raises(sf.CapacityError, match="a crossbar of 20 x 20 cells: needs"):
+        sf.Crossbar(cells)
+
+
+def test_other_bad_arguments():
+    with pytest.raises(sf.InvalidTypeError, match="cells: expected a CellArray"):
+        sf.Crossbar(np.ones((3, 3)))
+    with pytest.raises(sf.InvalidValueError, match="rows x columns"):
+        sf.Crossbar(sf.CellArray("published", 9, seed=1))
