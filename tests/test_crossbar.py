@@ -1,5 +1,6 @@
 """Crossbars with resistive wires against hand calculation, dense solves and ideal wires."""
 
+import badcrossbar_peer
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 import synfab as sf
 from synfab.crossbar.solver import Cells, matrix, solve
 from synfab.crossbar.wires import make_wires
+
+PEER = badcrossbar_peer.load()
 
 
 def dense(g, v, along_rows, along_columns, source, out, drive, sense):
@@ -74,6 +77,24 @@ def test_random_networks_equal_a_dense_solve(rows, columns, drive, sense, seed):
     np.testing.assert_allclose(found.currents, exact, rtol=1e-9, atol=1e-14)
     assert found.residual <= 1e-12
     np.testing.assert_allclose(found.cell_current, g * found.cell_voltage, atol=1e-18)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PEER is None, reason="badcrossbar is not installed")
+def test_networks_equal_badcrossbar():
+    """16 random networks up to 64 x 64 with open cells, rows and columns of their own wire."""
+    generator = np.random.default_rng(5)
+    for k in range(16):
+        rows, columns = generator.integers(2, 65, 2)
+        g = 10.0 ** generator.uniform(-6.0, -3.0, (rows, columns))
+        if k % 2:
+            g[generator.random(g.shape) < 0.05] = 1e-30  # as good as open
+        v = generator.uniform(-1.0, 1.0, columns)
+        along_rows, along_columns = 10.0 ** generator.uniform(-1.0, 2.0, 2)
+        theirs = badcrossbar_peer.sensed(PEER, g, v, along_rows, along_columns)
+        wires = make_wires((rows, columns), (along_rows, along_columns), sense="right")
+        ours = solve(wires, Cells(g, None), v).currents
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs).max())
 
 
 def test_one_cell_by_hand():

@@ -115,5 +115,10 @@ if ! PIP_USER=0 run_pip "$@"; then
     rm -f "$venv/.unfinished"  # pip failed in an orderly way: what is there can be kept
     fail "could not install the packages, see above; newest versions instead: make CONSTRAINTS= TARGET"
 fi
+# A peer of the crossbar tests: only its plots need pycairo, which would have to be compiled here.
+if [ "$level" = test ]; then
+    PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps badcrossbar==1.1.0 ||
+        echo "synfab: badcrossbar could not be installed; the tests beside it will be skipped" >&2
+fi
 echo "$wanted" >"$venv/.installed-$level"
 rm -f "$venv/.unfinished"
