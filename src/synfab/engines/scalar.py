@@ -10,6 +10,7 @@ import numpy as np
 from numba import int32, int64, njit, types, uint32, uint64
 from numba.extending import overload
 
+from synfab import rules
 from synfab.engines.intrinsics import bits, fma, from_bits
 from synfab.model import PIECES_END
 
@@ -67,8 +68,8 @@ def polynomial(coefficients: Any, x: Any) -> Any:
 
 
 def marginal(coefficients: Any, x: Any) -> Any:
-    """Equals ``rules.marginal``."""
-    raise NotImplementedError
+    """Equals ``rules.marginal``, which it is outside kernels."""
+    return rules.marginal(coefficients, x)
 
 
 @overload(marginal)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
 from synfab.learn.extraction import JUDGED, NEGATIVE, ONSET, SET, ZERO, Loops
 from synfab.model import FEATURES
+from synfab.report import figures as report
 from synfab.report.figures import COLOURS, new_figure
 
 if TYPE_CHECKING:
@@ -17,12 +18,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-LABELS = {
-    "r_hrs": "log10 R$_{HRS}$ (ohm)",
-    "u_set": "U$_{SET}$ (V)",
-    "r_lrs": "R$_{LRS}$ (ohm)",
-    "u_reset": "U$_{RESET}$ (V)",
-}
+LABELS = {**report.LABELS, "r_hrs": "log10 R$_{HRS}$ (ohm)"}
 SHORT = ("R$_{HRS}$", "U$_{SET}$", "R$_{LRS}$", "U$_{RESET}$")
 MEASURED, GENERATED = COLOURS[0], COLOURS[1]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.errors import FileFormatError, InvalidValueError
-from synfab.learn.columns import ALIASES, find_columns, need, split_name
+from synfab.learn.columns import find_columns, need, split_name
 from synfab.learn.features import FeatureTable, numeric, read_frame
 from synfab.learn.sweeps import (
     DeviceSweeps,
@@ -24,6 +24,7 @@ from synfab.learn.sweeps import (
     split_loops,
     sweeps_from_arrays,
 )
+from synfab.learn.text import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +44,6 @@ BROKEN = (
     OSError, ValueError, KeyError, EOFError, ImportError, AttributeError, csv.Error,
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
-
-EVENTS = frozenset(("READ", "SET", "RESET", "ENDURANCE", "FORM"))
 
 
 def read_sweeps(
@@ -137,7 +136,7 @@ def _frame(path: Path, kind: str, columns: Columns) -> pd.DataFrame:
     import pandas as pd
 
     if kind in TEXT:
-        return _text(path, columns)
+        return read_text(path, columns)
     if kind in EXCEL:
         try:
             table: pd.DataFrame = pd.read_excel(path)
@@ -150,77 +149,6 @@ def _frame(path: Path, kind: str, columns: Columns) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         raise InvalidValueError(f"expected a pandas frame, found {type(frame).__name__}")
     return frame
-
-
-def _text(path: Path, columns: Columns) -> pd.DataFrame:
-    """Read a delimited text file: tab, semicolon, comma or blanks; a headerless one needs names."""
-    import pandas as pd
-
-    with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-        lines = [line for line in (file.readline() for _ in range(20)) if line.strip()]
-    if not lines:
-        raise InvalidValueError("the file is empty")
-    first = lines[0].rstrip("\r\n")
-    if any(f",{event}," in first for event in EVENTS):
-        return _event_log(path)
-    separator = next((mark for mark in ("\t", ";", ",") if mark in first), r"\s+")
-    fields = [f for f in (first.split() if separator == r"\s+" else first.split(separator)) if f]
-    options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig"}
-    if separator == r"\s+":
-        options["engine"] = "python"
-    if not all(_is_number(text) for text in fields):
-        table: pd.DataFrame = pd.read_csv(path, **options)
-        return table
-    names = list((columns or {}).keys())
-    if names and all(name in ALIASES or name.startswith("_") for name in names):
-        order = [str(value) for value in (columns or {}).values()]
-        if order == [str(k) for k in range(len(names))] and len(names) == len(fields):
-            named: pd.DataFrame = pd.read_csv(path, header=None, names=names, **options)
-            return named
-    raise InvalidValueError(
-        f"no header line, found {len(fields)} columns of numbers; name them in their order, "
-        "such as columns=device,cycle,voltage,current"
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
-
-
-def _event_log(path: Path) -> pd.DataFrame:
-    """Read a log of pulses and read-outs: chip, time, address, operation, …; a READ has ohm next.
-
-    A READ that follows a RESET gives r_hrs, one that follows a SET r_lrs; a read-out is complete
-    with both.
-    """
-    import pandas as pd
-
-    rows: list[tuple[str, int, float, float]] = []
-    last: dict[str, str] = {}
-    pending: dict[str, dict[str, float]] = {}
-    count: dict[str, int] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for fields in csv.reader(file):
-            if len(fields) < 5:
-                continue
-            address, event = fields[2], fields[3]
-            if event in ("SET", "RESET"):
-                last[address] = event
-            elif event == "READ" and address in last:
-                half = pending.setdefault(address, {})
-                half["r_hrs" if last[address] == "RESET" else "r_lrs"] = float(fields[4])
-                if len(half) == 2:
-                    number = count.get(address, 0)
-                    rows.append((address, number, half["r_hrs"], half["r_lrs"]))
-                    count[address] = number + 1
-                    pending[address] = {}
-    if not rows:
-        raise InvalidValueError("the log has no READ that follows a SET and one a RESET")
-    return pd.DataFrame(rows, columns=["device", "cycle", "r_hrs", "r_lrs"])
 
 
 def _from_frame(
