@@ -7,7 +7,7 @@ from synfab.engines.drawing import gather_features
 from synfab.engines.intrinsics import fma, wide_vectors
 from synfab.engines.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
 from synfab.engines.scalar import exp, f4, marginal, normal_pair, philox
-from synfab.engines.switching import span
+from synfab.engines.transition import span
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
