@@ -8,6 +8,7 @@ branch is fitted, without them the points within 1.5 U_0 of zero.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -21,6 +22,7 @@ from synfab.learn.features import FeatureTable
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 
 Array = npt.NDArray[Any]
+logger = logging.getLogger(__name__)
 
 REASONS = (
     "judged",
@@ -316,7 +318,8 @@ def extract_features(
         From ``read_sweeps``.
     conduction
         I-V curves that whole branches are fitted to; ``"fit"`` learns them from a sample of the
-        loops; None takes local slopes only.
+        loops, and makes do with slopes where that fails (``notes`` says so); None takes local
+        slopes only.
     u_0
         Voltage at which static resistance is defined, V.
     reset
@@ -333,8 +336,14 @@ def extract_features(
         raise InvalidValueError(
             f"reset: expected {' or '.join(RESET_DEFINITIONS)}, found {reset!r}"
         )
+    notes: dict[str, Any] = {}
     if conduction == "fit":
-        conduction = fit_conduction(sweeps, u_0=u_0).conduction
+        try:
+            conduction = fit_conduction(sweeps, u_0=u_0).conduction
+        except InvalidValueError as error:
+            # Slopes near zero are noisier than whole branches, but better than nothing.
+            conduction, notes["slopes_only"] = None, str(error)
+            logger.warning("resistances are slopes near 0 V: %s", error)
     if isinstance(conduction, str):
         raise InvalidValueError(f"conduction: expected 'fit', None or curves, found {conduction!r}")
     if conduction is not None:
@@ -358,11 +367,7 @@ def extract_features(
     if not values or not sum(map(len, values)):
         told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "no loops"
         raise InvalidValueError(f"sweeps: no loop could be judged ({told})")
-    notes: dict[str, Any] = {
-        "set_at_positive_voltage": sweeps.mirrored(),
-        "u_reset": reset,
-        "u_0": u_0,
-    }
+    notes |= {"set_at_positive_voltage": sweeps.mirrored(), "u_reset": reset, "u_0": u_0}
     limited = np.concatenate(limits)
     if np.isfinite(limited).mean() > 0.5:
         notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]) / BELOW_LIMIT)

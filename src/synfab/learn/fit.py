@@ -164,6 +164,8 @@ def fit(
         "drift": drift,
         **curve_facts,
     }
+    if "slopes_only" in used.notes:
+        diagnostics["resistances"] = f"slopes near 0 V ({used.notes['slopes_only']})"
     from synfab import __version__
 
     provenance = {
@@ -224,14 +226,18 @@ def _curves(
         given = given.conduction
     if given is not None:
         return given, {"conduction": "given"}
+    reason = "no loops were given"
     if sweeps is not None:
-        u_0 = float(features.notes.get("u_0", 0.2))
-        found = fit_conduction(sweeps, u_0=u_0)
-        return found.conduction, {
-            "conduction": f"polynomials of degree {found.degree}",
-            "conduction_residual_A": found.residual,
-            "conduction_loops": found.loops,
-        }
+        try:
+            found = fit_conduction(sweeps, u_0=float(features.notes.get("u_0", 0.2)))
+        except InvalidValueError as error:
+            reason = str(error)
+        else:
+            return found.conduction, {
+                "conduction": f"polynomials of degree {found.degree}",
+                "conduction_residual_A": found.residual,
+                "conduction_loops": found.loops,
+            }
     y = to_y(features.values[features.complete()])
     g_llrs = 1.2 / float(np.quantile(y[:, 2], 0.001)) if np.quantile(y[:, 2], 0.001) > 0 else (
         2.0 / float(np.median(y[:, 2])))  # fmt: skip
@@ -239,6 +245,4 @@ def _curves(
     top = max(float(np.quantile(y[:, 3], 0.999)) * 1.5, 0.3)
     bottom = min(float(np.quantile(y[:, 1], 0.001)) * 1.2, -0.3)
     ohmic = Conduction([g_hhrs, 0.0], [g_llrs, 0.0], 2.0, top, 0.2, (bottom, top))
-    return ohmic, {
-        "conduction": "ohmic: no loops were given; U_max is 1.5 times the largest u_reset"
-    }
+    return ohmic, {"conduction": f"ohmic ({reason}); U_max is 1.5 times the largest u_reset"}
