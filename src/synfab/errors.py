@@ -25,3 +25,7 @@ class SolverError(SynfabError, ArithmeticError):
 
 class CapacityError(SynfabError, MemoryError):
     """A request would not fit into the memory of this machine."""
+
+
+class ToolError(SynfabError, RuntimeError):
+    """A program that the work needs (compiler, simulator) is missing, or has failed."""

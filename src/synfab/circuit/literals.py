@@ -1,0 +1,123 @@
+"""The numbers of a model as text, for the languages of circuit simulators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from synfab import __version__, rules
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.model import PIECES_END, CellModel
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def literal(value: float) -> str:
+    """Shortest text that reads back as the same double, always with a point or an exponent."""
+    return repr(float(value))
+
+
+def lower_triangle(matrix: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Entries of a lower triangular matrix row by row, each row up to its diagonal."""
+    full = np.asarray(matrix, np.float64)
+    return np.asarray(full[np.tril_indices(len(full))])
+
+
+def check_identifier(argument: str, name: str) -> str:
+    """Return a name that simulators and C accept, or say what is allowed."""
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"{argument}: expected a name, found {type(name).__name__}")
+    if not IDENTIFIER.fullmatch(name) or len(name) > 63:
+        raise InvalidValueError(
+            f"{argument}: expected letters, digits and _, not beginning with a digit, at most 63; "
+            f"found {name!r}"
+        )
+    return name
+
+
+def default_name(model: CellModel) -> str:
+    """Name of the device in a simulator: ``synfab_`` and the model's name."""
+    plain = re.sub(r"[^A-Za-z0-9_]+", "_", model.name).strip("_").lower()
+    return f"synfab_{plain}"[:63] if plain else "synfab_cell"
+
+
+def provenance(model: CellModel, width: int = 92) -> list[str]:
+    """Say in a few lines where a model comes from, safe inside any comment."""
+    lines = [f"model {model.name}, fingerprint {model.fingerprint}", f"made by synfab {__version__}"]
+    lines += [f"{key}: {value}" for key, value in sorted(dict(model.provenance).items())]
+    return [
+        line[:width].encode("ascii", "replace").decode().replace("*/", "* /").replace("\n", " ")
+        for line in lines
+    ]
+
+
+def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
+    """Everything a generated device knows of its model, as arrays of float64."""
+    history, conduction, population = model.history(order), model.conduction, model.population
+    marginals = np.asarray(model.marginals)
+    return {
+        "order": history.order,
+        "lags": history.lags,
+        "innovation": lower_triangle(history.innovation),
+        "stationary": lower_triangle(history.stationary_factor),
+        "components": len(population.weights),
+        "cumulative": population.cumulative,
+        "bounds": rules.component_bounds(model),
+        "means": population.means,
+        "factors": np.array([lower_triangle(factor) for factor in population.factors]),
+        "pieces": marginals.shape[1] if marginals.ndim == 3 else 0,
+        "pieces_end": PIECES_END,
+        "marginals": marginals if marginals.ndim == 3 else marginals[:, None, :],
+        "hhrs": conduction.hhrs,
+        "llrs": conduction.llrs,
+        "eta": conduction.eta,
+        "u_max": conduction.u_max,
+        "u_0": conduction.u_0,
+        "u_low": conduction.voltage_range[0],
+        "u_high": conduction.voltage_range[1],
+        "g_hhrs": conduction.g_hhrs,
+        "g_llrs": conduction.g_llrs,
+        "highest_state": rules.highest_state(model),
+    }
+
+
+def environment() -> Environment:
+    """Templates of this room; an unknown name in one is an error, never an empty text."""
+    return Environment(
+        loader=PackageLoader("synfab.circuit"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def braces(values: Any, indent: int = 4) -> str:
+    """Array as a C initialiser, its innermost rows broken into lines of at most 100 characters."""
+    array = np.asarray(values)
+    if array.ndim > 1:
+        inner = ",\n".join(" " * indent + braces(row, indent + 4) for row in array)
+        return f"{{\n{inner}\n{' ' * (indent - 4)}}}"
+    items = [f"{int(v)}u" if array.dtype.kind in "ui" else literal(v) for v in array]
+    joined = "{ " + ", ".join(items) + " }"
+    if len(joined) + indent <= 80:
+        return joined
+    lines = "\n".join(" " * indent + line for line in filled(items, 96 - indent))
+    return f"{{\n{lines}\n{' ' * (indent - 4)}}}"
+
+
+def filled(items: Iterable[str], width: int) -> Iterator[str]:
+    """Comma-separated items in lines of at most ``width`` characters."""
+    line = ""
+    for item in items:
+        if line and len(line) + len(item) + 2 > width:
+            yield line.rstrip()
+            line = ""
+        line += item + ", "
+    if line:
+        yield line.rstrip(", ")

@@ -1,0 +1,142 @@
+"""A compiled device for ngspice and other simulators with the OSDI interface."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import constants
+
+from synfab.circuit.literals import (
+    braces,
+    check_identifier,
+    default_name,
+    environment,
+    literal,
+    model_numbers,
+    provenance,
+)
+from synfab.errors import InvalidValueError, ToolError
+from synfab.files import atomic_path
+from synfab.model import CellModel
+from synfab.modelfile import load_model
+
+logger = logging.getLogger(__name__)
+
+# No fast-math: the switching rules compare numbers, and NaN must stay NaN.
+FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
+COMPILERS = ("cc", "gcc", "clang")
+
+
+def to_osdi_source(
+    model: CellModel | str | os.PathLike[str], *, order: int | None = None, name: str | None = None
+) -> str:
+    """C source of the device with the OSDI 0.3 interface, one file that needs only libm.
+
+    Parameters
+    ----------
+    model
+        ``CellModel``, ``"published"``, or the path of a model file.
+    order
+        Order of the history; None takes the model's highest.
+    name
+        What ``.model`` lines call the device; None makes it of the model's name.
+    """
+    loaded = load_model(model)
+    numbers = model_numbers(loaded, order)
+    arrays = {k: v for k, v in numbers.items() if isinstance(v, np.ndarray)}
+    scalars = {k: literal(v) for k, v in numbers.items() if isinstance(v, float)}
+    counts: dict[str, Any] = {k: v for k, v in numbers.items() if isinstance(v, int)}
+    device = default_name(loaded) if name is None else check_identifier("name", name)
+    return (
+        environment()
+        .get_template("osdi_cell.c.j2")
+        .render(
+            {k: braces(v) for k, v in arrays.items()},
+            **scalars,
+            **counts,
+            bounds="{ " + ", ".join(f"{bound}u" for bound in numbers["bounds"]) + " }",
+            stationary_size=numbers["stationary"].size,
+            marginal_terms=numbers["marginals"].shape[-1],
+            boltzmann=literal(constants.k),
+            elementary_charge=literal(constants.e),
+            name=device,
+            title=f"{device}: a virtual memory cell.",
+            provenance=provenance(loaded),
+        )
+    )
+
+
+def build_osdi(
+    model: CellModel | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    order: int | None = None,
+    name: str | None = None,
+    compiler: str | None = None,
+) -> Path:
+    """Compile the device into a library that ``pre_osdi`` loads.
+
+    Parameters
+    ----------
+    model, order, name
+        As for ``to_osdi_source``.
+    path
+        File to write, usually ``….osdi``.
+    compiler
+        C compiler, with options if wished; None takes ``$CC``, else cc, gcc or clang.
+
+    Returns
+    -------
+    Path
+        The absolute path of the library.
+
+    Raises
+    ------
+    ToolError
+        There is no C compiler, or it failed.
+    InvalidValueError
+        An argument is not allowed, or the file cannot be written.
+    """
+    source = to_osdi_source(model, order=order, name=name)
+    command = find_compiler(compiler)
+    with atomic_path(path) as target, tempfile.TemporaryDirectory(prefix="synfab-") as folder:
+        text = Path(folder) / "cell.c"
+        text.write_text(source)
+        _compile([*command, *FLAGS, str(text), "-o", str(target), "-lm"])
+    return Path(path).absolute()
+
+
+def find_compiler(compiler: str | None = None) -> list[str]:
+    """Command of the C compiler: the one asked for, ``$CC``, or the first of the usual ones."""
+    asked = compiler if compiler is not None else os.environ.get("CC", "")
+    if asked.strip():
+        command = shlex.split(asked)
+        if shutil.which(command[0]) is None:
+            raise InvalidValueError(f"compiler: {command[0]} is not there")
+        return command
+    for candidate in COMPILERS:
+        if shutil.which(candidate) is not None:
+            return [candidate]
+    raise ToolError(
+        "no C compiler found (cc, gcc, clang): sudo apt install gcc, or name one with compiler= "
+        "or the variable CC"
+    )
+
+
+def _compile(command: list[str]) -> None:
+    logger.info("%s", shlex.join(command))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = next(
+            (line for line in done.stderr.splitlines() if "error" in line),
+            done.stderr.strip()[-300:] or f"exit status {done.returncode}",
+        )
+        raise ToolError(f"the C compiler failed: {said}")
