@@ -1,4 +1,4 @@
-"""The command line: ``synfab demo | info | simulate | fit | compare | bench``."""
+"""The command line: ``synfab demo | info | simulate | fit | compare | export | bench | doctor``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.status import Status
 from rich.table import Table
 
 from synfab import __version__
+from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
 
@@ -157,6 +158,36 @@ def bench(as_json: JsonOption = False) -> None:
     out.print(table)
 
 
+@app.command()
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="download an ngspice into the cache where it is missing")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what this machine lacks for which work, and the command that mends it."""
+    from dataclasses import asdict
+
+    from synfab.doctor import examine
+
+    findings = examine()
+    if fix and not all(f.good for f in findings if f.subject.startswith("ngspice")):
+        from synfab.circuit.provide import provide_ngspice
+
+        provide_ngspice(lambda text: progress.print(text, highlight=False))
+        findings = examine()
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+        return
+    for finding in findings:
+        mark = "ok     " if finding.good else "missing"
+        out.print(f"{mark}  {finding.subject}: {finding.found}", highlight=False, soft_wrap=True)
+        if not finding.good:
+            need = f"         needed for {finding.needed_for}; mend it with:"
+            out.print(f"{need} {finding.mend}", highlight=False, soft_wrap=True, markup=False)
+
+
+app.add_typer(circuit.app, name="export")
 app.command()(learn.fit)
 app.command()(learn.compare)
 

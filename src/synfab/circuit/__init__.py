@@ -1,0 +1,22 @@
+"""The same cells in circuit simulators: compiled devices, Verilog-A, netlists, ngspice."""
+
+from synfab.circuit.netlist import Netlist, crossbar_netlist
+from synfab.circuit.ngspice import find_ngspice, run_ngspice
+from synfab.circuit.osdi import build_osdi, to_osdi_source
+from synfab.circuit.pulses import Pulse, read_pulse
+from synfab.circuit.run import CrossbarRun, run_crossbar
+from synfab.circuit.waveforms import Waveforms
+
+__all__ = [
+    "CrossbarRun",
+    "Netlist",
+    "Pulse",
+    "Waveforms",
+    "build_osdi",
+    "crossbar_netlist",
+    "find_ngspice",
+    "read_pulse",
+    "run_crossbar",
+    "run_ngspice",
+    "to_osdi_source",
+]

@@ -47,7 +47,10 @@ def default_name(model: CellModel) -> str:
 
 def provenance(model: CellModel, width: int = 92) -> list[str]:
     """Say in a few lines where a model comes from, safe inside any comment."""
-    lines = [f"model {model.name}, fingerprint {model.fingerprint}", f"made by synfab {__version__}"]
+    lines = [
+        f"model {model.name}, fingerprint {model.fingerprint}",
+        f"made by synfab {__version__}",
+    ]
     lines += [f"{key}: {value}" for key, value in sorted(dict(model.provenance).items())]
     return [
         line[:width].encode("ascii", "replace").decode().replace("*/", "* /").replace("\n", " ")

@@ -1,0 +1,349 @@
+"""Netlists of crossbars: cells of an array in any state, wires, access devices, drivers."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.capacity import require_memory
+from synfab.cells import CellArray
+from synfab.cellstate import get_state
+from synfab.circuit.dialects import Dialect, make_dialect
+from synfab.circuit.literals import check_identifier, default_name
+from synfab.circuit.pulses import Program, Pulse, Timeline, as_pulses, lay_out
+from synfab.circuit.snapshot import snapshot_cell
+from synfab.crossbar.wires import Wires, make_wires
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.files import atomic_path
+
+Array = npt.NDArray[Any]
+
+ACCESS = (None, "switch", "transistor")
+# Enough for a cell of any state: 64 uA at 0.1 V across the transistor with 3.3 V on the gate.
+TRANSISTOR = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
+SWITCH_ON, SWITCH_OFF = 1.0, 1e12  # ohm
+GATE = 3.3  # V, on
+BYTES_PER_CELL = 600  # of text and of the lists it is made from
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """Text of a circuit, and what is needed to run it and to understand its results.
+
+    Attributes
+    ----------
+    text
+        The netlist, whole.
+    dialect
+        ``"ngspice"`` or ``"spectre"``.
+    cells
+        The array it was written for; never changed.
+    timeline
+        When each pulse happens; None for an operating point.
+    snapshot
+        Whether the cells are written as behavioural sources that cannot switch.
+    """
+
+    text: str
+    dialect: str
+    cells: CellArray
+    timeline: Timeline | None
+    snapshot: bool
+    device: str
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the text to a file, whole or not at all."""
+        with atomic_path(path) as target:
+            target.write_text(self.text)
+        return Path(path).absolute()
+
+
+def crossbar_netlist(
+    cells: CellArray,
+    program: Program | None = None,
+    *,
+    voltages: npt.ArrayLike = 0.2,
+    wire_resistance: Any = 0.0,
+    source_resistance: Any = 0.0,
+    sense_resistance: Any = 0.0,
+    drive: str = "top",
+    sense: str = "left",
+    access: str | None = None,
+    dialect: str = "ngspice",
+    snapshot: bool = False,
+    device: str | None = None,
+    include: str = "cell.va",
+    longest_step: float | None = None,
+    event_tolerance: float | None = None,
+) -> Netlist:
+    """Write a crossbar of cells in their present state as a netlist.
+
+    Columns are driven, rows are held by their own drivers, whose currents ``i(vr0)``, ``i(vr1)``,
+    … come back. A cell sees the voltage of its column against its row.
+
+    Parameters
+    ----------
+    cells
+        Array of shape (rows, columns), in any state.
+    program
+        Pulses (``Pulse``, or voltages for all cells, or a text such as ``"-2, 1.2, 0.2"``); None
+        asks for the operating point.
+    voltages
+        V of the columns at the operating point, one number or (columns,).
+    wire_resistance, source_resistance, sense_resistance, drive, sense
+        As for ``synfab.Crossbar``; zero everywhere: ideal wires.
+    access
+        None, ``"switch"`` or ``"transistor"``: a device in series with each cell, with one gate
+        line per row that is on for selected rows, and always on at an operating point.
+    dialect
+        ``"ngspice"`` or ``"spectre"``.
+    snapshot
+        Write each cell as a behavioural source with its present state, which needs no compiled
+        device and runs in any SPICE with ``B`` sources (dialect ngspice); cells then never switch.
+    device
+        Name of the compiled device or module; None takes the default of ``build_osdi``.
+    include
+        File of the Verilog-A module (dialect spectre).
+    longest_step
+        Seconds, of the transient; None takes a fifth of the shortest flat top or edge.
+    event_tolerance
+        V by which a time step may run past a switching voltage (dialect ngspice); None takes the
+        device's own, 0.02 V, and 0 lets every step pass: the states are the same, only the
+        waveform around a switching event is coarser.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        An argument is not allowed.
+    CapacityError
+        The text would not fit into memory.
+    """
+    if not isinstance(cells, CellArray):
+        raise InvalidTypeError(f"cells: expected a CellArray, found {type(cells).__name__}")
+    if cells.ndim != 2:
+        raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
+    if access not in ACCESS:
+        raise InvalidValueError(f"access: expected None, switch or transistor, found {access!r}")
+    writer = make_dialect(dialect)
+    if snapshot and not writer.by_identity:
+        raise InvalidValueError('snapshot: expected dialect "ngspice"')
+    rows, columns = cells.shape
+    wires = make_wires(
+        (rows, columns), wire_resistance, source_resistance, sense_resistance, drive, sense
+    )
+    require_memory(
+        BYTES_PER_CELL * (1 if wires is None else 2) * cells.size,
+        f"a netlist of {rows} x {columns} cells",
+    )
+    name = default_name(cells.model) if device is None else check_identifier("device", device)
+    pulses = None if program is None else as_pulses(program)
+    timeline = None if pulses is None else lay_out(pulses, (rows, columns))
+    levels = _levels(voltages, columns)
+    _warn_of_untrained(cells, pulses, levels)
+    kind = "snapshot of " if snapshot else ""
+    parts = [
+        writer.header(f"{kind}{rows} x {columns} cells, {cells!r}", include),
+        *(
+            _drivers(writer, timeline, levels, cells.shape, wires)
+            if access is None
+            else _drivers(writer, timeline, levels, cells.shape, wires, gates=True)
+        ),
+        *_wires(writer, wires),
+        *_cells(writer, cells, wires is not None, access, snapshot),
+        *_models(writer, cells, name, access, snapshot, timeline, event_tolerance),
+        writer.save([f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)]),
+        *_analysis(writer, pulses, timeline, longest_step, wires),
+    ]
+    return Netlist("".join(parts), dialect, cells, timeline, snapshot, name)
+
+
+def _levels(voltages: npt.ArrayLike, columns: int) -> Array:
+    levels = np.asarray(voltages)
+    if levels.dtype.kind not in "fiu" or levels.shape not in {(), (columns,)}:
+        raise InvalidValueError(
+            f"voltages: expected one number or ({columns},) volts, found {levels.shape}"
+        )
+    if not np.isfinite(levels).all():
+        raise InvalidValueError("voltages: expected finite volts, found NaN or infinity")
+    return np.broadcast_to(levels.astype(np.float64), (columns,))
+
+
+def _warn_of_untrained(cells: CellArray, pulses: list[Pulse] | None, levels: Array) -> None:
+    """Reads and rests outside the trained range are ohmic guesses; say so with the numbers."""
+    low, high = cells.model.conduction.voltage_range
+    looked = levels if pulses is None else np.array([p.voltage for p in pulses if p.read])
+    beyond = looked[(looked < low) | (looked > high)]
+    if beyond.size:
+        warnings.warn(
+            f"{beyond.size} read voltages between {beyond.min():g} and {beyond.max():g} V lie "
+            f"outside the trained range {low:g} … {high:g} V, where cells are taken as ohmic",
+            stacklevel=3,
+        )
+
+
+def _drivers(
+    writer: Dialect,
+    timeline: Timeline | None,
+    levels: Array,
+    shape: tuple[int, ...],
+    wires: Wires | None,
+    gates: bool = False,
+) -> Iterator[str]:
+    """Sources of the columns (c), rows (r) and gates (g), through a switch where one lets go."""
+    rows, columns = shape
+    yield writer.comment("drivers")
+    ends = ("c", "r") if wires is None else ("dc", "dr")
+    if timeline is None:
+        for j in range(columns):
+            yield writer.supply(f"c{j}", f"{ends[0]}{j}", levels[j])
+        for i in range(rows):
+            yield writer.supply(f"r{i}", f"{ends[1]}{i}", 0.0)
+        for i in range(rows if gates else 0):
+            yield writer.supply(f"g{i}", f"g{i}", GATE)
+        return
+    lines = (
+        ("c", ends[0], timeline.columns, timeline.held_columns),
+        ("r", ends[1], timeline.rows, timeline.held_rows),
+    )
+    for kind, end, drives, held in lines:
+        for number, drive in enumerate(drives):
+            line = f"{kind}{number}"
+            if held[number].all():
+                yield writer.drive(line, f"{end}{number}", timeline.times, drive)
+            else:
+                yield writer.drive(line, f"s{line}", timeline.times, drive)
+                yield writer.switch(f"f{line}", f"s{line}", f"{end}{number}", f"h{line}")
+                yield writer.drive(
+                    f"h{line}", f"h{line}", timeline.times, held[number].astype(np.float64)
+                )
+    for i in range(rows if gates else 0):
+        yield writer.drive(f"g{i}", f"g{i}", timeline.times, GATE * timeline.gates[i])
+
+
+def _wires(writer: Dialect, wires: Wires | None) -> Iterator[str]:
+    """Segments: dc3 is the driver of column 3, c3_0 its first crosspoint; likewise dr and r."""
+    if wires is None:
+        return
+    rows, columns = wires.shape
+    yield writer.comment("wires")
+    for j in range(columns):
+        ends = ((wires.top[j], f"c{j}_0", "t"), (wires.bottom[j], f"c{j}_{rows - 1}", "b"))
+        for conductance, node, end in ends:
+            if conductance > 0.0:
+                yield writer.resistor(f"c{j}{end}", f"dc{j}", node, 1.0 / conductance)
+        for i in range(rows - 1):
+            ohm = 1.0 / wires.column[i, j]
+            yield writer.resistor(f"c{j}_{i}", f"c{j}_{i}", f"c{j}_{i + 1}", ohm)
+    for i in range(rows):
+        ends = ((wires.left[i], f"r{i}_0", "l"), (wires.right[i], f"r{i}_{columns - 1}", "r"))
+        for conductance, node, end in ends:
+            if conductance > 0.0:
+                yield writer.resistor(f"r{i}{end}", f"dr{i}", node, 1.0 / conductance)
+        for j in range(columns - 1):
+            ohm = 1.0 / wires.row[i, j]
+            yield writer.resistor(f"r{i}_{j}", f"r{i}_{j}", f"r{i}_{j + 1}", ohm)
+
+
+def _cells(
+    writer: Dialect, cells: CellArray, wired: bool, access: str | None, snapshot: bool
+) -> Iterator[str]:
+    rows, columns = cells.shape
+    yield writer.comment("cells")
+    states = None if snapshot else cell_parameters(cells, writer.by_identity)
+    r = cells.r.astype(np.float64)
+    for i in range(rows):
+        for j in range(columns):
+            name = f"{i}_{j}"
+            top, bottom = (f"c{j}_{i}", f"r{i}_{j}") if wired else (f"c{j}", f"r{i}")
+            end = bottom if access is None else f"m{name}"
+            if states is None:
+                yield snapshot_cell(cells.model, name, top, end, r[i, j])
+            else:
+                given = {key: numbers[i, j] for key, numbers in states.items()}
+                yield writer.cell(
+                    name, top, end, {k: v for k, v in given.items() if not np.isnan(v)}
+                )
+            if access == "switch":
+                yield writer.switch(name, end, bottom, f"g{i}")
+            elif access == "transistor":
+                yield writer.transistor(name, end, f"g{i}", bottom)
+
+
+def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
+    """Instance parameters that put a device into the state of each cell; NaN: leave it out.
+
+    A compiled device finds its history by the cell's number; a Verilog-A module, which has random
+    numbers of its own, is given the device parameters.
+    """
+    state = get_state(cells)
+    fresh = (state["phase"] == 0) & (state["cycle"] == 0)
+    number = (cells.first_cell + np.arange(cells.size, dtype=np.uint64)).reshape(cells.shape)
+    parameters: dict[str, Array] = {}
+    if by_identity:
+        parameters["cell"] = (number & np.uint64(2**32 - 1)).astype(np.float64)
+        high = (number >> np.uint64(32)).astype(np.float64)
+        parameters["cell_high"] = np.where(high > 0, high, np.nan)
+        parameters["cycle0"] = np.where(state["cycle"] > 0, state["cycle"], np.nan)
+    else:
+        # One stream of the simulator's generator per cell.
+        parameters["seed"] = (number % np.uint64(2**31 - 2) + np.uint64(1)).astype(np.float64)
+        for k, key in enumerate(("r_hrs", "u_set", "r_lrs", "u_reset")):
+            parameters[f"mu_{key}"] = cells.device_parameters[..., k].astype(np.float64)
+            parameters[f"sigma_{key}"] = cells.device_parameters[..., 4 + k].astype(np.float64)
+    parameters["phase0"] = np.where(state["phase"] > 0, state["phase"], np.nan)
+    parameters["r0"] = np.where(fresh & by_identity, np.nan, state["r"])
+    between = state["phase"] == 2
+    parameters["threshold0"] = np.where(between, state["threshold"], np.nan)
+    parameters["steepness0"] = np.where(between, state["steepness"], np.nan)
+    return parameters
+
+
+def _models(
+    writer: Dialect,
+    cells: CellArray,
+    device: str,
+    access: str | None,
+    snapshot: bool,
+    timeline: Timeline | None,
+    event_tolerance: float | None,
+) -> Iterator[str]:
+    if not snapshot:
+        line = writer.model(device, cells.seed)
+        if event_tolerance is not None and writer.by_identity:
+            if not 0.0 <= event_tolerance < np.inf:
+                raise InvalidValueError(
+                    f"event_tolerance: expected 0 V or above, found {event_tolerance!r}"
+                )
+            line = line.rstrip("\n") + f" event_tolerance={event_tolerance:g}\n"
+        yield line
+    floats = timeline is not None and not (timeline.held_columns.all() and timeline.held_rows.all())
+    if access == "switch" or floats:
+        yield writer.switch_model(SWITCH_ON, SWITCH_OFF)
+    if access == "transistor":
+        yield writer.transistor_model(TRANSISTOR)
+
+
+def _analysis(
+    writer: Dialect,
+    pulses: list[Pulse] | None,
+    timeline: Timeline | None,
+    longest_step: float | None,
+    wires: Wires | None,
+) -> Iterator[str]:
+    if writer.by_identity and wires is not None:
+        yield ".option klu\n"  # the older solver fills in on grids
+    if pulses is None or timeline is None:
+        yield writer.operating_point()
+        return
+    shortest = min(min(p.rise, p.width) for p in pulses)
+    longest = shortest / 5.0 if longest_step is None else longest_step
+    if not 0.0 < longest < np.inf:
+        raise InvalidValueError(f"longest_step: expected seconds above 0, found {longest_step!r}")
+    yield writer.transient(min(longest, shortest / 5.0), timeline.stop, longest)

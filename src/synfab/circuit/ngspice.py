@@ -1,0 +1,333 @@
+"""Running ngspice: find one that loads compiled devices, run it, say clearly what went wrong."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from synfab.checks import number
+from synfab.circuit.osdi import build_osdi
+from synfab.circuit.waveforms import Waveforms, read_raw
+from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
+
+logger = logging.getLogger(__name__)
+
+VARIABLE = "SYNFAB_NGSPICE"
+MENDING = "`synfab doctor` says how to get one"
+# What ngspice says when it fails, and what that means; the first that fits is reported.
+FAILURES = (
+    (r"timestep too small.*", SolverError, "the transient did not converge"),
+    (r".*singular matrix.*", SolverError, "the circuit has no single solution (floating node?)"),
+    (r".*iteration limit reached.*", SolverError, "an operating point did not converge"),
+    (r".*no such (function|parameter).*", ToolError, "the netlist is wrong"),
+    (r".*parameter .* is out of bounds.*", InvalidValueError, "netlist"),
+    (r".*(definition of model|find model|unknown model type).*", ToolError, "a model is missing"),
+    (r".*(error opening osdi|only supports osdi).*", ToolError, "the compiled device"),
+    (r".*unknown parameter.*", ToolError, "the netlist is wrong"),
+    (r".*(can't open|could not find include|no such file).*", ToolError, "a file is missing"),
+    (r"\s*error.*", ToolError, "ngspice"),
+)
+ANALYSIS = re.compile(r"^[ \t]*\.((op|dc|ac|tran|noise)\b.*)$", re.IGNORECASE | re.MULTILINE)
+END = re.compile(r"^[ \t]*\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
+HARMLESS = re.compile(r"spinit|checkvalid|^\s*$", re.IGNORECASE)
+
+
+def find_ngspice() -> Path:
+    """Path of an ngspice that loads OSDI devices: ``$SYNFAB_NGSPICE``, the cache, or the system's.
+
+    Each candidate is tried with a compiled device: a version number does not tell.
+
+    Raises
+    ------
+    ToolError
+        None of them does; the message says what was found.
+    """
+    found = []
+    for candidate in candidates():
+        if loads_osdi(str(candidate)):
+            return candidate
+        found.append(str(candidate))
+    if found:
+        raise ToolError(
+            f"ngspice: {', '.join(found)} cannot load compiled devices (OSDI); {MENDING}"
+        )
+    raise ToolError(f"ngspice is not installed; {MENDING}")
+
+
+def candidates() -> list[Path]:
+    """Programs that may be an ngspice, most preferred first."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        if not Path(given).is_file():
+            raise InvalidValueError(f"{VARIABLE}: there is no file {given}")
+        return [Path(given)]
+    places = [cache_folder() / "ngspice" / "ngspice"]
+    system = shutil.which("ngspice")
+    if system is not None:
+        places.append(Path(system))
+    return [place for place in places if place.is_file()]
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded tools: ``$SYNFAB_CACHE``, or synfab's folder in the user's cache."""
+    given = os.environ.get("SYNFAB_CACHE")
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "synfab"
+
+
+@cache
+def loads_osdi(program: str) -> bool:
+    """Whether this ngspice can load a compiled device: built and tried once per process."""
+    with tempfile.TemporaryDirectory(prefix="synfab-") as name:
+        folder = Path(name)
+        build_osdi("published", folder / "device0.osdi", order=1, name="probe")
+        deck = "probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n"
+        try:
+            _execute(program, deck, folder, ["device0.osdi"], [], 60.0, None)
+            return bool(read_raw(folder / "out.raw"))
+        except (ToolError, SolverError, InvalidValueError):
+            return False
+
+
+def run_ngspice(
+    netlist: str | os.PathLike[str],
+    *,
+    osdi: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    time_limit: float = 600.0,
+    progress: bool = False,
+    ngspice: str | os.PathLike[str] | None = None,
+    commands: Sequence[str] = (),
+    keep: str | os.PathLike[str] | None = None,
+) -> list[Waveforms]:
+    """Run the analyses of a netlist and return their waveforms.
+
+    Parameters
+    ----------
+    netlist
+        Text of a netlist (with line breaks), or the path of one. Its analyses (``.op``, ``.dc``,
+        ``.ac``, ``.tran``) are run in the order written; ``.save`` limits what comes back.
+    osdi
+        Compiled device or devices to load.
+    time_limit
+        Seconds after which the simulator is stopped.
+    progress
+        Show a progress bar of the simulated time on standard error.
+    ngspice
+        The program; None searches, see ``find_ngspice``.
+    commands
+        Commands of ngspice to run after the analyses.
+    keep
+        Folder to keep the files of the run in; None uses a temporary one.
+
+    Returns
+    -------
+    list of Waveforms
+        One for each analysis.
+
+    Raises
+    ------
+    SolverError
+        The simulator did not converge, or the circuit has no single solution.
+    ToolError
+        There is no such simulator, a model or file is missing, it was killed or took too long.
+    InvalidValueError
+        An argument, or a parameter in the netlist, is not allowed.
+    """
+    text, origin = read_netlist(netlist)
+    if not 0.0 < number("time_limit", time_limit) < math.inf:
+        raise InvalidValueError(f"time_limit: expected seconds above 0, found {time_limit!r}")
+    program = os.fspath(ngspice) if ngspice is not None else str(find_ngspice())
+    if shutil.which(program) is None:
+        raise InvalidValueError(f"ngspice: there is no program {program}")
+    devices = [osdi] if isinstance(osdi, str | os.PathLike) else list(osdi)
+    with tempfile.TemporaryDirectory(prefix="synfab-") as name:
+        folder = Path(name if keep is None else keep)
+        _make_folder(folder)
+        loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
+        show = _bar(text) if progress else None
+        _execute(program, text, folder, loaded, commands, time_limit, show, origin)
+        return read_raw(folder / "out.raw")
+
+
+def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
+    """Text of a netlist and the folder that its relative paths mean, with what is refused said."""
+    origin = Path.cwd()
+    if isinstance(netlist, str) and "\n" in netlist:
+        text = netlist
+    else:
+        if not isinstance(netlist, str | os.PathLike):
+            raise InvalidTypeError(
+                f"netlist: expected text or a path, found {type(netlist).__name__}"
+            )
+        path = Path(netlist)
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidValueError(f"netlist: cannot read {path}: {error}") from None
+        origin = path.absolute().parent
+    if re.search(r"^\s*\.control", text, re.IGNORECASE | re.MULTILINE):
+        raise InvalidValueError(
+            "netlist: expected analyses as lines (.op, .tran …), found a .control section; give "
+            "further commands in `commands`"
+        )
+    if not ANALYSIS.search(text):
+        raise InvalidValueError("netlist: expected an analysis (.op, .dc, .ac, .tran or .noise)")
+    return END.sub("", text), origin
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValueError(f"keep: cannot make {folder}: {error.strerror}") from None
+
+
+def _place(device: str | os.PathLike[str], folder: Path, index: int) -> str:
+    """Put a device into the folder of the run: ngspice lowers and splits other paths."""
+    source = Path(device).absolute()
+    if not source.is_file():
+        raise InvalidValueError(f"osdi: there is no file {source}")
+    name = f"device{index}.osdi"
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(source)
+    return name
+
+
+def _execute(
+    program: str,
+    text: str,
+    folder: Path,
+    devices: Sequence[str],
+    commands: Sequence[str],
+    time_limit: float,
+    show: Callable[[float], None] | None,
+    origin: Path | None = None,
+) -> None:
+    control = [".control", "set filetype=binary", "set appendwrite"]
+    for command, kind in ANALYSIS.findall(text):
+        control += [command, "write out.raw"]
+        if kind.lower() == "noise":  # its densities are in the plot before the integrals
+            control += ["setplot previous", "write out.raw"]
+    control += [*commands, "quit 0", ".endc", ".end"]
+    circuit = ANALYSIS.sub("", text).rstrip("\n")
+    (folder / "deck.cir").write_text(circuit + "\n" + "\n".join(control) + "\n")
+    start = [f"osdi {device}" for device in devices]
+    if origin is not None:
+        start.append(f"set sourcepath = ( . {origin} )")
+    (folder / ".spiceinit").write_text("\n".join(start) + "\n")
+    (folder / "out.raw").unlink(missing_ok=True)
+    # Its threads cost more than they bring for devices as light as these.
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"SPICE_SCRIPTS": str(folder)}
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            [program, "-b", "deck.cir"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"ngspice: cannot start {program}: {error.strerror}") from None
+    expired = threading.Event()
+    timer = threading.Timer(time_limit, _stop, (process, expired))
+    timer.start()
+    try:
+        said = _listen(process, show)
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        timer.cancel()
+        process.wait()
+    logger.info("ngspice took %.1f s", time.monotonic() - started)
+    if expired.is_set():
+        raise ToolError(f"ngspice did not end within {time_limit:g} s (time_limit) and was stopped")
+    _check(said, folder / "out.raw", process.returncode)
+
+
+def _stop(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
+    expired.set()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    # The whole group: a wrapper script may have started the simulator itself.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | None) -> list[str]:
+    """Collect what ngspice says, and pass the simulated time on."""
+    assert process.stdout is not None
+    said: list[str] = []
+    rest = b""
+    while chunk := process.stdout.read1(65536):  # type: ignore[attr-defined]
+        *lines, rest = re.split(rb"[\r\n]", rest + chunk)
+        for raw in lines:
+            line = raw.decode(errors="replace").strip()
+            if line.startswith("Reference value"):
+                if show is not None:
+                    show(float(line.rsplit(maxsplit=1)[-1]))
+            elif line:
+                said.append(line)
+    said.append(rest.decode(errors="replace").strip())
+    return said
+
+
+def _check(said: list[str], raw: Path, status: int) -> None:
+    """Turn the words of a failed run into an error; a run that succeeded has written results."""
+    lines = [line for line in said if not HARMLESS.search(line)]
+    for pattern, kind, meaning in FAILURES:
+        for place, line in enumerate(lines):
+            if re.fullmatch(pattern, line, re.IGNORECASE):
+                # "Error on line 2:" is followed by the line and the reason.
+                told = " ".join(lines[place : place + (3 if line.endswith(":") else 1)])
+                raise kind(f"{meaning}: {told[:300]}")
+    tail = " | ".join(lines[-3:])[:300] or f"exit status {status}"
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "; some versions crash on an unknown instance parameter" if name == "SIGSEGV" else ""
+        raise ToolError(f"ngspice was killed by {name}{hint}; it said: {tail}")
+    if status != 0 or not raw.is_file():
+        raise ToolError(f"ngspice gave no result: {tail}")
+
+
+def _bar(text: str) -> Callable[[float], None] | None:
+    """Progress bar over the end time of the first transient, if there is one."""
+    match = re.search(r"^\s*\.tran\s+\S+\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
+    if match is None:
+        return None
+    try:
+        end = float(match[1])
+    except ValueError:
+        return None
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task("ngspice", total=end)
+    bar.start()
+
+    def show(now: float) -> None:
+        bar.update(task, completed=now)
+        if now >= end:
+            bar.stop()
+
+    return show

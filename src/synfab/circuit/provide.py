@@ -1,0 +1,127 @@
+"""An ngspice with OSDI beside the system's, where the system's is too old: Debian packages.
+
+Nothing is installed: the packages of a newer Debian are downloaded from the machine's own mirror,
+checked by apt against Debian's keys, and unpacked into one folder of the cache. They bring their
+own C library, so the program starts through the loader of that folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from synfab.circuit.ngspice import cache_folder, loads_osdi
+from synfab.errors import ToolError
+
+logger = logging.getLogger(__name__)
+
+SUITE = "trixie"  # Debian 13: ngspice 44 with OSDI and KLU
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# ngspice and everything it is linked with, down to the C library.
+PACKAGES = ["ngspice", "libc6", "libstdc++6", "libgcc-s1", "libgomp1", "libreadline8t64", "libtinfo6", "libncurses6", "libxaw7", "libxmu6", "libxt6t64", "libxext6", "libxft2", "libx11-6", "libfontconfig1", "libfftw3-double3", "libedit2", "libbsd0", "libxpm4", "libsm6", "libice6", "libxcb1", "libfreetype6", "libxrender1", "libexpat1", "libuuid1", "libxau6", "libxdmcp6", "zlib1g", "libpng16-16t64", "libbrotli1", "libmd0"]
+LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
+
+
+def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
+    """Download ngspice into the cache, once, and return the program.
+
+    Raises
+    ------
+    ToolError
+        This is not a Debian machine, or a download failed; says what to do instead.
+    """
+    home = cache_folder() / "ngspice"
+    program = home / "ngspice"
+    if program.is_file() and loads_osdi(str(program)):
+        return program
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise ToolError(
+                f"{tool} is not there, so this is no Debian: install ngspice 43 or newer, built with "
+                "--enable-osdi, and name it in SYNFAB_NGSPICE"
+            )
+    mirror = _mirror()
+    say(f"downloading ngspice of Debian {SUITE} from {mirror}")
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".ngspice-", dir=cache_folder()) as name:
+        folder = Path(name)
+        root = folder / "ngspice" / "root"
+        root.mkdir(parents=True)
+        for package in _download(mirror, folder):
+            _call(["dpkg-deb", "--extract", str(package), str(root)])
+        _write_starter(folder / "ngspice", home)
+        shutil.rmtree(home, ignore_errors=True)
+        (folder / "ngspice").rename(home)
+    loads_osdi.cache_clear()
+    if not loads_osdi(str(program)):
+        raise ToolError(f"the downloaded {program} cannot load compiled devices on this machine")
+    return program
+
+
+def _mirror() -> str:
+    """Address of the Debian mirror that this machine uses."""
+    said = _call(["apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI) $(SIGNED_BY)"])
+    lines = [line.split() for line in said.splitlines()]
+    for words in lines:
+        if len(words) > 1 and words[1].rstrip("/").endswith("/debian"):
+            return words[1]
+    raise ToolError(
+        "no Debian mirror among the machine's package sources: install ngspice 43 or newer, built "
+        "with --enable-osdi, and name it in SYNFAB_NGSPICE"
+    )
+
+
+def _download(mirror: str, folder: Path) -> list[Path]:
+    """Packages in a folder, by an apt whose lists and cache are in that folder too."""
+    for part in ("lists/partial", "cache/archives/partial", "packages"):
+        (folder / part).mkdir(parents=True)
+    signed = f"[signed-by={KEYRING}] " if Path(KEYRING).is_file() else ""
+    (folder / "sources.list").write_text(f"deb {signed}{mirror} {SUITE} main\n")
+    settings = {
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
+    }
+    options = [text for key, value in settings.items() for text in ("-o", f"{key}={value}")]
+    _call(["apt-get", *options, "update"])
+    _call(["apt-get", *options, "download", *PACKAGES], folder / "packages")
+    return sorted((folder / "packages").glob("*.deb"))
+
+
+def _write_starter(folder: Path, home: Path) -> None:
+    machine = os.uname().machine
+    if machine not in LOADERS:
+        raise ToolError(f"no downloadable ngspice for {machine}: build ngspice 43 or newer")
+    root = folder / "root"
+    found = next(iter(sorted(root.rglob(LOADERS[machine]))), None)
+    if found is None:
+        raise ToolError("the packages of ngspice have no loader; the download is not complete")
+    loader = home / found.relative_to(folder)
+    libraries = home / "root" / "usr" / "lib" / f"{machine}-linux-gnu"
+    starter = folder / "ngspice"
+    starter.write_text(
+        "#!/bin/sh\n"
+        f"exec '{loader}' --library-path '{libraries}' '{home}/root/usr/bin/ngspice' \"$@\"\n"
+    )
+    starter.chmod(0o755)
+
+
+def _call(command: list[str], folder: Path | None = None) -> str:
+    environment = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+        reason = " ".join(said)[:300] or done.stderr.strip()[-300:]
+        raise ToolError(f"{command[0]} failed: {reason}")
+    return done.stdout

@@ -1,0 +1,190 @@
+"""Pulse programs of a crossbar in time: what drives which line, when to look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.checks import number
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.program import parse_program
+
+Array = npt.NDArray[Any]
+
+# Voltages of the lines as parts of the pulse: (selected column, other columns, selected row,
+# other rows). A cell sees its column's voltage minus its row's.
+SCHEMES = {
+    "ground": (1.0, 0.0, 0.0, 0.0),
+    "V/2": (0.5, 0.0, -0.5, 0.0),
+    "V/3": (1.0, 1.0 / 3.0, 0.0, 2.0 / 3.0),
+    "floating": (1.0, 0.0, 0.0, 0.0),
+}
+LONGEST = 1_000_000  # pulses
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """One trapezoid on selected lines.
+
+    Attributes
+    ----------
+    voltage
+        Of a selected cell, V, column against row.
+    rows, columns
+        Numbers of the selected lines; None: all.
+    scheme
+        What the other lines are held at: ``"V/2"``, ``"V/3"``, ``"ground"`` (0 V), or
+        ``"floating"`` (not held at all).
+    rise, width, gap
+        Seconds: each edge, the flat top, and the rest at 0 V before the next pulse.
+    read
+        Whether it only looks: a voltage outside the trained range is worth a warning then.
+    """
+
+    voltage: float
+    rows: Sequence[int] | None = field(default=None, kw_only=True)
+    columns: Sequence[int] | None = field(default=None, kw_only=True)
+    scheme: str = field(default="V/2", kw_only=True)
+    rise: float = field(default=10e-9, kw_only=True)
+    width: float = field(default=50e-9, kw_only=True)
+    gap: float = field(default=10e-9, kw_only=True)
+    read: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(number("voltage", self.voltage)):
+            raise InvalidValueError(f"voltage: expected finite volts, found {self.voltage!r}")
+        if self.scheme not in SCHEMES:
+            raise InvalidValueError(
+                f"scheme: expected one of {', '.join(SCHEMES)}, found {self.scheme!r}"
+            )
+        for name in ("rise", "width", "gap"):
+            seconds = number(name, getattr(self, name))
+            if not 1e-15 <= seconds <= 1e6:
+                raise InvalidValueError(f"{name}: expected 1e-15 … 1e6 s, found {seconds!r}")
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the first edge to the start of the next pulse."""
+        return 2.0 * self.rise + self.width + self.gap
+
+
+def read_pulse(voltage: float = 0.2, **timing: float) -> Pulse:
+    """Pulse that reads all cells with rows at 0 V."""
+    return Pulse(voltage, scheme="ground", read=True, **timing)  # type: ignore[arg-type]
+
+
+Program = str | Sequence[float | Pulse]
+
+
+def as_pulses(program: Program) -> list[Pulse]:
+    """Pulses of a program: numbers and texts such as ``"-2, 1.2, 0.2"`` select all cells."""
+    items: Sequence[float | Pulse] = (
+        parse_program(program) if isinstance(program, str) else list(program)
+    )
+    if not 0 < len(items) <= LONGEST:
+        raise InvalidValueError(f"program: expected 1 … {LONGEST} pulses, found {len(items)}")
+    pulses = []
+    for item in items:
+        if isinstance(item, Pulse):
+            pulses.append(item)
+        else:
+            pulses.append(Pulse(number("program", item), scheme="ground"))
+    return pulses
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A program laid out in time, for an array of rows x columns.
+
+    Attributes
+    ----------
+    times
+        Corners of the drive, s, (T,).
+    columns, rows
+        Voltages of the drivers at the corners, V, (columns, T) and (rows, T).
+    held_columns, held_rows
+        Whether a driver is connected, (columns, T) and (rows, T).
+    gates
+        Whether the access devices of a row are on, (rows, T).
+    samples
+        Times at the end of each flat top, s, one for each pulse.
+    stop
+        End, s.
+    """
+
+    times: Array
+    columns: Array
+    rows: Array
+    held_columns: Array
+    held_rows: Array
+    gates: Array
+    samples: Array
+    stop: float
+
+
+def lay_out(pulses: Sequence[Pulse], shape: tuple[int, int]) -> Timeline:
+    """Corners of all drivers for a list of pulses."""
+    rows, columns = shape
+    corners: list[float] = [0.0]
+    drives: list[tuple[Array, ...]] = [_rest(shape)]
+    samples, now = [], 0.0
+    for pulse in pulses:
+        rest, top = _rest(shape), _top(pulse, shape)
+        # Lines let go before the edge and are taken hold of after it.
+        apart = (np.zeros(columns), np.zeros(rows), *top[2:])
+        start, flat = now + 0.1 * pulse.gap, now + 0.1 * pulse.gap + pulse.rise
+        corners += [start, flat, flat + pulse.width, flat + pulse.width + pulse.rise]
+        drives += [apart, top, top, apart]
+        samples.append(flat + 0.95 * pulse.width)
+        now += pulse.duration
+        corners.append(now)
+        drives.append(rest)
+    a, b, c, d, e = (np.stack(values, axis=1) for values in zip(*drives, strict=True))
+    return Timeline(np.array(corners), a, b, c, d, e, np.array(samples), now)
+
+
+def _rest(shape: tuple[int, int]) -> tuple[Array, ...]:
+    rows, columns = shape
+    return (
+        np.zeros(columns),
+        np.zeros(rows),
+        np.ones(columns, bool),
+        np.ones(rows, bool),
+        np.zeros(rows, bool),
+    )
+
+
+def _top(pulse: Pulse, shape: tuple[int, int]) -> tuple[Array, ...]:
+    rows, columns = shape
+    in_row, in_column = (
+        selection(pulse.rows, rows, "rows"),
+        selection(pulse.columns, columns, "columns"),
+    )
+    a, b, c, d = SCHEMES[pulse.scheme]
+    floats = pulse.scheme == "floating"
+    return (
+        pulse.voltage * np.where(in_column, a, b),
+        pulse.voltage * np.where(in_row, c, d),
+        in_column | (not floats),
+        in_row | (not floats),
+        in_row,
+    )
+
+
+def selection(lines: Sequence[int] | None, count: int, name: str) -> Array:
+    """Mask of the selected lines; None selects all."""
+    mask = np.zeros(count, bool)
+    if lines is None:
+        return ~mask
+    numbers = np.atleast_1d(np.asarray(lines))
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+        raise InvalidTypeError(f"{name}: expected line numbers, found {numbers.dtype}")
+    if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= count:
+        raise InvalidValueError(f"{name}: expected line numbers 0 … {count - 1}, found {lines!r}")
+    mask[numbers] = True
+    return mask

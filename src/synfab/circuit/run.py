@@ -1,0 +1,135 @@
+"""A crossbar's netlist through ngspice, and its cells back into an array."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells import CellArray
+from synfab.cellstate import NAMES, with_state
+from synfab.circuit.netlist import Netlist
+from synfab.circuit.ngspice import run_ngspice
+from synfab.circuit.osdi import build_osdi
+from synfab.circuit.waveforms import Waveforms, read_raw
+from synfab.errors import InvalidTypeError, InvalidValueError
+
+Array = npt.NDArray[Any]
+
+STATE_FILE = "state.raw"
+DEVICES_PER_COMMAND = 20  # ngspice slows down with the number of vectors in one command
+
+
+@dataclass(frozen=True)
+class CrossbarRun:
+    """What came out of the simulator.
+
+    Attributes
+    ----------
+    waveforms
+        Time (s), currents of row drivers ``i(vr0)`` … and column drivers ``i(vc0)`` …, A.
+    row_currents
+        Out of each row into its driver at the end of every pulse, A, (pulses, rows); at an
+        operating point (1, rows).
+    cells
+        The array after the run; the one that the netlist was written for is unchanged.
+    """
+
+    waveforms: Waveforms
+    row_currents: Array
+    cells: CellArray
+
+
+def run_crossbar(
+    netlist: Netlist,
+    *,
+    osdi: str | os.PathLike[str] | None = None,
+    time_limit: float = 600.0,
+    progress: bool = False,
+    ngspice: str | os.PathLike[str] | None = None,
+    keep: str | os.PathLike[str] | None = None,
+) -> CrossbarRun:
+    """Run the netlist of a crossbar in ngspice.
+
+    Parameters
+    ----------
+    netlist
+        From ``crossbar_netlist``, dialect ngspice.
+    osdi
+        The compiled device; None compiles it for this run.
+    time_limit, progress, ngspice, keep
+        As for ``run_ngspice``.
+
+    Raises
+    ------
+    SolverError, ToolError, InvalidValueError
+        As for ``run_ngspice``.
+    """
+    if not isinstance(netlist, Netlist):
+        raise InvalidTypeError(f"netlist: expected a Netlist, found {type(netlist).__name__}")
+    if netlist.dialect != "ngspice":
+        raise InvalidValueError(f"netlist: expected dialect ngspice, found {netlist.dialect}")
+    cells = netlist.cells
+    switches = not netlist.snapshot and netlist.timeline is not None
+    with tempfile.TemporaryDirectory(prefix="synfab-") as name:
+        folder = Path(name if keep is None else keep)
+        devices: list[str | os.PathLike[str]] = []
+        if not netlist.snapshot:
+            devices = [osdi if osdi is not None else _build(netlist, Path(name))]
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        results = run_ngspice(
+            netlist.text,
+            osdi=devices,
+            time_limit=time_limit,
+            progress=progress,
+            ngspice=ngspice,
+            commands=list(_ask_for_state(cells)) if switches else (),
+            keep=folder,
+        )
+        after = _read_state(folder / STATE_FILE, cells) if switches else cells.copy()
+    waveforms = results[0]
+    currents = [waveforms[f"i(vr{i})"] for i in range(cells.shape[0])]
+    if netlist.timeline is not None:
+        times = waveforms["time"]
+        currents = [np.interp(netlist.timeline.samples, times, current) for current in currents]
+    return CrossbarRun(waveforms, np.stack(currents, axis=1), after)
+
+
+def _build(netlist: Netlist, folder: Path) -> Path:
+    return build_osdi(
+        netlist.cells.model,
+        folder / "cell.osdi",
+        order=netlist.cells.order,
+        name=netlist.device,
+    )
+
+
+def _ask_for_state(cells: CellArray) -> Iterator[str]:
+    """Commands that append the operating point of every device to a binary file."""
+    rows, columns = cells.shape
+    names = [f"n{i}_{j}" for i in range(rows) for j in range(columns)]
+    # An operating point freezes the cells, and its plot has one point as their states have.
+    yield "op"
+    for start in range(0, len(names), DEVICES_PER_COMMAND):
+        some = names[start : start + DEVICES_PER_COMMAND]
+        yield f"write {STATE_FILE} " + " ".join(f"@{n}[{what}]" for n in some for what in NAMES)
+
+
+def _read_state(path: Path, cells: CellArray) -> CellArray:
+    values: dict[str, Array] = {}
+    for part in read_raw(path):
+        values.update(part)
+    rows, columns = cells.shape
+    state = {
+        what: np.array(
+            [[values[f"@n{i}_{j}[{what}]"][-1] for j in range(columns)] for i in range(rows)]
+        )
+        for what in NAMES
+    }
+    return with_state(cells, state)

@@ -1,0 +1,47 @@
+"""A cell as a behavioural source: its present state, frozen, for any SPICE."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.model import CellModel
+
+Array = npt.NDArray[Any]
+
+
+@lru_cache(maxsize=16)
+def _curves(model: CellModel) -> tuple[Array, Array]:
+    """Coefficients of P_LLRS and of P_HHRS - P_LLRS, of one length, highest power first."""
+    length = max(len(model.conduction.llrs), len(model.conduction.hhrs))
+    llrs, hhrs = (
+        np.concatenate([np.zeros(length - len(c)), c])
+        for c in (model.conduction.llrs, model.conduction.hhrs)
+    )
+    return llrs, hhrs - llrs
+
+
+def snapshot_cell(model: CellModel, name: str, a: str, b: str, r: float) -> str:
+    """``B`` source with I(r, U) between two nodes, ohmic outside the trained voltages.
+
+    With w = U kept inside the trained range, I = P(w) + (U - w) P(w)/w.
+    """
+    llrs, difference = _curves(model)
+    mixed = llrs + r * difference
+    low, high = model.conduction.voltage_range
+    u = f"V({a},{b})"
+    inside = f"min(max({u},{low!r}),{high!r})"
+    polynomial = f"{mixed[0]:.17g}"
+    for coefficient in mixed[1:-1]:
+        polynomial = f"({polynomial})*{inside}{coefficient:+.17g}"
+    above, below = (np.polyval(mixed, end) / end for end in (high, low))
+    terms = [
+        f"({polynomial})*{inside}",
+        f"{above:.17g}*max({u}-{high!r},0)",
+        f"{below:.17g}*min({u}-({low!r}),0)",
+    ]
+    line = f"B{name} {a} {b} I={terms[0]}"
+    return "\n+ +".join([line, *terms[1:]]) + "\n"

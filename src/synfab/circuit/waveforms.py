@@ -1,0 +1,118 @@
+"""Binary result files of ngspice, and what a simulation returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.errors import FileFormatError
+
+Array = npt.NDArray[Any]
+
+UNITS = {
+    "time": "s",
+    "frequency": "Hz",
+    "voltage": "V",
+    "current": "A",
+    "resistance": "ohm",
+    "conductance": "S",
+}
+# ngspice names the current of a voltage source v1 either way.
+BRANCH = "#branch"
+
+
+@dataclass(frozen=True)
+class Waveforms(Mapping[str, Array]):
+    """Vectors of one analysis by name, for example ``time``, ``v(out)`` and ``i(v1)``.
+
+    Attributes
+    ----------
+    analysis
+        What the simulator calls it, for example ``Transient Analysis``.
+    vectors
+        Float64 arrays of one length (complex128 for ``.ac``), in SI units.
+    units
+        Unit of each vector, an empty text where the simulator names none.
+    """
+
+    analysis: str
+    vectors: dict[str, Array]
+    units: dict[str, str]
+
+    def __getitem__(self, name: str) -> Array:
+        key = name.lower()
+        if key not in self.vectors:
+            some = ", ".join(list(self.vectors)[:12])
+            raise KeyError(f"{name}: not among the {len(self.vectors)} waveforms: {some}, …")
+        return self.vectors[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def at(self, name: str, times: npt.ArrayLike) -> Array:
+        """Value of a waveform at times (s), linear between the simulator's points."""
+        return np.interp(np.asarray(times, np.float64), self["time"], self[name])
+
+
+def read_raw(path: Path) -> list[Waveforms]:
+    """Read all analyses of one binary file.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing or cut short.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot read: {error.strerror}") from None
+    results, position = [], 0
+    while position < len(data):
+        marker = data.find(b"Binary:\n", position)
+        if marker < 0:
+            raise FileFormatError(f"{path}: expected a binary result file of ngspice")
+        header = data[position:marker].decode(errors="replace")
+        result, used = _read_one(path, header, data, marker + len(b"Binary:\n"))
+        results.append(result)
+        position = used
+    return results
+
+
+def _read_one(path: Path, header: str, data: bytes, start: int) -> tuple[Waveforms, int]:
+    head, _, table = header.partition("Variables:\n")
+    fields = dict(line.split(":", 1) for line in head.splitlines() if ":" in line)
+    try:
+        points, count = int(fields["No. Points"]), int(fields["No. Variables"])
+        rows = [line.split() for line in table.splitlines() if line.strip()]
+        names, kinds = [row[1] for row in rows], [row[2] for row in rows]
+    except (KeyError, ValueError, IndexError):
+        raise FileFormatError(f"{path}: the header of a result is damaged") from None
+    kind = np.dtype(np.complex128 if "complex" in fields.get("Flags", "") else np.float64)
+    end = start + points * count * kind.itemsize
+    if len(names) != count or end > len(data):
+        raise FileFormatError(f"{path}: the file is cut short")
+    values = np.frombuffer(data[start:end], kind).reshape(points, count)
+    keys = [_name(name) for name in names]
+    return (
+        Waveforms(
+            analysis=fields.get("Plotname", "").strip(),
+            vectors={key: np.array(values[:, i]) for i, key in enumerate(keys)},
+            units={key: UNITS.get(kind_, "") for key, kind_ in zip(keys, kinds, strict=True)},
+        ),
+        end,
+    )
+
+
+def _name(name: str) -> str:
+    lowered = name.lower()
+    if lowered.endswith(BRANCH):
+        return f"i({lowered.removesuffix(BRANCH)})"
+    return lowered
