@@ -5,6 +5,7 @@ from synfab.circuit.ngspice import find_ngspice, run_ngspice
 from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.pulses import Pulse, read_pulse
 from synfab.circuit.run import CrossbarRun, run_crossbar
+from synfab.circuit.veriloga import to_veriloga
 from synfab.circuit.waveforms import Waveforms
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "run_crossbar",
     "run_ngspice",
     "to_osdi_source",
+    "to_veriloga",
 ]

@@ -23,7 +23,40 @@ logger = logging.getLogger(__name__)
 SUITE = "trixie"  # Debian 13: ngspice 44 with OSDI and KLU
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # ngspice and everything it is linked with, down to the C library.
-PACKAGES = ["ngspice", "libc6", "libstdc++6", "libgcc-s1", "libgomp1", "libreadline8t64", "libtinfo6", "libncurses6", "libxaw7", "libxmu6", "libxt6t64", "libxext6", "libxft2", "libx11-6", "libfontconfig1", "libfftw3-double3", "libedit2", "libbsd0", "libxpm4", "libsm6", "libice6", "libxcb1", "libfreetype6", "libxrender1", "libexpat1", "libuuid1", "libxau6", "libxdmcp6", "zlib1g", "libpng16-16t64", "libbrotli1", "libmd0"]
+PACKAGES = [
+    "ngspice",
+    "libc6",
+    "libstdc++6",
+    "libgcc-s1",
+    "libgomp1",
+    "libreadline8t64",
+    "libtinfo6",
+    "libncurses6",
+    "libxaw7",
+    "libxmu6",
+    "libxt6t64",
+    "libxext6",
+    "libxft2",
+    "libx11-6",
+    "libfontconfig1",
+    "libfftw3-double3",
+    "libedit2",
+    "libbsd0",
+    "libxpm4",
+    "libsm6",
+    "libice6",
+    "libxcb1",
+    "libfreetype6",
+    "libxrender1",
+    "libexpat1",
+    "libuuid1",
+    "libxau6",
+    "libxdmcp6",
+    "zlib1g",
+    "libpng16-16t64",
+    "libbrotli1",
+    "libmd0",
+]
 LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
 
@@ -42,8 +75,8 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise ToolError(
-                f"{tool} is not there, so this is no Debian: install ngspice 43 or newer, built with "
-                "--enable-osdi, and name it in SYNFAB_NGSPICE"
+                f"{tool} is not there, so this is no Debian: install ngspice 43 or newer, built "
+                "with --enable-osdi, and name it in SYNFAB_NGSPICE"
             )
     mirror = _mirror()
     say(f"downloading ngspice of Debian {SUITE} from {mirror}")
