@@ -14,8 +14,9 @@ ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
 export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 endif
+export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast lint types format bench constraints clean distclean \
+.PHONY: help demo test test-fast lint types simulator format bench constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -37,10 +38,10 @@ demo: runtime-environment
 	$(BIN)/synfab demo --output $(OUTPUT)
 	@echo 'The pictures are in $(CURDIR)/$(OUTPUT)'
 
-test: lint types
+test: lint types simulator
 	$(RUN) pytest $(PYTEST_ARGS)
 
-test-fast: test-environment
+test-fast: test-environment simulator
 	$(RUN) pytest -m 'not slow' $(PYTEST_ARGS)
 
 lint: test-environment
@@ -49,6 +50,11 @@ lint: test-environment
 
 types: test-environment
 	$(RUN) mypy
+
+# An ngspice that loads compiled devices: the system's, or one in the cache beside it.
+simulator: test-environment
+	@$(BIN)/synfab doctor --fix >/dev/null || \
+		echo 'synfab: no ngspice could be had; the tests that need one are skipped' >&2
 
 format: test-environment
 	$(RUN) ruff check --fix .

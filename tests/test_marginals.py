@@ -2,33 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import with_marginals
 
 import synfab as sf
 from synfab import rules
-from synfab.model import PIECES_END
-
-
-def in_pieces(polynomials, count):
-    """Rewrite polynomials in the position within each piece (Taylor's formula)."""
-    edges = np.linspace(-PIECES_END, PIECES_END, count + 1)
-    width = edges[1] - edges[0]
-    degree = polynomials.shape[1] - 1
-    result = np.empty((4, count, degree + 1))
-    for f, row in enumerate(polynomials):
-        for k in range(degree + 1):
-            derivative = np.polyder(row, k) if k else row
-            scale = width**k / np.prod(np.arange(1.0, k + 1.0))
-            result[f, :, degree - k] = np.polyval(derivative, edges[:-1]) * scale
-    return result
-
-
-def with_marginals(model, marginals):
-    return sf.CellModel(model.name, marginals, model.histories, model.population, model.conduction)
-
-
-@pytest.fixture(scope="module")
-def pieces(published):
-    return with_marginals(published, in_pieces(published.marginals, 64))
 
 
 def test_pieces_equal_the_polynomial_and_go_on_straight(published, pieces):

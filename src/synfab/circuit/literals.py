@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -47,15 +48,11 @@ def default_name(model: CellModel) -> str:
 
 def provenance(model: CellModel, width: int = 92) -> list[str]:
     """Say in a few lines where a model comes from, safe inside any comment."""
-    lines = [
-        f"model {model.name}, fingerprint {model.fingerprint}",
-        f"made by synfab {__version__}",
-    ]
-    lines += [f"{key}: {value}" for key, value in sorted(dict(model.provenance).items())]
-    return [
-        line[:width].encode("ascii", "replace").decode().replace("*/", "* /").replace("\n", " ")
-        for line in lines
-    ]
+    facts = [f"model {model.name}", f"fingerprint {model.fingerprint}"]
+    facts.append(f"made by synfab {__version__}")
+    facts += [f"{key}: {value}" for key, value in sorted(dict(model.provenance).items())]
+    plain = [fact.encode("ascii", "replace").decode().replace("*/", "* /") for fact in facts]
+    return [line for fact in plain for line in textwrap.wrap(fact, width)]
 
 
 def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:

@@ -255,7 +255,7 @@ def _execute(
         raise
     finally:
         timer.cancel()
-        process.wait()
+        process.communicate()
     logger.info("ngspice took %.1f s", time.monotonic() - started)
     if expired.is_set():
         raise ToolError(f"ngspice did not end within {time_limit:g} s (time_limit) and was stopped")

@@ -105,14 +105,21 @@ def _read_one(path: Path, header: str, data: bytes, start: int) -> tuple[Wavefor
         Waveforms(
             analysis=fields.get("Plotname", "").strip(),
             vectors={key: np.array(values[:, i]) for i, key in enumerate(keys)},
-            units={key: UNITS.get(kind_, "") for key, kind_ in zip(keys, kinds, strict=True)},
+            units={k: _unit(k, kind_) for k, kind_ in zip(keys, kinds, strict=True)},
         ),
         end,
     )
 
 
+def _unit(name: str, kind: str) -> str:
+    # Of a device's own quantities, @n1[r], ngspice does not know what they are.
+    return "" if name.startswith("@") else UNITS.get(kind, "")
+
+
 def _name(name: str) -> str:
     lowered = name.lower()
+    if lowered.startswith("v(@"):
+        return lowered[2:-1]
     if lowered.endswith(BRANCH):
         return f"i({lowered.removesuffix(BRANCH)})"
     return lowered

@@ -1,0 +1,78 @@
+/* Drives one compiled device without a simulator. DEVICE is the C file of the device.
+ * Standard input: "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "show". */
+#include DEVICE
+#include <stdio.h>
+
+static Model *model;
+static Instance *device;
+
+static const Descriptor *const D = OSDI_DESCRIPTORS;
+
+static void start(void)
+{
+    InitInfo info;
+    SimulatorParameters none = { 0 };
+    D->setup_model(NULL, model, &none, &info);
+    free(info.errors);
+    D->setup_instance(NULL, device, model, 300.15, 2, &none, &info);
+    for (uint32_t i = 0; i < info.count; i++)
+        printf("refused %s\n", D->parameters[info.errors[i].parameter].names[0]);
+    free(info.errors);
+}
+
+static void evaluate_at(double time, double voltage, uint32_t flags)
+{
+    double solution[3] = { 0.0, voltage, 0.0 }, matrix[4] = { 0.0 }, rhs[3] = { 0.0 };
+    SimulatorInfo info = { .time = time, .solution = solution, .flags = flags };
+    device->node[0] = 1;
+    device->node[1] = 2;
+    for (int i = 0; i < 4; i++)
+        device->jacobian[i] = &matrix[i];
+    D->evaluate(NULL, device, model, &info);
+    D->load_jacobian_transient(device, model, 0.0);
+    D->load_spice_transient(device, model, rhs, solution, 0.0);
+    double density;
+    D->load_noise(device, model, 1e3, &density);
+    /* matrix * solution - rhs is the current out of the first node. */
+    double current = matrix[0] * voltage - rhs[1];
+    printf("%.17g %.17g %.17g\n", current, device->bound_step, density);
+}
+
+static void set(const char *name, double value)
+{
+    for (uint32_t id = 0; id < D->parameter_count; id++)
+        if (strcmp(D->parameters[id].names[0], name) == 0) {
+            uint32_t flags = ACCESS_SET | (id < D->instance_parameter_count ? ACCESS_INSTANCE : 0);
+            double *place = D->access(device, model, id, flags);
+            *place = value;
+        }
+}
+
+int main(void)
+{
+    char line[256], name[64];
+    double x, y;
+    model = calloc(1, D->model_size);
+    device = aligned_alloc(16, D->instance_size);
+    memset(device, 0, D->instance_size);
+    while (fgets(line, sizeof line, stdin)) {
+        if (sscanf(line, "set %63s %lf", name, &x) == 2)
+            set(name, x);
+        else if (strncmp(line, "start", 5) == 0)
+            start();
+        else if (sscanf(line, "try %lf %lf", &x, &y) == 2)
+            evaluate_at(x, y, ANALYSIS_TRANSIENT | CALCULATE_REACTIVE_JACOBIAN);
+        else if (sscanf(line, "op %lf", &x) == 1)
+            evaluate_at(0.0, x, 0);
+        else if (strncmp(line, "show", 4) == 0) {
+            for (uint32_t id = D->parameter_count; id < D->parameter_count + D->operating_point_count;
+                 id++)
+                printf("%s=%.17g ", D->parameters[id].names[0],
+                       *(double *)D->access(device, model, id, 0));
+            printf("\n");
+        }
+    }
+    free(model);
+    free(device);
+    return 0;
+}
