@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
-from synfab.crossbar.solver import Cells, Solution, solve
-from synfab.crossbar.wires import make_wires
+from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
+from synfab.crossbar.bias import Bias, lines, make_bias
+from synfab.crossbar.solver import Cells, Solution, solve, solve_ideal
+from synfab.crossbar.wires import SHORTEST, Wires, make_wires
 from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.readout import noise_factors
@@ -37,6 +39,13 @@ class Crossbar:
     drive, sense
         Driven end of the columns: ``"top"`` (row 0), ``"bottom"`` or ``"both"``; sensed end of the
         rows: ``"left"`` (column 0), ``"right"`` or ``"both"``.
+    access
+        ``Transistor`` (1T1R) or ``Selector`` in series with every cell; None: neither.
+    open_cells, shorted_cells
+        Masks (rows, columns) of defective cells. Their state means nothing, and they
+        never switch.
+    short_resistance
+        Ohm of a shorted cell.
 
     Raises
     ------
@@ -55,6 +64,10 @@ class Crossbar:
         sense_resistance: Any = 0.0,
         drive: str = "top",
         sense: str = "left",
+        access: Transistor | Selector | None = None,
+        open_cells: npt.ArrayLike | None = None,
+        shorted_cells: npt.ArrayLike | None = None,
+        short_resistance: float = 100.0,
     ) -> None:
         if not isinstance(cells, CellArray):
             raise InvalidTypeError(f"cells: expected a CellArray, found {type(cells).__name__}")
@@ -62,36 +75,71 @@ class Crossbar:
             raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
         rows, columns = cells.shape
         require_memory(8 * ARRAYS * rows * columns, f"a crossbar of {rows} x {columns} cells")
+        if access is not None and not isinstance(access, Transistor | Selector):
+            raise InvalidTypeError(
+                f"access: expected a Transistor, a Selector or None, found {type(access).__name__}"
+            )
         self.cells = cells
+        self.shape = (rows, columns)
+        self.access = access
         self.wires = make_wires(
             (rows, columns), wire_resistance, source_resistance, sense_resistance, drive, sense
         )
+        # Conductance of defective cells (S), NaN for good ones; None when all are good.
+        self.stuck = defects((rows, columns), open_cells, shorted_cells, short_resistance)
 
     def __repr__(self) -> str:
         kind = "ideal wires" if self.wires is None else "resistive wires"
         return f"Crossbar({self.cells!r}, {kind})"
 
-    def solve(self, v: npt.ArrayLike, *, linear: bool = False) -> Solution:
+    def solve(
+        self,
+        v: npt.ArrayLike,
+        *,
+        row_voltage: npt.ArrayLike = 0.0,
+        floating_columns: Any = None,
+        floating_rows: Any = None,
+        gates: Any = None,
+        linear: bool = False,
+        start: Solution | None = None,
+    ) -> Solution:
         """Solve for the voltages and currents of every cell, without noise.
 
         Parameters
         ----------
         v
             Voltage of each column's driver, V, (columns,).
+        row_voltage
+            What the ends of the rows are held at, V, a number or one per row.
+        floating_columns, floating_rows
+            Lines that nothing holds: a mask, line numbers or a slice.
+        gates
+            Gate lines of a ``Transistor`` that are on, given likewise; None: all.
         linear
             Take every cell as a resistor with its static conductance at U_0.
+        start
+            Solution of a similar network to start from; it saves time and changes no more than
+            the residual allows.
 
         Returns
         -------
         Solution
             With its residual (A); an unconverged one is never returned.
         """
-        voltages = self._voltages(v)
-        if voltages.ndim != 1:
-            raise InvalidValueError(
-                f"v: expected shape ({self.cells.shape[1]},), found {voltages.shape}"
-            )
-        return self._solve(voltages, self._conducting(linear), None)
+        columns = self.shape[1]
+        if np.shape(v) != (columns,):
+            raise InvalidValueError(f"v: expected shape ({columns},), found {np.shape(v)}")
+        bias = make_bias(
+            self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
+        )
+        nodes = None
+        if start is not None:
+            if start.slope.shape != self.shape:
+                raise InvalidValueError(
+                    f"start: expected a solution of {self.shape}, found {start.slope.shape}"
+                )
+            nodes = (start.column_voltage - bias.columns, start.row_voltage - bias.rows[:, None])
+        return self.solve_bias(bias, self.conducting(linear, bias.gates), nodes)
 
     def read(
         self,
@@ -101,6 +149,8 @@ class Crossbar:
         bandwidth: float = 1e8,
         number: int | None = None,
         linear: bool = False,
+        floating_columns: Any = None,
+        gates: Any = None,
     ) -> Array:
         """Return the currents of all rows for one or many vectors of column voltages.
 
@@ -116,71 +166,88 @@ class Crossbar:
             Which input vector this is; None counts on from the array's last readout.
         linear
             Take every cell as a resistor with its static conductance at U_0.
+        floating_columns, gates
+            As in ``solve``.
 
         Returns
         -------
         array
-            A, float64, shape (rows,) or (rows, B). With ideal wires and nonlinear cells this is
-            exactly ``cells.matvec``.
+            A, float64, shape (rows,) or (rows, B). With ideal wires and nothing but nonlinear cells
+            this is exactly ``cells.matvec``.
         """
         voltages = self._voltages(v)
-        if self.wires is None and not linear:
+        on = self._gates(gates)
+        plain = self.access is None and self.stuck is None
+        if self.wires is None and plain and floating_columns is None and not linear:
             return self.cells.matvec(v, noise=noise, bandwidth=bandwidth, number=number)
-        johnson, shot = noise_factors(bandwidth)
         batch = voltages.reshape(len(voltages), -1).T
-        cells = self._conducting(linear)
-        rows = self.cells.shape[0]
-        currents, variance = np.empty((rows, len(batch))), np.empty((rows, len(batch)))
-
-        def work(low: int, high: int) -> None:
-            start = None
-            for k in range(low, high):
-                found = self._solve(batch[k], cells, start)
-                start = (found.column_voltage - batch[k], found.row_voltage)
-                currents[:, k] = found.currents
-                current = np.abs(found.cell_current)
-                u = np.abs(found.cell_voltage)
-                quiet = self._slopes_at_rest(cells)
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    conductance = np.where(u > 0.0, current / u, quiet)
-                variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
-
-        share(work, len(batch), self.cells.size * len(batch) if len(batch) > 1 else 0)
+        shape = self.shape
+        biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
+        currents, variance = self._sense(biases, self.conducting(linear, on), bandwidth)
         if noise:
             z = self.cells.readout_noise(len(batch), number)
             currents += np.sqrt(variance) * z
         return currents[:, 0] if voltages.ndim == 1 else currents
 
-    # ---- helpers --------------------------------------------------------------------------------
+    # ---- networks ------------------------------------------------------------------------------
 
-    def _solve(self, v: Array, cells: Cells, start: tuple[Array, Array] | None) -> Solution:
-        if self.wires is not None:
-            return solve(self.wires, cells, v, start)
-        u = np.broadcast_to(v, self.cells.shape)
-        if cells.conduction is None:
-            current = cells.values * u
-        else:
-            current = cells.conduction.current(cells.values, u)
-        nothing = np.zeros(self.cells.shape)
-        return Solution(
-            current.sum(axis=1), np.array(u), current, np.array(u), nothing, 0.0, 0, 0, False
-        )
-
-    def _conducting(self, linear: bool) -> Cells:
+    def conducting(self, linear: bool = False, gates: Array | None = None) -> Cells:
+        """Present cells as the solver takes them; ``linear``: with their conductance at U_0."""
+        barriers = make_barriers(self.shape, self.access, self.stuck, gates)
         conduction = self.cells.model.conduction
         states = self.cells.r.astype(np.float64)
         if not linear:
-            return Cells(states, conduction)
-        return Cells(conduction.current(states, conduction.u_0) / conduction.u_0, None)
+            return Cells(states, conduction, barriers)
+        if barriers is not None and barriers.saturation:
+            raise InvalidValueError("linear: a selector cannot be taken as a resistor")
+        conductances = conduction.current(states, conduction.u_0) / conduction.u_0
+        return Cells(conductances, None, barriers)
 
-    def _slopes_at_rest(self, cells: Cells) -> Array:
-        if cells.conduction is None:
-            return cells.values
-        return cells.conduction.slope(cells.values, 0.0)
+    def solve_bias(
+        self, bias: Bias, cells: Cells, start: tuple[Array, Array] | None = None
+    ) -> Solution:
+        """Solve for one drive; ``start`` as in ``solver.solve``."""
+        if self.wires is None and not bias.floats:
+            return solve_ideal(cells, bias.columns, bias.rows)
+        # Without resistance a floating line is one node: that of a wire far below any cell.
+        wires = self.wires if self.wires is not None else _short_wires(self.shape)
+        if bias.floats:
+            wires = wires.floating(bias.floating_rows, bias.floating_columns)
+        return solve(wires, cells, bias.columns, bias.rows, start)
+
+    # ---- helpers --------------------------------------------------------------------------------
+
+    def _sense(self, biases: list[Bias], cells: Cells, bandwidth: float) -> tuple[Array, Array]:
+        """Currents of the rows and their noise's variance, each (rows, B)."""
+        johnson, shot = noise_factors(bandwidth)
+        shape = (self.shape[0], len(biases))
+        currents, variance = np.empty(shape), np.empty(shape)
+
+        def work(low: int, high: int) -> None:
+            start = None
+            for k in range(low, high):
+                found = self.solve_bias(biases[k], cells, start)
+                start = (found.column_voltage - biases[k].columns, found.row_voltage)
+                currents[:, k] = found.currents
+                current = np.abs(found.cell_current)
+                u = np.abs(found.column_voltage - found.row_voltage)
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    conductance = np.where(u > 0.0, current / u, found.slope)
+                variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
+
+        share(work, len(biases), self.cells.size * len(biases) if len(biases) > 1 else 0)
+        return currents, variance
+
+    def _gates(self, gates: Any) -> Array | None:
+        if gates is None:
+            return None
+        if not isinstance(self.access, Transistor):
+            raise InvalidValueError("gates: expected None, the crossbar has no transistors")
+        return lines("gates", gates, self.shape[0 if self.access.gates == "rows" else 1])
 
     def _voltages(self, v: npt.ArrayLike) -> Array:
         array = np.asarray(v)
-        columns = self.cells.shape[1]
+        columns = self.shape[1]
         if array.dtype.kind not in "fiu":
             raise InvalidTypeError(f"v: expected volts, found {array.dtype}")
         if array.ndim not in (1, 2) or len(array) != columns or array.size == 0:
@@ -190,3 +257,9 @@ class Crossbar:
         if not np.isfinite(array).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return array.astype(np.float64)
+
+
+def _short_wires(shape: tuple[int, int]) -> Wires:
+    wires = make_wires(shape, SHORTEST)
+    assert wires is not None
+    return wires
