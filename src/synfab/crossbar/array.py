@@ -11,7 +11,8 @@ from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
-from synfab.crossbar.solver import Cells, Solution, solve, solve_ideal
+from synfab.crossbar.pulses import Write, write
+from synfab.crossbar.solver import TOLERANCE, Cells, Solution, solve, solve_ideal
 from synfab.crossbar.wires import SHORTEST, Wires, make_wires
 from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError, InvalidValueError
@@ -189,6 +190,50 @@ class Crossbar:
             currents += np.sqrt(variance) * z
         return currents[:, 0] if voltages.ndim == 1 else currents
 
+    def write(
+        self,
+        *,
+        rows: Any,
+        columns: Any,
+        voltage: npt.ArrayLike,
+        scheme: str = "V/2",
+        steps: int = 10,
+        exact: bool | None = None,
+        duration: float = 1e-6,
+    ) -> Write:
+        """Apply one pulse to the selected lines and let every cell switch at its own voltage.
+
+        Parameters
+        ----------
+        rows, columns
+            Selected lines: a mask, line numbers or a slice. A transistor's gates are on along the
+            selected lines and off elsewhere.
+        voltage
+            V between column and row at the drivers, one number or one per selected column; negative
+            to SET, positive to RESET.
+        scheme
+            Unselected lines: ``"V/2"`` (at half), ``"V/3"`` (a third of the voltage on every other
+            cell), ``"floating"``, or ``"ground"`` (0 V, like the selected rows). Where columns
+            differ, they follow the one of the largest magnitude.
+        steps
+            Of the pulse's edge, 1 … 10; the cells of a step switch together.
+        exact
+            Climb the edge event by event, one SET at a time; None: up to 32 x 32 cells.
+        duration
+            Of the pulse, s.
+
+        Returns
+        -------
+        Write
+            Maps of voltages, switching and energy.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            An argument is not allowed; no cell has changed then.
+        """
+        return write(self, rows, columns, voltage, scheme, steps, exact, duration)
+
     # ---- networks ------------------------------------------------------------------------------
 
     def conducting(self, linear: bool = False, gates: Array | None = None) -> Cells:
@@ -204,16 +249,20 @@ class Crossbar:
         return Cells(conductances, None, barriers)
 
     def solve_bias(
-        self, bias: Bias, cells: Cells, start: tuple[Array, Array] | None = None
+        self,
+        bias: Bias,
+        cells: Cells,
+        start: tuple[Array, Array] | None = None,
+        tolerance: float = TOLERANCE,
     ) -> Solution:
-        """Solve for one drive; ``start`` as in ``solver.solve``."""
+        """Solve for one drive; ``start`` and ``tolerance`` (A) as in ``solver.solve``."""
         if self.wires is None and not bias.floats:
             return solve_ideal(cells, bias.columns, bias.rows)
         # Without resistance a floating line is one node: that of a wire far below any cell.
         wires = self.wires if self.wires is not None else _short_wires(self.shape)
         if bias.floats:
             wires = wires.floating(bias.floating_rows, bias.floating_columns)
-        return solve(wires, cells, bias.columns, bias.rows, start)
+        return solve(wires, cells, bias.columns, bias.rows, start, tolerance)
 
     # ---- helpers --------------------------------------------------------------------------------
 

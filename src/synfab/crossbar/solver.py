@@ -105,11 +105,18 @@ class _Network:
     """Node voltages at work: ``x`` and ``b`` as in ``kernels``, and what is wrong with them."""
 
     def __init__(
-        self, wires: Wires, cells: Cells, v: Array, w: Array, start: tuple[Array, Array] | None
+        self,
+        wires: Wires,
+        cells: Cells,
+        v: Array,
+        w: Array,
+        start: tuple[Array, Array] | None = None,
+        tolerance: float = TOLERANCE,
     ) -> None:
         rows, columns = wires.shape
         self.wires, self.cells = wires, cells
         self.v, self.w = v, w
+        self.tolerance = tolerance
         row_line = np.ascontiguousarray(wires.row.T)
         self.lines = (wires.column, wires.top, wires.bottom, row_line, wires.left, wires.right)
         self.strongest = max(float(line.max(initial=0.0)) for line in self.lines)
@@ -134,7 +141,7 @@ class _Network:
     def allowed(self) -> float:
         """Residual to stop at, A: node voltages of this size cannot be told apart any finer."""
         largest = max(np.abs(self.x).max(), np.abs(self.b).max())
-        return max(TOLERANCE, ROUNDING * self.strongest * float(largest))
+        return max(self.tolerance, ROUNDING * self.strongest * float(largest))
 
     def solve_linearised(
         self, f_column: Array, f_row: Array, tolerance: float
@@ -225,6 +232,7 @@ def solve(
     v: Array,
     w: Array | None = None,
     start: tuple[Array, Array] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Solution:
     """Solve the network for one vector of voltages.
 
@@ -241,6 +249,8 @@ def solve(
     start
         (rows, columns) deviations of the column nodes from ``v`` and of the row nodes from ``w``
         to start from, as a neighbouring solution has them.
+    tolerance
+        Largest current that may be missing at a node, A.
 
     Raises
     ------
@@ -249,7 +259,7 @@ def solve(
     """
     rows, _ = wires.shape
     ends = np.zeros(rows) if w is None else np.ascontiguousarray(w, np.float64)
-    network = _Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start)
+    network = _Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start, tolerance)
     for step in range(MOST_STEPS):
         if network.worst <= network.allowed():
             return network.solution(step)

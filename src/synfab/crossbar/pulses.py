@@ -1,0 +1,258 @@
+"""Writing through the wires: a pulse, the true voltage of every cell, and what switches.
+
+The pulse is rectangular; its edge is a ramp that is slow beside the circuit and fast beside the
+pulse. Cells switch during the edge, so charge and energy are those of the top: the network after
+all switching, for the duration.
+
+A cell that RESETs raises the voltage of its neighbours, never lowers it, so the outcome of a pulse
+that only RESETs does not depend on the edge's course: the network is solved at the top until
+nothing moves any more. A cell that SETs takes voltage from its neighbours, so the order matters:
+the edge is climbed in steps, or event by event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.checks import number
+from synfab.crossbar.access import Transistor
+from synfab.crossbar.bias import Bias, lines, make_bias
+from synfab.crossbar.solver import TOLERANCE, Solution
+from synfab.errors import InvalidTypeError, InvalidValueError
+
+if TYPE_CHECKING:
+    from synfab.crossbar.array import Crossbar
+
+Array = npt.NDArray[Any]
+
+SCHEMES = ("V/2", "V/3", "floating", "ground")
+MOST_STEPS = 10
+# Arrays up to this many lines a side are written event by event unless told otherwise.
+EXACT_SIDE = 32
+# Steps of the edge where it is climbed event by event, besides one for each SET.
+EXACT_STEPS = 100
+# Current that may be missing at a node while cells still switch, A: some uV on the longest lines;
+# and where only the range of the edge is looked for.
+ON_THE_EDGE, ROUGHLY = 1e-8, 1e-6
+# Cells have settled when no state moves more than this; the whole range of r is about 1.
+SETTLED, EXACTLY_SETTLED = 1e-3, 1e-6
+MOST_SETTLING = 1000
+# The edge begins this much below the first SET that a network without switching would see.
+EARLY = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """What one pulse did; arrays (rows, columns) unless said otherwise.
+
+    Attributes
+    ----------
+    solution
+        The network at the top of the pulse, after all switching.
+    selected
+        Cells that the pulse was meant for.
+    switched
+        Cells whose state has changed, meant or not.
+    extreme_voltage
+        V, of each cell, its own voltage of the largest magnitude during the pulse.
+    cell_energy
+        J in each cell and its access device.
+    energy, charge
+        J that the drivers delivered, wires included, and C through all cells.
+    solves
+        Networks solved.
+    """
+
+    solution: Solution
+    selected: Array
+    switched: Array
+    extreme_voltage: Array
+    cell_energy: Array
+    energy: float
+    charge: float
+    solves: int
+
+    @property
+    def disturbed(self) -> Array:
+        """Cells that have switched and were not meant to."""
+        return np.asarray(self.switched & ~self.selected)
+
+    @property
+    def loss(self) -> float:
+        """Part of the energy that wires, drivers and amplifiers took, 0 … 1."""
+        return 1.0 - float(self.cell_energy.sum()) / self.energy if self.energy else 0.0
+
+
+def write_bias(
+    bar: Crossbar, rows: Array, columns: Array, voltage: npt.ArrayLike, scheme: str
+) -> Bias:
+    """Voltages of all lines for a pulse ``voltage`` (V, column minus row) on selected lines.
+
+    ``rows`` and ``columns`` are masks; ``voltage`` is one number or one per selected column.
+    """
+    if scheme not in SCHEMES:
+        raise InvalidValueError(f"scheme: expected one of {', '.join(SCHEMES)}, found {scheme!r}")
+    given = np.asarray(voltage)
+    count = int(columns.sum())
+    if given.dtype.kind not in "fiu":
+        raise InvalidTypeError(f"voltage: expected volts, found {given.dtype}")
+    if given.shape not in {(), (count,)} or not np.isfinite(given).all():
+        raise InvalidValueError(
+            f"voltage: expected one finite number, or one for each of {count} selected columns, "
+            f"found shape {given.shape}"
+        )
+    each = np.broadcast_to(given, (count,)).astype(np.float64)
+    # Unselected lines follow the strongest of the columns' voltages.
+    top = float(each[np.argmax(np.abs(each))]) if count else 0.0
+    v, w = np.zeros(len(columns)), np.zeros(len(rows))
+    if scheme == "V/2":
+        w[rows] = -top / 2.0
+        v[columns] = each - top / 2.0
+    elif scheme == "V/3":
+        v[:], w[~rows] = top / 3.0, 2.0 * top / 3.0
+        v[columns] = each
+    else:
+        v[columns] = each
+    floating = scheme == "floating"
+    gates = None
+    if isinstance(bar.access, Transistor):
+        gates = rows if bar.access.gates == "rows" else columns
+    return make_bias(
+        bar.shape, v, w, ~columns if floating else None, ~rows if floating else None, gates
+    )
+
+
+def write(
+    bar: Crossbar,
+    rows: Any,
+    columns: Any,
+    voltage: npt.ArrayLike,
+    scheme: str,
+    steps: int,
+    exact: bool | None,
+    duration: float,
+) -> Write:
+    """Apply one pulse; see ``Crossbar.write``."""
+    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
+        raise InvalidTypeError(f"steps: expected an integer, found {type(steps).__name__}")
+    if not 1 <= steps <= MOST_STEPS:
+        raise InvalidValueError(f"steps: expected 1 … {MOST_STEPS}, found {steps}")
+    if not number("duration", duration) >= 0.0:
+        raise InvalidValueError(f"duration: expected 0 s or above, found {duration:g}")
+    row_mask = lines("rows", rows, bar.shape[0])
+    column_mask = lines("columns", columns, bar.shape[1])
+    if not (row_mask.any() and column_mask.any()):
+        raise InvalidValueError("rows, columns: expected at least one selected line of each")
+    bias = write_bias(bar, row_mask, column_mask, voltage, scheme)
+    exactly = max(bar.shape) <= EXACT_SIDE if exact is None else exact
+    pulse = _Pulse(bar, bias)
+    before = bar.cells.r
+    pulse.climb(None if exactly else steps)
+    found = pulse.top()
+    cell_energy = np.abs(found.cell_current * (found.column_voltage - found.row_voltage) * duration)
+    delivered = bias.columns @ found.driver_currents - bias.rows @ found.currents
+    return Write(
+        solution=found,
+        selected=row_mask[:, None] & column_mask,
+        switched=bar.cells.r != before,
+        extreme_voltage=pulse.extreme,
+        cell_energy=cell_energy,
+        energy=float(delivered) * duration,
+        charge=float(np.abs(found.cell_current).sum()) * duration,
+        solves=pulse.solves,
+    )
+
+
+class _Pulse:
+    """The edge of a pulse on its way up; ``scale`` is the part of the top reached so far."""
+
+    def __init__(self, bar: Crossbar, bias: Bias) -> None:
+        self.bar, self.bias = bar, bias
+        self.good = None if bar.stuck is None else np.isnan(bar.stuck)
+        self.extreme = np.zeros(bar.shape)
+        self.solves = 0
+        self._last: tuple[float, Solution] | None = None
+
+    def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
+        """Solve at a part of the pulse, from the last solution in proportion."""
+        start = None
+        if self._last is not None:
+            # Nothing is proportional to a network at rest.
+            last, found = self._last
+            ratio = scale / last if last else 0.0
+            start = (
+                ratio * (found.column_voltage - last * self.bias.columns),
+                ratio * (found.row_voltage - last * self.bias.rows[:, None]),
+            )
+        found = self.bar.solve_bias(
+            self.bias.scaled(scale), self.bar.conducting(gates=self.bias.gates), start, tolerance
+        )
+        self.solves += 1
+        self._last = (scale, found)
+        return found
+
+    def switch(self, u: Array, where: Array | None = None) -> float:
+        """Let cells switch at their own voltages; return the largest change of a state."""
+        mask = self.good if where is None else where if self.good is None else where & self.good
+        cells = self.bar.cells
+        before = cells.r
+        cells.apply_voltage(u, where=mask)
+        larger = np.abs(u) > np.abs(self.extreme)
+        self.extreme[larger] = u[larger]
+        return float(np.abs(cells.r - before).max())
+
+    def due(self, u: Array) -> Array:
+        """Cells that would SET at their voltages ``u``: how far beyond U_SET, 0 for the others."""
+        cells = self.bar.cells
+        u_set = cells.features["u_set"]
+        sets = ~cells.in_lrs & (u.astype(np.float32) <= u_set)
+        if self.good is not None:
+            sets &= self.good
+        # A cell with U_SET above 0 V SETs at once.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(sets, np.where(u_set < 0.0, u / u_set, np.inf), 0.0)
+
+    def climb(self, steps: int | None) -> None:
+        """Go from zero to the top, in ``steps``; None: event by event."""
+        u = self.solve(1.0, ROUGHLY).cell_voltage
+        overdue = float(self.due(u).max())
+        if overdue == 0.0:
+            self.settle(MOST_STEPS if steps is not None else None)
+            return
+        first = EARLY / overdue if np.isfinite(overdue) else 0.0
+        if steps is not None:
+            for scale in np.linspace(first, 1.0, steps + 1)[1:]:
+                self.switch(self.solve(float(scale)).cell_voltage)
+            return
+        for scale in np.linspace(first, 1.0, EXACT_STEPS + 1)[1:]:
+            self.events(float(scale))
+
+    def settle(self, most: int | None) -> None:
+        """Solve and switch at the top until nothing moves."""
+        settled = EXACTLY_SETTLED if most is None else SETTLED
+        for _ in range(MOST_SETTLING if most is None else most):
+            if self.switch(self.solve(1.0).cell_voltage) <= settled:
+                return
+
+    def events(self, scale: float) -> None:
+        """Let cells SET one by one, the most overdue first, and RESETs settle in between."""
+        for _ in range(MOST_SETTLING + self.bar.cells.size):
+            u = self.solve(scale).cell_voltage
+            overdue = self.due(u)
+            if overdue.any():
+                first = np.zeros(overdue.size, np.bool_)
+                first[np.argmax(overdue)] = True
+                self.switch(u, first.reshape(overdue.shape))
+            elif self.switch(u) <= EXACTLY_SETTLED:
+                return
+
+    def top(self) -> Solution:
+        """Return the solution at the top, with the cells as they are now."""
+        found = self.solve(1.0, TOLERANCE)
+        larger = np.abs(found.cell_voltage) > np.abs(self.extreme)
+        self.extreme[larger] = found.cell_voltage[larger]
+        return found
