@@ -182,3 +182,23 @@ def test_bad_pulses_are_one_clear_line_and_change_nothing(options, message):
     with pytest.raises(sf.InvalidValueError, match=message):
         bar.write(**{"rows": 1, "columns": [0, 2], "voltage": -1.0, **options})
     np.testing.assert_array_equal(bar.cells.r, before)
+
+
+@pytest.mark.parametrize("drive", ["top", "bottom", "both"])
+def test_rows_whose_gates_are_off_may_be_left_out(drive):
+    """A gate that leaks next to nothing keeps its row in the network: the maps agree."""
+    maps = []
+    for off in (np.inf, 1e14):
+        cells = fresh(12, 9).apply_voltage(-2.0)
+        bar = sf.Crossbar(cells, (2.0, 7.0), access=Transistor(1e3, off), drive=drive)
+        found = bar.write(rows=[3, 8], columns=[1, 4, 5], voltage=1.1, exact=True)
+        maps.append((found, cells.r))
+    (left_out, r), (kept, same) = maps
+    np.testing.assert_allclose(r, same, atol=1e-5)
+    a, b = left_out.solution, kept.solution
+    np.testing.assert_allclose(a.column_voltage, b.column_voltage, atol=1e-5)
+    np.testing.assert_allclose(a.row_voltage, b.row_voltage, atol=1e-5)
+    np.testing.assert_allclose(a.cell_current, b.cell_current, atol=1e-9)
+    np.testing.assert_allclose(a.driver_currents, b.driver_currents, atol=1e-8)
+    assert left_out.energy == pytest.approx(kept.energy, rel=1e-5)
+    np.testing.assert_array_equal(left_out.switched, kept.switched)

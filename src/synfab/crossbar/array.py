@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from synfab.cells import CellArray
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
 from synfab.crossbar.pulses import Write, write
-from synfab.crossbar.solver import TOLERANCE, Cells, Solution, solve, solve_ideal
+from synfab.crossbar.reduction import distances
+from synfab.crossbar.solver import Cells, Solution, solve_lines
 from synfab.crossbar.wires import SHORTEST, Wires, make_wires
 from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError, InvalidValueError
@@ -249,20 +251,23 @@ class Crossbar:
         return Cells(conductances, None, barriers)
 
     def solve_bias(
-        self,
-        bias: Bias,
-        cells: Cells,
-        start: tuple[Array, Array] | None = None,
-        tolerance: float = TOLERANCE,
+        self, bias: Bias, cells: Cells, start: tuple[Array, Array] | None = None
     ) -> Solution:
-        """Solve for one drive; ``start`` and ``tolerance`` (A) as in ``solver.solve``."""
-        if self.wires is None and not bias.floats:
-            return solve_ideal(cells, bias.columns, bias.rows)
+        """Solve for one drive; ``start`` as in ``solver.solve``."""
+        return solve_lines(self.wires_for(bias), cells, bias, start)
+
+    def wires_for(self, bias: Bias) -> Wires | None:
+        """Lines under a drive, floating ones let go; None where all are ideal."""
+        if not bias.floats:
+            return self.wires
         # Without resistance a floating line is one node: that of a wire far below any cell.
         wires = self.wires if self.wires is not None else _short_wires(self.shape)
-        if bias.floats:
-            wires = wires.floating(bias.floating_rows, bias.floating_columns)
-        return solve(wires, cells, bias.columns, bias.rows, start, tolerance)
+        return wires.floating(bias.floating_rows, bias.floating_columns)
+
+    @cached_property
+    def along(self) -> Array:
+        """Ohm along each column from its first crosspoint, (rows, columns)."""
+        return np.zeros(self.shape) if self.wires is None else distances(self.wires)
 
     # ---- helpers --------------------------------------------------------------------------------
 

@@ -42,6 +42,12 @@ class Bias:
         """Return the same drive with all voltages times ``factor``."""
         return replace(self, columns=factor * self.columns, rows=factor * self.rows)
 
+    def kept(self, index: Array) -> Bias:
+        """Return the drive of the listed rows only; their gates are what ``index`` came from."""
+        return replace(
+            self, rows=self.rows[index], floating_rows=self.floating_rows[index], gates=None
+        )
+
 
 def make_bias(
     shape: tuple[int, int],

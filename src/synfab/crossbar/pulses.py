@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.cells import CellArray, CellView
 from synfab.checks import number
-from synfab.crossbar.access import Transistor
+from synfab.crossbar.access import Barriers, Transistor, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
-from synfab.crossbar.solver import TOLERANCE, Solution
+from synfab.crossbar.reduction import distances, keep_rows, restore_rows
+from synfab.crossbar.solver import TOLERANCE, Cells, Solution, solve_lines
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 if TYPE_CHECKING:
@@ -149,33 +151,81 @@ def write(
         raise InvalidValueError("rows, columns: expected at least one selected line of each")
     bias = write_bias(bar, row_mask, column_mask, voltage, scheme)
     exactly = max(bar.shape) <= EXACT_SIDE if exact is None else exact
-    pulse = _Pulse(bar, bias)
     before = bar.cells.r
+    pulse = Pulse(bar, bias)
     pulse.climb(None if exactly else steps)
-    found = pulse.top()
-    cell_energy = np.abs(found.cell_current * (found.column_voltage - found.row_voltage) * duration)
-    delivered = bias.columns @ found.driver_currents - bias.rows @ found.currents
+    found, extreme = pulse.top(), pulse.extreme
+    if pulse.index is not None:
+        wires = bar.wires_for(bias)
+        found = restore_rows(found, wires, pulse.index, bias.columns, bias.rows)
+        extreme = np.zeros(bar.shape)
+        extreme[pulse.index] = pulse.extreme
     return Write(
         solution=found,
         selected=row_mask[:, None] & column_mask,
         switched=bar.cells.r != before,
-        extreme_voltage=pulse.extreme,
-        cell_energy=cell_energy,
-        energy=float(delivered) * duration,
+        extreme_voltage=extreme,
+        cell_energy=power(found) * duration,
+        energy=float(bias.columns @ found.driver_currents - bias.rows @ found.currents) * duration,
         charge=float(np.abs(found.cell_current).sum()) * duration,
         solves=pulse.solves,
     )
 
 
-class _Pulse:
-    """The edge of a pulse on its way up; ``scale`` is the part of the top reached so far."""
+def power(found: Solution) -> Array:
+    """W in each cell and its access device."""
+    return np.asarray(found.cell_current * (found.column_voltage - found.row_voltage))
+
+
+def _conducting_rows(barriers: Barriers | None) -> Array | None:
+    """Numbers of the rows in which something conducts; None: all, or none."""
+    if barriers is None:
+        return None
+    conducts = np.isfinite(barriers.resistance).any(axis=1)
+    return None if conducts.all() or not conducts.any() else np.flatnonzero(conducts)
+
+
+class Pulse:
+    """The edge of a pulse on its way up, on the rows that conduct.
+
+    Attributes
+    ----------
+    index
+        Numbers of the rows that conduct; None: all. Arrays here have these rows only.
+    extreme
+        V, as in ``Write``.
+    solves
+        Networks solved.
+    """
 
     def __init__(self, bar: Crossbar, bias: Bias) -> None:
         self.bar, self.bias = bar, bias
+        self.wires = bar.wires_for(bias)
+        self.barriers = make_barriers(bar.shape, bar.access, bar.stuck, bias.gates)
         self.good = None if bar.stuck is None else np.isnan(bar.stuck)
-        self.extreme = np.zeros(bar.shape)
+        self.index = _conducting_rows(self.barriers)
+        if self.index is not None:
+            self._keep(self.index)
+        self.extreme = np.zeros((len(self.bias.rows), len(bias.columns)))
         self.solves = 0
         self._last: tuple[float, Solution] | None = None
+
+    def _keep(self, index: Array) -> None:
+        """Leave out the rows that conduct nothing."""
+        assert self.barriers is not None
+        whole, self.bias = self.bias, self.bias.kept(index)
+        if self.wires is not None:
+            along = distances(self.wires) if whole.floats else self.bar.along
+            self.wires = keep_rows(self.wires, along, index)
+        resistance, stuck, *selector = self.barriers
+        self.barriers = Barriers(resistance[index], stuck[index], *selector)
+        self._mask = np.zeros(self.bar.shape, np.bool_)
+        self._voltage = np.zeros(self.bar.shape, np.float32)
+        self.good = None if self.good is None else self.good[index]
+
+    @property
+    def _view(self) -> CellArray | CellView:
+        return self.bar.cells if self.index is None else self.bar.cells[self.index]
 
     def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
         """Solve at a part of the pulse, from the last solution in proportion."""
@@ -188,28 +238,33 @@ class _Pulse:
                 ratio * (found.column_voltage - last * self.bias.columns),
                 ratio * (found.row_voltage - last * self.bias.rows[:, None]),
             )
-        found = self.bar.solve_bias(
-            self.bias.scaled(scale), self.bar.conducting(gates=self.bias.gates), start, tolerance
-        )
+        states = self._view.r.astype(np.float64)
+        cells = Cells(states, self.bar.cells.model.conduction, self.barriers)
+        found = solve_lines(self.wires, cells, self.bias.scaled(scale), start, tolerance)
         self.solves += 1
         self._last = (scale, found)
         return found
 
     def switch(self, u: Array, where: Array | None = None) -> float:
         """Let cells switch at their own voltages; return the largest change of a state."""
-        mask = self.good if where is None else where if self.good is None else where & self.good
-        cells = self.bar.cells
-        before = cells.r
-        cells.apply_voltage(u, where=mask)
         larger = np.abs(u) > np.abs(self.extreme)
         self.extreme[larger] = u[larger]
-        return float(np.abs(cells.r - before).max())
+        before = self._view.r
+        mask = self.good if where is None else where if self.good is None else where & self.good
+        if self.index is None:
+            self.bar.cells.apply_voltage(u, where=mask)
+        else:
+            self._voltage[self.index] = u
+            self._mask[self.index] = True if mask is None else mask
+            self.bar.cells.apply_voltage(self._voltage, where=self._mask)
+        return float(np.abs(self._view.r - before).max())
 
     def due(self, u: Array) -> Array:
         """Cells that would SET at their voltages ``u``: how far beyond U_SET, 0 for the others."""
-        cells = self.bar.cells
-        u_set = cells.features["u_set"]
-        sets = ~cells.in_lrs & (u.astype(np.float32) <= u_set)
+        if u.min() >= 0.0:
+            return np.zeros(u.shape)
+        u_set = self._view.features["u_set"]
+        sets = ~self._view.in_lrs & (u.astype(np.float32) <= u_set)
         if self.good is not None:
             sets &= self.good
         # A cell with U_SET above 0 V SETs at once.
@@ -240,7 +295,7 @@ class _Pulse:
 
     def events(self, scale: float) -> None:
         """Let cells SET one by one, the most overdue first, and RESETs settle in between."""
-        for _ in range(MOST_SETTLING + self.bar.cells.size):
+        for _ in range(MOST_SETTLING + self.extreme.size):
             u = self.solve(scale).cell_voltage
             overdue = self.due(u)
             if overdue.any():

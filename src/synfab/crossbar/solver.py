@@ -16,6 +16,7 @@ import numpy.typing as npt
 from synfab.conduction import Conduction
 from synfab.crossbar import kernels
 from synfab.crossbar.access import Barriers
+from synfab.crossbar.bias import Bias
 from synfab.crossbar.wires import Wires
 from synfab.errors import SolverError
 
@@ -268,6 +269,19 @@ def solve(
         f"crossbar: Kirchhoff's law is violated by {network.worst:.2g} A after {MOST_STEPS} Newton "
         f"steps; allowed: {network.allowed():.2g} A"
     )
+
+
+def solve_lines(
+    wires: Wires | None,
+    cells: Cells,
+    bias: Bias,
+    start: tuple[Array, Array] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Solution:
+    """Solve for one drive, by ``solve``, or by ``solve_ideal`` where there are no ``wires``."""
+    if wires is None:
+        return solve_ideal(cells, bias.columns, bias.rows)
+    return solve(wires, cells, bias.columns, bias.rows, start, tolerance)
 
 
 def _direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[Array, Array]:
