@@ -12,9 +12,11 @@ from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
+from synfab.crossbar.programming import Programming, program, progress_bar
 from synfab.crossbar.pulses import Write, write
 from synfab.crossbar.reduction import distances
 from synfab.crossbar.solver import Cells, Solution, solve_lines
+from synfab.crossbar.staircase import staircase
 from synfab.crossbar.wires import SHORTEST, Wires, make_wires
 from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError, InvalidValueError
@@ -235,6 +237,80 @@ class Crossbar:
             An argument is not allowed; no cell has changed then.
         """
         return write(self, rows, columns, voltage, scheme, steps, exact, duration)
+
+    def program(
+        self,
+        targets: npt.ArrayLike,
+        *,
+        tolerance: float | None = None,
+        scheme: str | None = None,
+        parallel: int | None = None,
+        retries: int = 10,
+        most_passes: int = 300,
+        duration: float = 1e-7,
+        progress: bool = False,
+    ) -> Programming:
+        """Write and verify, row by row, until every cell is within reach of its target.
+
+        A cell above its target is RESET by a staircase, one below is SET and tried again; the
+        columns of a row are pulsed together as far as the scheme allows. A verification reads the
+        cells at U_0, with noise.
+
+        Parameters
+        ----------
+        targets
+            Static conductance at U_0, S; broadcasts to (rows, columns). NaN: leave the cell alone.
+        tolerance
+            Distance from the target that is good enough, S; None: 1 % of the LLRS curve's.
+        scheme
+            As in ``write``; None: ``"ground"`` with transistors, ``"V/3"`` without.
+        parallel
+            Most cells of a row that are pulsed at the same time; None: all. Fewer share less of the
+            row's resistance.
+        retries
+            Attempts after the first that a cell is given.
+        most_passes
+            Verifications after which programming ends in any case.
+        duration
+            Of each pulse, s.
+        progress
+            Show a progress bar.
+
+        Returns
+        -------
+        Programming
+            Conductances, errors, pulses, energy, and how each cell ended.
+        """
+        options = (tolerance, scheme, parallel, retries, most_passes, duration)
+        if not progress:
+            return program(self, targets, *options, None)
+        with progress_bar() as report:
+            return program(self, targets, *options, report)
+
+    def program_open_loop(
+        self,
+        targets: npt.ArrayLike,
+        *,
+        step: float = 0.05,
+        scheme: str | None = None,
+        parallel: int | None = None,
+        duration: float = 1e-7,
+    ) -> Programming:
+        """SET every cell and RESET it by a staircase that a typical device would need; no reading.
+
+        Parameters
+        ----------
+        targets, scheme, parallel, duration
+            As in ``program``.
+        step
+            Of the staircase, V; the last one ends at each cell's own voltage.
+
+        Returns
+        -------
+        Programming
+            With outcome ``MISSED`` for cells farther from their target than ``program`` tolerates.
+        """
+        return staircase(self, targets, scheme, parallel, step, duration)
 
     # ---- networks ------------------------------------------------------------------------------
 

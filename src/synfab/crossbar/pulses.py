@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.cells import CellArray, CellView
 from synfab.checks import number
 from synfab.crossbar.access import Barriers, Transistor, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
@@ -224,8 +223,8 @@ class Pulse:
         self.good = None if self.good is None else self.good[index]
 
     @property
-    def _view(self) -> CellArray | CellView:
-        return self.bar.cells if self.index is None else self.bar.cells[self.index]
+    def _states(self) -> Array:
+        return self.bar.cells.r if self.index is None else self.bar.cells.r[self.index]
 
     def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
         """Solve at a part of the pulse, from the last solution in proportion."""
@@ -238,7 +237,7 @@ class Pulse:
                 ratio * (found.column_voltage - last * self.bias.columns),
                 ratio * (found.row_voltage - last * self.bias.rows[:, None]),
             )
-        states = self._view.r.astype(np.float64)
+        states = self._states.astype(np.float64)
         cells = Cells(states, self.bar.cells.model.conduction, self.barriers)
         found = solve_lines(self.wires, cells, self.bias.scaled(scale), start, tolerance)
         self.solves += 1
@@ -249,7 +248,7 @@ class Pulse:
         """Let cells switch at their own voltages; return the largest change of a state."""
         larger = np.abs(u) > np.abs(self.extreme)
         self.extreme[larger] = u[larger]
-        before = self._view.r
+        before = self._states
         mask = self.good if where is None else where if self.good is None else where & self.good
         if self.index is None:
             self.bar.cells.apply_voltage(u, where=mask)
@@ -257,14 +256,16 @@ class Pulse:
             self._voltage[self.index] = u
             self._mask[self.index] = True if mask is None else mask
             self.bar.cells.apply_voltage(self._voltage, where=self._mask)
-        return float(np.abs(self._view.r - before).max())
+        return float(np.abs(self._states - before).max())
 
     def due(self, u: Array) -> Array:
         """Cells that would SET at their voltages ``u``: how far beyond U_SET, 0 for the others."""
         if u.min() >= 0.0:
             return np.zeros(u.shape)
-        u_set = self._view.features["u_set"]
-        sets = ~self._view.in_lrs & (u.astype(np.float32) <= u_set)
+        cells = self.bar.cells
+        view = cells if self.index is None else cells[self.index]
+        u_set = view.features["u_set"]
+        sets = ~view.in_lrs & (u.astype(np.float32) <= u_set)
         if self.good is not None:
             sets &= self.good
         # A cell with U_SET above 0 V SETs at once.

@@ -92,9 +92,7 @@ class Cells:
             nothing = np.zeros(1)
             return self.values, nothing, nothing, 0.0, 0.0, True
         c = self.conduction
-        length = max(len(c.hhrs), len(c.llrs))
-        llrs, hhrs = (np.pad(curve, (length - len(curve), 0)) for curve in (c.llrs, c.hhrs))
-        return self.values, llrs, hhrs, *c.voltage_range, False
+        return self.values, *c.padded, *c.voltage_range, False
 
     @property
     def ohmic(self) -> bool:
