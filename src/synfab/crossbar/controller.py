@@ -105,11 +105,13 @@ class Controllers:
         self._follow_slope(off, g, high & stair & ~no_hrs)
         self.before = g
         voltage = np.full(g.shape, np.nan)
-        begins = high & ~stair
+        # Where a cell of unknown past stands on its curve is known after a SET.
+        unknown = high & (self.last == Last.NOTHING)
+        begins = high & ~stair & ~unknown
         voltage[begins] = self.begin[begins]
         climbs = high & stair & ~no_hrs
         voltage[climbs] = np.minimum(self.amplitude + self.step, self.limit)[climbs]
-        again = (low & ~no_lrs) | no_hrs
+        again = (low & ~no_lrs) | no_hrs | unknown
         voltage[again] = self.set_level[again]
         # A cell in its LRS draws a new cycle only by way of a RESET.
         voltage[no_lrs] = self.limit

@@ -107,7 +107,8 @@ def program(
         voltage = controllers.next_voltages(g)
         wrong = np.isfinite(voltage)
         pending.append(int(wrong.sum()))
-        error.append(float(np.nanmedian(np.abs(g - wanted))))
+        distance = np.abs(g - wanted)[np.isfinite(wanted)]
+        error.append(float(np.median(distance)) if distance.size else 0.0)
         if report is not None:
             report(len(pending) - 1, pending[-1])
         if not wrong.any() or len(pending) > most_passes:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.checks import number
+from synfab.crossbar.access import Transistor
 from synfab.crossbar.controller import RESET_FIRST, RESET_LAST, SET_FIRST, Outcome
 from synfab.crossbar.programming import (
     TOLERANCE,
@@ -30,8 +31,10 @@ Array = npt.NDArray[Any]
 POINTS = 2001
 
 
-def typical_voltage(model: CellModel, g: Array) -> Array:
+def typical_voltage(model: CellModel, g: Array, series: float = 0.0) -> Array:
     """Voltage (V) whose partial RESET leaves the typical device at conductance ``g`` (S).
+
+    ``series`` is what stands in series with it, ohm.
 
     The typical device has the means of the commonest component, in its median cycle: its transition
     I_t(U) = a (U_max - U)**eta + c (Hennen et al. 2022) over U and the state found there.
@@ -49,7 +52,7 @@ def typical_voltage(model: CellModel, g: Array) -> Array:
     llrs, hhrs = conduction.current(0.0, u), conduction.current(1.0, u)
     states = np.maximum.accumulate((llrs - falling) / (llrs - hhrs))
     reached = conduction.g_llrs - states * span
-    return np.asarray(np.interp(-g, -reached, u))
+    return np.asarray(np.interp(-g, -reached, u + series * falling))
 
 
 def staircase(
@@ -69,7 +72,8 @@ def staircase(
     model = bar.cells.model
     u_max = model.conduction.u_max
     _, u_set, _, u_reset = model.population.means[int(np.argmax(model.population.weights))][:4]
-    last = typical_voltage(model, wanted)
+    series = bar.access.on_resistance if isinstance(bar.access, Transistor) else 0.0
+    last = typical_voltage(model, wanted, series)
     stairs: list[Array | float] = [RESET_LAST * u_max, SET_FIRST * u_set]
     levels = np.arange(RESET_FIRST * u_reset, u_max, step)
     stairs += [np.where(level < last, level, np.nan) for level in levels]
