@@ -3,6 +3,7 @@
 from synfab.crossbar.access import Selector, Transistor
 from synfab.crossbar.array import Crossbar
 from synfab.crossbar.controller import Outcome
+from synfab.crossbar.gradients import Gradient
 from synfab.crossbar.mapping import Mapping, bit_slices, differential_pairs, offset_line
 from synfab.crossbar.programming import Programming
 from synfab.crossbar.pulses import Write
@@ -11,6 +12,7 @@ from synfab.crossbar.wires import Wires
 
 __all__ = [
     "Crossbar",
+    "Gradient",
     "Mapping",
     "Outcome",
     "Programming",

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
+from synfab.checks import numbers
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
+from synfab.crossbar.gradients import Gradient, gradient
 from synfab.crossbar.programming import Programming, program, progress_bar
 from synfab.crossbar.pulses import Write, write
 from synfab.crossbar.reduction import distances
@@ -20,6 +22,8 @@ from synfab.crossbar.staircase import staircase
 from synfab.crossbar.wires import SHORTEST, Wires, make_wires
 from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.readout import adc as convert_currents
+from synfab.readout import dac as convert_voltages
 from synfab.readout import noise_factors
 
 Array = npt.NDArray[Any]
@@ -156,6 +160,8 @@ class Crossbar:
         linear: bool = False,
         floating_columns: Any = None,
         gates: Any = None,
+        dac: tuple[float, float, int] | None = None,
+        adc: tuple[float, float, int] | None = None,
     ) -> Array:
         """Return the currents of all rows for one or many vectors of column voltages.
 
@@ -173,6 +179,9 @@ class Crossbar:
             Take every cell as a resistor with its static conductance at U_0.
         floating_columns, gates
             As in ``solve``.
+        dac, adc
+            Converters: lowest and highest value (V for the DAC, A for the ADC) and bits; what is
+            outside is clipped. None: voltages and currents as they are.
 
         Returns
         -------
@@ -181,10 +190,27 @@ class Crossbar:
             this is exactly ``cells.matvec``.
         """
         voltages = self._voltages(v)
-        on = self._gates(gates)
+        if dac is not None:
+            voltages = convert_voltages(voltages, *_converter("dac", dac))
+        limits = None if adc is None else _converter("adc", adc)
+        currents = self._read(
+            voltages, noise, bandwidth, number, linear, floating_columns, self._gates(gates)
+        )
+        return currents if limits is None else convert_currents(currents, *limits)
+
+    def _read(
+        self,
+        voltages: Array,
+        noise: bool,
+        bandwidth: float,
+        number: int | None,
+        linear: bool,
+        floating_columns: Any,
+        on: Array | None,
+    ) -> Array:
         plain = self.access is None and self.stuck is None
         if self.wires is None and plain and floating_columns is None and not linear:
-            return self.cells.matvec(v, noise=noise, bandwidth=bandwidth, number=number)
+            return self.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number)
         batch = voltages.reshape(len(voltages), -1).T
         shape = self.shape
         biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
@@ -193,6 +219,40 @@ class Crossbar:
             z = self.cells.readout_noise(len(batch), number)
             currents += np.sqrt(variance) * z
         return currents[:, 0] if voltages.ndim == 1 else currents
+
+    def gradient(
+        self,
+        v: npt.ArrayLike,
+        seed: npt.ArrayLike,
+        *,
+        row_voltage: npt.ArrayLike = 0.0,
+        floating_columns: Any = None,
+        floating_rows: Any = None,
+        gates: Any = None,
+        linear: bool = False,
+    ) -> Gradient:
+        """Differentiate a quantity L of the rows' currents, at the cost of one more solve.
+
+        Parameters
+        ----------
+        v, row_voltage, floating_columns, floating_rows, gates, linear
+            As in ``solve``.
+        seed
+            dL/dI of the rows' currents, (rows,); one row's current itself has 1 there and 0
+            elsewhere.
+
+        Returns
+        -------
+        Gradient
+            With respect to all conductances and voltages.
+        """
+        given = numbers("seed", seed, (self.shape[0],))
+        bias = make_bias(
+            self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
+        )
+        cells, wires = self.conducting(linear, bias.gates), self.wires_for(bias)
+        found = solve_lines(wires, cells, bias)
+        return gradient(wires, cells, bias, found, given, self.cells.model)
 
     def write(
         self,
@@ -387,6 +447,12 @@ class Crossbar:
         if not np.isfinite(array).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return array.astype(np.float64)
+
+
+def _converter(name: str, value: Any) -> tuple[float, float, int]:
+    if not isinstance(value, tuple) or len(value) != 3:
+        raise InvalidTypeError(f"{name}: expected (lowest, highest, bits), found {value!r}")
+    return value
 
 
 def _short_wires(shape: tuple[int, int]) -> Wires:

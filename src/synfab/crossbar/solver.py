@@ -100,7 +100,7 @@ class Cells:
         return self.conduction is None and (self.barriers is None or not self.barriers.saturation)
 
 
-class _Network:
+class Network:
     """Node voltages at work: ``x`` and ``b`` as in ``kernels``, and what is wrong with them."""
 
     def __init__(
@@ -258,7 +258,7 @@ def solve(
     """
     rows, _ = wires.shape
     ends = np.zeros(rows) if w is None else np.ascontiguousarray(w, np.float64)
-    network = _Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start, tolerance)
+    network = Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start, tolerance)
     for step in range(MOST_STEPS):
         if network.worst <= network.allowed():
             return network.solution(step)
