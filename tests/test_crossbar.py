@@ -359,3 +359,31 @@ def test_a_warm_start_saves_steps_and_changes_nothing():
     warm = bar.solve(v, start=near)
     assert warm.iterations < cold.iterations
     np.testing.assert_allclose(warm.currents, cold.currents, atol=1e-11)
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(-3, 3),
+    st.integers(0, 10_000),
+)
+def test_any_wire_and_six_decades_of_cells_meet_kirchhoff(rows, columns, power, seed):
+    generator = np.random.default_rng(seed)
+    g = 10.0 ** generator.uniform(-9.0, -3.0, (rows, columns))
+    v = generator.uniform(-2.0, 2.0, columns)
+    wires = make_wires((rows, columns), 10.0**power)
+    found = solve(wires, Cells(g, None), v)
+    strongest = max(float(line.max(initial=0.0)) for line in (wires.column, wires.row, wires.top))
+    assert found.residual <= max(1e-12, 1e-15 * strongest)
+    exact = full_dense(g, v, np.zeros(rows), wires, np.ones(columns, bool), np.ones(rows, bool))
+    np.testing.assert_allclose(found.cell_current, exact, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_2048_by_2048_is_solved():
+    """Its network alone, cells as plain conductances: no array of four million devices."""
+    assert sf.crossbar.network_bytes((2048, 2048)) < 2**30
+    g = 10.0 ** np.random.default_rng(1).uniform(-5.5, -3.7, (2048, 2048))
+    found = solve(make_wires((2048, 2048), 1.0), Cells(g, None), np.full(2048, 0.2))
+    assert found.residual <= 1e-12
+    np.testing.assert_allclose(found.currents.sum(), found.driver_currents.sum(), rtol=1e-9)

@@ -1,7 +1,7 @@
 """Crossbars with resistive wires: voltages and currents of every cell, writing, programming."""
 
 from synfab.crossbar.access import Selector, Transistor
-from synfab.crossbar.array import Crossbar
+from synfab.crossbar.array import Crossbar, network_bytes
 from synfab.crossbar.controller import Outcome
 from synfab.crossbar.gradients import Gradient
 from synfab.crossbar.mapping import Mapping, bit_slices, differential_pairs, offset_line
@@ -23,5 +23,6 @@ __all__ = [
     "Write",
     "bit_slices",
     "differential_pairs",
+    "network_bytes",
     "offset_line",
 ]

@@ -32,6 +32,12 @@ Array = npt.NDArray[Any]
 ARRAYS = 20
 
 
+def network_bytes(shape: tuple[int, int]) -> int:
+    """Memory (bytes) that solving a network of (rows, columns) takes beside the cells' own."""
+    rows, columns = shape
+    return 8 * ARRAYS * rows * columns
+
+
 class Crossbar:
     """Cells between column lines, which are driven, and row lines, which are sensed at 0 V.
 
@@ -83,7 +89,7 @@ class Crossbar:
         if cells.ndim != 2:
             raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
         rows, columns = cells.shape
-        require_memory(8 * ARRAYS * rows * columns, f"a crossbar of {rows} x {columns} cells")
+        require_memory(network_bytes((rows, columns)), f"a crossbar of {rows} x {columns} cells")
         if access is not None and not isinstance(access, Transistor | Selector):
             raise InvalidTypeError(
                 f"access: expected a Transistor, a Selector or None, found {type(access).__name__}"

@@ -25,6 +25,8 @@ SHORTEST, LONGEST, BACK = 1e-3, 0.04, 0.1
 # Part of the way to the target that a step aims at, what is left of it in the next attempt,
 # and for how many attempts that goes on.
 GAIN, CAUTION, CAREFUL = 0.7, 0.75, 3
+# What a slope too small to be seen is taken down by.
+FLATTER = 0.7
 
 
 class Outcome(IntEnum):
@@ -80,6 +82,7 @@ class Controllers:
         self.set_level = np.full(shape, self.set_first)
         self.slope = np.full(shape, self.steepest)
         self.step, self.before = np.zeros(shape), np.full(shape, np.nan)
+        self.top = np.zeros(shape)  # S, where the cell's present staircase began
         self.attempts, self.pulses = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.above_lrs, self.below_hrs = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.given_up = np.zeros(shape, np.bool_)
@@ -102,6 +105,7 @@ class Controllers:
         jumped = low & stair
         self._learn(no_lrs, no_hrs, jumped)
         active &= ~self.given_up
+        self.top = np.where(after_set, g, self.top)
         self._follow_slope(off, g, high & stair & ~no_hrs)
         self.before = g
         voltage = np.full(g.shape, np.nan)
@@ -161,6 +165,10 @@ class Controllers:
         slope = fell / np.where(self.step > 0.0, self.step, 1.0)
         least = self.steepest / 30.0
         self.slope[moved] = np.clip(slope, least, 2.0 * self.steepest)[moved]
+        # The transition flattens on its way down: where a cell has moved and now hardly does, the
+        # slope is less than noise lets see.
+        crawls = climbs & ~moved & (self.step > 0.0) & (self.top - g > 3.0 * self.within)
+        self.slope[crawls] = np.maximum(FLATTER * self.slope, least)[crawls]
         gain = GAIN * CAUTION ** np.minimum(self.attempts, CAREFUL)
         step = np.clip(gain * off / self.slope, SHORTEST, LONGEST)
         self.step = np.where(climbs, step, 0.0)
