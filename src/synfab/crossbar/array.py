@@ -220,7 +220,8 @@ class Crossbar:
         batch = voltages.reshape(len(voltages), -1).T
         shape = self.shape
         biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
-        currents, variance = self._sense(biases, self.conducting(linear, on), bandwidth)
+        factors = noise_factors(bandwidth) if noise else None
+        currents, variance = self._sense(biases, self.conducting(linear, on), factors)
         if noise:
             z = self.cells.readout_noise(len(batch), number)
             currents += np.sqrt(variance) * z
@@ -413,11 +414,12 @@ class Crossbar:
 
     # ---- helpers --------------------------------------------------------------------------------
 
-    def _sense(self, biases: list[Bias], cells: Cells, bandwidth: float) -> tuple[Array, Array]:
-        """Currents of the rows and their noise's variance, each (rows, B)."""
-        johnson, shot = noise_factors(bandwidth)
+    def _sense(
+        self, biases: list[Bias], cells: Cells, noise: tuple[float, float] | None
+    ) -> tuple[Array, Array]:
+        """Currents of the rows and, with factors of the ``noise``, its variance, (rows, B) each."""
         shape = (self.shape[0], len(biases))
-        currents, variance = np.empty(shape), np.empty(shape)
+        currents, variance = np.empty(shape), np.zeros(shape)
 
         def work(low: int, high: int) -> None:
             start = None
@@ -425,6 +427,9 @@ class Crossbar:
                 found = self.solve_bias(biases[k], cells, start)
                 start = (found.column_voltage - biases[k].columns, found.row_voltage)
                 currents[:, k] = found.currents
+                if noise is None:
+                    continue
+                johnson, shot = noise
                 current = np.abs(found.cell_current)
                 u = np.abs(found.column_voltage - found.row_voltage)
                 with np.errstate(invalid="ignore", divide="ignore"):

@@ -25,6 +25,8 @@ SHORTEST, LONGEST, BACK = 1e-3, 0.04, 0.1
 # Part of the way to the target that a step aims at, what is left of it in the next attempt,
 # and for how many attempts that goes on.
 GAIN, CAUTION, CAREFUL = 0.7, 0.75, 3
+# Part of the tolerance at which a cell is let off; it is called back beyond the whole of it.
+SETTLE = 0.75
 # What a slope too small to be seen is taken down by.
 FLATTER = 0.7
 
@@ -72,6 +74,7 @@ class Controllers:
         self.set_first, self.set_last = SET_FIRST * u_set, SET_LAST * u_set
         self.set_more = SET_MORE * u_set
         self.first, self.limit = RESET_FIRST * u_reset, RESET_LAST * conduction.u_max
+        self.full = conduction.u_max
         # The transition falls fastest where it begins: dG/dU of I_t(U) / U there.
         rise = conduction.u_max - u_reset
         self.steepest = (conduction.eta / rise + 1.0 / u_reset) / r_lrs
@@ -85,7 +88,7 @@ class Controllers:
         self.top = np.zeros(shape)  # S, where the cell's present staircase began
         self.attempts, self.pulses = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.above_lrs, self.below_hrs = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        self.given_up = np.zeros(shape, np.bool_)
+        self.given_up, self.settled = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self.reason = np.full(shape, Outcome.MISSED, np.int8)
 
     def give_up(self, mask: Array, reason: Outcome) -> None:
@@ -97,7 +100,10 @@ class Controllers:
         """Voltage (V) for each cell after reading ``g`` (S); NaN: leave it alone."""
         off = g - self.targets
         with np.errstate(invalid="ignore"):
-            active = self.has_target & ~self.given_up & (np.abs(off) > self.within)
+            # Who has been let off at the edge would be called back by noise.
+            enough = np.where(self.settled, self.within, SETTLE * self.within)
+            self.settled = np.abs(off) <= enough
+        active = self.has_target & ~self.given_up & ~self.settled
         low, high = active & (off < 0.0), active & (off > 0.0)
         stair, after_set = self.last == Last.STAIR, self.last == Last.SET
         no_lrs = low & after_set
@@ -153,6 +159,8 @@ class Controllers:
         late = np.maximum(self.amplitude - BACK, self.first)
         too_late = self.amplitude <= self.begin
         self.begin[jumped] = np.where(too_late, self.first, late)[jumped]
+        # The way to another HRS need not be slow.
+        self.begin[no_hrs] = self.full
         over = failed & (self.attempts > self.retries)
         self.given_up |= over
         self.reason[over & (self.above_lrs == self.attempts)] = Outcome.TARGET_ABOVE_LRS
