@@ -20,7 +20,7 @@ import numpy as np
 from scipy.sparse.linalg import splu
 
 import synfab as sf
-from synfab.crossbar.solver import matrix
+from synfab.crossbar.direct import matrix
 
 
 def written(n: int) -> sf.CellArray:

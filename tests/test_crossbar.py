@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synfab as sf
-from synfab.crossbar.solver import Cells, matrix, solve
+from synfab.crossbar.direct import matrix
+from synfab.crossbar.network import Cells
+from synfab.crossbar.solver import solve
 from synfab.crossbar.wires import make_wires
 
 PEER = badcrossbar_peer.load()

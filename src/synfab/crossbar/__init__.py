@@ -5,9 +5,9 @@ from synfab.crossbar.array import Crossbar, network_bytes
 from synfab.crossbar.controller import Outcome
 from synfab.crossbar.gradients import Gradient
 from synfab.crossbar.mapping import Mapping, bit_slices, differential_pairs, offset_line
+from synfab.crossbar.network import Solution
 from synfab.crossbar.programming import Programming
 from synfab.crossbar.pulses import Write
-from synfab.crossbar.solver import Solution
 from synfab.crossbar.wires import Wires
 
 __all__ = [

@@ -14,13 +14,14 @@ from synfab.checks import numbers
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
 from synfab.crossbar.gradients import Gradient, gradient
+from synfab.crossbar.network import Cells, Solution
 from synfab.crossbar.programming import Programming, program, progress_bar
 from synfab.crossbar.pulses import Write, write
+from synfab.crossbar.reading import converter, sense
 from synfab.crossbar.reduction import distances
-from synfab.crossbar.solver import Cells, Solution, solve_lines
+from synfab.crossbar.solver import solve_lines
 from synfab.crossbar.staircase import staircase
 from synfab.crossbar.wires import SHORTEST, Wires, make_wires
-from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.readout import adc as convert_currents
 from synfab.readout import dac as convert_voltages
@@ -197,8 +198,8 @@ class Crossbar:
         """
         voltages = self._voltages(v)
         if dac is not None:
-            voltages = convert_voltages(voltages, *_converter("dac", dac))
-        limits = None if adc is None else _converter("adc", adc)
+            voltages = convert_voltages(voltages, *converter("dac", dac))
+        limits = None if adc is None else converter("adc", adc)
         currents = self._read(
             voltages, noise, bandwidth, number, linear, floating_columns, self._gates(gates)
         )
@@ -221,7 +222,7 @@ class Crossbar:
         shape = self.shape
         biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
         factors = noise_factors(bandwidth) if noise else None
-        currents, variance = self._sense(biases, self.conducting(linear, on), factors)
+        currents, variance = sense(self, biases, self.conducting(linear, on), factors)
         if noise:
             z = self.cells.readout_noise(len(batch), number)
             currents += np.sqrt(variance) * z
@@ -414,31 +415,6 @@ class Crossbar:
 
     # ---- helpers --------------------------------------------------------------------------------
 
-    def _sense(
-        self, biases: list[Bias], cells: Cells, noise: tuple[float, float] | None
-    ) -> tuple[Array, Array]:
-        """Currents of the rows and, with factors of the ``noise``, its variance, (rows, B) each."""
-        shape = (self.shape[0], len(biases))
-        currents, variance = np.empty(shape), np.zeros(shape)
-
-        def work(low: int, high: int) -> None:
-            start = None
-            for k in range(low, high):
-                found = self.solve_bias(biases[k], cells, start)
-                start = (found.column_voltage - biases[k].columns, found.row_voltage)
-                currents[:, k] = found.currents
-                if noise is None:
-                    continue
-                johnson, shot = noise
-                current = np.abs(found.cell_current)
-                u = np.abs(found.column_voltage - found.row_voltage)
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    conductance = np.where(u > 0.0, current / u, found.slope)
-                variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
-
-        share(work, len(biases), self.cells.size * len(biases) if len(biases) > 1 else 0)
-        return currents, variance
-
     def _gates(self, gates: Any) -> Array | None:
         if gates is None:
             return None
@@ -458,12 +434,6 @@ class Crossbar:
         if not np.isfinite(array).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return array.astype(np.float64)
-
-
-def _converter(name: str, value: Any) -> tuple[float, float, int]:
-    if not isinstance(value, tuple) or len(value) != 3:
-        raise InvalidTypeError(f"{name}: expected (lowest, highest, bits), found {value!r}")
-    return value
 
 
 def _short_wires(shape: tuple[int, int]) -> Wires:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.crossbar.controller import Outcome
+from synfab.crossbar.network import Solution
 from synfab.crossbar.programming import Programming
 from synfab.crossbar.pulses import Write
-from synfab.crossbar.solver import Solution
 from synfab.report.figures import COLOURS, new_figure
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.crossbar.bias import Bias
-from synfab.crossbar.solver import Cells, Network, Solution
+from synfab.crossbar.network import Cells, Solution
+from synfab.crossbar.solver import Network
 from synfab.crossbar.wires import Wires
 from synfab.model import CellModel
 

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from synfab.checks import number
 from synfab.crossbar.access import Transistor
 from synfab.crossbar.controller import Controllers, Outcome
-from synfab.crossbar.pulses import SCHEMES, Pulse, power, write_bias
+from synfab.crossbar.edge import Pulse
+from synfab.crossbar.pulses import SCHEMES, power, write_bias
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.population import N_PARAMETERS
 

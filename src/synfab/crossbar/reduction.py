@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.crossbar.solver import Solution
+from synfab.crossbar.network import Solution
 from synfab.crossbar.wires import Wires
 
 Array = npt.NDArray[Any]

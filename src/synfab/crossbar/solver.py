@@ -7,16 +7,15 @@ falling I-V curve), or does not converge, the whole network goes to SciPy's spar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synfab.conduction import Conduction
 from synfab.crossbar import kernels
-from synfab.crossbar.access import Barriers
 from synfab.crossbar.bias import Bias
+from synfab.crossbar.direct import direct_step
+from synfab.crossbar.network import Cells, Solution
 from synfab.crossbar.wires import Wires
 from synfab.errors import SolverError
 
@@ -29,75 +28,6 @@ MOST_STEPS = 40
 MOST_ITERATIONS = 5000
 LOOSE, TIGHT = 1e-3, 1e-10
 HALVINGS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """One solved network; all arrays (rows, columns) unless said otherwise.
-
-    Attributes
-    ----------
-    currents
-        (rows,) into the sense amplifiers, or whatever is at the ends of the rows, A.
-    driver_currents
-        (columns,) out of the columns' drivers, A.
-    cell_voltage, cell_current
-        V and A across and through every cell, from column to row.
-    column_voltage, row_voltage
-        V at both ends of every cell and what is in series with it.
-    slope
-        Small-signal conductance between the lines at each crosspoint, S.
-    residual
-        Largest violation of Kirchhoff's current law, A.
-    steps, iterations
-        Newton steps, and conjugate-gradient iterations in all of them.
-    direct
-        Whether the sparse direct solver had to help.
-    """
-
-    currents: Array
-    driver_currents: Array
-    cell_voltage: Array
-    cell_current: Array
-    column_voltage: Array
-    row_voltage: Array
-    slope: Array
-    residual: float
-    steps: int
-    iterations: int
-    direct: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """What conducts at the crosspoints.
-
-    Attributes
-    ----------
-    values
-        (rows, columns) states of a technology, or conductances (S) without ``conduction``.
-    conduction
-        I-V curves of the technology; None: ohmic cells.
-    barriers
-        Access devices and defects; None where lines touch good cells.
-    """
-
-    values: Array
-    conduction: Conduction | None
-    barriers: Barriers | None = None
-
-    def curve(self) -> tuple[Any, ...]:
-        """Arguments of the current kernels behind the voltages."""
-        if self.conduction is None:
-            nothing = np.zeros(1)
-            return self.values, nothing, nothing, 0.0, 0.0, True
-        c = self.conduction
-        return self.values, *c.padded, *c.voltage_range, False
-
-    @property
-    def ohmic(self) -> bool:
-        """Whether the network is linear."""
-        return self.conduction is None and (self.barriers is None or not self.barriers.saturation)
 
 
 class Network:
@@ -152,7 +82,7 @@ class Network:
         )
         if found < 0:
             self.direct = True
-            return _direct_step(self.wires, self.g, f_column, f_row)
+            return direct_step(self.wires, self.g, f_column, f_row)
         self.iterations += found
         return dx, db
 
@@ -280,45 +210,3 @@ def solve_lines(
     if wires is None:
         return solve_ideal(cells, bias.columns, bias.rows)
     return solve(wires, cells, bias.columns, bias.rows, start, tolerance)
-
-
-def _direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[Array, Array]:
-    """One Newton step by sparse LU of the whole network."""
-    from scipy.sparse.linalg import splu
-
-    rows, columns = wires.shape
-    try:
-        factors = splu(matrix(wires, g), permc_spec="COLAMD")
-        found = factors.solve(np.concatenate([f_column.ravel(), f_row.T.ravel()]))
-    except RuntimeError as error:
-        raise SolverError(f"crossbar: the network has no unique solution ({error})") from None
-    half = rows * columns
-    return found[:half].reshape(rows, columns), found[half:].reshape(rows, columns).T.copy()
-
-
-def matrix(wires: Wires, g: Array) -> Any:
-    """Conductance matrix of all nodes, columns' first, row by row each; SciPy CSC, S."""
-    from scipy.sparse import coo_array
-
-    rows, columns = wires.shape
-    node = np.arange(rows * columns).reshape(rows, columns)
-    other = node + rows * columns
-    entries: list[tuple[Array, Array, Array]] = []
-
-    def join(a: Array, b: Array, conductance: Array) -> None:
-        p, q, c = a.ravel(), b.ravel(), conductance.ravel()
-        entries.extend([(p, p, c), (q, q, c), (p, q, -c), (q, p, -c)])
-
-    def ground(a: Array, conductance: Array) -> None:
-        entries.append((a, a, conductance))
-
-    join(node, other, g)
-    join(node[1:], node[:-1], wires.column)
-    join(other[:, 1:], other[:, :-1], wires.row)
-    ground(node[0], wires.top)
-    ground(node[-1], wires.bottom)
-    ground(other[:, 0], wires.left)
-    ground(other[:, -1], wires.right)
-    p, q, c = (np.concatenate([entry[k] for entry in entries]) for k in range(3))
-    size = 2 * rows * columns
-    return coo_array((c, (p, q)), shape=(size, size)).tocsc()
