@@ -19,7 +19,14 @@ def random_targets(shape, seed=0):
     return np.random.default_rng(seed).uniform(G_MIN, G_MAX, shape)
 
 
-@pytest.mark.parametrize(("access", "scheme"), [(sf.crossbar.Transistor(1e3), None), (None, "V/3")])
+@pytest.mark.parametrize(
+    ("access", "scheme"),
+    [
+        (sf.crossbar.Transistor(1e3), None),
+        (sf.crossbar.Transistor(1e3, gates="columns"), None),
+        (None, "V/3"),
+    ],
+)
 def test_cells_come_to_their_targets(access, scheme):
     bar = bar_of(16, 16, access=access)
     targets = random_targets((16, 16))

@@ -331,7 +331,8 @@ class Crossbar:
         tolerance
             Distance from the target that is good enough, S; None: 1 % of the LLRS curve's.
         scheme
-            As in ``write``; None: ``"ground"`` with transistors, ``"V/3"`` without.
+            As in ``write``; None: ``"ground"`` where gates along the rows keep unselected ones
+            out, else ``"V/3"``.
         parallel
             Most cells of a row that are pulsed at the same time; None: all. Fewer share less of the
             row's resistance.

@@ -149,7 +149,12 @@ def pick_scheme(bar: Crossbar, scheme: str | None) -> str:
     """Return the scheme given; None: what disturbs least."""
     if scheme is not None and scheme not in SCHEMES:
         raise InvalidValueError(f"scheme: expected one of {', '.join(SCHEMES)}, found {scheme!r}")
-    return scheme or ("ground" if isinstance(bar.access, Transistor) else "V/3")
+    return scheme or ("ground" if keeps_rows_apart(bar) else "V/3")
+
+
+def keeps_rows_apart(bar: Crossbar) -> bool:
+    """Whether transistors cut unselected rows off, so that pulses see one row only."""
+    return isinstance(bar.access, Transistor) and bar.access.gates == "rows"
 
 
 def static_conductance(bar: Crossbar) -> Array:
@@ -217,7 +222,7 @@ class RowPulses:
 
     def _together(self, voltage: Array) -> Iterator[Array]:
         """Masks of the columns that are pulsed at the same time: of one sign, alike in size."""
-        alike = 0.0 if isinstance(self.bar.access, Transistor) else ALIKE
+        alike = 0.0 if keeps_rows_apart(self.bar) else ALIKE
         with np.errstate(invalid="ignore"):
             for sign in (-1.0, 1.0):
                 left = sign * voltage > 0.0
