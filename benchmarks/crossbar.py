@@ -1,4 +1,6 @@
-"""Reading through resistive wires: python benchmarks/crossbar.py.
+"""Reading, writing and programming through resistive wires: python benchmarks/crossbar.py.
+
+``memory``, ``read``, ``growth`` or ``write`` behind it runs that part only.
 
 The peer is SciPy's sparse direct solver (SuperLU, COLAMD) on the very same conductance matrix, and
 badcrossbar where it is installed; both know linear cells only.
@@ -8,6 +10,7 @@ import importlib
 import logging
 import resource
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -17,7 +20,7 @@ import numpy as np
 from scipy.sparse.linalg import splu
 
 import synfab as sf
-from synfab.crossbar.solver import matrix
+from synfab.crossbar.direct import matrix
 
 
 def written(n: int) -> sf.CellArray:
@@ -35,13 +38,13 @@ def median(job: Callable[[], Any], repeats: int) -> float:
 
 
 def direct(bar: sf.Crossbar, v: np.ndarray) -> np.ndarray:
-    conductances = bar._conducting(linear=True).values
+    conductances = bar.conducting(linear=True).values
     right = np.zeros(2 * conductances.size)
     right[: len(v)] = bar.wires.top * v
     return splu(matrix(bar.wires, conductances)).solve(right)
 
 
-def main() -> None:
+def read() -> None:
     logging.disable(logging.INFO)  # badcrossbar reports every step
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,7 +68,7 @@ def main() -> None:
         else:
             row += "| - | - "
         if badcrossbar is not None and n <= 256:
-            g = bar._conducting(linear=True).values
+            g = bar.conducting(linear=True).values
             peer = median(lambda c=g, u=v: badcrossbar(u[:, None], 1.0 / c.T, 2.5), 3)
             row += f"| {1e3 * peer:.0f} ms | {peer / linear:.0f} |"
         else:
@@ -75,8 +78,60 @@ def main() -> None:
     batch = np.random.default_rng(4).uniform(0.0, 0.2, (256, 64))
     many = median(lambda: bar.read(batch, linear=True, noise=False), 3)
     print(f"64 input vectors on 256 x 256, linear: {many:.2f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory of all this: {peak:.2f} GiB")
+
+
+def peak() -> float:
+    """MB, the most this process has ever used."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000.0
+
+
+def memory(n: int) -> None:
+    """What one solve takes beyond the cells, in a process of its own."""
+    bar = sf.Crossbar(written(n), 2.5)
+    sf.Crossbar(written(4)).solve(np.ones(4))
+    before = peak()
+    bar.solve(np.full(n, 0.2))
+    print(f"one nonlinear {n} x {n} solve: {peak() - before:.0f} MB beyond the cells' own")
+
+
+def growth() -> None:
+    """Exponent of N from 256 to 1024, linear cells."""
+    times = []
+    for n in (256, 1024):
+        bar, v = sf.Crossbar(written(n), 2.5), np.full(n, 0.2)
+        times.append(median(lambda b=bar, u=v: b.solve(u, linear=True), 3))
+    print(f"a linear solve grows like N^{np.log(times[1] / times[0]) / np.log(4.0):.2f}")
+
+
+def write() -> None:
+    for scheme, voltage in (("V/2", -1.5), ("V/3", -1.3)):
+        bar = sf.Crossbar(sf.CellArray("published", (256, 256), seed=3), 2.5)
+        bar.write(rows=0, columns=0, voltage=-0.1)  # compiles
+        begin, solves = time.perf_counter(), 0
+        for row in range(256):
+            pulse = bar.write(rows=row, columns=slice(None), voltage=voltage, scheme=scheme)
+            solves += pulse.solves
+        seconds = time.perf_counter() - begin
+        print(
+            f"256 x 256 written row by row, {scheme}, {voltage} V: {seconds:.1f} s, "
+            f"{solves} solves, {bar.cells.in_lrs.mean():.1%} of the cells SET"
+        )
+    targets = np.random.default_rng(0).uniform(20e-6, 180e-6, (64, 64))
+    cells = sf.CellArray("published", (64, 64), seed=5)
+    bar = sf.Crossbar(cells, 0.2, access=sf.crossbar.Transistor(1e3))
+    begin = time.perf_counter()
+    found = bar.program(targets, parallel=32)
+    seconds = time.perf_counter() - begin
+    print(
+        f"64 x 64 programmed (1T1R, 0.2 ohm a segment): {seconds:.1f} s, "
+        f"{(~found.unreachable).mean():.1%} reached, {found.pulses.mean():.1f} pulses a cell"
+    )
+
+
+def main() -> None:
+    parts = sys.argv[1:] or ["memory", "read", "growth", "write"]
+    for part in parts:
+        {"read": read, "write": write, "memory": lambda: memory(1024), "growth": growth}[part]()
 
 
 if __name__ == "__main__":

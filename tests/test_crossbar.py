@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synfab as sf
-from synfab.crossbar.solver import Cells, matrix, solve
+from synfab.crossbar.direct import matrix
+from synfab.crossbar.network import Cells
+from synfab.crossbar.solver import solve
 from synfab.crossbar.wires import make_wires
 
 PEER = badcrossbar_peer.load()
@@ -228,3 +230,162 @@ def test_other_bad_arguments():
         sf.Crossbar(np.ones((3, 3)))
     with pytest.raises(sf.InvalidValueError, match="rows x columns"):
         sf.Crossbar(sf.CellArray("published", 9, seed=1))
+    bar = sf.Crossbar(written(4, 5))
+    with pytest.raises(sf.InvalidValueError, match="gates: expected None"):
+        bar.read(np.zeros(5), gates=[1])
+    with pytest.raises(sf.InvalidValueError, match="floating_rows: expected line numbers 0 … 3"):
+        bar.solve(np.zeros(5), floating_rows=4)
+    with pytest.raises(sf.InvalidValueError, match="at least one line must be driven"):
+        bar.solve(np.zeros(5), floating_rows=slice(None), floating_columns=slice(None))
+    with pytest.raises(sf.InvalidTypeError, match="access: expected a Transistor"):
+        sf.Crossbar(written(4, 5), access=1e3)
+    with pytest.raises(sf.InvalidValueError, match="cannot be open and shorted"):
+        sf.Crossbar(written(1, 1), open_cells=[[True]], shorted_cells=[[True]])
+    with pytest.raises(sf.InvalidValueError, match="off_resistance: expected on_resistance"):
+        sf.crossbar.Transistor(1e3, 10.0)
+    with pytest.raises(sf.InvalidValueError, match="saturation: expected a number above 0"):
+        sf.crossbar.Selector(0.0)
+
+
+def full_dense(g, v, w, wires, hold_columns, hold_rows):
+    """Currents of the cells by nodal analysis; lines that are not held float."""
+    rows, columns = g.shape
+    K = matrix(wires, g).toarray()
+    rhs = np.zeros(len(K))
+    for j in range(columns):
+        for i, c in ((0, wires.top[j]), (rows - 1, wires.bottom[j])):
+            node = i * columns + j
+            if hold_columns[j]:
+                rhs[node] += c * v[j]
+            else:
+                K[node, node] -= c
+    for i in range(rows):
+        for j, c in ((0, wires.left[i]), (columns - 1, wires.right[i])):
+            node = rows * columns + i * columns + j
+            if hold_rows[i]:
+                rhs[node] += c * w[i]
+            else:
+                K[node, node] -= c
+    u = np.linalg.solve(K, rhs)
+    return g * (u[: g.size] - u[g.size :]).reshape(g.shape)
+
+
+@given(
+    st.integers(2, 6),
+    st.integers(2, 6),
+    st.sampled_from(["top", "bottom", "both"]),
+    st.sampled_from(["left", "right", "both"]),
+    st.integers(0, 10_000),
+)
+def test_driven_rows_and_floating_lines_equal_a_dense_solve(rows, columns, drive, sense, seed):
+    generator = np.random.default_rng(seed)
+    g = 10.0 ** generator.uniform(-6.0, -3.0, (rows, columns))
+    v, w = generator.uniform(-1.0, 1.0, columns), generator.uniform(-1.0, 1.0, rows)
+    float_columns, float_rows = generator.random(columns) < 0.4, generator.random(rows) < 0.4
+    float_columns[0] = False
+    wires = make_wires((rows, columns), (2.0, 5.0), 30.0, 70.0, drive, sense)
+    exact = full_dense(g, v, w, wires, ~float_columns, ~float_rows)
+    v, w = np.where(float_columns, 0.0, v), np.where(float_rows, 0.0, w)
+    found = solve(wires.floating(float_rows, float_columns), Cells(g, None), v, w)
+    np.testing.assert_allclose(found.cell_current, exact, atol=1e-11)
+    assert found.residual <= 1e-12
+    np.testing.assert_allclose(found.currents.sum(), found.driver_currents.sum(), atol=1e-11)
+
+
+def test_a_floating_line_carries_nothing_and_settles_between_its_neighbours():
+    """Ideal wires, two columns in series by way of a floating row."""
+    cells = written(1, 2)
+    found = sf.Crossbar(cells, 0.0).solve(np.array([0.2, 0.0]), floating_rows=[0])
+    assert found.driver_currents.sum() == pytest.approx(0.0, abs=1e-9)
+    assert 0.0 < found.row_voltage[0, 0] < 0.2
+    assert found.driver_currents[0] > 1e-7
+
+
+def test_floating_lines_of_open_cells_are_no_problem():
+    cells = written(6, 6)
+    dead = np.zeros((6, 6), bool)
+    dead[2] = dead[:, 4] = True
+    bar = sf.Crossbar(cells, 2.0, open_cells=dead)
+    found = bar.solve(np.full(6, 0.2), floating_rows=2, floating_columns=4)
+    assert found.residual <= 1e-12
+    assert not found.cell_current[dead].any()
+
+
+def test_open_and_shorted_cells():
+    cells = written(8, 8)
+    broken, short = np.zeros((8, 8), bool), np.zeros((8, 8), bool)
+    broken[1, 2] = short[3, 4] = True
+    bar = sf.Crossbar(cells, 2.0, open_cells=broken, shorted_cells=short, short_resistance=50.0)
+    found = bar.solve(np.full(8, 0.2))
+    assert found.cell_current[1, 2] == 0.0
+    assert found.cell_current[3, 4] == pytest.approx(found.cell_voltage[3, 4] / 50.0, rel=1e-12)
+    good = ~(broken | short)
+    exact = cells.model.conduction.current(cells.r.astype(float), found.cell_voltage)
+    np.testing.assert_allclose(found.cell_current[good], exact[good], rtol=1e-9)
+
+
+def test_a_transistor_takes_its_share_and_its_gate_cuts_the_cell_off():
+    cells = written(8, 8)
+    bar = sf.Crossbar(cells, 2.0, access=sf.crossbar.Transistor(3e3))
+    found = bar.solve(np.full(8, 0.3), gates=[2, 5])
+    drop = found.column_voltage - found.row_voltage - found.cell_voltage
+    on = np.zeros(8, bool)
+    on[[2, 5]] = True
+    np.testing.assert_allclose(drop[on], 3e3 * found.cell_current[on], rtol=1e-9)
+    exact = cells.model.conduction.current(cells.r[on].astype(float), found.cell_voltage[on])
+    np.testing.assert_allclose(found.cell_current[on], exact, rtol=1e-9)
+    assert not found.cell_current[~on].any()
+    linear = sf.Crossbar(cells, 0.0, access=sf.crossbar.Transistor(3e3)).solve(
+        np.full(8, 0.3), linear=True
+    )
+    g = cells.conductance(0.2)
+    np.testing.assert_allclose(linear.currents, (0.3 * g / (1 + g * 3e3)).sum(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("resistance", [0.0, 2.5])
+def test_a_selector_follows_its_curve(resistance):
+    cells = written(8, 8)
+    bar = sf.Crossbar(cells, resistance, access=sf.crossbar.Selector(1e-8, 0.05))
+    found = bar.solve(np.linspace(-1.2, 1.2, 8))
+    across = found.column_voltage - found.row_voltage - found.cell_voltage
+    np.testing.assert_allclose(found.cell_current, 1e-8 * np.sinh(across / 0.05), rtol=1e-6)
+    exact = cells.model.conduction.current(cells.r.astype(float), found.cell_voltage)
+    np.testing.assert_allclose(found.cell_current, exact, rtol=1e-9)
+    assert found.residual <= 1e-12
+
+
+def test_a_warm_start_saves_steps_and_changes_nothing():
+    bar = sf.Crossbar(written(40, 40), 5.0)
+    v = np.linspace(0.5, 1.2, 40)
+    cold, near = bar.solve(v), bar.solve(0.999 * v)
+    warm = bar.solve(v, start=near)
+    assert warm.iterations < cold.iterations
+    np.testing.assert_allclose(warm.currents, cold.currents, atol=1e-11)
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(-3, 3),
+    st.integers(0, 10_000),
+)
+def test_any_wire_and_six_decades_of_cells_meet_kirchhoff(rows, columns, power, seed):
+    generator = np.random.default_rng(seed)
+    g = 10.0 ** generator.uniform(-9.0, -3.0, (rows, columns))
+    v = generator.uniform(-2.0, 2.0, columns)
+    wires = make_wires((rows, columns), 10.0**power)
+    found = solve(wires, Cells(g, None), v)
+    strongest = max(float(line.max(initial=0.0)) for line in (wires.column, wires.row, wires.top))
+    assert found.residual <= max(1e-12, 1e-15 * strongest)
+    exact = full_dense(g, v, np.zeros(rows), wires, np.ones(columns, bool), np.ones(rows, bool))
+    np.testing.assert_allclose(found.cell_current, exact, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_2048_by_2048_is_solved():
+    """Its network alone, cells as plain conductances: no array of four million devices."""
+    assert sf.crossbar.network_bytes((2048, 2048)) < 2**30
+    g = 10.0 ** np.random.default_rng(1).uniform(-5.5, -3.7, (2048, 2048))
+    found = solve(make_wires((2048, 2048), 1.0), Cells(g, None), np.full(2048, 0.2))
+    assert found.residual <= 1e-12
+    np.testing.assert_allclose(found.currents.sum(), found.driver_currents.sum(), rtol=1e-9)

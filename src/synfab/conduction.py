@@ -97,6 +97,13 @@ class Conduction:
         return float(np.polyval(self.llrs, self.u_0) / self.u_0)
 
     @cached_property
+    def padded(self) -> tuple[Float64, Float64]:
+        """LLRS and HHRS coefficients, of one length."""
+        length = max(len(self.hhrs), len(self.llrs))
+        llrs, hhrs = (np.pad(curve, (length - len(curve), 0)) for curve in (self.llrs, self.hhrs))
+        return llrs, hhrs
+
+    @cached_property
     def r_max(self) -> float:
         """Largest passive state: the minimum of P_L / (P_L - P_H) over the trained voltages."""
         # Both curves vanish at 0, so one power of U is divided out: this covers the limit U -> 0.

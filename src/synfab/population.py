@@ -68,3 +68,17 @@ class Population:
         spread = self.means - self.mean()
         within = np.tensordot(self.probabilities, self.covariances, axes=1)
         return np.asarray(within + np.einsum("k,ki,kj->ij", self.probabilities, spread, spread))
+
+    def component(self, parameters: Any) -> Any:
+        """Return which component explains each device best: parameters (M, 8), result (M,)."""
+        density = []
+        for probability, mean, factor in zip(
+            self.probabilities, self.means, self.factors, strict=True
+        ):
+            z = np.linalg.solve(factor, (np.asarray(parameters, np.float64) - mean).T)
+            density.append(
+                np.log(max(probability, 1e-300))
+                - np.log(np.diag(factor)).sum()
+                - 0.5 * np.sum(z * z, axis=0)
+            )
+        return np.argmax(density, axis=0)

@@ -36,18 +36,44 @@ def adc(i: npt.ArrayLike, i_min: float, i_max: float, bits: int) -> npt.NDArray[
     InvalidValueError
         The range is empty, or ``bits`` is not 1 … 24.
     """
+    return _quantise(("i", "currents in A", i), ("i_min", i_min), ("i_max", i_max), bits)
+
+
+def dac(v: npt.ArrayLike, v_min: float, v_max: float, bits: int) -> npt.NDArray[Any]:
+    """Round voltages to the 2**bits levels of a converter from ``v_min`` to ``v_max`` (V).
+
+    The levels include both ends; what is outside is clipped.
+
+    Raises
+    ------
+    InvalidValueError
+        The range is empty, or ``bits`` is not 1 … 24.
+    """
+    return _quantise(("v", "voltages in V", v), ("v_min", v_min), ("v_max", v_max), bits)
+
+
+def _quantise(
+    value: tuple[str, str, npt.ArrayLike],
+    lowest: tuple[str, float],
+    highest: tuple[str, float],
+    bits: int,
+) -> npt.NDArray[Any]:
+    """Nearest of 2**bits levels; arguments come with their names, for the errors."""
     if isinstance(bits, bool) or not hasattr(bits, "__index__"):
         raise InvalidTypeError(f"bits: expected an integer, found {type(bits).__name__}")
     if not 1 <= bits <= 24:
         raise InvalidValueError(f"bits: expected 1 … 24, found {bits}")
-    low, high = number("i_min", i_min), number("i_max", i_max)
+    low, high = number(*lowest), number(*highest)
     if not high > low:
-        raise InvalidValueError(f"i_max: expected more than i_min, found {low:g} … {high:g} A")
-    values = np.asarray(i)
+        raise InvalidValueError(
+            f"{highest[0]}: expected more than {lowest[0]}, found {low:g} … {high:g}"
+        )
+    name, what, given = value
+    values = np.asarray(given)
     if values.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"i: expected real numbers, found {values.dtype}")
+        raise InvalidTypeError(f"{name}: expected real numbers, found {values.dtype}")
     if np.isnan(values).any():
-        raise InvalidValueError("i: expected currents in A, found NaN")
+        raise InvalidValueError(f"{name}: expected {what}, found NaN")
     top = 2**bits - 1
     step = (high - low) / top
     level = np.rint(np.clip((values.astype(np.float64) - low) / step, 0, top))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,33 @@ import numpy.typing as npt
 
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
-from synfab.crossbar.solver import Cells, Solution, solve
-from synfab.crossbar.wires import make_wires
-from synfab.engines.threads import share
+from synfab.checks import numbers
+from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
+from synfab.crossbar.bias import Bias, lines, make_bias
+from synfab.crossbar.gradients import Gradient, gradient
+from synfab.crossbar.network import Cells, Solution
+from synfab.crossbar.programming import Programming, program, progress_bar
+from synfab.crossbar.pulses import Write, write
+from synfab.crossbar.reading import converter, sense
+from synfab.crossbar.reduction import distances
+from synfab.crossbar.solver import solve_lines
+from synfab.crossbar.staircase import staircase
+from synfab.crossbar.wires import SHORTEST, Wires, make_wires
 from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.readout import adc as convert_currents
+from synfab.readout import dac as convert_voltages
 from synfab.readout import noise_factors
 
 Array = npt.NDArray[Any]
 
 # float64 arrays of the solver's size that live at the same time, per input vector at work.
 ARRAYS = 20
+
+
+def network_bytes(shape: tuple[int, int]) -> int:
+    """Memory (bytes) that solving a network of (rows, columns) takes beside the cells' own."""
+    rows, columns = shape
+    return 8 * ARRAYS * rows * columns
 
 
 class Crossbar:
@@ -37,6 +55,13 @@ class Crossbar:
     drive, sense
         Driven end of the columns: ``"top"`` (row 0), ``"bottom"`` or ``"both"``; sensed end of the
         rows: ``"left"`` (column 0), ``"right"`` or ``"both"``.
+    access
+        ``Transistor`` (1T1R) or ``Selector`` in series with every cell; None: neither.
+    open_cells, shorted_cells
+        Masks (rows, columns) of defective cells. Their state means nothing, and they
+        never switch.
+    short_resistance
+        Ohm of a shorted cell.
 
     Raises
     ------
@@ -55,43 +80,82 @@ class Crossbar:
         sense_resistance: Any = 0.0,
         drive: str = "top",
         sense: str = "left",
+        access: Transistor | Selector | None = None,
+        open_cells: npt.ArrayLike | None = None,
+        shorted_cells: npt.ArrayLike | None = None,
+        short_resistance: float = 100.0,
     ) -> None:
         if not isinstance(cells, CellArray):
             raise InvalidTypeError(f"cells: expected a CellArray, found {type(cells).__name__}")
         if cells.ndim != 2:
             raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
         rows, columns = cells.shape
-        require_memory(8 * ARRAYS * rows * columns, f"a crossbar of {rows} x {columns} cells")
+        require_memory(network_bytes((rows, columns)), f"a crossbar of {rows} x {columns} cells")
+        if access is not None and not isinstance(access, Transistor | Selector):
+            raise InvalidTypeError(
+                f"access: expected a Transistor, a Selector or None, found {type(access).__name__}"
+            )
         self.cells = cells
+        self.shape = (rows, columns)
+        self.access = access
         self.wires = make_wires(
             (rows, columns), wire_resistance, source_resistance, sense_resistance, drive, sense
         )
+        # Conductance of defective cells (S), NaN for good ones; None when all are good.
+        self.stuck = defects((rows, columns), open_cells, shorted_cells, short_resistance)
 
     def __repr__(self) -> str:
         kind = "ideal wires" if self.wires is None else "resistive wires"
         return f"Crossbar({self.cells!r}, {kind})"
 
-    def solve(self, v: npt.ArrayLike, *, linear: bool = False) -> Solution:
+    def solve(
+        self,
+        v: npt.ArrayLike,
+        *,
+        row_voltage: npt.ArrayLike = 0.0,
+        floating_columns: Any = None,
+        floating_rows: Any = None,
+        gates: Any = None,
+        linear: bool = False,
+        start: Solution | None = None,
+    ) -> Solution:
         """Solve for the voltages and currents of every cell, without noise.
 
         Parameters
         ----------
         v
             Voltage of each column's driver, V, (columns,).
+        row_voltage
+            What the ends of the rows are held at, V, a number or one per row.
+        floating_columns, floating_rows
+            Lines that nothing holds: a mask, line numbers or a slice.
+        gates
+            Gate lines of a ``Transistor`` that are on, given likewise; None: all.
         linear
             Take every cell as a resistor with its static conductance at U_0.
+        start
+            Solution of a similar network to start from; it saves time and changes no more than
+            the residual allows.
 
         Returns
         -------
         Solution
             With its residual (A); an unconverged one is never returned.
         """
-        voltages = self._voltages(v)
-        if voltages.ndim != 1:
-            raise InvalidValueError(
-                f"v: expected shape ({self.cells.shape[1]},), found {voltages.shape}"
-            )
-        return self._solve(voltages, self._conducting(linear), None)
+        columns = self.shape[1]
+        if np.shape(v) != (columns,):
+            raise InvalidValueError(f"v: expected shape ({columns},), found {np.shape(v)}")
+        bias = make_bias(
+            self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
+        )
+        nodes = None
+        if start is not None:
+            if start.slope.shape != self.shape:
+                raise InvalidValueError(
+                    f"start: expected a solution of {self.shape}, found {start.slope.shape}"
+                )
+            nodes = (start.column_voltage - bias.columns, start.row_voltage - bias.rows[:, None])
+        return self.solve_bias(bias, self.conducting(linear, bias.gates), nodes)
 
     def read(
         self,
@@ -101,6 +165,10 @@ class Crossbar:
         bandwidth: float = 1e8,
         number: int | None = None,
         linear: bool = False,
+        floating_columns: Any = None,
+        gates: Any = None,
+        dac: tuple[float, float, int] | None = None,
+        adc: tuple[float, float, int] | None = None,
     ) -> Array:
         """Return the currents of all rows for one or many vectors of column voltages.
 
@@ -116,71 +184,248 @@ class Crossbar:
             Which input vector this is; None counts on from the array's last readout.
         linear
             Take every cell as a resistor with its static conductance at U_0.
+        floating_columns, gates
+            As in ``solve``.
+        dac, adc
+            Converters: lowest and highest value (V for the DAC, A for the ADC) and bits; what is
+            outside is clipped. None: voltages and currents as they are.
 
         Returns
         -------
         array
-            A, float64, shape (rows,) or (rows, B). With ideal wires and nonlinear cells this is
-            exactly ``cells.matvec``.
+            A, float64, shape (rows,) or (rows, B). With ideal wires and nothing but nonlinear cells
+            this is exactly ``cells.matvec``.
         """
         voltages = self._voltages(v)
-        if self.wires is None and not linear:
-            return self.cells.matvec(v, noise=noise, bandwidth=bandwidth, number=number)
-        johnson, shot = noise_factors(bandwidth)
+        if dac is not None:
+            voltages = convert_voltages(voltages, *converter("dac", dac))
+        limits = None if adc is None else converter("adc", adc)
+        currents = self._read(
+            voltages, noise, bandwidth, number, linear, floating_columns, self._gates(gates)
+        )
+        return currents if limits is None else convert_currents(currents, *limits)
+
+    def _read(
+        self,
+        voltages: Array,
+        noise: bool,
+        bandwidth: float,
+        number: int | None,
+        linear: bool,
+        floating_columns: Any,
+        on: Array | None,
+    ) -> Array:
+        plain = self.access is None and self.stuck is None
+        if self.wires is None and plain and floating_columns is None and not linear:
+            return self.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number)
         batch = voltages.reshape(len(voltages), -1).T
-        cells = self._conducting(linear)
-        rows = self.cells.shape[0]
-        currents, variance = np.empty((rows, len(batch))), np.empty((rows, len(batch)))
-
-        def work(low: int, high: int) -> None:
-            start = None
-            for k in range(low, high):
-                found = self._solve(batch[k], cells, start)
-                start = (found.column_voltage - batch[k], found.row_voltage)
-                currents[:, k] = found.currents
-                current = np.abs(found.cell_current)
-                u = np.abs(found.cell_voltage)
-                quiet = self._slopes_at_rest(cells)
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    conductance = np.where(u > 0.0, current / u, quiet)
-                variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
-
-        share(work, len(batch), self.cells.size * len(batch) if len(batch) > 1 else 0)
+        shape = self.shape
+        biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
+        factors = noise_factors(bandwidth) if noise else None
+        currents, variance = sense(self, biases, self.conducting(linear, on), factors)
         if noise:
             z = self.cells.readout_noise(len(batch), number)
             currents += np.sqrt(variance) * z
         return currents[:, 0] if voltages.ndim == 1 else currents
 
-    # ---- helpers --------------------------------------------------------------------------------
+    def gradient(
+        self,
+        v: npt.ArrayLike,
+        seed: npt.ArrayLike,
+        *,
+        row_voltage: npt.ArrayLike = 0.0,
+        floating_columns: Any = None,
+        floating_rows: Any = None,
+        gates: Any = None,
+        linear: bool = False,
+    ) -> Gradient:
+        """Differentiate a quantity L of the rows' currents, at the cost of one more solve.
 
-    def _solve(self, v: Array, cells: Cells, start: tuple[Array, Array] | None) -> Solution:
-        if self.wires is not None:
-            return solve(self.wires, cells, v, start)
-        u = np.broadcast_to(v, self.cells.shape)
-        if cells.conduction is None:
-            current = cells.values * u
-        else:
-            current = cells.conduction.current(cells.values, u)
-        nothing = np.zeros(self.cells.shape)
-        return Solution(
-            current.sum(axis=1), np.array(u), current, np.array(u), nothing, 0.0, 0, 0, False
+        Parameters
+        ----------
+        v, row_voltage, floating_columns, floating_rows, gates, linear
+            As in ``solve``.
+        seed
+            dL/dI of the rows' currents, (rows,); one row's current itself has 1 there and 0
+            elsewhere.
+
+        Returns
+        -------
+        Gradient
+            With respect to all conductances and voltages.
+        """
+        given = numbers("seed", seed, (self.shape[0],))
+        bias = make_bias(
+            self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
         )
+        cells, wires = self.conducting(linear, bias.gates), self.wires_for(bias)
+        found = solve_lines(wires, cells, bias)
+        return gradient(wires, cells, bias, found, given, self.cells.model)
 
-    def _conducting(self, linear: bool) -> Cells:
+    def write(
+        self,
+        *,
+        rows: Any,
+        columns: Any,
+        voltage: npt.ArrayLike,
+        scheme: str = "V/2",
+        steps: int = 10,
+        exact: bool | None = None,
+        duration: float = 1e-6,
+    ) -> Write:
+        """Apply one pulse to the selected lines and let every cell switch at its own voltage.
+
+        Parameters
+        ----------
+        rows, columns
+            Selected lines: a mask, line numbers or a slice. A transistor's gates are on along the
+            selected lines and off elsewhere.
+        voltage
+            V between column and row at the drivers, one number or one per selected column; negative
+            to SET, positive to RESET.
+        scheme
+            Unselected lines: ``"V/2"`` (at half), ``"V/3"`` (a third of the voltage on every other
+            cell), ``"floating"``, or ``"ground"`` (0 V, like the selected rows). Where columns
+            differ, they follow the one of the largest magnitude.
+        steps
+            Of the pulse's edge, 1 … 10; the cells of a step switch together.
+        exact
+            Climb the edge event by event, one SET at a time; None: up to 32 x 32 cells.
+        duration
+            Of the pulse, s.
+
+        Returns
+        -------
+        Write
+            Maps of voltages, switching and energy.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            An argument is not allowed; no cell has changed then.
+        """
+        return write(self, rows, columns, voltage, scheme, steps, exact, duration)
+
+    def program(
+        self,
+        targets: npt.ArrayLike,
+        *,
+        tolerance: float | None = None,
+        scheme: str | None = None,
+        parallel: int | None = None,
+        retries: int = 10,
+        most_passes: int = 300,
+        duration: float = 1e-7,
+        progress: bool = False,
+    ) -> Programming:
+        """Write and verify, row by row, until every cell is within reach of its target.
+
+        A cell above its target is RESET by a staircase, one below is SET and tried again; the
+        columns of a row are pulsed together as far as the scheme allows. A verification reads the
+        cells at U_0, with noise.
+
+        Parameters
+        ----------
+        targets
+            Static conductance at U_0, S; broadcasts to (rows, columns). NaN: leave the cell alone.
+        tolerance
+            Distance from the target that is good enough, S; None: 1 % of the LLRS curve's.
+        scheme
+            As in ``write``; None: ``"ground"`` where gates along the rows keep unselected ones
+            out, else ``"V/3"``.
+        parallel
+            Most cells of a row that are pulsed at the same time; None: all. Fewer share less of the
+            row's resistance.
+        retries
+            Attempts after the first that a cell is given.
+        most_passes
+            Verifications after which programming ends in any case.
+        duration
+            Of each pulse, s.
+        progress
+            Show a progress bar.
+
+        Returns
+        -------
+        Programming
+            Conductances, errors, pulses, energy, and how each cell ended.
+        """
+        options = (tolerance, scheme, parallel, retries, most_passes, duration)
+        if not progress:
+            return program(self, targets, *options, None)
+        with progress_bar() as report:
+            return program(self, targets, *options, report)
+
+    def program_open_loop(
+        self,
+        targets: npt.ArrayLike,
+        *,
+        step: float = 0.05,
+        scheme: str | None = None,
+        parallel: int | None = None,
+        duration: float = 1e-7,
+    ) -> Programming:
+        """SET every cell and RESET it by a staircase that a typical device would need; no reading.
+
+        Parameters
+        ----------
+        targets, scheme, parallel, duration
+            As in ``program``.
+        step
+            Of the staircase, V; the last one ends at each cell's own voltage.
+
+        Returns
+        -------
+        Programming
+            With outcome ``MISSED`` for cells farther from their target than ``program`` tolerates.
+        """
+        return staircase(self, targets, scheme, parallel, step, duration)
+
+    # ---- networks ------------------------------------------------------------------------------
+
+    def conducting(self, linear: bool = False, gates: Array | None = None) -> Cells:
+        """Present cells as the solver takes them; ``linear``: with their conductance at U_0."""
+        barriers = make_barriers(self.shape, self.access, self.stuck, gates)
         conduction = self.cells.model.conduction
         states = self.cells.r.astype(np.float64)
         if not linear:
-            return Cells(states, conduction)
-        return Cells(conduction.current(states, conduction.u_0) / conduction.u_0, None)
+            return Cells(states, conduction, barriers)
+        if barriers is not None and barriers.saturation:
+            raise InvalidValueError("linear: a selector cannot be taken as a resistor")
+        conductances = conduction.current(states, conduction.u_0) / conduction.u_0
+        return Cells(conductances, None, barriers)
 
-    def _slopes_at_rest(self, cells: Cells) -> Array:
-        if cells.conduction is None:
-            return cells.values
-        return cells.conduction.slope(cells.values, 0.0)
+    def solve_bias(
+        self, bias: Bias, cells: Cells, start: tuple[Array, Array] | None = None
+    ) -> Solution:
+        """Solve for one drive; ``start`` as in ``solver.solve``."""
+        return solve_lines(self.wires_for(bias), cells, bias, start)
+
+    def wires_for(self, bias: Bias) -> Wires | None:
+        """Lines under a drive, floating ones let go; None where all are ideal."""
+        if not bias.floats:
+            return self.wires
+        # Without resistance a floating line is one node: that of a wire far below any cell.
+        wires = self.wires if self.wires is not None else _short_wires(self.shape)
+        return wires.floating(bias.floating_rows, bias.floating_columns)
+
+    @cached_property
+    def along(self) -> Array:
+        """Ohm along each column from its first crosspoint, (rows, columns)."""
+        return np.zeros(self.shape) if self.wires is None else distances(self.wires)
+
+    # ---- helpers --------------------------------------------------------------------------------
+
+    def _gates(self, gates: Any) -> Array | None:
+        if gates is None:
+            return None
+        if not isinstance(self.access, Transistor):
+            raise InvalidValueError("gates: expected None, the crossbar has no transistors")
+        return lines("gates", gates, self.shape[0 if self.access.gates == "rows" else 1])
 
     def _voltages(self, v: npt.ArrayLike) -> Array:
         array = np.asarray(v)
-        columns = self.cells.shape[1]
+        columns = self.shape[1]
         if array.dtype.kind not in "fiu":
             raise InvalidTypeError(f"v: expected volts, found {array.dtype}")
         if array.ndim not in (1, 2) or len(array) != columns or array.size == 0:
@@ -190,3 +435,9 @@ class Crossbar:
         if not np.isfinite(array).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return array.astype(np.float64)
+
+
+def _short_wires(shape: tuple[int, int]) -> Wires:
+    wires = make_wires(shape, SHORTEST)
+    assert wires is not None
+    return wires

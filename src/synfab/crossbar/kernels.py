@@ -1,14 +1,18 @@
 """Numba kernels of the solver: Kirchhoff's residuals, line solves, conjugate gradients.
 
-Unknowns are the deviation ``x`` of a column node from its driver's voltage, (rows, columns), and
-the voltage ``b`` of a row node, held transposed, (columns, rows). Both lie so that the direction
-along their line is the first axis: a line solve is then a recurrence of whole vectors.
+Unknowns are the deviation ``x`` of a column node from its driver's voltage ``v``, (rows, columns),
+and ``b`` of a row node from the voltage ``w`` at the row's end, held transposed, (columns, rows).
+Both lie so that the direction along their line is the first axis: a line solve is then a recurrence
+of whole vectors.
 """
 
 import numpy as np
 from numba import njit
 
 BLOCK = 32
+# Voltages of cells behind access devices: relative error, and steps of Newton or bisection.
+INNER_TOLERANCE = 2e-15
+MOST_INNER = 60
 
 
 @njit(cache=True, nogil=True)
@@ -35,17 +39,23 @@ def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def factor(diag, line, inverse):  # type: ignore[no-untyped-def]
-    """Inverse pivots of the tridiagonal lines; False when a pivot is not positive."""
-    n, m = diag.shape
+def factor(g, line, first, last, inverse):  # type: ignore[no-untyped-def]
+    """Inverse pivots of the tridiagonal lines; False when a pivot is not positive.
+
+    A pivot is the conductance to ground seen from its node, looking back along the line, plus the
+    next segment's. Written as conductances in series nothing cancels, not even on a floating line.
+    """
+    n, m = g.shape
     good = True
+    seen = first.copy()
     for k in range(n):
         for j in range(m):
-            d = diag[k, j]
-            if k > 0:
-                d -= line[k - 1, j] * line[k - 1, j] * inverse[k - 1, j]
+            seen[j] += g[k, j]
+            ahead = line[k, j] if k < n - 1 else last[j]
+            d = seen[j] + ahead
             good &= d > 0.0
             inverse[k, j] = 1.0 / d
+            seen[j] *= ahead * inverse[k, j]
     return good
 
 
@@ -96,28 +106,79 @@ def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
+def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
+    """Current and slope of state ``r`` at ``u``: ``Conduction.current`` and ``slope``."""
+    inside = min(max(u, low), high)
+    p, dp, q, dq = 0.0, 0.0, 0.0, 0.0
+    for k in range(len(llrs)):
+        dp, p = dp * inside + p, p * inside + llrs[k]
+        dq, q = dq * inside + q, q * inside + hhrs[k]
+    current, slope = p + r * (q - p), dp + r * (dq - dp)
+    if inside != u:
+        slope = current / inside
+        current = slope * u
+    return current, slope
+
+
+@njit(cache=True, nogil=True)
 def cell_currents(  # type: ignore[no-untyped-def]
-    x, b_across, v, r, llrs, hhrs, low, high, linear, g, current
+    x, b_across, v, w, r, llrs, hhrs, low, high, linear, g, current
 ):
     """Current of every cell, and its slope (or for ``linear`` cells: r holds conductances)."""
     rows, columns = x.shape
     for i in range(rows):
         for j in range(columns):
-            u = v[j] + x[i, j] - b_across[j, i]
+            u = v[j] - w[i] + x[i, j] - b_across[j, i]
             if linear:
                 g[i, j] = r[i, j]
                 current[i, j] = r[i, j] * u
                 continue
-            inside = min(max(u, low), high)
-            p, dp, q, dq = 0.0, 0.0, 0.0, 0.0
-            for k in range(len(llrs)):
-                dp, p = dp * inside + p, p * inside + llrs[k]
-                dq, q = dq * inside + q, q * inside + hhrs[k]
-            i_cell, slope = p + r[i, j] * (q - p), dp + r[i, j] * (dq - dp)
-            if inside != u:
-                slope = i_cell / inside
-                i_cell = slope * u
-            g[i, j], current[i, j] = slope, i_cell
+            current[i, j], g[i, j] = iv_curve(u, r[i, j], llrs, hhrs, low, high)
+
+
+@njit(cache=True, nogil=True)
+def barred_currents(  # type: ignore[no-untyped-def]
+    x, b_across, v, w, r, llrs, hhrs, low, high, linear,
+    resistance, stuck, saturation, voltage, inner, g, current,
+):  # fmt: skip
+    """Like ``cell_currents``, behind access devices and with defects.
+
+    ``inner`` holds the cells' own voltages: a starting point on entry, the solution of
+    u = u_cell + R I(u_cell) + voltage asinh(I(u_cell) / saturation) on return.
+    """
+    rows, columns = x.shape
+    for i in range(rows):
+        for j in range(columns):
+            u = v[j] - w[i] + x[i, j] - b_across[j, i]
+            if resistance[i, j] == np.inf:
+                inner[i, j], g[i, j], current[i, j] = 0.0, 0.0, 0.0
+                continue
+            low_end, high_end = min(u, 0.0), max(u, 0.0)
+            here = min(max(inner[i, j], low_end), high_end)
+            ohmic = linear or not np.isnan(stuck[i, j])
+            for _ in range(MOST_INNER):
+                if ohmic:
+                    slope = r[i, j] if np.isnan(stuck[i, j]) else stuck[i, j]
+                    i_cell = slope * here
+                else:
+                    i_cell, slope = iv_curve(here, r[i, j], llrs, hhrs, low, high)
+                drop, rise = resistance[i, j] * i_cell, resistance[i, j]
+                if saturation > 0.0:
+                    drop += voltage * np.arcsinh(i_cell / saturation)
+                    rise += voltage / np.hypot(i_cell, saturation)
+                missing = here + drop - u
+                if abs(missing) <= INNER_TOLERANCE * abs(u):
+                    break
+                if missing > 0.0:
+                    high_end = here
+                else:
+                    low_end = here
+                steep = 1.0 + rise * slope
+                here -= missing / steep if steep > 0.0 else 0.0
+                if steep <= 0.0 or not low_end < here < high_end:
+                    here = 0.5 * (low_end + high_end)
+            inner[i, j], current[i, j] = here, i_cell
+            g[i, j] = slope / (1.0 + rise * slope)
 
 
 @njit(cache=True, nogil=True)
@@ -161,12 +222,12 @@ def newton_step(  # type: ignore[no-untyped-def]
     Returns the number of iterations, negative when the network is not positive definite.
     """
     diag, inverse = np.empty_like(g), np.empty_like(g)
-    g_across, row_diag = np.empty_like(f_row), np.empty_like(f_row)
-    row_inverse = np.empty_like(f_row)
+    g_across, row_inverse = np.empty_like(f_row), np.empty_like(f_row)
     transpose(g, g_across)
     diagonal(g, column, top, bottom, diag)
-    diagonal(g_across, row_line, left, right, row_diag)
-    if not factor(diag, column, inverse) or not factor(row_diag, row_line, row_inverse):
+    if not factor(g, column, top, bottom, inverse):
+        return -1
+    if not factor(g_across, row_line, left, right, row_inverse):
         return -1
     across, q = np.empty_like(f_row), np.empty_like(g)
     # Right-hand side with the rows eliminated.

@@ -7,14 +7,15 @@ falling I-V curve), or does not converge, the whole network goes to SciPy's spar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synfab.conduction import Conduction
 from synfab.crossbar import kernels
+from synfab.crossbar.bias import Bias
+from synfab.crossbar.direct import direct_step
+from synfab.crossbar.network import Cells, Solution
 from synfab.crossbar.wires import Wires
 from synfab.errors import SolverError
 
@@ -29,171 +30,183 @@ LOOSE, TIGHT = 1e-3, 1e-10
 HALVINGS = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """One solved network; all arrays (rows, columns) unless said otherwise.
+class Network:
+    """Node voltages at work: ``x`` and ``b`` as in ``kernels``, and what is wrong with them."""
 
-    Attributes
-    ----------
-    currents
-        (rows,) into the sense amplifiers, A.
-    cell_voltage, cell_current
-        V and A across and through every cell, from column to row.
-    column_voltage, row_voltage
-        V at both ends of every cell.
-    residual
-        Largest violation of Kirchhoff's current law, A.
-    steps, iterations
-        Newton steps, and conjugate-gradient iterations in all of them.
-    direct
-        Whether the sparse direct solver had to help.
-    """
+    def __init__(
+        self,
+        wires: Wires,
+        cells: Cells,
+        v: Array,
+        w: Array,
+        start: tuple[Array, Array] | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> None:
+        rows, columns = wires.shape
+        self.wires, self.cells = wires, cells
+        self.v, self.w = v, w
+        self.tolerance = tolerance
+        row_line = np.ascontiguousarray(wires.row.T)
+        self.lines = (wires.column, wires.top, wires.bottom, row_line, wires.left, wires.right)
+        self.strongest = max(float(line.max(initial=0.0)) for line in self.lines)
+        self.x, self.b = np.zeros((rows, columns)), np.zeros((columns, rows))
+        if start is not None:
+            self.x[:], self.b[:] = start[0], start[1].T
+        self.inner = None if cells.barriers is None else np.zeros((rows, columns))
+        self.g, self.current = np.empty((rows, columns)), np.empty((rows, columns))
+        self.f_column, self.f_row = np.empty((rows, columns)), np.empty((columns, rows))
+        self.iterations, self.direct = 0, False
+        self.worst = self.measure()
 
-    currents: Array
-    cell_voltage: Array
-    cell_current: Array
-    column_voltage: Array
-    row_voltage: Array
-    residual: float
-    steps: int
-    iterations: int
-    direct: bool
+    def measure(self) -> float:
+        """Evaluate the cells; return the largest current that is missing at a node, A."""
+        nodes = (self.x, self.b, self.v, self.w)
+        evaluate(self.cells, nodes, self.inner, self.g, self.current)
+        self.worst = float(
+            kernels.residuals(self.x, self.b, self.current, *self.lines, self.f_column, self.f_row)
+        )
+        return self.worst
+
+    def allowed(self) -> float:
+        """Residual to stop at, A: node voltages of this size cannot be told apart any finer."""
+        largest = max(np.abs(self.x).max(), np.abs(self.b).max())
+        return max(self.tolerance, ROUNDING * self.strongest * float(largest))
+
+    def solve_linearised(
+        self, f_column: Array, f_row: Array, tolerance: float
+    ) -> tuple[Array, Array]:
+        """Node voltages that currents into the nodes cause at the present slopes."""
+        dx, db = np.empty_like(self.x), np.empty_like(self.b)
+        found = kernels.newton_step(
+            self.g, f_column, f_row, *self.lines, tolerance, MOST_ITERATIONS, dx, db
+        )
+        if found < 0:
+            self.direct = True
+            return direct_step(self.wires, self.g, f_column, f_row)
+        self.iterations += found
+        return dx, db
+
+    def step(self) -> None:
+        """One Newton step; a step that makes things worse is halved."""
+        ohmic = self.cells.ohmic
+        dx, db = self.solve_linearised(self.f_column, self.f_row, TIGHT if ohmic else LOOSE)
+        before, scale = self.worst, 1.0
+        self.x += dx
+        self.b += db
+        self.measure()
+        for _ in range(HALVINGS):
+            if ohmic or self.worst <= before or self.worst <= self.allowed():
+                break
+            scale /= 2.0
+            self.x -= scale * dx
+            self.b -= scale * db
+            self.measure()
+
+    def solution(self, steps: int) -> Solution:
+        """Gather the result."""
+        wires, b = self.wires, np.ascontiguousarray(self.b.T)
+        column_voltage, row_voltage = self.v + self.x, self.w[:, None] + b
+        between = column_voltage - row_voltage
+        return Solution(
+            currents=wires.left * b[:, 0] + wires.right * b[:, -1],
+            driver_currents=-wires.top * self.x[0] - wires.bottom * self.x[-1],
+            cell_voltage=between if self.inner is None else self.inner,
+            cell_current=self.current,
+            column_voltage=column_voltage,
+            row_voltage=row_voltage,
+            slope=self.g,
+            residual=self.worst,
+            steps=steps,
+            iterations=self.iterations,
+            direct=self.direct,
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """What conducts: states of a technology, or plain conductances (S) without ``conduction``."""
+def evaluate(
+    cells: Cells, nodes: tuple[Array, ...], inner: Array | None, g: Array, current: Array
+) -> None:
+    """Put slopes and currents of all cells into ``g`` and ``current``; ``nodes``: x, b, v, w."""
+    if inner is None or cells.barriers is None:
+        kernels.cell_currents(*nodes, *cells.curve(), g, current)
+    else:
+        kernels.barred_currents(*nodes, *cells.curve(), *cells.barriers, inner, g, current)
 
-    values: Array
-    conduction: Conduction | None
 
-    def arguments(self) -> tuple[Any, ...]:
-        """Arguments of ``kernels.cell_currents`` behind the voltages."""
-        if self.conduction is None:
-            nothing = np.zeros(1)
-            return self.values, nothing, nothing, 0.0, 0.0, True
-        c = self.conduction
-        length = max(len(c.hhrs), len(c.llrs))
-        llrs, hhrs = (np.pad(curve, (length - len(curve), 0)) for curve in (c.llrs, c.hhrs))
-        return self.values, llrs, hhrs, *c.voltage_range, False
+def solve_ideal(cells: Cells, v: Array, w: Array) -> Solution:
+    """Solution without wire resistance: every cell sees what its lines are driven with."""
+    shape = (len(w), len(v))
+    x, b = np.zeros(shape), np.zeros(shape[::-1])
+    inner = None if cells.barriers is None else np.zeros(shape)
+    g, current = np.empty(shape), np.empty(shape)
+    evaluate(cells, (x, b, v, w), inner, g, current)
+    columns, rows = np.broadcast_to(v, shape), np.broadcast_to(w[:, None], shape)
+    return Solution(
+        currents=current.sum(axis=1),
+        driver_currents=current.sum(axis=0),
+        cell_voltage=columns - rows if inner is None else inner,
+        cell_current=current,
+        column_voltage=columns.copy(),
+        row_voltage=rows.copy(),
+        slope=g,
+        residual=0.0,
+        steps=0,
+        iterations=0,
+        direct=False,
+    )
 
 
 def solve(
-    wires: Wires, cells: Cells, v: Array, start: tuple[Array, Array] | None = None
+    wires: Wires,
+    cells: Cells,
+    v: Array,
+    w: Array | None = None,
+    start: tuple[Array, Array] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Solution:
-    """Solve the network for one vector of column voltages.
+    """Solve the network for one vector of voltages.
 
     Parameters
     ----------
     wires
         Lines.
     cells
-        (rows, columns) states or conductances.
+        (rows, columns) at the crosspoints.
     v
-        (columns,) voltages of the drivers, V.
+        (columns,) voltages at the ends of the columns, V.
+    w
+        (rows,) voltages at the ends of the rows, V; None: 0 V.
     start
-        Deviations of the column nodes and voltages of the row nodes to start from, as a
-        neighbouring solution has them.
+        (rows, columns) deviations of the column nodes from ``v`` and of the row nodes from ``w``
+        to start from, as a neighbouring solution has them.
+    tolerance
+        Largest current that may be missing at a node, A.
 
     Raises
     ------
     SolverError
         Kirchhoff's law could not be met; nothing unconverged is ever returned.
     """
-    rows, columns = wires.shape
-    v = np.ascontiguousarray(v, np.float64)
-    row_line = np.ascontiguousarray(wires.row.T)
-    lines = (wires.column, wires.top, wires.bottom, row_line, wires.left, wires.right)
-    x, b = np.zeros((rows, columns)), np.zeros((columns, rows))
-    if start is not None:
-        x[:], b[:] = start[0], start[1].T
-    g, current = np.empty((rows, columns)), np.empty((rows, columns))
-    f_column, f_row = np.empty((rows, columns)), np.empty((columns, rows))
-    dx, db = np.empty_like(x), np.empty_like(b)
-
-    def measure() -> float:
-        kernels.cell_currents(x, b, v, *cells.arguments(), g, current)
-        return float(kernels.residuals(x, b, current, *lines, f_column, f_row))
-
-    worst, iterations, direct = measure(), 0, False
-    strongest = max(float(line.max(initial=0.0)) for line in lines)
-    stop = TOLERANCE
-    linear = cells.conduction is None
+    rows, _ = wires.shape
+    ends = np.zeros(rows) if w is None else np.ascontiguousarray(w, np.float64)
+    network = Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start, tolerance)
     for step in range(MOST_STEPS):
-        # Node voltages of this size cannot be told apart any finer.
-        largest = max(np.abs(x).max(), np.abs(b).max())
-        stop = max(TOLERANCE, ROUNDING * strongest * float(largest))
-        if worst <= stop:
-            row_voltage = np.ascontiguousarray(b.T)
-            column_voltage = v + x
-            sensed = wires.left * row_voltage[:, 0] + wires.right * row_voltage[:, -1]
-            return Solution(
-                sensed, column_voltage - row_voltage, current, column_voltage, row_voltage,
-                worst, step, iterations, direct,
-            )  # fmt: skip
-        found = kernels.newton_step(
-            g, f_column, f_row, *lines, TIGHT if linear else LOOSE, MOST_ITERATIONS, dx, db
-        )
-        if found < 0:
-            direct = True
-            dx, db = _direct_step(wires, g, f_column, f_row)
-        else:
-            iterations += found
-        before, scale = worst, 1.0
-        x += dx
-        b += db
-        worst = measure()
-        # Damping: a Newton step that makes things worse is halved.
-        for _ in range(HALVINGS):
-            if linear or worst <= before or worst <= stop:
-                break
-            scale /= 2.0
-            x -= scale * dx
-            b -= scale * db
-            worst = measure()
+        if network.worst <= network.allowed():
+            return network.solution(step)
+        network.step()
     raise SolverError(
-        f"crossbar: Kirchhoff's law is violated by {worst:.2g} A after {MOST_STEPS} Newton steps; "
-        f"allowed: {stop:.2g} A"
+        f"crossbar: Kirchhoff's law is violated by {network.worst:.2g} A after {MOST_STEPS} Newton "
+        f"steps; allowed: {network.allowed():.2g} A"
     )
 
 
-def _direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[Array, Array]:
-    """One Newton step by sparse LU of the whole network."""
-    from scipy.sparse.linalg import splu
-
-    rows, columns = wires.shape
-    try:
-        factors = splu(matrix(wires, g), permc_spec="COLAMD")
-        found = factors.solve(np.concatenate([f_column.ravel(), f_row.T.ravel()]))
-    except RuntimeError as error:
-        raise SolverError(f"crossbar: the network has no unique solution ({error})") from None
-    half = rows * columns
-    return found[:half].reshape(rows, columns), found[half:].reshape(rows, columns).T.copy()
-
-
-def matrix(wires: Wires, g: Array) -> Any:
-    """Conductance matrix of all nodes, columns' first, row by row each; SciPy CSC, S."""
-    from scipy.sparse import coo_array
-
-    rows, columns = wires.shape
-    node = np.arange(rows * columns).reshape(rows, columns)
-    other = node + rows * columns
-    entries: list[tuple[Array, Array, Array]] = []
-
-    def join(a: Array, b: Array, conductance: Array) -> None:
-        p, q, c = a.ravel(), b.ravel(), conductance.ravel()
-        entries.extend([(p, p, c), (q, q, c), (p, q, -c), (q, p, -c)])
-
-    def ground(a: Array, conductance: Array) -> None:
-        entries.append((a, a, conductance))
-
-    join(node, other, g)
-    join(node[1:], node[:-1], wires.column)
-    join(other[:, 1:], other[:, :-1], wires.row)
-    ground(node[0], wires.top)
-    ground(node[-1], wires.bottom)
-    ground(other[:, 0], wires.left)
-    ground(other[:, -1], wires.right)
-    p, q, c = (np.concatenate([entry[k] for entry in entries]) for k in range(3))
-    size = 2 * rows * columns
-    return coo_array((c, (p, q)), shape=(size, size)).tocsc()
+def solve_lines(
+    wires: Wires | None,
+    cells: Cells,
+    bias: Bias,
+    start: tuple[Array, Array] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Solution:
+    """Solve for one drive, by ``solve``, or by ``solve_ideal`` where there are no ``wires``."""
+    if wires is None:
+        return solve_ideal(cells, bias.columns, bias.rows)
+    return solve(wires, cells, bias.columns, bias.rows, start, tolerance)

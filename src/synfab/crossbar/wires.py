@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ DRIVE_ENDS = ("top", "bottom", "both")
 SENSE_ENDS = ("left", "right", "both")
 # A segment of no resistance on a line that has some elsewhere, ohm: far below any wire.
 SHORTEST = 1e-6
+# Conductance at the end of a floating line, S: far below any cell, so that a line whose cells are
+# all open has a voltage nevertheless.
+LEAK = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
 class Wires:
-    """Conductances (S) of a grid: columns are driven, rows are sensed at 0 V.
+    """Conductances (S) of a grid: columns and rows, each with drivers or amplifiers at its ends.
 
     Attributes
     ----------
@@ -45,6 +48,20 @@ class Wires:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return len(self.left), len(self.top)
+
+    def floating(self, rows: Array, columns: Array) -> Wires:
+        """Return the lines with those that the masks name let go at their ends."""
+
+        def let_go(conductance: Array, mask: Array, leak: float) -> Array:
+            return np.where(mask, leak, conductance)
+
+        return replace(
+            self,
+            top=let_go(self.top, columns, LEAK),
+            bottom=let_go(self.bottom, columns, 0.0),
+            left=let_go(self.left, rows, LEAK),
+            right=let_go(self.right, rows, 0.0),
+        )
 
 
 def make_wires(

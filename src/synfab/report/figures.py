@@ -122,17 +122,7 @@ def device_map(parameters: Array, model: CellModel) -> Figure:
     A device is marked when the rarest component of the mixture explains it best.
     """
     population = model.population
-    density = []
-    for probability, mean, factor in zip(
-        population.probabilities, population.means, population.factors, strict=True
-    ):
-        z = np.linalg.solve(factor, (parameters - mean).T)
-        density.append(
-            np.log(max(probability, 1e-300))
-            - np.log(np.diag(factor)).sum()
-            - 0.5 * np.sum(z * z, axis=0)
-        )
-    outlier = np.argmax(density, axis=0) == int(np.argmin(population.weights))
+    outlier = population.component(parameters) == int(np.argmin(population.weights))
     figure, axes = new_figure(1, 3, (11.0, 4.0))
     pairs = ((0, 2), (1, 3), (2, 3))
     names = ("log10 R$_{HRS}$", "U$_{SET}$ (V)", "R$_{LRS}$ (ohm)", "U$_{RESET}$ (V)")

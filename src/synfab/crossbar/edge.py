@@ -1,0 +1,175 @@
+"""The edge of a pulse: the true voltage of every cell, and what switches on the way up.
+
+A cell that RESETs raises the voltage of its neighbours, never lowers it, so the outcome of a pulse
+that only RESETs does not depend on the edge's course: the network is solved at the top until
+nothing moves any more. A cell that SETs takes voltage from its neighbours, so the order matters:
+the edge is climbed in steps, or event by event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.crossbar.access import Barriers, make_barriers
+from synfab.crossbar.bias import Bias
+from synfab.crossbar.network import Cells, Solution
+from synfab.crossbar.reduction import distances, keep_rows
+from synfab.crossbar.solver import TOLERANCE, solve_lines
+
+if TYPE_CHECKING:
+    from synfab.crossbar.array import Crossbar
+
+Array = npt.NDArray[Any]
+
+MOST_STEPS = 10
+# Steps of the edge where it is climbed event by event, besides one for each SET.
+EXACT_STEPS = 100
+# Current that may be missing at a node while cells still switch, A: some uV on the longest lines;
+# and where only the range of the edge is looked for.
+ON_THE_EDGE, ROUGHLY = 1e-8, 1e-6
+# Cells have settled when no state moves more than this; the whole range of r is about 1.
+SETTLED, EXACTLY_SETTLED = 1e-3, 1e-6
+MOST_SETTLING = 1000
+# The edge begins this much below the first SET that a network without switching would see.
+EARLY = 0.9
+
+
+def _conducting_rows(barriers: Barriers | None) -> Array | None:
+    """Numbers of the rows in which something conducts; None: all, or none."""
+    if barriers is None:
+        return None
+    conducts = np.isfinite(barriers.resistance).any(axis=1)
+    return None if conducts.all() or not conducts.any() else np.flatnonzero(conducts)
+
+
+class Pulse:
+    """The edge of a pulse on its way up, on the rows that conduct.
+
+    Attributes
+    ----------
+    index
+        Numbers of the rows that conduct; None: all. Arrays here have these rows only.
+    extreme
+        V, as in ``pulses.Write``.
+    solves
+        Networks solved.
+    """
+
+    def __init__(self, bar: Crossbar, bias: Bias) -> None:
+        self.bar, self.bias = bar, bias
+        self.wires = bar.wires_for(bias)
+        self.barriers = make_barriers(bar.shape, bar.access, bar.stuck, bias.gates)
+        self.good = None if bar.stuck is None else np.isnan(bar.stuck)
+        self.index = _conducting_rows(self.barriers)
+        if self.index is not None:
+            self._keep(self.index)
+        self.extreme = np.zeros((len(self.bias.rows), len(bias.columns)))
+        self.solves = 0
+        self._last: tuple[float, Solution] | None = None
+
+    def _keep(self, index: Array) -> None:
+        """Leave out the rows that conduct nothing."""
+        assert self.barriers is not None
+        whole, self.bias = self.bias, self.bias.kept(index)
+        if self.wires is not None:
+            along = distances(self.wires) if whole.floats else self.bar.along
+            self.wires = keep_rows(self.wires, along, index)
+        resistance, stuck, *selector = self.barriers
+        self.barriers = Barriers(resistance[index], stuck[index], *selector)
+        self._mask = np.zeros(self.bar.shape, np.bool_)
+        self._voltage = np.zeros(self.bar.shape, np.float32)
+        self.good = None if self.good is None else self.good[index]
+
+    @property
+    def _states(self) -> Array:
+        return self.bar.cells.r if self.index is None else self.bar.cells.r[self.index]
+
+    def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
+        """Solve at a part of the pulse, from the last solution in proportion."""
+        start = None
+        if self._last is not None:
+            # Nothing is proportional to a network at rest.
+            last, found = self._last
+            ratio = scale / last if last else 0.0
+            start = (
+                ratio * (found.column_voltage - last * self.bias.columns),
+                ratio * (found.row_voltage - last * self.bias.rows[:, None]),
+            )
+        states = self._states.astype(np.float64)
+        cells = Cells(states, self.bar.cells.model.conduction, self.barriers)
+        found = solve_lines(self.wires, cells, self.bias.scaled(scale), start, tolerance)
+        self.solves += 1
+        self._last = (scale, found)
+        return found
+
+    def switch(self, u: Array, where: Array | None = None) -> float:
+        """Let cells switch at their own voltages; return the largest change of a state."""
+        larger = np.abs(u) > np.abs(self.extreme)
+        self.extreme[larger] = u[larger]
+        before = self._states
+        mask = self.good if where is None else where if self.good is None else where & self.good
+        if self.index is None:
+            self.bar.cells.apply_voltage(u, where=mask)
+        else:
+            self._voltage[self.index] = u
+            self._mask[self.index] = True if mask is None else mask
+            self.bar.cells.apply_voltage(self._voltage, where=self._mask)
+        return float(np.abs(self._states - before).max())
+
+    def due(self, u: Array) -> Array:
+        """Cells that would SET at their voltages ``u``: how far beyond U_SET, 0 for the others."""
+        if u.min() >= 0.0:
+            return np.zeros(u.shape)
+        cells = self.bar.cells
+        view = cells if self.index is None else cells[self.index]
+        u_set = view.features["u_set"]
+        sets = ~view.in_lrs & (u.astype(np.float32) <= u_set)
+        if self.good is not None:
+            sets &= self.good
+        # A cell with U_SET above 0 V SETs at once.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(sets, np.where(u_set < 0.0, u / u_set, np.inf), 0.0)
+
+    def climb(self, steps: int | None) -> None:
+        """Go from zero to the top, in ``steps``; None: event by event."""
+        u = self.solve(1.0, ROUGHLY).cell_voltage
+        overdue = float(self.due(u).max())
+        if overdue == 0.0:
+            self.settle(MOST_STEPS if steps is not None else None)
+            return
+        first = EARLY / overdue if np.isfinite(overdue) else 0.0
+        if steps is not None:
+            for scale in np.linspace(first, 1.0, steps + 1)[1:]:
+                self.switch(self.solve(float(scale)).cell_voltage)
+            return
+        for scale in np.linspace(first, 1.0, EXACT_STEPS + 1)[1:]:
+            self.events(float(scale))
+
+    def settle(self, most: int | None) -> None:
+        """Solve and switch at the top until nothing moves."""
+        settled = EXACTLY_SETTLED if most is None else SETTLED
+        for _ in range(MOST_SETTLING if most is None else most):
+            if self.switch(self.solve(1.0).cell_voltage) <= settled:
+                return
+
+    def events(self, scale: float) -> None:
+        """Let cells SET one by one, the most overdue first, and RESETs settle in between."""
+        for _ in range(MOST_SETTLING + self.extreme.size):
+            u = self.solve(scale).cell_voltage
+            overdue = self.due(u)
+            if overdue.any():
+                first = np.zeros(overdue.size, np.bool_)
+                first[np.argmax(overdue)] = True
+                self.switch(u, first.reshape(overdue.shape))
+            elif self.switch(u) <= EXACTLY_SETTLED:
+                return
+
+    def top(self) -> Solution:
+        """Return the solution at the top, with the cells as they are now."""
+        found = self.solve(1.0, TOLERANCE)
+        larger = np.abs(found.cell_voltage) > np.abs(self.extreme)
+        self.extreme[larger] = found.cell_voltage[larger]
+        return found

@@ -1,0 +1,234 @@
+"""Programming to target conductances by write and verify.
+
+Every cell is led by its own small controller; the controllers of all cells work side by side. A
+verification reads the cell itself (with read noise), so wires act on the pulses only, as with a
+sense path that is calibrated for its lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.checks import number
+from synfab.crossbar.access import Transistor
+from synfab.crossbar.controller import Controllers, Outcome
+from synfab.crossbar.edge import Pulse
+from synfab.crossbar.pulses import SCHEMES, power, write_bias
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.population import N_PARAMETERS
+
+if TYPE_CHECKING:
+    from synfab.crossbar.array import Crossbar
+
+Array = npt.NDArray[Any]
+
+# Columns pulsed together in a scheme that puts part of the strongest voltage on every cell must
+# not be weaker than this part of it, or their unselected cells would see more than their share.
+ALIKE = 0.6
+SET_STEPS = 5
+# Default distance from the target that is good enough, in units of the LLRS conductance.
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Programming:
+    """What programming has achieved; arrays (rows, columns) unless said otherwise.
+
+    Attributes
+    ----------
+    targets, achieved
+        S, static conductance at U_0; NaN where there is no target, and no noise.
+    outcome
+        ``Outcome`` of each cell.
+    pulses
+        SET and RESET pulses meant for each cell.
+    energy
+        J in each cell and its access device, those pulses included that were meant for others.
+    outliers
+        Devices that the rarest kind of the technology explains best.
+    pending, error
+        (passes + 1,) cells to be pulsed next, and the median distance of all cells from their
+        targets (S), as each verification found them.
+    """
+
+    targets: Array
+    achieved: Array
+    outcome: Array
+    pulses: Array
+    energy: Array
+    outliers: Array
+    pending: Array
+    error: Array
+
+    @property
+    def errors(self) -> Array:
+        """Achieved minus target, S."""
+        return np.asarray(self.achieved - self.targets)
+
+    @property
+    def unreachable(self) -> Array:
+        """Cells that have a target and have not reached it."""
+        return np.asarray((self.outcome != Outcome.REACHED) & (self.outcome != Outcome.LEFT_ALONE))
+
+
+def program(
+    bar: Crossbar,
+    targets: npt.ArrayLike,
+    tolerance: float | None,
+    scheme: str | None,
+    parallel: int | None,
+    retries: int,
+    most_passes: int,
+    duration: float,
+    report: Callable[[int, int], None] | None,
+) -> Programming:
+    """Write and verify until every cell is where it should be; see ``Crossbar.program``."""
+    wanted = check_targets(bar, targets)
+    conduction = bar.cells.model.conduction
+    within = TOLERANCE * conduction.g_llrs if tolerance is None else number("tolerance", tolerance)
+    if not within > 0.0:
+        raise InvalidValueError(f"tolerance: expected S above 0, found {within:g}")
+    for name, value in (("retries", retries), ("most_passes", most_passes)):
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+            raise InvalidValueError(f"{name}: expected an integer, 0 or above, found {value!r}")
+    fire = RowPulses(bar, pick_scheme(bar, scheme), duration, parallel)
+    controllers = Controllers(bar.cells.model, wanted, within, retries)
+    if bar.stuck is not None:
+        controllers.give_up(~np.isnan(bar.stuck), Outcome.DEFECT)
+    pending: list[int] = []
+    error: list[float] = []
+    while True:
+        g = bar.cells.read(conduction.u_0).astype(np.float64) / conduction.u_0
+        voltage = controllers.next_voltages(g)
+        wrong = np.isfinite(voltage)
+        pending.append(int(wrong.sum()))
+        distance = np.abs(g - wanted)[np.isfinite(wanted)]
+        error.append(float(np.median(distance)) if distance.size else 0.0)
+        if report is not None:
+            report(len(pending) - 1, pending[-1])
+        if not wrong.any() or len(pending) > most_passes:
+            break
+        controllers.fired(voltage)
+        for row in np.flatnonzero(wrong.any(axis=1)):
+            fire(int(row), voltage[row])
+    return Programming(
+        targets=wanted,
+        achieved=np.where(np.isfinite(wanted), static_conductance(bar), np.nan),
+        outcome=controllers.outcomes(g),
+        pulses=controllers.pulses,
+        energy=fire.energy,
+        outliers=outliers(bar),
+        pending=np.array(pending),
+        error=np.array(error),
+    )
+
+
+def check_targets(bar: Crossbar, targets: npt.ArrayLike) -> Array:
+    """Return targets (rows, columns) in S, float64; NaN: no target."""
+    array = np.asarray(targets)
+    if array.dtype.kind not in "fiu":
+        raise InvalidTypeError(f"targets: expected S, found {array.dtype}")
+    try:
+        wanted = np.array(np.broadcast_to(array, bar.shape), np.float64)
+    except ValueError:
+        raise InvalidValueError(
+            f"targets: shape {array.shape} does not broadcast to {bar.shape}"
+        ) from None
+    if np.isinf(wanted).any() or (wanted <= 0.0).any():
+        raise InvalidValueError("targets: expected S above 0, or NaN for no target")
+    return wanted
+
+
+def pick_scheme(bar: Crossbar, scheme: str | None) -> str:
+    """Return the scheme given; None: what disturbs least."""
+    if scheme is not None and scheme not in SCHEMES:
+        raise InvalidValueError(f"scheme: expected one of {', '.join(SCHEMES)}, found {scheme!r}")
+    return scheme or ("ground" if keeps_rows_apart(bar) else "V/3")
+
+
+def keeps_rows_apart(bar: Crossbar) -> bool:
+    """Whether transistors cut unselected rows off, so that pulses see one row only."""
+    return isinstance(bar.access, Transistor) and bar.access.gates == "rows"
+
+
+def static_conductance(bar: Crossbar) -> Array:
+    """S of every cell at U_0, without noise."""
+    conduction = bar.cells.model.conduction
+    return np.asarray(conduction.current(bar.cells.r, conduction.u_0) / conduction.u_0)
+
+
+def outliers(bar: Crossbar) -> Array:
+    """Devices that the rarest component of the technology's mixture explains best."""
+    population = bar.cells.model.population
+    if len(population.weights) == 1:
+        return np.zeros(bar.shape, np.bool_)
+    kind = population.component(bar.cells.device_parameters.reshape(-1, N_PARAMETERS))
+    return np.asarray(kind == int(np.argmin(population.weights))).reshape(bar.shape)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show how many cells are where they should be; yields what ``program`` reports to."""
+    from rich.progress import Progress
+
+    with Progress() as bar:
+        task = bar.add_task("programming", total=None)
+
+        def report(passes: int, pending: int) -> None:
+            if passes == 0:
+                bar.update(task, total=pending)
+            total = bar.tasks[0].total or 0
+            bar.update(
+                task, completed=total - pending, description=f"pass {passes}, {pending} cells left"
+            )
+
+        yield report
+
+
+class RowPulses:
+    """Pulses on the cells of one row, in parallel as far as the scheme allows.
+
+    ``energy`` adds up what each cell has taken, J, (rows, columns).
+    """
+
+    def __init__(
+        self, bar: Crossbar, scheme: str, duration: float, parallel: int | None = None
+    ) -> None:
+        if not number("duration", duration) >= 0.0:
+            raise InvalidValueError(f"duration: expected 0 s or above, found {duration:g}")
+        if parallel is not None and (not hasattr(parallel, "__index__") or parallel < 1):
+            raise InvalidValueError(
+                f"parallel: expected None or an integer above 0, found {parallel!r}"
+            )
+        self.bar, self.scheme, self.duration = bar, scheme, duration
+        self.parallel = parallel or bar.shape[1]
+        self.energy = np.zeros(bar.shape)
+
+    def __call__(self, row: int, voltage: Array) -> None:
+        """Pulse the cells of ``row`` with ``voltage`` (columns,), V; NaN: none of this cell."""
+        for mask in self._together(voltage):
+            rows = np.zeros(self.bar.shape[0], np.bool_)
+            rows[row] = True
+            pulse = Pulse(self.bar, write_bias(self.bar, rows, mask, voltage[mask], self.scheme))
+            pulse.climb(SET_STEPS)
+            taken = power(pulse.solve(1.0)) * self.duration
+            self.energy[slice(None) if pulse.index is None else pulse.index] += taken
+
+    def _together(self, voltage: Array) -> Iterator[Array]:
+        """Masks of the columns that are pulsed at the same time: of one sign, alike in size."""
+        alike = 0.0 if keeps_rows_apart(self.bar) else ALIKE
+        with np.errstate(invalid="ignore"):
+            for sign in (-1.0, 1.0):
+                left = sign * voltage > 0.0
+                while left.any():
+                    size = np.where(left, np.abs(voltage), 0.0)
+                    mask = left & (size >= alike * size.max())
+                    mask &= np.cumsum(mask) <= self.parallel
+                    yield mask
+                    left &= ~mask
