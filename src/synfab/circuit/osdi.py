@@ -65,6 +65,7 @@ def to_osdi_source(
             bounds="{ " + ", ".join(f"{bound}u" for bound in numbers["bounds"]) + " }",
             stationary_size=numbers["stationary"].size,
             marginal_terms=numbers["marginals"].shape[-1],
+            mixed_terms=max(numbers["llrs"].size, numbers["hhrs"].size),
             boltzmann=literal(constants.k),
             elementary_charge=literal(constants.e),
             name=device,
