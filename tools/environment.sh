@@ -119,6 +119,11 @@ fi
 if [ "$level" = test ]; then
     PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps badcrossbar==1.1.0 ||
         echo "synfab: badcrossbar could not be installed; the tests beside it will be skipped" >&2
+    # Checkers of Verilog-A, which exist for some machines only.
+    for checker in evas-sim==0.8.7 openvaf-py==0.1.5; do
+        PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps "$checker" ||
+            echo "synfab: $checker could not be installed; its tests will be skipped" >&2
+    done
 fi
 echo "$wanted" >"$venv/.installed-$level"
 rm -f "$venv/.unfinished"

@@ -42,6 +42,7 @@ def to_veriloga(
     order: int | None = None,
     name: str | None = None,
     noise: bool = True,
+    probes: bool = False,
 ) -> str:
     """Text of a Verilog-A module of the cell, scalar variables only.
 
@@ -58,8 +59,11 @@ def to_veriloga(
         Of the module; None makes it of the model's name.
     noise
         Read noise in noise analyses (``white_noise``).
+    probes
+        Two more terminals, ``state`` (r) and ``amount`` (the current in uA), as voltages: for
+        waveform viewers, and for simulators that cannot save the current of an instance.
     """
-    return _render(load_model(model), order, name, noise=noise, core=False)
+    return _render(load_model(model), order, name, noise=noise, probes=probes, core=False)
 
 
 def to_veriloga_core(model: CellModel, *, order: int | None = None, name: str | None = None) -> str:
@@ -68,7 +72,7 @@ def to_veriloga_core(model: CellModel, *, order: int | None = None, name: str | 
     State, device and innovations go in as parameters ``in_…``; the state after the voltage
     ``applied`` comes out as currents into the ports ``out_…``, in the order of ``core_outputs``.
     """
-    return _render(model, order, name, noise=False, core=True)
+    return _render(model, order, name, noise=False, probes=False, core=True)
 
 
 def core_inputs(order: int) -> list[str]:
@@ -86,7 +90,13 @@ def _register(order: int) -> list[str]:
 
 
 def _render(
-    model: CellModel, order: int | None, name: str | None, *, noise: bool, core: bool
+    model: CellModel,
+    order: int | None,
+    name: str | None,
+    *,
+    noise: bool,
+    probes: bool,
+    core: bool,
 ) -> str:
     numbers = model_numbers(model, order)
     history, population = model.history(order), model.population
@@ -121,6 +131,7 @@ def _render(
         shift_lines=[_four(f"h{i}_{{k}} = h{i - 1}_{{k}};") for i in range(p - 1, 0, -1)],
         input_lines=[_four(f"h{i}_{{k}} = in_h{i}_{{k}};") for i in range(p)],
         noise=noise,
+        probes=probes,
         core=core,
         inputs=[f"in_{n}" for n in core_inputs(p)],
         outputs=core_outputs(p),
