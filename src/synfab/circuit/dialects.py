@@ -16,8 +16,8 @@ WIDTH = 120  # characters in a line
 
 
 def value(x: float) -> str:
-    """Short text of a number: nine digits hold a float32 exactly."""
-    return f"{x:.9g}"
+    """Short text of a number: nine digits hold a float32 exactly, integers keep all of theirs."""
+    return str(int(x)) if x == int(x) and abs(x) < 2**53 else f"{x:.9g}"
 
 
 def corners(times: Array, levels: Array) -> Iterator[str]:

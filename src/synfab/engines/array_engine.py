@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ class ArrayEngine:
         self.seed, self.first = seed, first_cell
         self.devices: rules.Devices
         self.state: rules.CellState
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ArrayEngine:
+        # A module cannot be copied, and the arrays need not be: the rules replace them whole.
+        return copy.copy(self)
 
     def _number(self, cells: Any) -> tuple[Array, Array]:
         number = np.asarray(cells, np.uint64) + np.uint64(self.first)

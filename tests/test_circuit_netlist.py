@@ -1,0 +1,232 @@
+"""Netlists as text, pulse programs, the doctor and the commands."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synfab as sf
+from synfab.cellstate import get_state, with_state
+from synfab.circuit import Pulse, crossbar_netlist, provide, read_pulse
+from synfab.circuit.pulses import as_pulses, lay_out
+from synfab.errors import InvalidTypeError, InvalidValueError, ToolError
+
+
+@pytest.fixture
+def cells():
+    return sf.CellArray("published", (3, 4), seed=2**40 + 9, first_cell=2**32 - 2)
+
+
+# ---- pulses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"),
+    [
+        ("ground", (1.0, 0.0, 1.0, 0.0)),
+        ("V/2", (1.0, 0.5, 0.5, 0.0)),
+        ("V/3", (1.0, 1 / 3, 1 / 3, -1 / 3)),
+    ],
+)
+def test_what_each_cell_sees_in_a_scheme(scheme, expected):
+    """Selected, on the selected row, on the selected column, elsewhere."""
+    line = lay_out([Pulse(-1.2, rows=[1], columns=[2], scheme=scheme)], (3, 4))
+    top = np.searchsorted(line.times, line.samples[0])
+    seen = line.columns[None, :, top] - line.rows[:, None, top]
+    found = (seen[1, 2], seen[1, 0], seen[0, 2], seen[0, 0])
+    if scheme == "ground":  # unselected rows are at 0 V as well: the column disturbs
+        expected = (1.0, 0.0, 1.0, 0.0)
+    np.testing.assert_allclose(found, np.array(expected) * -1.2)
+    assert (line.columns[:, [0, -1]] == 0).all()
+    assert line.stop == line.times[-1]
+
+
+def test_a_floating_line_is_let_go_during_the_pulse_only():
+    line = lay_out([Pulse(1.0, rows=[0], columns=[0], scheme="floating")], (2, 2))
+    assert line.held_columns[0].all()
+    assert line.held_rows[0].all()
+    assert line.held_columns[1, [0, -1]].all()
+    assert not line.held_columns[1, 1:-1].any()
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: Pulse(np.nan), "voltage"),
+        (lambda: Pulse(1.0, scheme="V/4"), "scheme: expected one of ground, V/2, V/3, floating"),
+        (lambda: Pulse(1.0, rise=0.0), "rise: expected 1e-15"),
+        (lambda: as_pulses([]), "program: expected 1"),
+        (lambda: as_pulses("1 2"), "program: not understood"),
+        (lambda: as_pulses(["x"]), "program"),
+        (lambda: lay_out([Pulse(1.0, rows=[3])], (3, 4)), "rows: expected line numbers 0 … 2"),
+        (lambda: lay_out([Pulse(1.0, columns=[0.5])], (3, 4)), "columns"),
+    ],
+)
+def test_wrong_pulses_are_named(make, match):
+    with pytest.raises((InvalidValueError, InvalidTypeError), match=match):
+        make()
+
+
+# ---- text ---------------------------------------------------------------------------------------
+
+
+def test_instances_carry_the_identity_of_their_cells(cells):
+    text = crossbar_netlist(cells, "-2, 0.2").text
+    assert f".model memory synfab_published seed=9 seed_high={2**8}\n" in text
+    lines = [line for line in text.splitlines() if line.startswith("N")]
+    assert lines[0] == f"N0_0 c0 r0 memory cell={2**32 - 2}"
+    assert lines[2] == "N0_2 c2 r0 memory cell=0 cell_high=1"
+    assert "event_tolerance" not in text
+    assert " event_tolerance=0\n" in crossbar_netlist(cells, "-2", event_tolerance=0).text
+
+
+@pytest.mark.parametrize("dialect", ["ngspice", "spectre"])
+def test_a_large_netlist_has_short_lines_and_every_cell_once(dialect):
+    cells = sf.CellArray("published", (256, 256), seed=1).apply_voltage(-2.0).apply_voltage(1.1)
+    netlist = crossbar_netlist(cells, "-2, 1.2, 0.2", wire_resistance=2.0, dialect=dialect)
+    lines = netlist.text.splitlines()
+    assert max(map(len, lines)) < 250
+    assert sum(line.startswith("N") for line in lines) == 256**2
+    assert sum(line.startswith("R") for line in lines) == 2 * 256**2
+    assert len(netlist.text) < 80e6
+    names = [line.split()[0] for line in lines if line[0] in "NRV"]
+    assert len(set(names)) == len(names)
+
+
+def test_wires_have_a_segment_before_each_crosspoint_and_named_ends(cells):
+    text = crossbar_netlist(
+        cells, wire_resistance=(2.0, 3.0), source_resistance=10.0, sense_resistance=20.0
+    ).text
+    assert "Rc1t dc1 c1_0 13\n" in text
+    assert "Rr2l dr2 r2_0 22\n" in text
+    assert "Rc1_0 c1_0 c1_1 3\n" in text
+    assert "Rr1_2 r1_2 r1_3 2\n" in text
+    both = crossbar_netlist(cells, wire_resistance=2.0, drive="both", sense="right").text
+    assert "Rc1b dc1 c1_2 2\n" in both
+    assert "Rr2r dr2 r2_3 2\n" in both
+    assert "Rr2l" not in both
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"dialect": "hspice"}, "dialect: expected one of ngspice, spectre"),
+        ({"access": "diode"}, "access: expected None, switch or transistor"),
+        ({"voltages": np.ones(3)}, r"voltages: expected one number or \(4,\)"),
+        ({"voltages": np.nan}, "voltages: expected finite"),
+        ({"device": "1x"}, "device: expected letters"),
+        ({"snapshot": True, "dialect": "spectre"}, "snapshot: expected dialect"),
+        ({"program": "1", "longest_step": 0.0}, "longest_step: expected seconds above 0"),
+        ({"event_tolerance": -1.0}, "event_tolerance: expected 0 V or above"),
+        ({"wire_resistance": -1.0}, "wire_resistance"),
+    ],
+)
+def test_wrong_arguments_are_named(cells, options, match):
+    with pytest.raises(InvalidValueError, match=match):
+        crossbar_netlist(cells, **options)
+
+
+def test_a_read_beyond_the_trained_range_warns_and_a_full_reset_does_not(cells):
+    with pytest.warns(UserWarning, match="1 read voltages between 1.5 and 1.5 V lie outside"):
+        crossbar_netlist(cells, [read_pulse(1.5)])
+    crossbar_netlist(cells, [-2.0, 1.6, read_pulse(0.2)])
+
+
+def test_cells_of_one_axis_or_another_kind_are_refused():
+    with pytest.raises(InvalidValueError, match="cells: expected rows x columns"):
+        crossbar_netlist(sf.CellArray("published", 4, seed=0))
+    with pytest.raises(InvalidTypeError, match="cells: expected a CellArray"):
+        crossbar_netlist(np.ones((2, 2)))
+
+
+# ---- state --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_a_state_can_be_left_and_taken_up_again(engine):
+    cells = sf.CellArray("published", 50, seed=3, engine=engine)
+    later = cells.copy()
+    for u in (-2.0, 1.1, -0.7, 1.6, -2.0, 1.2):
+        later.apply_voltage(u)
+    again = with_state(cells, get_state(later))
+    for u in (-0.6, 0.9, -2.0, 1.3):
+        later.apply_voltage(u)
+        again.apply_voltage(u)
+    np.testing.assert_array_equal(again.cycle, later.cycle)
+    np.testing.assert_array_equal(again.r, later.r)
+    with pytest.raises(InvalidValueError, match="cycle: expected no number before"):
+        with_state(later, get_state(cells))
+    with pytest.raises(InvalidValueError, match="r: expected finite numbers of shape"):
+        with_state(cells, get_state(later) | {"r": np.ones(3)})
+
+
+# ---- commands -----------------------------------------------------------------------------------
+
+
+def synfab(*arguments, **environment):
+    return subprocess.run(
+        [Path(sys.executable).with_name("synfab"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def test_export_writes_each_kind(tmp_path):
+    for kind, name in (("osdi", "a.osdi"), ("veriloga", "a.va"), ("netlist", "a.cir")):
+        done = synfab("export", kind, "-o", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / name).stat().st_size > 1000
+    assert synfab("export", "osdi", "--source", "-o", tmp_path / "a.c").returncode == 0
+    assert "OSDI_DESCRIPTORS" in (tmp_path / "a.c").read_text()
+    chip = tmp_path / "chip.npz"
+    sf.CellArray("published", (2, 3), seed=1).save(chip)
+    done = synfab("export", "netlist", "--array", chip, "--program", "-2", "-o", tmp_path / "b.cir")
+    assert "2 x 3 cells" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("osdi", "nothing.json", "-o", "x.osdi"), "nothing.json"),
+        (("osdi", "-o", "/nowhere/x.osdi"), "path: cannot write /nowhere/x.osdi"),
+        (("osdi", "-o", "x.osdi", "--order", "40"), "order"),
+        (("veriloga", "-o", "x.va", "--name", "7"), "name: expected letters"),
+        (("netlist", "-o", "x.cir", "--access", "diode"), "access: expected"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    done = synfab("export", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_doctor_names_what_is_missing_and_what_mends_it(tmp_path):
+    shutil.copy("/bin/sh", tmp_path / "sh")  # a machine without compiler and simulator
+    done = synfab("doctor", "--json", PATH=str(tmp_path), SYNFAB_CACHE=str(tmp_path), CC="")
+    findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
+    assert findings["published model"]["good"]
+    assert not findings["C compiler"]["good"]
+    assert "apt install gcc" in findings["C compiler"]["mend"]
+    assert not findings["ngspice with OSDI"]["good"]
+    assert findings["ngspice with OSDI"]["mend"]
+    plain = synfab("doctor", PATH=str(tmp_path), SYNFAB_CACHE=str(tmp_path), CC="")
+    assert "missing  C compiler" in plain.stdout
+    assert plain.returncode == 0
+
+
+def test_elsewhere_than_on_debian_the_download_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("SYNFAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(provide.shutil, "which", lambda tool: None)
+    with pytest.raises(ToolError, match="apt-get is not there"):
+        provide.provide_ngspice()
+    assert not list(tmp_path.iterdir())
