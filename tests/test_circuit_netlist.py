@@ -85,6 +85,28 @@ def test_instances_carry_the_identity_of_their_cells(cells):
     assert " event_tolerance=0\n" in crossbar_netlist(cells, "-2", event_tolerance=0).text
 
 
+def test_spectre_instances_are_the_given_devices_in_their_state(cells):
+    cells.apply_voltage(-2.0).apply_voltage(1.0)
+    text = crossbar_netlist(cells, "-2", dialect="spectre").text.replace(" \\\n   ", "")
+    lines = [line for line in text.splitlines() if line.startswith("N")]
+    state = get_state(cells)
+    seeds = set()
+    for index, line in enumerate(lines):
+        i, j = divmod(index, 4)
+        head, _, rest = line.partition(" memory ")
+        assert head == f"N{i}_{j} (c{j} r{i})"
+        given = {key: float(number) for key, number in (pair.split("=") for pair in rest.split())}
+        assert given["given_device"] == 1
+        seeds.add(given["seed"])
+        device = [given[f"{kind}_{name}"] for kind in ("mu", "sigma") for name in sf.FEATURES]
+        np.testing.assert_array_equal(np.float32(device), cells.device_parameters[i, j])
+        assert np.float32(given["r0"]) == cells.r[i, j]
+        assert given.get("phase0", 0) == state["phase"][i, j]
+        if state["phase"][i, j] == 2:
+            assert np.float32(given["threshold0"]) == state["threshold"][i, j]
+    assert len(seeds) == cells.size
+
+
 @pytest.mark.parametrize("dialect", ["ngspice", "spectre"])
 def test_a_large_netlist_has_short_lines_and_every_cell_once(dialect):
     cells = sf.CellArray("published", (256, 256), seed=1).apply_voltage(-2.0).apply_voltage(1.1)

@@ -22,6 +22,7 @@ from synfab.circuit.snapshot import snapshot_cell
 from synfab.crossbar.wires import Wires, make_wires
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.files import atomic_path
+from synfab.model import FEATURES
 
 Array = npt.NDArray[Any]
 
@@ -290,7 +291,8 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
     else:
         # One stream of the simulator's generator per cell.
         parameters["seed"] = (number % np.uint64(2**31 - 2) + np.uint64(1)).astype(np.float64)
-        for k, key in enumerate(("r_hrs", "u_set", "r_lrs", "u_reset")):
+        parameters["given_device"] = np.ones(cells.shape)
+        for k, key in enumerate(FEATURES):
             parameters[f"mu_{key}"] = cells.device_parameters[..., k].astype(np.float64)
             parameters[f"sigma_{key}"] = cells.device_parameters[..., 4 + k].astype(np.float64)
     parameters["phase0"] = np.where(state["phase"] > 0, state["phase"], np.nan)
