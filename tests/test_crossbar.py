@@ -389,3 +389,29 @@ def test_2048_by_2048_is_solved():
     found = solve(make_wires((2048, 2048), 1.0), Cells(g, None), np.full(2048, 0.2))
     assert found.residual <= 1e-12
     np.testing.assert_allclose(found.currents.sum(), found.driver_currents.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_floating_ideal_lines_are_those_of_very_short_wires(seed):
+    """Kirchhoff's law to 1e-12 A; voltages and gradients as with 1e-4 ohm a segment."""
+    generator = np.random.default_rng(seed)
+    cells = sf.CellArray("published", (7, 9), seed=seed).apply_voltage(-2.0).apply_voltage(1.05)
+    v, w = generator.uniform(-0.6, 0.8, 9), generator.uniform(-0.3, 0.3, 7)
+    lines = {
+        "floating_columns": generator.random(9) < 0.4,
+        "floating_rows": generator.random(7) < 0.4,
+    }
+    lines["floating_columns"][0] = False
+    ideal, short = sf.Crossbar(cells, 0.0), sf.Crossbar(cells, 1e-4)
+    found = ideal.solve(v, row_voltage=w, **lines)
+    assert found.residual <= 1e-12
+    near = short.solve(v, row_voltage=w, **lines)
+    np.testing.assert_allclose(found.cell_voltage, near.cell_voltage, rtol=0.0, atol=1e-6)
+    np.testing.assert_allclose(found.currents, near.currents, rtol=0.0, atol=1e-9)
+    assert (found.currents[lines["floating_rows"]] == 0.0).all()
+    given = generator.normal(size=7)
+    ours = ideal.gradient(v, given, row_voltage=w, **lines)
+    theirs = short.gradient(v, given, row_voltage=w, **lines)
+    np.testing.assert_allclose(ours.conductance, theirs.conductance, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours.columns, theirs.columns, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(ours.rows, theirs.rows, rtol=1e-4, atol=1e-9)

@@ -21,7 +21,7 @@ from synfab.crossbar.reading import converter, sense
 from synfab.crossbar.reduction import distances
 from synfab.crossbar.solver import solve_lines
 from synfab.crossbar.staircase import staircase
-from synfab.crossbar.wires import SHORTEST, Wires, make_wires
+from synfab.crossbar.wires import Wires, make_wires
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.readout import adc as convert_currents
 from synfab.readout import dac as convert_voltages
@@ -403,11 +403,9 @@ class Crossbar:
 
     def wires_for(self, bias: Bias) -> Wires | None:
         """Lines under a drive, floating ones let go; None where all are ideal."""
-        if not bias.floats:
+        if self.wires is None or not bias.floats:
             return self.wires
-        # Without resistance a floating line is one node: that of a wire far below any cell.
-        wires = self.wires if self.wires is not None else _short_wires(self.shape)
-        return wires.floating(bias.floating_rows, bias.floating_columns)
+        return self.wires.floating(bias.floating_rows, bias.floating_columns)
 
     @cached_property
     def along(self) -> Array:
@@ -435,9 +433,3 @@ class Crossbar:
         if not np.isfinite(array).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return array.astype(np.float64)
-
-
-def _short_wires(shape: tuple[int, int]) -> Wires:
-    wires = make_wires(shape, SHORTEST)
-    assert wires is not None
-    return wires

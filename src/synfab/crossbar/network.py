@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.conduction import Conduction
+from synfab.crossbar import kernels
 from synfab.crossbar.access import Barriers
 
 Array = npt.NDArray[Any]
@@ -81,3 +82,13 @@ class Cells:
     def ohmic(self) -> bool:
         """Whether the network is linear."""
         return self.conduction is None and (self.barriers is None or not self.barriers.saturation)
+
+
+def evaluate(
+    cells: Cells, nodes: tuple[Array, ...], inner: Array | None, g: Array, current: Array
+) -> None:
+    """Put slopes and currents of all cells into ``g`` and ``current``; ``nodes``: x, b, v, w."""
+    if inner is None or cells.barriers is None:
+        kernels.cell_currents(*nodes, *cells.curve(), g, current)
+    else:
+        kernels.barred_currents(*nodes, *cells.curve(), *cells.barriers, inner, g, current)

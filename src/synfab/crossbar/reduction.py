@@ -59,7 +59,8 @@ def restore_rows(
 
     currents = np.zeros(len(w))
     currents[index] = found.currents
-    columns = np.tile(v, (len(w), 1))
+    # Without resistance a column has one voltage, which only a floating one owes to its cells.
+    columns = np.tile(found.column_voltage[0], (len(w), 1))
     if wires is not None:
         columns = v + _between(wires, index, found.column_voltage - v)
     rows = np.tile(w[:, None], len(v))

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from synfab.crossbar import kernels
 from synfab.crossbar.bias import Bias
 from synfab.crossbar.direct import direct_step
-from synfab.crossbar.network import Cells, Solution
+from synfab.crossbar.ideal import solve_ideal
+from synfab.crossbar.network import Cells, Solution, evaluate
 from synfab.crossbar.wires import Wires
 from synfab.errors import SolverError
 
@@ -122,39 +123,6 @@ class Network:
         )
 
 
-def evaluate(
-    cells: Cells, nodes: tuple[Array, ...], inner: Array | None, g: Array, current: Array
-) -> None:
-    """Put slopes and currents of all cells into ``g`` and ``current``; ``nodes``: x, b, v, w."""
-    if inner is None or cells.barriers is None:
-        kernels.cell_currents(*nodes, *cells.curve(), g, current)
-    else:
-        kernels.barred_currents(*nodes, *cells.curve(), *cells.barriers, inner, g, current)
-
-
-def solve_ideal(cells: Cells, v: Array, w: Array) -> Solution:
-    """Solution without wire resistance: every cell sees what its lines are driven with."""
-    shape = (len(w), len(v))
-    x, b = np.zeros(shape), np.zeros(shape[::-1])
-    inner = None if cells.barriers is None else np.zeros(shape)
-    g, current = np.empty(shape), np.empty(shape)
-    evaluate(cells, (x, b, v, w), inner, g, current)
-    columns, rows = np.broadcast_to(v, shape), np.broadcast_to(w[:, None], shape)
-    return Solution(
-        currents=current.sum(axis=1),
-        driver_currents=current.sum(axis=0),
-        cell_voltage=columns - rows if inner is None else inner,
-        cell_current=current,
-        column_voltage=columns.copy(),
-        row_voltage=rows.copy(),
-        slope=g,
-        residual=0.0,
-        steps=0,
-        iterations=0,
-        direct=False,
-    )
-
-
 def solve(
     wires: Wires,
     cells: Cells,
@@ -208,5 +176,5 @@ def solve_lines(
 ) -> Solution:
     """Solve for one drive, by ``solve``, or by ``solve_ideal`` where there are no ``wires``."""
     if wires is None:
-        return solve_ideal(cells, bias.columns, bias.rows)
+        return solve_ideal(cells, bias, start, tolerance)
     return solve(wires, cells, bias.columns, bias.rows, start, tolerance)
