@@ -93,7 +93,7 @@ def test_spectre_instances_are_the_given_devices_in_their_state(cells):
     seeds = set()
     for index, line in enumerate(lines):
         i, j = divmod(index, 4)
-        head, _, rest = line.partition(" memory ")
+        head, _, rest = line.partition(" synfab_published ")
         assert head == f"N{i}_{j} (c{j} r{i})"
         given = {key: float(number) for key, number in (pair.split("=") for pair in rest.split())}
         assert given["given_device"] == 1

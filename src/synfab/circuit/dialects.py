@@ -70,12 +70,12 @@ class Dialect(ABC):
         """Constant voltage source against ground."""
 
     @abstractmethod
-    def cell(self, name: str, a: str, b: str, parameters: dict[str, float]) -> str:
+    def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
         """Memory cell with its instance parameters."""
 
     @abstractmethod
     def model(self, device: str, seed: int) -> str:
-        """What the cells share."""
+        """Line that the cells share, if there is one."""
 
     @abstractmethod
     def switch(self, name: str, a: str, b: str, gate: str) -> str:
@@ -131,7 +131,7 @@ class _Ngspice(Dialect):
     def supply(self, name: str, a: str, level: float) -> str:
         return f"V{name} {a} 0 {value(level)}\n"
 
-    def cell(self, name: str, a: str, b: str, parameters: dict[str, float]) -> str:
+    def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
         given = [f"{key}={value(number)}" for key, number in parameters.items()]
         return " ".join([f"N{name}", a, b, "memory", *given]) + "\n"
 
@@ -189,12 +189,12 @@ class _Spectre(Dialect):
     def supply(self, name: str, a: str, level: float) -> str:
         return f"V{name} ({a} 0) vsource type=dc dc={value(level)}\n"
 
-    def cell(self, name: str, a: str, b: str, parameters: dict[str, float]) -> str:
+    def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
         given = (f"{key}={value(number)}" for key, number in parameters.items())
-        return self.wrapped(f"N{name} ({a} {b}) memory", given)
+        return self.wrapped(f"N{name} ({a} {b}) {device}", given)
 
     def model(self, device: str, seed: int) -> str:
-        return f"model memory {device} seed={seed % (2**31 - 2) + 1}\n"
+        return ""  # instances name the module themselves, each with a seed of its own
 
     def switch(self, name: str, a: str, b: str, gate: str) -> str:
         return f"S{name} ({a} {b} {gate} 0) access\n"

@@ -153,7 +153,7 @@ def crossbar_netlist(
         writer.header(f"{kind}{rows} x {columns} cells, {cells!r}", include),
         *_drivers(writer, timeline, levels, cells.shape, wires, gates=access is not None),
         *_wires(writer, wires),
-        *_cells(writer, cells, wires is not None, access, snapshot),
+        *_cells(writer, cells, name, wires is not None, access, snapshot),
         *_models(writer, cells, name, access, snapshot, timeline, event_tolerance),
         writer.save([f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)]),
         *_analysis(writer, pulses, timeline, longest_step, wires, snapshot),
@@ -249,7 +249,12 @@ def _wires(writer: Dialect, wires: Wires | None) -> Iterator[str]:
 
 
 def _cells(
-    writer: Dialect, cells: CellArray, wired: bool, access: str | None, snapshot: bool
+    writer: Dialect,
+    cells: CellArray,
+    device: str,
+    wired: bool,
+    access: str | None,
+    snapshot: bool,
 ) -> Iterator[str]:
     rows, columns = cells.shape
     yield writer.comment("cells")
@@ -265,7 +270,7 @@ def _cells(
             else:
                 given = {key: numbers[i, j] for key, numbers in states.items()}
                 yield writer.cell(
-                    name, top, end, {k: v for k, v in given.items() if not np.isnan(v)}
+                    name, top, end, device, {k: v for k, v in given.items() if not np.isnan(v)}
                 )
             if access == "switch":
                 yield writer.switch(name, end, bottom, f"g{i}")

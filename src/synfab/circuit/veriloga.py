@@ -114,7 +114,9 @@ def _render(
         hhrs=numbers["hhrs"],
         llrs=numbers["llrs"],
         horner=_horner,
-        derivative=np.polyder,
+        rise_of=_rise,
+        starts=[_number(pieces[0][-1]) for pieces in numbers["marginals"]],
+        end_slopes=_end_slopes(numbers),
         history_sum=lambda k: _history_sum(history.innovation, history.lags, k),
         stationary_sum=lambda k: _sum(history.stationary_factor[k, : k + 1], "e"),
         features=[
@@ -159,9 +161,13 @@ def _horner(coefficients: Array, x: str) -> str:
     return text
 
 
-def _piece(coefficients: Array, index: int) -> str:
-    """Polynomial of t counted from the left end of a piece."""
-    return f"({_horner(coefficients, f'(t - {index}.0)')})"
+def _rise(coefficients: Array, index: int) -> str:
+    """What a piece adds to the value at its left end, as far as t has come in it.
+
+    A sum of these, unlike a choice among the pieces, is cheap for every compiler.
+    """
+    t = f"min(max(t - {index}.0, 0.0), 1.0)"
+    return f"({_horner(coefficients[:-1], t)}) * {t}"
 
 
 def _end_slopes(numbers: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,332 @@
+"""The Verilog-A module, by a compiler and by an event-driven simulator."""
+
+import subprocess
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from verilog_a import EVAS, finish, instrumented, start, start_alone
+
+import synfab as sf
+from synfab import rules
+from synfab.circuit import crossbar_netlist, to_veriloga
+from synfab.circuit.veriloga import DEVICE, core_inputs, core_outputs, to_veriloga_core
+from synfab.streams import Stream, normals, words
+
+needs_evas = pytest.mark.skipif(not EVAS.is_file(), reason="evas-sim is not installed")
+SEED = 11
+
+
+# ---- static checks ------------------------------------------------------------------------------
+
+
+@needs_evas
+@pytest.mark.parametrize(
+    "options", [{}, {"order": 1}, {"noise": False}, {"probes": True}, {"pieces": True}]
+)
+def test_the_strict_checker_has_nothing_to_say(published, pieces, tmp_path, options):
+    model = pieces if options.pop("pieces", False) else published
+    file = tmp_path / "cell.va"
+    file.write_text(to_veriloga(model, **options))
+    done = subprocess.run(
+        [EVAS, "lint", "--spectre-strict", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_text_is_ascii_and_names_its_model(published):
+    text = to_veriloga(published, name="my_cell")
+    assert text.isascii()
+    assert published.fingerprint in text
+    assert "module my_cell(a, b);" in text
+    assert "white_noise" not in to_veriloga(published, noise=False)
+
+
+# ---- the body, compiled -------------------------------------------------------------------------
+
+
+class Life:
+    """Cells under random pulses in Python, with the shift register that a circuit would have."""
+
+    def __init__(self, model, count):
+        self.model, self.order = model, model.orders[-1]
+        self.number = (np.arange(count, dtype=np.uint32), np.zeros(count, np.uint32))
+        self.devices = rules.fabricate(model, SEED, self.number)
+        self.state = rules.fresh_state(model, self.order, self.devices)
+        self.register = self.state.block[::-1].astype(np.float64)  # (p, 4, cells), newest first
+
+    def step(self, u):
+        """Values that go into the core for each cell, and what Python makes of them."""
+        before, register = self.state, self.register
+        z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
+        self.state = rules.apply_voltage(self.model, self.devices, before, u)
+        begun = self.state.cycle > before.cycle
+        newest = rules.current_vector(self.state.block, self.state.cycle)
+        shifted = np.concatenate([newest[None], register[:-1]])
+        self.register = np.where(begun, shifted, register)
+        names = core_inputs(self.order)
+        values = np.concatenate(
+            [
+                np.stack([before.r, before.threshold, before.steepness]),
+                np.stack([before.in_hrs, before.in_lrs]).astype(np.float64),
+                self.devices.parameters,
+                z,
+                register.reshape(4 * self.order, -1),
+            ]
+        )
+        u_set = rules.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
+        u_max = self.model.conduction.u_max
+        ties = np.min(np.abs([u - u_set, u - before.threshold, u - u_max]), axis=0) < 1e-5
+        return [f"in_{name}" for name in names], values.astype(np.float64), ties
+
+
+def differences(text, model, steps, count, folder):
+    """How often the compiled core differs from Python, and how many steps were left out as ties."""
+    compiler = pytest.importorskip("openvaf_py")
+    file = folder / "core.va"
+    file.write_text(text)
+    core = compiler.compile_va(str(file))[0]
+    life, conduction = Life(model, count), model.conduction
+    rng = np.random.default_rng(3)
+    wrong = left_out = 0
+    outputs = core_outputs(life.order)
+    for _ in range(steps):
+        kind = rng.integers(3, size=count)
+        low, high = np.array([-1.5, 0.4, 1.3])[kind], np.array([-0.4, 1.4, 1.6])[kind]
+        u = rng.uniform(low, high).astype(np.float32)
+        names, values, ties = life.step(u)
+        left_out += int(ties.sum())
+        state = life.state
+        for k in np.flatnonzero(~ties):
+            given = dict(zip(names, values[:, k].tolist(), strict=True))
+            found = core.run_init_eval({**given, "applied": float(u[k]), "mfactor": 1.0})[0]
+            out = dict(zip(outputs, (pair[0] for pair in found[2:]), strict=True))
+            r, read = float(state.r[k]), (0.2, float(u[k]))
+            currents = [conduction.current(out["r"], x) - conduction.current(r, x) for x in read]
+            currents.append(found[0][0] - conduction.current(r, float(u[k])))
+            register = np.array([out[name] for name in outputs[5:]])
+            same = (
+                np.abs(currents).max() <= 1e-9
+                and abs(out["threshold"] - state.threshold[k]) <= 1e-5
+                and (out["in_hrs"] > 0.5) == state.in_hrs[k]
+                and (out["in_lrs"] > 0.5) == state.in_lrs[k]
+                and np.abs(register - life.register[:, :, k].reshape(-1)).max() <= 1e-5
+            )
+            wrong += not same
+    return wrong, left_out
+
+
+def test_the_compiled_body_agrees_with_python_over_12000_steps(published, tmp_path):
+    wrong, left_out = differences(to_veriloga_core(published), published, 120, 100, tmp_path)
+    assert wrong == 0
+    assert left_out < 12
+
+
+def test_the_compiled_body_agrees_with_marginals_in_pieces(pieces, tmp_path):
+    wrong, left_out = differences(to_veriloga_core(pieces), pieces, 40, 30, tmp_path)
+    assert wrong == 0
+    assert left_out < 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" * h1_0", " * h2_0"),
+        ("v <= u_set", "v <= u_set + 0.02"),
+        ("h1_0 = h0_0; ", ""),
+        ("0.000265041905", "0.000265306947"),
+    ],
+    ids=["lag index", "20 mV", "history shift", "coefficient x 1.001"],
+)
+def test_a_mutation_of_the_body_is_caught(published, tmp_path, old, new):
+    text = to_veriloga_core(published)
+    assert old in text
+    wrong, _ = differences(text.replace(old, new, 1), published, 60, 60, tmp_path)
+    assert wrong > 0
+
+
+# ---- the module, simulated ----------------------------------------------------------------------
+
+
+class Alone:
+    """One cell in float64 whose noise is given from outside."""
+
+    def __init__(self, model, device, register):
+        self.model, self.device, self.register = model, device, register
+        self.history = model.history(len(register))
+        self.in_hrs, self.in_lrs, self.threshold, self.steepness = True, False, 0.0, 0.0
+        self.features()
+        self.r = rules.hrs_state(model, self.r_hrs)
+
+    def features(self):
+        y = [
+            self.device[f] + self.device[4 + f] * np.polyval(self.model.marginals[f], x)
+            for f, x in enumerate(self.register[0])
+        ]
+        self.r_hrs, self.u_set, self.r_lrs, self.u_reset = np.array(10.0 ** y[0]), *y[1:]
+
+    def draw(self, z):
+        x = self.history.innovation @ z
+        x = x + np.einsum("ikj,ij->k", self.history.lags, self.register)
+        self.register = np.concatenate([x[None], self.register[:-1]])
+        self.features()
+
+    def apply(self, u, z):
+        """Apply a pulse of ``u`` V; ``z`` is the noise of the next cycle, should one begin."""
+        conduction, model = self.model.conduction, self.model
+        if not self.in_lrs and u <= self.u_set:
+            self.r = rules.lrs_state(model, np.array(self.r_lrs))
+            self.threshold, self.in_lrs, self.in_hrs = self.u_reset, True, False
+        elif not self.in_hrs and u > self.threshold:
+            begins = self.in_lrs
+            if begins:
+                self.draw(z)
+            highest = rules.hrs_state(model, self.r_hrs)
+            floor = conduction.current(highest, conduction.u_max)
+            if u >= conduction.u_max:
+                self.r, self.in_hrs = highest, True
+            else:
+                if begins:
+                    rise = (conduction.u_max - self.threshold) ** conduction.eta
+                    carried = conduction.current(self.r, self.threshold)
+                    self.steepness = (carried - floor) / rise
+                self.r = rules.transition_state(model, self.r, self.steepness, floor, np.array(u))
+            self.threshold, self.in_lrs = u, False
+
+
+def pulse_train(levels, cycles, period=100):
+    """PWL of pulses with flat tops, in ns, and the times at the end of each top."""
+    corners, tops = ["0 0"], []
+    for n, u in enumerate(list(levels) * cycles):
+        t = n * period
+        corners += [f"{t + 10}n 0", f"{t + 30}n {u}", f"{t + 80}n {u}", f"{t + 95}n 0"]
+        tops.append((t + 79) * 1e-9)
+    return " ".join(corners), tops
+
+
+@needs_evas
+def test_a_replay_of_five_cycles_agrees_and_each_cycle_draws_once(published, tmp_path):
+    levels, cycles = (-2.0, 0.2, 1.1, 0.2, -1.7, 1.6, 0.2), 5
+    wave, tops = pulse_train(levels, cycles)
+    register = [f"h{i}_{k}" for i in range(10) for k in range(4)]
+    outputs = ["1.0e6 * cell_current(r, V(a, b))", "cycle", *(f"z{k}" for k in range(4))]
+    outputs += [*DEVICE, *register]
+    text = instrumented(to_veriloga(published), outputs)
+    folder, count = tmp_path / "run", 2
+    stop = f"{100 * len(tops)}n"
+    process = start(folder, text, "synfab_published", (5, 6), outputs, wave, stop, "5n")
+    table = finish(process, folder)
+    time = table["time"].to_numpy()
+    for i in range(count):
+        lives = np.stack([table[f"o{i}_{k}"].to_numpy() for k in range(len(outputs))])
+        amps, cycle, z = lives[0] * 1e-6, lives[1], lives[2:6]
+        begins = np.flatnonzero(np.diff(cycle))
+        assert len(begins) == 2 * cycles
+        assert (np.diff(cycle)[begins] == 1.0).all()
+        drawn = np.flatnonzero((np.diff(z, axis=1) != 0.0).any(axis=0))
+        np.testing.assert_array_equal(drawn, begins)  # exactly one draw for each cycle
+        noise = iter(z[:, begins + 1].T)
+        h = lives[14:]
+        for b in begins:  # the register shifts by one
+            np.testing.assert_array_equal(h[4:, b + 1], h[:-4, b])
+        cell = Alone(published, lives[6:14, 0], h[:, 0].reshape(10, 4))
+        upcoming, met = next(noise), 0
+        for u, top in zip(list(levels) * cycles, tops, strict=True):
+            before = cell.register
+            cell.apply(u, upcoming)
+            if cell.register is not before:
+                met += 1
+                upcoming = next(noise, None)
+            at = np.searchsorted(time, top)
+            expected = published.conduction.current(float(cell.r), u)
+            assert amps[at] == pytest.approx(float(expected), abs=1e-9)
+        assert met == 2 * cycles
+
+
+@needs_evas
+def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
+    cells = sf.CellArray(published, (2, 2), seed=3).apply_voltage(-2.0).apply_voltage(1.0)
+    (tmp_path / "cell.va").write_text(to_veriloga(published))
+    crossbar_netlist(cells, "-2, 1.2, 0.2", dialect="spectre").save(tmp_path / "bench.scs")
+    done = subprocess.run(
+        [EVAS, "simulate", "bench.scs", "-o", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "completes with 0 errors" in done.stdout, done.stdout[-800:]
+
+
+def in_two_processes(folder, text, device, count, outputs, wave, stop, step):
+    """Outputs (instances, outputs, times) of instances with the seeds 1, 2, …, count, and times."""
+    half = count // 2
+    parts = [range(1, half + 1), range(half + 1, count + 1)]
+    running = [
+        start(folder / str(i), text, device, seeds, outputs, wave, stop, step)
+        for i, seeds in enumerate(parts)
+    ]
+    tables = [finish(process, folder / str(i)) for i, process in enumerate(running)]
+    return [
+        (
+            table["time"].to_numpy(),
+            np.array(
+                [
+                    [table[f"o{i}_{k}"].to_numpy() for k in range(len(outputs))]
+                    for i in range(len(seeds))
+                ]
+            ),
+        )
+        for table, seeds in zip(tables, parts, strict=True)
+    ]
+
+
+@needs_evas
+@pytest.mark.slow
+def test_2000_devices_have_the_population_of_python(published, tmp_path):
+    text = start_alone(instrumented(to_veriloga(published, order=1), DEVICE))
+    runs = in_two_processes(
+        tmp_path, text, "synfab_published", 2000, DEVICE, "0 0 1n 0", "2n", "1n"
+    )
+    drawn = np.concatenate([lives[:, :, -1] for _, lives in runs])
+    python = sf.CellArray(published, 200_000, seed=1).device_parameters.astype(np.float64)
+    for k in range(8):
+        ours, theirs = (np.subtract(*np.quantile(x[:, k], (0.95, 0.05))) for x in (drawn, python))
+        assert ours == pytest.approx(theirs, rel=0.1)
+
+    population = published.population
+    kinds = zip(population.means, population.covariances, strict=True)
+    density = [multivariate_normal(mean, covariance) for mean, covariance in kinds]
+
+    def outliers(x):
+        logs = [d.logpdf(x) + np.log(w) for d, w in zip(density, population.weights, strict=True)]
+        return (np.argmax(logs, axis=0) == np.argmin(population.weights)).mean()
+
+    share = outliers(python)
+    assert abs(outliers(drawn) - share) <= 3.0 * np.sqrt(share * (1.0 - share) / len(drawn))
+
+
+@needs_evas
+@pytest.mark.slow
+def test_150_devices_remember_their_cycles_as_in_python(published, tmp_path):
+    count, cycles = 150, 40
+    wave, _ = pulse_train((-2.0, 1.6), cycles)
+    outputs = ["r_lrs"]
+    text = instrumented(to_veriloga(published), outputs)
+    stop = f"{200 * cycles}n"
+    runs = in_two_processes(tmp_path, text, "synfab_published", count, outputs, wave, stop, "25n")
+    lives = np.concatenate(
+        [
+            values[:, 0, np.searchsorted(time, (np.arange(cycles) + 0.999) * 200e-9)]
+            for time, values in runs
+        ]
+    )
+    cells, python = sf.CellArray(published, count, seed=2), []
+    for _ in range(cycles):
+        cells.apply_voltage(-2.0).apply_voltage(1.6)
+        python.append(cells.features["r_lrs"])
+
+    def memory(x):
+        return np.mean([np.corrcoef(life[:-1], life[1:])[0, 1] for life in x])
+
+    assert memory(lives) == pytest.approx(memory(np.array(python).T), abs=0.06)
