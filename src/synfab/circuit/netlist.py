@@ -16,6 +16,7 @@ from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cellstate import get_state
 from synfab.circuit.dialects import Dialect, make_dialect
+from synfab.circuit.lines import drivers, wire_segments
 from synfab.circuit.literals import check_identifier, default_name
 from synfab.circuit.pulses import Program, Pulse, Timeline, as_pulses, lay_out
 from synfab.circuit.snapshot import snapshot_cell
@@ -30,7 +31,6 @@ ACCESS = (None, "switch", "transistor")
 # Enough for a cell of any state: 64 uA at 0.1 V across the transistor with 3.3 V on the gate.
 TRANSISTOR = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
 SWITCH_ON, SWITCH_OFF = 1.0, 1e12  # ohm
-GATE = 3.3  # V, on
 BYTES_PER_CELL = 600  # of text and of the lists it is made from
 
 
@@ -151,8 +151,8 @@ def crossbar_netlist(
     kind = "snapshot of " if snapshot else ""
     parts = [
         writer.header(f"{kind}{rows} x {columns} cells, {cells!r}", include),
-        *_drivers(writer, timeline, levels, cells.shape, wires, gates=access is not None),
-        *_wires(writer, wires),
+        *drivers(writer, timeline, levels, cells.shape, wires, gates=access is not None),
+        *wire_segments(writer, wires),
         *_cells(writer, cells, name, wires is not None, access, snapshot),
         *_models(writer, cells, name, access, snapshot, timeline, event_tolerance),
         writer.save([f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)]),
@@ -183,69 +183,6 @@ def _warn_of_untrained(cells: CellArray, pulses: list[Pulse] | None, levels: Arr
             f"outside the trained range {low:g} … {high:g} V, where cells are taken as ohmic",
             stacklevel=3,
         )
-
-
-def _drivers(
-    writer: Dialect,
-    timeline: Timeline | None,
-    levels: Array,
-    shape: tuple[int, ...],
-    wires: Wires | None,
-    gates: bool,
-) -> Iterator[str]:
-    """Sources of the columns (c), rows (r) and gates (g), through a switch where one lets go."""
-    rows, columns = shape
-    yield writer.comment("drivers")
-    ends = ("c", "r") if wires is None else ("dc", "dr")
-    if timeline is None:
-        for j in range(columns):
-            yield writer.supply(f"c{j}", f"{ends[0]}{j}", levels[j])
-        for i in range(rows):
-            yield writer.supply(f"r{i}", f"{ends[1]}{i}", 0.0)
-        for i in range(rows if gates else 0):
-            yield writer.supply(f"g{i}", f"g{i}", GATE)
-        return
-    lines = (
-        ("c", ends[0], timeline.columns, timeline.held_columns),
-        ("r", ends[1], timeline.rows, timeline.held_rows),
-    )
-    for kind, end, drives, held in lines:
-        for number, drive in enumerate(drives):
-            line = f"{kind}{number}"
-            if held[number].all():
-                yield writer.drive(line, f"{end}{number}", timeline.times, drive)
-            else:
-                yield writer.drive(line, f"s{line}", timeline.times, drive)
-                yield writer.switch(f"f{line}", f"s{line}", f"{end}{number}", f"h{line}")
-                yield writer.drive(
-                    f"h{line}", f"h{line}", timeline.times, held[number].astype(np.float64)
-                )
-    for i in range(rows if gates else 0):
-        yield writer.drive(f"g{i}", f"g{i}", timeline.times, GATE * timeline.gates[i])
-
-
-def _wires(writer: Dialect, wires: Wires | None) -> Iterator[str]:
-    """Segments: dc3 is the driver of column 3, c3_0 its first crosspoint; likewise dr and r."""
-    if wires is None:
-        return
-    rows, columns = wires.shape
-    yield writer.comment("wires")
-    for j in range(columns):
-        ends = ((wires.top[j], f"c{j}_0", "t"), (wires.bottom[j], f"c{j}_{rows - 1}", "b"))
-        for conductance, node, end in ends:
-            if conductance > 0.0:
-                yield writer.resistor(f"c{j}{end}", f"dc{j}", node, 1.0 / conductance)
-        for i in range(rows - 1):
-            ohm = 1.0 / wires.column[i, j]
-            yield writer.resistor(f"c{j}_{i}", f"c{j}_{i}", f"c{j}_{i + 1}", ohm)
-    for i in range(rows):
-        ends = ((wires.left[i], f"r{i}_0", "l"), (wires.right[i], f"r{i}_{columns - 1}", "r"))
-        for conductance, node, end in ends:
-            if conductance > 0.0:
-                yield writer.resistor(f"r{i}{end}", f"dr{i}", node, 1.0 / conductance)
-        for j in range(columns - 1):
-            ohm = 1.0 / wires.row[i, j]
-            yield writer.resistor(f"r{i}_{j}", f"r{i}_{j}", f"r{i}_{j + 1}", ohm)
 
 
 def _cells(
