@@ -200,14 +200,13 @@ class CellArray:
                 f"{np.min(wanted):.4g} … {np.max(wanted):.4g} S"
             )
         if cells.size:
-            devices, state = self._engine.take(cells)
             r = np.asarray(
                 (conduction.g_llrs - wanted.astype(np.float64))
                 / (conduction.g_llrs - conduction.g_hhrs),
                 np.float32,
             )
             r = np.minimum(r, np.float32(rules.highest_state(self.model)))
-            self._engine.put(cells, rules.program(self.model, devices, state, r))
+            self._engine.program(cells, r)
         return self
 
     # ---- reading cells --------------------------------------------------------------------------

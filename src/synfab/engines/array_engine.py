@@ -91,6 +91,11 @@ class ArrayEngine:
             )
         )
 
+    def program(self, cells: Any, r: Array) -> None:
+        """Put the listed cells into the states ``r``."""
+        devices, state = self.take(cells)
+        self.put(cells, rules.program(self.model, devices, state, self.xp.asarray(r)))
+
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A."""
         return rules.current(self.model, self.state.r, self._spread(u))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab import rules
-from synfab.engines import layout, readout_kernels
+from synfab.engines import ideal, layout, readout_kernels
 from synfab.engines.fabrication import fabricate
 from synfab.engines.layout import GROUP, LANE_BITS, LANES, LAST_LANE, TILES, Parameters, Storage
 from synfab.engines.switching import apply_voltage, apply_voltage_where
@@ -257,6 +257,19 @@ class NumbaEngine:
         self.cells.status[cells] = (
             self.cells.status[cells] & np.uint32(0xFFFFFFFC)
         ) | flags.astype(np.uint32)
+
+    def program(self, cells: Array, r: Array) -> None:
+        """Put the listed cells into the states ``r``; see ``rules.program``."""
+        model, features = self.parameters32, self.features()
+        targets = np.ascontiguousarray(r, np.float32)
+
+        def work(low: int, high: int) -> None:
+            ideal.program(
+                low, high, cells, targets, features, self.cells.r, self.cells.status,
+                self.cells.switch, model.llrs, model.hhrs, model.constants,
+            )  # fmt: skip
+
+        share(work, len(cells), SCATTERED * len(cells))
 
     STORED = Storage._fields
 
