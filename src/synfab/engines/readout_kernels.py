@@ -140,3 +140,25 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
         for s in range(history.shape[1]):
             for f in range(4):
                 out[k, s, f] = history[group, s, tile, f, lane]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
+    """Readouts ``low`` … ``high`` of ``readout_noise``, rows numbered from ``first``: (B, rows)."""
+    wide_vectors()
+    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
+    word = np.empty((2, GROUP), np.uint32)
+    wa, wb = word[0], word[1]
+    for b in range(low, high):
+        index = uint32((number + uint64(b)) & uint64(0xFFFFFFFF))
+        line = out[b]
+        for begin in range(0, out.shape[1], GROUP):
+            for j in range(GROUP):
+                row = first + uint64(begin + j)
+                wa[j], wb[j], _, _ = philox(
+                    uint32(row & uint64(0xFFFFFFFF)), uint32(row >> uint64(32)),
+                    index, uint32(4), k0, k1,
+                )  # fmt: skip
+            part = line[begin : begin + GROUP]
+            for j in range(len(part)):
+                part[j] = normal_pair(wa[j], wb[j])[0]

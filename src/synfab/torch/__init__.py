@@ -1,0 +1,34 @@
+"""PyTorch: layers whose weights are virtual cells; programming, training and Monte Carlo."""
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:
+    from synfab.errors import ToolError
+
+    raise ToolError("PyTorch is not installed: pip install 'synfab[torch]'") from None
+
+from synfab.torch.convert import convert, to_torch
+from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
+from synfab.torch.layers import CrossbarConv2d, CrossbarLinear
+from synfab.torch.mapping import default_window
+from synfab.torch.montecarlo import monte_carlo, without_outliers
+from synfab.torch.optimizer import PulsedSGD
+from synfab.torch.programming import program
+from synfab.torch.wires import effective_conductance, wired_currents
+
+__all__ = [
+    "CrossbarConv2d",
+    "CrossbarLinear",
+    "PulsedSGD",
+    "bake",
+    "convert",
+    "default_window",
+    "effective_conductance",
+    "hardware_aware",
+    "measure_errors",
+    "monte_carlo",
+    "program",
+    "to_torch",
+    "wired_currents",
+    "without_outliers",
+]

@@ -1,0 +1,418 @@
+"""What linear layers and convolutions on cells have in common."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, Required, TypedDict, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from synfab.checks import number
+from synfab.crossbar.array import Crossbar
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.model import CellModel
+from synfab.modelfile import load_model
+from synfab.readout import noise_factors
+from synfab.torch import state as cell_state
+from synfab.torch.mapping import (
+    check_bits,
+    check_weights,
+    check_window,
+    largest_weights,
+    pair_targets,
+)
+from synfab.torch.noise import readout_normals
+from synfab.torch.reading import noisy_pair_currents, pair_currents
+from synfab.torch.tiles import Tiles
+from synfab.torch.wires import read_tiles
+
+Layer = TypeVar("Layer", bound=nn.Module)
+SCALES = ("layer", "output")
+EXTRA = "_extra_state"
+
+
+class LayerOptions(TypedDict, total=False):
+    """Options of every layer on cells.
+
+    Attributes
+    ----------
+    model
+        ``CellModel``, ``"published"`` (default), or the path of a model file.
+    seed
+        The chip, 0 … 2**64 - 1; required.
+    first_cell
+        Number of the layer's first cell on the chip, 0; ``convert`` hands numbers out.
+    tile
+        Most (rows, columns) of cells in a crossbar, (256, 256); two rows make an output.
+    g_window
+        (g_min, g_max) in S that weights are put on; None: ``default_window``.
+    weight_range
+        Weight that takes the whole window; None: the largest magnitude at each programming.
+    scale
+        Whether that is one number for the ``"layer"`` (default) or one for each ``"output"``.
+    bits
+        Each cell is programmed to one of 2**bits levels; None (default): to any conductance.
+    input_range
+        Input that is driven with ``read_voltage``, larger ones are clipped; None (default): the
+        largest magnitude of each input vector.
+    read_voltage
+        V, 0.2.
+    dac
+        Bits of the converters that drive the columns, over plus and minus ``read_voltage``.
+    adc
+        Bits of the converters behind each pair of rows in a tile, or (bits, largest current in A);
+        bits alone: the range is the largest current of the batch.
+    noise
+        Read noise of every forward pass, True.
+    bandwidth
+        Of a readout, Hz, 1e8.
+    wire_resistance
+        Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
+    linear
+        Cells as resistors with their conductance at U_0, False.
+    order, engine, history
+        Of the cells, as in ``CellArray``.
+    """
+
+    model: CellModel | str | os.PathLike[str]
+    seed: Required[int]
+    first_cell: int
+    tile: tuple[int, int]
+    g_window: tuple[float, float] | None
+    weight_range: float | None
+    scale: str
+    bits: int | None
+    input_range: float | None
+    read_voltage: float
+    dac: int | None
+    adc: int | tuple[int, float] | None
+    noise: bool
+    bandwidth: float
+    wire_resistance: Any
+    linear: bool
+    order: int | None
+    engine: str
+    history: str
+
+
+class CrossbarLayer(nn.Module):
+    """Weights (outputs, …) on cells; see ``CrossbarLinear`` and ``CrossbarConv2d``.
+
+    Attributes
+    ----------
+    weight
+        What the cells were last programmed for, a parameter: its gradient is that of a linear
+        layer. The cells follow at the next ``program``, or pulse by pulse with ``PulsedSGD``.
+    tiles
+        The cells.
+    """
+
+    weight: nn.Parameter
+    weight_range: Tensor
+    difference: Tensor
+    total: Tensor
+
+    def __init__(self, shape: tuple[int, ...], bias: bool, options: LayerOptions) -> None:
+        attributes = dict(self.__dict__)
+        super().__init__()
+        self.__dict__.update(attributes)  # what the layer has noted before
+        if "seed" not in options:
+            raise InvalidTypeError("seed: expected the number of a chip, found nothing")
+        unknown = set(options) - set(LayerOptions.__annotations__)
+        if unknown:
+            raise InvalidTypeError(f"{sorted(unknown)[0]}: no option of a layer")
+        self._take_options(options)
+        outputs, inputs = shape[0], math.prod(shape[1:])
+        self.tiles = Tiles(
+            self.model, (outputs, inputs), options.get("tile", (256, 256)),
+            first_cell=options.get("first_cell", 0), seed=options["seed"],
+            order=options.get("order"), engine=options.get("engine", "auto"),
+            history=options.get("history", "float32"),
+        )  # fmt: skip
+        self.readout_number = 0
+        bound = 1.0 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
+        length = outputs if self.scale == "output" else 1
+        self.register_buffer("weight_range", torch.ones(length, dtype=torch.float64))
+        for name in ("difference", "total"):
+            empty = torch.empty(outputs, inputs)
+            self.register_buffer(name, empty, persistent=False)
+        self._bars: list[Crossbar] | None = None
+        self.set_ideally()
+
+    def _take_options(self, options: LayerOptions) -> None:
+        self.model = load_model(options.get("model", "published"))
+        self.window = check_window(self.model, options.get("g_window"))
+        self.scale = options.get("scale", "layer")
+        if self.scale not in SCALES:
+            raise InvalidValueError(
+                f"scale: expected one of {', '.join(SCALES)}, found {self.scale!r}"
+            )
+        self.fixed_range = _above_zero("weight_range", options.get("weight_range"))
+        self.input_range = _above_zero("input_range", options.get("input_range"))
+        voltage = _above_zero("read_voltage", options.get("read_voltage", 0.2))
+        self.read_voltage = 0.2 if voltage is None else voltage
+        self.bits = check_bits("bits", options.get("bits"))
+        self.dac = check_bits("dac", options.get("dac"))
+        adc = options.get("adc")
+        pair = adc if isinstance(adc, tuple) else (adc, None)
+        self.adc, self.adc_range = check_bits("adc", pair[0]), _above_zero("adc", pair[1])
+        self.noise = bool(options.get("noise", True))
+        self.bandwidth = number("bandwidth", options.get("bandwidth", 1e8))
+        noise_factors(self.bandwidth)
+        self.linear = bool(options.get("linear", False))
+        self.wire_resistance = options.get("wire_resistance", 0.0)
+
+    # ---- weights and conductances ---------------------------------------------------------------
+
+    @property
+    def wired(self) -> bool:
+        """Whether the layer is read through resistive wires."""
+        return not (np.ndim(self.wire_resistance) == 0 and self.wire_resistance == 0.0)
+
+    @property
+    def weight_per_siemens(self) -> Tensor:
+        """Weight that a conductance difference stands for, 1/S, (1,) or (outputs,)."""
+        low, high = self.window
+        return self.weight_range / (high - low)
+
+    def matrix(self) -> npt.NDArray[Any]:
+        """Weights as (outputs, inputs), float64 on the host."""
+        flat = self.weight.detach().reshape(self.tiles.shape)
+        return np.asarray(flat.cpu().numpy(), np.float64)
+
+    def targets(self) -> npt.NDArray[Any]:
+        """Conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
+
+        Without a fixed ``weight_range`` it is set to the largest magnitude first.
+        """
+        weight = self.matrix()
+        check_weights(weight)
+        shape = self.weight_range.shape
+        largest = (
+            largest_weights(weight, self.scale)
+            if self.fixed_range is None
+            else np.full(shape, self.fixed_range)
+        )
+        found = pair_targets(weight, largest, self.window, self.bits)
+        self.weight_range.copy_(torch.from_numpy(largest))
+        return found
+
+    def set_ideally(self) -> None:
+        """Program every cell to its target at once, without error."""
+        self.tiles.set_conductance(self.targets())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the state of the cells after they were changed from outside."""
+        plus, minus = torch.from_numpy(self.tiles.states())
+        with torch.no_grad():
+            self.difference.copy_(minus - plus)
+            self.total.copy_(plus + minus)
+
+    @property
+    def cell_weight(self) -> Tensor:
+        """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
+        conduction = self.model.conduction
+        span = conduction.g_llrs - conduction.g_hhrs
+        factor = (span * self.weight_per_siemens).to(self.difference)
+        return self.difference * factor[:, None]
+
+    @torch.no_grad()
+    def take(self, layer: nn.Module) -> None:
+        """Take over weights, bias, data type and device of a layer of the same shape."""
+        source: Any = layer
+        self.to(device=source.weight.device, dtype=source.weight.dtype)
+        self.weight.copy_(source.weight)
+        if self.bias is not None:
+            self.bias.copy_(source.bias)
+        self.train(layer.training)
+        self.set_ideally()
+
+    @torch.no_grad()
+    def give(self, layer: Layer) -> Layer:
+        """Put the weights that the cells hold into a layer of the same shape."""
+        target: Any = layer.to(device=self.weight.device, dtype=self.weight.dtype)
+        target.weight.copy_(self.cell_weight.reshape(self.weight.shape))
+        if self.bias is not None:
+            target.bias.copy_(self.bias)
+        target.train(self.training)
+        return layer
+
+    # ---- reading --------------------------------------------------------------------------------
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise unless an input fits the layer's data type and device."""
+        if not isinstance(x, Tensor):
+            raise InvalidTypeError(f"input: expected a Tensor, found {type(x).__name__}")
+        mine = self.weight
+        if mine.dtype not in (torch.float32, torch.float64):
+            raise InvalidTypeError(
+                f"layer: expected float32 or float64 parameters, found {mine.dtype}"
+            )
+        if x.dtype != mine.dtype:
+            raise InvalidTypeError(
+                f"input: expected {mine.dtype} as the layer's parameters, found {x.dtype}"
+            )
+        if x.device != mine.device:
+            raise InvalidValueError(
+                f"input: expected device {mine.device} as the layer's, found {x.device}"
+            )
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """Send input vectors (B, inputs) through the cells: (B, outputs), without the bias."""
+        if len(x) == 0:
+            return x.new_zeros(0, self.tiles.shape[0])
+        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
+            flat = self.weight.reshape(self.tiles.shape)
+            result: Tensor = StraightThrough.apply(x, flat, self)  # type: ignore[no-untyped-call]
+            return result
+        return self.send(x)
+
+    @torch.no_grad()
+    def send(self, x: Tensor) -> Tensor:
+        """``multiply``, without a gradient."""
+        size = self.input_range
+        largest = x.abs().amax(dim=1, keepdim=True) if size is None else x.new_full((1, 1), size)
+        if not bool(torch.isfinite(largest).all()):
+            raise InvalidValueError("input: expected finite numbers, found NaN or infinity")
+        largest = torch.where(largest > 0.0, largest, 1.0)
+        v = x * (self.read_voltage / largest)
+        if size is not None:
+            v = v.clamp_(-self.read_voltage, self.read_voltage)
+        if self.dac is not None:
+            v = _round(v, self.read_voltage, self.dac)
+        currents = self._currents(v)
+        scale = (self.weight_per_siemens / self.read_voltage).to(currents)
+        return currents.mul_(largest).mul_(scale)
+
+    def _currents(self, v: Tensor) -> Tensor:
+        """Currents (B, outputs) of all pairs, A, with noise, converted if there is an ADC."""
+        if self.adc is None and not self.wired:
+            currents, variance = self._ideal(v, slice(None))
+            return self._with_noise(currents, variance, self.tiles.first_cell)
+        if self.wired:
+            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._factors(),
+                                            self.linear)  # fmt: skip
+            each = list(zip(currents, variance, strict=True))
+        else:
+            each = [self._ideal(v[:, block], block) for block in self.tiles.column_blocks]
+        total = torch.zeros_like(each[0][0])
+        first, outputs = self.tiles.first_cell, self.tiles.shape[0]
+        begin = self.readout_number
+        for block, (current, variance) in enumerate(each):
+            self.readout_number = begin  # the same readouts, other rows
+            noisy = self._with_noise(current, variance, first + block * outputs)
+            total += noisy if self.adc is None else self._convert(noisy)
+        return total
+
+    def _factors(self) -> tuple[float, float] | None:
+        return noise_factors(self.bandwidth) if self.noise else None
+
+    def _ideal(self, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
+        conduction, factors = self.model.conduction, self._factors()
+        difference = self.difference[:, block]
+        if factors is None:
+            return pair_currents(conduction, v, difference, self.linear), v
+        states = (difference, self.total[:, block])
+        return noisy_pair_currents(conduction, v, states, factors, self.linear)
+
+    def _with_noise(self, currents: Tensor, variance: Tensor, first: int) -> Tensor:
+        if not self.noise:
+            return currents
+        count, rows = currents.shape
+        z = readout_normals(
+            self.tiles.seed, first, rows, self.readout_number, count, currents.device
+        )
+        self.readout_number += count
+        return currents.addcmul_(variance.sqrt_(), z.to(currents.dtype))
+
+    def _convert(self, currents: Tensor) -> Tensor:
+        assert self.adc is not None
+        largest = float(currents.abs().max()) if self.adc_range is None else self.adc_range
+        return _round(currents, largest or 1.0, self.adc)
+
+    def _crossbars(self) -> list[Crossbar]:
+        if self._bars is None or any(
+            bar.cells is not cells for bar, cells in zip(self._bars, self.tiles.cells, strict=True)
+        ):
+            self._bars = [Crossbar(cells, self.wire_resistance) for cells in self.tiles.cells]
+        return self._bars
+
+    # ---- state ----------------------------------------------------------------------------------
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the whole state of the cells, for ``state_dict``."""
+        return {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over the state of cells from ``state_dict``."""
+        cell_state.check(self.tiles, state)
+        cell_state.restore(self.tiles, state)
+        self.readout_number = int(state["layer_readout_number"])
+        self._bars = None
+        self.refresh()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        # Before anything of this layer is copied: torch would copy what fits and complain later.
+        if prefix + EXTRA in state_dict:
+            cell_state.check(self.tiles, state_dict[prefix + EXTRA])
+        for name in ("weight", "bias", "weight_range"):
+            mine, given = getattr(self, name), state_dict.get(prefix + name)
+            if mine is not None and given is not None and given.shape != mine.shape:
+                raise InvalidValueError(
+                    f"state_dict: {prefix + name}: this layer has shape {tuple(mine.shape)}, the "
+                    f"state {tuple(given.shape)}"
+                )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def describe(self) -> str:
+        """Return the options that matter most, for ``print``."""
+        wires = f", wire_resistance={self.wire_resistance}" if self.wired else ""
+        return (
+            f"bias={self.bias is not None}, model={self.model.name!r}, seed={self.tiles.seed}, "
+            f"first_cell={self.tiles.first_cell}{wires}"
+        )
+
+
+class StraightThrough(torch.autograd.Function):
+    """Forward through the cells; backward through the linear map that the cells hold."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, layer: CrossbarLayer) -> Tensor:
+        """Read the cells."""
+        ctx.save_for_backward(x)
+        ctx.held = layer.cell_weight if ctx.needs_input_grad[0] else None
+        return layer.send(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients of ``nn.Linear`` with the weights that the cells held."""
+        (grad,) = grads
+        (x,) = ctx.saved_tensors
+        return (
+            grad @ ctx.held if ctx.needs_input_grad[0] else None,
+            grad.T @ x if ctx.needs_input_grad[1] else None,
+            None,
+        )
+
+
+def _above_zero(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    found = number(name, value)
+    if not found > 0.0:
+        raise InvalidValueError(f"{name}: expected a number above 0, found {found:g}")
+    return found
+
+
+def _round(values: Tensor, largest: float, bits: int) -> Tensor:
+    """Nearest of 2**bits levels from minus to plus ``largest``, clipped at both ends."""
+    step = 2.0 * largest / (2**bits - 1)
+    level = ((values + largest) / step).round_().clamp_(0, 2**bits - 1)
+    return level.mul_(step).sub_(largest)

@@ -1,0 +1,108 @@
+"""Weights as conductances of differential pairs.
+
+A weight w is the difference of two cells: w = (G+ - G-) w_max / (g_max - g_min). The cell of its
+sign carries its size above g_min, the other one g_min.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.checks import number
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.model import CellModel
+
+Array = npt.NDArray[Any]
+
+# The default window keeps this far from the typical device's HRS and LRS conductance.
+ABOVE_HRS, BELOW_LRS = 1.5, 0.8
+MOST_BITS = 16
+
+
+def default_window(model: CellModel) -> tuple[float, float]:
+    """Conductances (S) that nearly every device of a technology reaches.
+
+    1.5 times the HRS and 0.8 times the LRS of the typical device, in its median cycle.
+    """
+    log_r_hrs, _, r_lrs, _ = model.population.means[int(np.argmax(model.population.weights))][:4]
+    return ABOVE_HRS * 10.0**-log_r_hrs, BELOW_LRS / float(r_lrs)
+
+
+def check_window(model: CellModel, window: Any) -> tuple[float, float]:
+    """Return (g_min, g_max) in S; None means ``default_window``."""
+    if window is None:
+        return default_window(model)
+    if not isinstance(window, tuple | list) or len(window) != 2:
+        raise InvalidTypeError(f"g_window: expected (g_min, g_max) in S, found {window!r}")
+    low, high = number("g_window", window[0]), number("g_window", window[1])
+    top = model.conduction.g_llrs
+    if not 0.0 < low < high <= top:
+        raise InvalidValueError(
+            f"g_window: expected 0 < g_min < g_max <= {top:.4g} S, found {low:.4g} … {high:.4g} S"
+        )
+    return low, high
+
+
+def check_bits(name: str, bits: Any) -> int | None:
+    """Return a number of bits, or None."""
+    if bits is None:
+        return None
+    if isinstance(bits, bool) or not hasattr(bits, "__index__"):
+        raise InvalidTypeError(f"{name}: expected an integer or None, found {type(bits).__name__}")
+    if not 1 <= bits <= MOST_BITS:
+        raise InvalidValueError(f"{name}: expected 1 … {MOST_BITS}, found {bits}")
+    return int(bits)
+
+
+def largest_weights(weight: Array, scale: str) -> Array:
+    """Largest magnitude, of all weights (1,) or of each output (outputs,); never 0."""
+    check_weights(weight)
+    largest = np.abs(weight).max(axis=1 if scale == "output" else None)
+    largest = np.atleast_1d(largest).astype(np.float64)
+    return np.where(largest > 0.0, largest, 1.0)
+
+
+def check_weights(weight: Array) -> None:
+    """Raise ``InvalidValueError`` unless all weights are finite."""
+    if not np.isfinite(weight).all():
+        raise InvalidValueError("weight: expected finite numbers, found NaN or infinity")
+
+
+def pair_targets(
+    weight: Array, w_max: Array, window: tuple[float, float], bits: int | None = None
+) -> Array:
+    """Conductances (2, outputs, inputs), S, of the cells G+ and G- for weights.
+
+    Parameters
+    ----------
+    weight
+        (outputs, inputs).
+    w_max
+        Weight that takes the whole window, (1,) or (outputs,).
+    window
+        (g_min, g_max), S.
+    bits
+        A cell has 2**bits levels, both ends of the window among them; None: any conductance.
+
+    Raises
+    ------
+    InvalidValueError
+        A weight is not finite, or needs more than the window.
+    """
+    check_weights(weight)
+    part = weight.astype(np.float64) / w_max[:, None]
+    worst = float(np.abs(part).max(initial=0.0))
+    if worst > 1.0 + 1e-6:
+        raise InvalidValueError(
+            f"weight: expected magnitudes up to weight_range, found {worst:.4g} times as much; "
+            f"clip the weights, or leave weight_range to the layer"
+        )
+    levels = np.clip(np.stack([part, -part]), 0.0, 1.0)
+    if bits is not None:
+        top = 2**bits - 1
+        levels = np.rint(levels * top) / top
+    low, high = window
+    return np.asarray(low + (high - low) * levels)

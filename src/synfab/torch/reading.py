@@ -1,0 +1,86 @@
+"""Currents and noise of differential pairs behind ideal wires, as matrix products in torch.
+
+The mixture is linear in r: a cell carries v (q_L - r q) with q_L(v) = P_LLRS(v) / v and
+q(v) = (P_LLRS(v) - P_HHRS(v)) / v, polynomials again. In the difference of a pair q_L cancels, so
+
+    I_i = sum_j v_j q(v_j) (r- - r+)_ij
+    variance_i = sum_j (johnson + shot abs(v_j)) (2 q_L(v_j) - q(v_j) (r+ + r-)_ij)
+
+which is what ``CellArray.matvec`` gives, row by row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synfab.conduction import Conduction
+
+
+def polynomial(coefficients: Any, x: Tensor) -> Tensor:
+    """Value of a polynomial, highest power first (Horner)."""
+    first, *rest = (float(c) for c in coefficients)
+    value = torch.full_like(x, first)
+    for coefficient in rest:
+        value = value * x + coefficient
+    return value
+
+
+def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tuple[Tensor, Tensor]:
+    """q_L and q (S) at the voltages ``v``; ``linear``: those at U_0, whatever the voltage."""
+    if linear:
+        q_low = torch.full_like(v, conduction.g_llrs)
+        return q_low, torch.full_like(v, conduction.g_llrs - conduction.g_hhrs)
+    llrs, hhrs = conduction.padded
+    inside = v.clamp(*conduction.voltage_range)
+    return polynomial(llrs[:-1], inside), polynomial((llrs - hhrs)[:-1], inside)
+
+
+def pair_currents(
+    conduction: Conduction, v: Tensor, difference: Tensor, linear: bool = False
+) -> Tensor:
+    """Differences of the currents of each pair's two rows, A.
+
+    Parameters
+    ----------
+    conduction
+        I-V curves.
+    v
+        Voltages of the columns (B, inputs), V.
+    difference
+        r- minus r+, (outputs, inputs).
+    linear
+        Cells as resistors with their conductance at U_0.
+
+    Returns
+    -------
+    Tensor
+        (B, outputs); differentiable in ``v`` and ``difference``.
+    """
+    _, q = static_conductances(conduction, v, linear)
+    return torch.nn.functional.linear(v * q, difference)
+
+
+def noisy_pair_currents(
+    conduction: Conduction,
+    v: Tensor,
+    states: tuple[Tensor, Tensor],
+    factors: tuple[float, float],
+    linear: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Currents as ``pair_currents``, and the variance of their noise, A^2, both (B, outputs).
+
+    ``states`` are r- minus r+ and r+ plus r-; ``factors`` those of ``readout.noise_factors``.
+    """
+    difference, total = states
+    johnson, shot = factors
+    q_low, q = static_conductances(conduction, v, linear)
+    currents = torch.nn.functional.linear(v * q, difference)
+    # float32 holds the squares of currents badly: the sums are in units of johnson + shot.
+    unit = johnson + shot or 1.0
+    factor = v.abs().mul_(shot / unit).add_(johnson / unit)
+    base = 2.0 * (factor * q_low).sum(dim=1, keepdim=True)
+    variance = torch.addmm(base, factor.mul_(q), total.T, alpha=-1.0)
+    return currents, variance.clamp_(min=0.0).mul_(unit)

@@ -1,0 +1,111 @@
+"""The whole state of a layer's cells as plain tensors and numbers, for state_dict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from synfab.cells import CellArray
+from synfab.errors import FileFormatError, InvalidValueError
+from synfab.torch.tiles import Tile, Tiles
+
+FORMAT, VERSION = "synfab-layer", 1
+COUNTERS = ("read_number", "readout_number")
+SAME = ("fingerprint", "shape", "tile", "order", "engine", "history")
+
+
+def describe(tiles: Tiles) -> dict[str, Any]:
+    """What must agree before a state can be taken over, and which chip it is."""
+    cells = tiles.cells[0]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": tiles.model.name,
+        "fingerprint": tiles.model.fingerprint,
+        "shape": list(tiles.shape),
+        "tile": list(tiles.size),
+        "order": cells.order,
+        "engine": cells.engine,
+        "history": cells.history,
+        "seed": cells.seed,
+        "first_cell": tiles.first_cell,
+    }
+
+
+def dump(tiles: Tiles) -> dict[str, Any]:
+    """Everything that the cells are, tensors and numbers only (loads with weights_only)."""
+    state = describe(tiles)
+    for k, cells in enumerate(tiles.cells):
+        state[f"tile {k}"] = {
+            **{name: getattr(cells, name) for name in COUNTERS},
+            **{name: _tensor(array) for name, array in cells._engine.storage().items()},
+        }
+    return state
+
+
+def check(tiles: Tiles, state: Any) -> None:
+    """Raise unless ``restore`` can take this state over.
+
+    Raises
+    ------
+    FileFormatError
+        It is not the state of a layer.
+    InvalidValueError
+        It belongs to a layer of another shape, model, order or engine.
+    """
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise FileFormatError(f'state_dict: expected the state of cells, format "{FORMAT}"')
+    if state.get("version") != VERSION:
+        raise FileFormatError(
+            f"state_dict: version {state.get('version')}, this synfab reads {VERSION}"
+        )
+    mine = describe(tiles)
+    for name in SAME:
+        if state.get(name) != mine[name]:
+            what = "model" if name == "fingerprint" else name
+            raise InvalidValueError(
+                f"state_dict: {what}: this layer has {mine[what]}, the state {state.get(what)}"
+                + (" of other numbers" if name == "fingerprint" else "")
+            )
+    for k, cells in enumerate(tiles.cells):
+        part = state.get(f"tile {k}", {})
+        for name, array in cells._engine.storage().items():
+            found = part.get(name)
+            if found is None or tuple(found.shape) != tuple(array.shape):
+                raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
+
+
+def restore(tiles: Tiles, state: dict[str, Any]) -> None:
+    """Take over what ``dump`` gave, seed and cell numbers included."""
+    begin = state["first_cell"]
+    made: list[Tile] = []
+    for k, tile in enumerate(tiles.tiles):
+        old, part = tile.cells, state[f"tile {k}"]
+        cells = CellArray.__new__(CellArray)
+        cells._allocate(
+            old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin
+        )
+        storage = old._engine.storage()
+        cells._engine.restore(
+            {name: _array(part[name], np.asarray(storage[name]).dtype) for name in storage}
+        )
+        for name in COUNTERS:
+            setattr(cells, name, int(part[name]))
+        begin += cells.size
+        made.append(tile._replace(cells=cells))
+    tiles.tiles[:] = made
+    tiles.first_cell, tiles.end_cell = state["first_cell"], begin
+
+
+def _tensor(array: Any) -> torch.Tensor:
+    """Return a copy; words without a sign travel as words with one."""
+    plain = np.array(array)
+    if plain.dtype.kind == "u":
+        plain = plain.view(f"i{plain.dtype.itemsize}")
+    return torch.from_numpy(plain)
+
+
+def _array(tensor: torch.Tensor, dtype: np.dtype[Any]) -> Any:
+    return np.array(tensor.detach().cpu().numpy()).view(dtype)

@@ -1,0 +1,144 @@
+"""Reading through resistive wires, differentiable by the adjoint solve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from synfab.crossbar.array import Crossbar
+from synfab.crossbar.bias import make_bias
+from synfab.crossbar.gradients import gradient
+from synfab.crossbar.network import Cells
+from synfab.crossbar.reading import sense
+from synfab.crossbar.solver import solve_lines
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.torch.tiles import Tiles
+
+Array = npt.NDArray[Any]
+
+
+def tile_currents(
+    bar: Crossbar, v: Array, factors: tuple[float, float] | None, linear: bool
+) -> tuple[Array, Array]:
+    """Differences of each pair's rows and their variance, (B, outputs), for inputs (B, columns)."""
+    if linear:
+        return _reduced(bar, v, factors)
+    biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v]
+    currents, variance = sense(bar, biases, bar.conducting(False), factors)
+    return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
+
+
+def _reduced(
+    bar: Crossbar, v: Array, factors: tuple[float, float] | None
+) -> tuple[Array, Array]:
+    """Linear cells and their wires are one matrix; the noise is that of its conductances."""
+    matrix = bar.read(np.eye(bar.shape[1]), noise=False, linear=True)
+    plus, minus = matrix[0::2], matrix[1::2]
+    johnson, shot = factors or (0.0, 0.0)
+    return v @ (plus - minus).T, (johnson + shot * np.abs(v)) @ (plus + minus).T
+
+
+def read_tiles(
+    tiles: Tiles,
+    bars: list[Crossbar],
+    v: Tensor,
+    factors: tuple[float, float] | None,
+    linear: bool,
+) -> tuple[Tensor, Tensor]:
+    """Currents and variance (blocks, B, outputs) of every block of columns, A and A^2."""
+    blocks = {(block.start, block.stop): k for k, block in enumerate(tiles.column_blocks)}
+    shape = (2, len(blocks), len(v), tiles.shape[0])
+    result = np.zeros(shape)
+    volts = v.detach().cpu().numpy().astype(np.float64)
+    for tile, bar in zip(tiles.tiles, bars, strict=True):
+        block = blocks[tile.inputs.start, tile.inputs.stop]
+        part = np.ascontiguousarray(volts[:, tile.inputs])
+        result[0, block, :, tile.outputs], result[1, block, :, tile.outputs] = tile_currents(
+            bar, part, factors, linear
+        )
+    both = torch.from_numpy(result).to(v)
+    return both[0], both[1]
+
+
+class _Wired(torch.autograd.Function):
+    """Currents of the rows; backward by one more solve for each input vector."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, g: Tensor, bar: Crossbar, linear: bool) -> Tensor:
+        cells = _cells(bar, g, linear)
+        biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v.detach().numpy()]
+        found = [solve_lines(bar.wires, cells, bias) for bias in biases]
+        ctx.kept = (bar, cells, biases, found)
+        return torch.from_numpy(np.stack([solution.currents for solution in found]))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None]:
+        bar, cells, biases, found = ctx.kept
+        volts = np.empty((len(biases), bar.shape[1]))
+        siemens = np.zeros(bar.shape)
+        model = bar.cells.model
+        for k, seed in enumerate(grads[0].numpy()):
+            got = gradient(bar.wires, cells, biases[k], found[k], np.array(seed), model)
+            volts[k] = got.columns
+            siemens += got.conductance
+        return torch.from_numpy(volts), torch.from_numpy(siemens), None, None
+
+
+def _cells(bar: Crossbar, g: Tensor, linear: bool) -> Cells:
+    """Cells of the given conductances at U_0."""
+    values, conduction = g.detach().numpy(), bar.cells.model.conduction
+    if linear:
+        return Cells(values, None)
+    states = (conduction.g_llrs - values) / (conduction.g_llrs - conduction.g_hhrs)
+    return Cells(states, conduction)
+
+
+def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False) -> Tensor:
+    """Currents of a crossbar's rows (A), differentiable in voltages and conductances.
+
+    Parameters
+    ----------
+    v
+        V, (B, columns), float64 on the CPU.
+    g
+        Static conductance of every cell at U_0, S, (rows, columns), float64; they stand in for
+        those of the crossbar's own cells.
+    bar
+        Wires and technology; without access devices and defects.
+    linear
+        Cells as resistors.
+
+    Returns
+    -------
+    Tensor
+        (B, rows). The backward pass is the adjoint solve of ``Crossbar.gradient``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        A wrong type, shape or crossbar.
+    """
+    for name, tensor, shape in (("v", v, (len(v), bar.shape[1])), ("g", g, bar.shape)):
+        if tensor.dtype != torch.float64 or tensor.device.type != "cpu":
+            raise InvalidTypeError(
+                f"{name}: expected float64 on the CPU, found {tensor.dtype} on {tensor.device}"
+            )
+        if tuple(tensor.shape) != shape:
+            raise InvalidValueError(f"{name}: expected shape {shape}, found {tuple(tensor.shape)}")
+    if bar.access is not None or bar.stuck is not None:
+        raise InvalidValueError("bar: expected neither access devices nor defects")
+    result: Tensor = _Wired.apply(v, g, bar, linear)  # type: ignore[no-untyped-call]
+    return result
+
+
+def effective_conductance(g: Tensor, bar: Crossbar) -> Tensor:
+    """What the wires leave of linear cells: the matrix (rows, columns) from voltages to currents, S.
+
+    Differentiable in ``g``; arguments as in ``wired_currents``.
+    """
+    one = torch.eye(bar.shape[1], dtype=torch.float64)
+    return wired_currents(one, g, bar, linear=True).T
