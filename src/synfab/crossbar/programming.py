@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.cells import CellArray
 from synfab.checks import number
 from synfab.crossbar.access import Transistor
 from synfab.crossbar.controller import Controllers, Outcome
@@ -101,32 +102,51 @@ def program(
     controllers = Controllers(bar.cells.model, wanted, within, retries)
     if bar.stuck is not None:
         controllers.give_up(~np.isnan(bar.stuck), Outcome.DEFECT)
+
+    def pulse(voltage: Array) -> None:
+        for row in np.flatnonzero(np.isfinite(voltage).any(axis=1)):
+            fire(int(row), voltage[row])
+
+    g, pending, error = write_and_verify(bar.cells, controllers, pulse, most_passes, report)
+    return Programming(
+        targets=wanted,
+        achieved=np.where(np.isfinite(wanted), static_conductance(bar.cells), np.nan),
+        outcome=controllers.outcomes(g),
+        pulses=controllers.pulses,
+        energy=fire.energy,
+        outliers=outliers(bar.cells),
+        pending=pending,
+        error=error,
+    )
+
+
+def write_and_verify(
+    cells: CellArray,
+    controllers: Controllers,
+    pulse: Callable[[Array], None],
+    most_passes: int,
+    report: Callable[[int, int], None] | None = None,
+) -> tuple[Array, Array, Array]:
+    """Read the cells and pulse those that are off until the controllers are content.
+
+    ``pulse`` takes voltages of the array's shape, V, NaN for cells to be left alone. Returns what
+    was read last (S), and ``pending`` and ``error`` as in ``Programming``.
+    """
+    u_0, wanted = cells.model.conduction.u_0, controllers.targets
     pending: list[int] = []
     error: list[float] = []
     while True:
-        g = bar.cells.read(conduction.u_0).astype(np.float64) / conduction.u_0
+        g = cells.read(u_0).astype(np.float64) / u_0
         voltage = controllers.next_voltages(g)
-        wrong = np.isfinite(voltage)
-        pending.append(int(wrong.sum()))
+        pending.append(int(np.isfinite(voltage).sum()))
         distance = np.abs(g - wanted)[np.isfinite(wanted)]
         error.append(float(np.median(distance)) if distance.size else 0.0)
         if report is not None:
             report(len(pending) - 1, pending[-1])
-        if not wrong.any() or len(pending) > most_passes:
-            break
+        if not pending[-1] or len(pending) > most_passes:
+            return g, np.array(pending), np.array(error)
         controllers.fired(voltage)
-        for row in np.flatnonzero(wrong.any(axis=1)):
-            fire(int(row), voltage[row])
-    return Programming(
-        targets=wanted,
-        achieved=np.where(np.isfinite(wanted), static_conductance(bar), np.nan),
-        outcome=controllers.outcomes(g),
-        pulses=controllers.pulses,
-        energy=fire.energy,
-        outliers=outliers(bar),
-        pending=np.array(pending),
-        error=np.array(error),
-    )
+        pulse(voltage)
 
 
 def check_targets(bar: Crossbar, targets: npt.ArrayLike) -> Array:
@@ -157,19 +177,19 @@ def keeps_rows_apart(bar: Crossbar) -> bool:
     return isinstance(bar.access, Transistor) and bar.access.gates == "rows"
 
 
-def static_conductance(bar: Crossbar) -> Array:
+def static_conductance(cells: CellArray) -> Array:
     """S of every cell at U_0, without noise."""
-    conduction = bar.cells.model.conduction
-    return np.asarray(conduction.current(bar.cells.r, conduction.u_0) / conduction.u_0)
+    conduction = cells.model.conduction
+    return np.asarray(conduction.current(cells.r, conduction.u_0) / conduction.u_0)
 
 
-def outliers(bar: Crossbar) -> Array:
+def outliers(cells: CellArray) -> Array:
     """Devices that the rarest component of the technology's mixture explains best."""
-    population = bar.cells.model.population
+    population = cells.model.population
     if len(population.weights) == 1:
-        return np.zeros(bar.shape, np.bool_)
-    kind = population.component(bar.cells.device_parameters.reshape(-1, N_PARAMETERS))
-    return np.asarray(kind == int(np.argmin(population.weights))).reshape(bar.shape)
+        return np.zeros(cells.shape, np.bool_)
+    kind = population.component(cells.device_parameters.reshape(-1, N_PARAMETERS))
+    return np.asarray(kind == int(np.argmin(population.weights))).reshape(cells.shape)
 
 
 @contextmanager

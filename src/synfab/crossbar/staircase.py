@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,25 @@ def typical_voltage(model: CellModel, g: Array, series: float = 0.0) -> Array:
     return np.asarray(np.interp(-g, -reached, u + series * falling))
 
 
+def stairs(model: CellModel, targets: Array, step: float, series: float = 0.0) -> Iterator[Array]:
+    """Voltages of the pulses one after the other, V, NaN: none for this cell.
+
+    A full RESET, a SET, and RESETs that rise by ``step`` (V) to the typical device's voltage;
+    ``targets`` in S, NaN: none.
+    """
+    if not number("step", step) > 0.0:
+        raise InvalidValueError(f"step: expected V above 0, found {step:g}")
+    u_max = model.conduction.u_max
+    _, u_set, _, u_reset = model.population.means[int(np.argmax(model.population.weights))][:4]
+    last = typical_voltage(model, targets, series)
+    has_target = np.isfinite(targets)
+    for level in (RESET_LAST * u_max, SET_FIRST * u_set):
+        yield np.where(has_target, level, np.nan)
+    for level in np.arange(RESET_FIRST * u_reset, u_max, step):
+        yield np.where(has_target & (level < last), level, np.nan)
+    yield np.where(has_target, last, np.nan)
+
+
 def staircase(
     bar: Crossbar,
     targets: npt.ArrayLike,
@@ -66,25 +86,15 @@ def staircase(
     """Full RESET, SET, and RESET by rising pulses; see ``Crossbar.program_open_loop``."""
     wanted = check_targets(bar, targets)
     has_target = np.isfinite(wanted)
-    if not number("step", step) > 0.0:
-        raise InvalidValueError(f"step: expected V above 0, found {step:g}")
     fire = RowPulses(bar, pick_scheme(bar, scheme), duration, parallel)
     model = bar.cells.model
-    u_max = model.conduction.u_max
-    _, u_set, _, u_reset = model.population.means[int(np.argmax(model.population.weights))][:4]
     series = bar.access.on_resistance if isinstance(bar.access, Transistor) else 0.0
-    last = typical_voltage(model, wanted, series)
-    stairs: list[Array | float] = [RESET_LAST * u_max, SET_FIRST * u_set]
-    levels = np.arange(RESET_FIRST * u_reset, u_max, step)
-    stairs += [np.where(level < last, level, np.nan) for level in levels]
-    stairs.append(last)
     pulses = np.zeros(bar.shape, np.int64)
-    for stair in stairs:
-        voltage = np.where(has_target, stair, np.nan)
+    for voltage in stairs(model, wanted, step, series):
         pulses += np.isfinite(voltage)
         for row in np.flatnonzero(np.isfinite(voltage).any(axis=1)):
             fire(int(row), voltage[row])
-    achieved = np.where(has_target, static_conductance(bar), np.nan)
+    achieved = np.where(has_target, static_conductance(bar.cells), np.nan)
     with np.errstate(invalid="ignore"):
         reached = np.abs(achieved - wanted) <= TOLERANCE * model.conduction.g_llrs
     outcome = np.where(reached, Outcome.REACHED, Outcome.MISSED)
@@ -93,5 +103,5 @@ def staircase(
     outcome = np.where(has_target, outcome, Outcome.LEFT_ALONE).astype(np.int8)
     nothing = np.array([])
     return Programming(
-        wanted, achieved, outcome, pulses, fire.energy, outliers(bar), nothing, nothing
+        wanted, achieved, outcome, pulses, fire.energy, outliers(bar.cells), nothing, nothing
     )

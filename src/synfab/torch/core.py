@@ -117,9 +117,7 @@ class CrossbarLayer(nn.Module):
     total: Tensor
 
     def __init__(self, shape: tuple[int, ...], bias: bool, options: LayerOptions) -> None:
-        attributes = dict(self.__dict__)
         super().__init__()
-        self.__dict__.update(attributes)  # what the layer has noted before
         if "seed" not in options:
             raise InvalidTypeError("seed: expected the number of a chip, found nothing")
         unknown = set(options) - set(LayerOptions.__annotations__)

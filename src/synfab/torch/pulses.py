@@ -1,0 +1,106 @@
+"""Programming cells one by one, each with the whole voltage of its pulse.
+
+That is what a select transistor of small resistance and a write path calibrated for its wires give.
+Pulses through the wires themselves are ``Crossbar.program``'s and ``Crossbar.write``'s subject.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells import CellArray
+from synfab.crossbar.controller import Controllers, Outcome
+from synfab.crossbar.programming import (
+    TOLERANCE,
+    Programming,
+    outliers,
+    static_conductance,
+    write_and_verify,
+)
+from synfab.crossbar.staircase import stairs
+
+Array = npt.NDArray[Any]
+
+DURATION = 1e-7
+
+
+class Pulses:
+    """Counts pulses and energy while pulsing cells; NaN: none for this cell.
+
+    Attributes
+    ----------
+    count
+        Pulses of each cell.
+    energy
+        J in each cell: what it draws at the pulse's voltage after switching, for ``duration`` (s).
+    """
+
+    def __init__(self, cells: CellArray, duration: float = DURATION) -> None:
+        self.cells, self.duration = cells, duration
+        self.count = np.zeros(cells.shape, np.int64)
+        self.energy = np.zeros(cells.shape)
+
+    def __call__(self, voltage: Array) -> None:
+        """Pulse the cells; ``voltage`` (V) has their shape."""
+        given = np.isfinite(voltage)
+        self.cells.apply_voltage(voltage, where=given)
+        u = np.where(given, voltage, 0.0)
+        self.energy += np.abs(self.cells.current(u) * u) * self.duration
+        self.count += given
+
+
+def write_verify(
+    cells: CellArray,
+    targets: Array,
+    *,
+    tolerance: float | None = None,
+    retries: int = 10,
+    most_passes: int = 300,
+    duration: float = DURATION,
+) -> tuple[Programming, Controllers]:
+    """Write and verify all cells side by side; arguments and result as ``Crossbar.program``."""
+    within = TOLERANCE * cells.model.conduction.g_llrs if tolerance is None else tolerance
+    pulse = Pulses(cells, duration)
+    controllers = Controllers(cells.model, targets, within, retries)
+    g, pending, error = write_and_verify(cells, controllers, pulse, most_passes)
+    outcome = controllers.outcomes(g)
+    return _result(cells, targets, outcome, pulse, (pending, error)), controllers
+
+
+def open_loop(
+    cells: CellArray, targets: Array, *, step: float = 0.05, duration: float = DURATION
+) -> Programming:
+    """Pulse without reading; arguments and result as ``Crossbar.program_open_loop``."""
+    pulse = Pulses(cells, duration)
+    for voltage in stairs(cells.model, targets, step):
+        pulse(voltage)
+    return _result(cells, targets, _near(cells, targets), pulse)
+
+
+def ideal(cells: CellArray, targets: Array) -> Programming:
+    """Put every cell on its target without a pulse."""
+    cells.set_conductance(targets)
+    return _result(cells, targets, _near(cells, targets), Pulses(cells))
+
+
+def _near(cells: CellArray, targets: Array) -> Array:
+    reached = np.abs(static_conductance(cells) - targets) <= TOLERANCE * cells.model.conduction.g_llrs
+    return np.where(reached, Outcome.REACHED, Outcome.MISSED).astype(np.int8)
+
+
+def _result(
+    cells: CellArray,
+    targets: Array,
+    outcome: Array,
+    pulse: Pulses,
+    course: tuple[Array, Array] | None = None,
+) -> Programming:
+    nothing = np.array([])
+    pending, error = course or (nothing, nothing)
+    achieved = np.where(np.isfinite(targets), static_conductance(cells), np.nan)
+    return Programming(
+        targets, achieved, outcome, pulse.count, pulse.energy, outliers(cells), pending, error
+    )
