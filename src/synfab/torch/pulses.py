@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells import CellArray
-from synfab.crossbar.controller import Controllers, Outcome
+from synfab.crossbar.controller import RESET_LAST, Controllers, Outcome
 from synfab.crossbar.programming import (
     TOLERANCE,
     Programming,
@@ -61,10 +61,14 @@ def write_verify(
     most_passes: int = 300,
     duration: float = DURATION,
 ) -> tuple[Programming, Controllers]:
-    """Write and verify all cells side by side; arguments and result as ``Crossbar.program``."""
+    """Write and verify all cells side by side; arguments and result as ``Crossbar.program``.
+
+    Every cell that has a target is completely RESET first, whatever it held before.
+    """
     within = TOLERANCE * cells.model.conduction.g_llrs if tolerance is None else tolerance
     pulse = Pulses(cells, duration)
     controllers = Controllers(cells.model, targets, within, retries)
+    pulse(np.where(np.isfinite(targets), RESET_LAST * cells.model.conduction.u_max, np.nan))
     g, pending, error = write_and_verify(cells, controllers, pulse, most_passes)
     outcome = controllers.outcomes(g)
     return _result(cells, targets, outcome, pulse, (pending, error)), controllers
@@ -87,7 +91,8 @@ def ideal(cells: CellArray, targets: Array) -> Programming:
 
 
 def _near(cells: CellArray, targets: Array) -> Array:
-    reached = np.abs(static_conductance(cells) - targets) <= TOLERANCE * cells.model.conduction.g_llrs
+    within = TOLERANCE * cells.model.conduction.g_llrs
+    reached = np.abs(static_conductance(cells) - targets) <= within
     return np.where(reached, Outcome.REACHED, Outcome.MISSED).astype(np.int8)
 
 

@@ -1,0 +1,223 @@
+"""Training in situ: every weight update is RESET pulses on the cells themselves.
+
+A cell's RESET is gradual and its SET is not, so a weight rises by a RESET of its G- cell and falls
+by a RESET of its G+ cell. A pulse moves a cell only if it is stronger than those before it; the
+optimizer remembers the amplitude that each cell was given last and goes beyond it by what the
+typical device's transition asks for the change wanted. When a cell has come to the end of the
+window, its pair is refreshed: both cells are SET and brought back by write and verify, with the same
+difference and the larger one at the top of the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import nn
+
+from synfab.checks import number
+from synfab.crossbar.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
+from synfab.crossbar.staircase import typical_voltage
+from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.model import CellModel
+from synfab.torch.convert import crossbar_layers
+from synfab.torch.core import CrossbarLayer
+from synfab.torch.pulses import Pulses, write_verify
+
+Array = npt.NDArray[Any]
+
+# Conductances at which the typical device's slope is tabulated.
+POINTS = 200
+
+
+class PulsedSGD(torch.optim.Optimizer):
+    """Stochastic gradient descent whose updates are pulses; other parameters move digitally.
+
+    Wanted changes are added up digitally, with their sign, until they are worth a pulse. After a
+    pulse the cell is read once, with noise, and what it really did is taken off the sum.
+
+    Parameters
+    ----------
+    network
+        Module with layers on cells, in place and programmed anew by the constructor: the pairs
+        begin at the top of the window.
+    lr
+        Learning rate.
+    granularity
+        Smallest change of conductance that is worth a pulse, S; None: 2 % of the window.
+    duration
+        Of each pulse, s.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        An argument is not allowed, or the network has no layers on cells.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        lr: float = 0.05,
+        *,
+        granularity: float | None = None,
+        duration: float = 1e-7,
+    ) -> None:
+        if not isinstance(network, nn.Module):
+            raise InvalidTypeError(
+                f"network: expected an nn.Module, found {type(network).__name__}"
+            )
+        layers = crossbar_layers(network)
+        if not layers:
+            raise InvalidValueError("network: expected layers on cells, found none")
+        if not number("lr", lr) > 0.0:
+            raise InvalidValueError(f"lr: expected a number above 0, found {lr:g}")
+        if granularity is not None and not number("granularity", granularity) > 0.0:
+            raise InvalidValueError(f"granularity: expected S above 0, found {granularity:g}")
+        super().__init__(network.parameters(), {"lr": lr})
+        self.layers = {
+            name or "layer": _Writer(layer, granularity, duration) for name, layer in layers
+        }
+        self._of = {id(writer.layer.weight): writer for writer in self.layers.values()}
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Turn gradients into pulses."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                writer = self._of.get(id(parameter))
+                if writer is None:
+                    parameter.add_(parameter.grad, alpha=-group["lr"])
+                else:
+                    writer.update(-group["lr"] * parameter.grad)
+        return loss
+
+    def report(self) -> pd.DataFrame:
+        """What training has cost so far, one row a layer.
+
+        ``cells``, ``updates``, ``pulses`` (of all cells), ``pulses_a_cell``, ``most_pulses``,
+        ``cycles_a_cell``, ``most_cycles``, ``refreshed`` pairs, and ``energy`` in the cells, J; the
+        first programming included.
+        """
+        rows = {name: writer.row() for name, writer in self.layers.items()}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def typical_slope(model: CellModel, window: tuple[float, float]) -> tuple[Array, Array]:
+    """Conductances (S, rising) and how fast the typical device falls there, S/V."""
+    g = np.linspace(*window, POINTS)
+    slope = np.abs(np.gradient(g, typical_voltage(model, g)))
+    return g, slope
+
+
+class _Writer:
+    """Pulses on the cells of one layer; arrays of pairs are (2, outputs, inputs), G+ and G-."""
+
+    def __init__(self, layer: CrossbarLayer, granularity: float | None, duration: float) -> None:
+        self.layer = layer
+        low, high = layer.window
+        self.low, self.span = low, high - low
+        self.granularity = 0.02 * self.span if granularity is None else granularity
+        self.table = typical_slope(layer.model, layer.window)
+        typical = layer.model.population.means[int(np.argmax(layer.model.population.weights))]
+        self.begin = RESET_FIRST * float(typical[3])
+        self.limit = RESET_LAST * layer.model.conduction.u_max
+        self.fire = [Pulses(cells, duration) for cells in layer.tiles.cells]
+        self.updates = self.refreshed = 0
+        plus, minus = layer.targets()
+        self.wanted = np.zeros(layer.tiles.shape)  # S of the difference, not yet done
+        self.amplitude = np.full((2, *layer.tiles.shape), self.begin)  # V, given last
+        self.g = np.stack([plus, minus])
+        self.refresh(np.ones(layer.tiles.shape, np.bool_))
+        self.publish()
+
+    def update(self, change: torch.Tensor) -> None:
+        """Add a change of the weights, and pulse the cells for which it is time."""
+        shape = self.layer.tiles.shape
+        weights = change.detach().reshape(shape).cpu().numpy().astype(np.float64)
+        if not np.isfinite(weights).all():
+            raise InvalidValueError("grad: expected finite numbers, found NaN or infinity")
+        self.updates += 1
+        per_siemens = self.layer.weight_per_siemens.cpu().numpy()[:, None]
+        self.wanted += weights / per_siemens
+        falls = np.stack([np.maximum(-self.wanted, 0.0), np.maximum(self.wanted, 0.0)])
+        due = falls >= self.granularity
+        step = np.clip(falls / np.interp(self.g, *self.table), SHORTEST, LONGEST)
+        voltage = np.minimum(self.amplitude + step, self.limit)
+        at_end = due & ((self.g - falls < self.low) | (voltage >= self.limit))
+        self.pulse(np.where(due & ~at_end, voltage, np.nan))
+        pairs = at_end.any(axis=0)
+        if pairs.any():
+            self.refresh(pairs)
+        self.publish()
+
+    def pulse(self, voltage: Array) -> None:
+        """RESET cells and take what they did off the sum; NaN: none."""
+        given = np.isfinite(voltage)
+        if not given.any():
+            return
+        for fire, part in zip(self.fire, self.layer.tiles.split(voltage), strict=True):
+            fire(part)
+        before, now = self.g, self.read()
+        self.amplitude = np.where(given, voltage, self.amplitude)
+        self.g = np.where(given, now, before)
+        risen = self.g - before
+        self.wanted -= risen[0] - risen[1]
+
+    def refresh(self, pairs: Array) -> None:
+        """SET both cells of pairs and bring them back, the larger one to the top of the window."""
+        difference = np.clip(self.g[0] - self.g[1] + self.wanted, -self.span, self.span)
+        top = self.low + self.span
+        targets = np.stack([top + np.minimum(difference, 0.0), top - np.maximum(difference, 0.0)])
+        targets = np.where(pairs, targets, np.nan)
+        amplitudes = []
+        for fire, part in zip(self.fire, self.layer.tiles.split(targets), strict=True):
+            done, controllers = write_verify(fire.cells, part, duration=fire.duration)
+            fire.count += done.pulses
+            fire.energy += done.energy
+            # A cell that stays in its LRS has seen no RESET yet.
+            amplitudes.append(np.maximum(controllers.amplitude, self.begin))
+        self.amplitude = np.where(pairs, self.layer.tiles.join(amplitudes), self.amplitude)
+        self.g = np.where(pairs, self.read(), self.g)
+        self.wanted = np.where(pairs, 0.0, self.wanted)
+        self.refreshed += int(pairs.sum())
+
+    def read(self) -> Array:
+        """Read all cells at U_0, with noise, S."""
+        u_0 = self.layer.model.conduction.u_0
+        reads = [cells.read(u_0).astype(np.float64) / u_0 for cells in self.layer.tiles.cells]
+        return self.layer.tiles.join(reads)
+
+    def publish(self) -> None:
+        """Let the layer have the cells as they are, and its weights as they were read."""
+        layer = self.layer
+        layer.refresh()
+        difference = torch.from_numpy(self.g[0] - self.g[1]).to(layer.weight)
+        factor = layer.weight_per_siemens.to(layer.weight)[:, None]
+        with torch.no_grad():
+            layer.weight.copy_((difference * factor).reshape(layer.weight.shape))
+
+    def row(self) -> dict[str, Any]:
+        """One row of the report."""
+        counts = np.concatenate([fire.count.ravel() for fire in self.fire])
+        cycles = np.concatenate([fire.cells.cycle.ravel() for fire in self.fire])
+        return {
+            "cells": counts.size,
+            "updates": self.updates,
+            "pulses": int(counts.sum()),
+            "pulses_a_cell": float(counts.mean()),
+            "most_pulses": int(counts.max()),
+            "cycles_a_cell": float(cycles.mean()),
+            "most_cycles": int(cycles.max()),
+            "refreshed": self.refreshed,
+            "energy": float(sum(fire.energy.sum() for fire in self.fire)),
+        }
