@@ -85,7 +85,7 @@ def convert(
         places.append((name, made[id(layer)]))
     if not inplace:
         # Layers that are replaced need not be copied.
-        memo: dict[int, Any] = {key: layer for key, layer in made.items()}
+        memo: dict[int, Any] = dict(made)
         return copy.deepcopy(network, memo)
     return _put(network, places)
 
@@ -113,9 +113,7 @@ def _put(network: nn.Module, places: list[tuple[str, Any]]) -> nn.Module:
 
 def to_torch(network: nn.Module) -> nn.Module:
     """Return a copy with plain layers that hold the weights which the cells hold."""
-    memo: dict[int, Any] = {
-        id(layer): layer.to_torch() for _, layer in crossbar_layers(network)
-    }
+    memo: dict[int, Any] = {id(layer): layer.to_torch() for _, layer in crossbar_layers(network)}
     return copy.deepcopy(network, memo)
 
 

@@ -3,100 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
-from typing import Any, Required, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from synfab.checks import number
 from synfab.crossbar.array import Crossbar
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
-from synfab.modelfile import load_model
 from synfab.readout import noise_factors
 from synfab.torch import state as cell_state
-from synfab.torch.mapping import (
-    check_bits,
-    check_weights,
-    check_window,
-    largest_weights,
-    pair_targets,
-)
+from synfab.torch.mapping import check_weights, largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
+from synfab.torch.options import LayerOptions, settings
 from synfab.torch.reading import noisy_pair_currents, pair_currents
 from synfab.torch.tiles import Tiles
 from synfab.torch.wires import read_tiles
 
 Layer = TypeVar("Layer", bound=nn.Module)
-SCALES = ("layer", "output")
 EXTRA = "_extra_state"
-
-
-class LayerOptions(TypedDict, total=False):
-    """Options of every layer on cells.
-
-    Attributes
-    ----------
-    model
-        ``CellModel``, ``"published"`` (default), or the path of a model file.
-    seed
-        The chip, 0 … 2**64 - 1; required.
-    first_cell
-        Number of the layer's first cell on the chip, 0; ``convert`` hands numbers out.
-    tile
-        Most (rows, columns) of cells in a crossbar, (256, 256); two rows make an output.
-    g_window
-        (g_min, g_max) in S that weights are put on; None: ``default_window``.
-    weight_range
-        Weight that takes the whole window; None: the largest magnitude at each programming.
-    scale
-        Whether that is one number for the ``"layer"`` (default) or one for each ``"output"``.
-    bits
-        Each cell is programmed to one of 2**bits levels; None (default): to any conductance.
-    input_range
-        Input that is driven with ``read_voltage``, larger ones are clipped; None (default): the
-        largest magnitude of each input vector.
-    read_voltage
-        V, 0.2.
-    dac
-        Bits of the converters that drive the columns, over plus and minus ``read_voltage``.
-    adc
-        Bits of the converters behind each pair of rows in a tile, or (bits, largest current in A);
-        bits alone: the range is the largest current of the batch.
-    noise
-        Read noise of every forward pass, True.
-    bandwidth
-        Of a readout, Hz, 1e8.
-    wire_resistance
-        Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
-    linear
-        Cells as resistors with their conductance at U_0, False.
-    order, engine, history
-        Of the cells, as in ``CellArray``.
-    """
-
-    model: CellModel | str | os.PathLike[str]
-    seed: Required[int]
-    first_cell: int
-    tile: tuple[int, int]
-    g_window: tuple[float, float] | None
-    weight_range: float | None
-    scale: str
-    bits: int | None
-    input_range: float | None
-    read_voltage: float
-    dac: int | None
-    adc: int | tuple[int, float] | None
-    noise: bool
-    bandwidth: float
-    wire_resistance: Any
-    linear: bool
-    order: int | None
-    engine: str
-    history: str
 
 
 class CrossbarLayer(nn.Module):
@@ -112,18 +39,28 @@ class CrossbarLayer(nn.Module):
     """
 
     weight: nn.Parameter
+    model: CellModel
+    window: tuple[float, float]
+    scale: str
+    fixed_range: float | None
+    input_range: float | None
+    read_voltage: float
+    bits: int | None
+    dac: int | None
+    adc: int | None
+    adc_range: float | None
+    noise: bool
+    bandwidth: float
+    linear: bool
+    wire_resistance: Any
     weight_range: Tensor
     difference: Tensor
     total: Tensor
 
     def __init__(self, shape: tuple[int, ...], bias: bool, options: LayerOptions) -> None:
         super().__init__()
-        if "seed" not in options:
-            raise InvalidTypeError("seed: expected the number of a chip, found nothing")
-        unknown = set(options) - set(LayerOptions.__annotations__)
-        if unknown:
-            raise InvalidTypeError(f"{sorted(unknown)[0]}: no option of a layer")
-        self._take_options(options)
+        for name, value in settings(options).items():
+            setattr(self, name, value)
         outputs, inputs = shape[0], math.prod(shape[1:])
         self.tiles = Tiles(
             self.model, (outputs, inputs), options.get("tile", (256, 256)),
@@ -142,29 +79,6 @@ class CrossbarLayer(nn.Module):
             self.register_buffer(name, empty, persistent=False)
         self._bars: list[Crossbar] | None = None
         self.set_ideally()
-
-    def _take_options(self, options: LayerOptions) -> None:
-        self.model = load_model(options.get("model", "published"))
-        self.window = check_window(self.model, options.get("g_window"))
-        self.scale = options.get("scale", "layer")
-        if self.scale not in SCALES:
-            raise InvalidValueError(
-                f"scale: expected one of {', '.join(SCALES)}, found {self.scale!r}"
-            )
-        self.fixed_range = _above_zero("weight_range", options.get("weight_range"))
-        self.input_range = _above_zero("input_range", options.get("input_range"))
-        voltage = _above_zero("read_voltage", options.get("read_voltage", 0.2))
-        self.read_voltage = 0.2 if voltage is None else voltage
-        self.bits = check_bits("bits", options.get("bits"))
-        self.dac = check_bits("dac", options.get("dac"))
-        adc = options.get("adc")
-        pair = adc if isinstance(adc, tuple) else (adc, None)
-        self.adc, self.adc_range = check_bits("adc", pair[0]), _above_zero("adc", pair[1])
-        self.noise = bool(options.get("noise", True))
-        self.bandwidth = number("bandwidth", options.get("bandwidth", 1e8))
-        noise_factors(self.bandwidth)
-        self.linear = bool(options.get("linear", False))
-        self.wire_resistance = options.get("wire_resistance", 0.0)
 
     # ---- weights and conductances ---------------------------------------------------------------
 
@@ -400,17 +314,9 @@ class StraightThrough(torch.autograd.Function):
         )
 
 
-def _above_zero(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    found = number(name, value)
-    if not found > 0.0:
-        raise InvalidValueError(f"{name}: expected a number above 0, found {found:g}")
-    return found
-
-
 def _round(values: Tensor, largest: float, bits: int) -> Tensor:
     """Nearest of 2**bits levels from minus to plus ``largest``, clipped at both ends."""
     step = 2.0 * largest / (2**bits - 1)
     level = ((values + largest) / step).round_().clamp_(0, 2**bits - 1)
-    return level.mul_(step).sub_(largest)
+    result: Tensor = level.mul_(step).sub_(largest)
+    return result

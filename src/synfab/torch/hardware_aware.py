@@ -134,8 +134,10 @@ def hardware_aware(
         raise InvalidValueError(f"clip: expected a number above 0, found {clip:g}")
     result = network if inplace else copy.deepcopy(network)
     found = [m for m in result.modules() if type(m) in (nn.Linear, nn.Conv2d)]
-    if not found:
-        raise InvalidValueError("network: expected nn.Linear or nn.Conv2d layers, found none")
+    if not found or any(getattr(layer, "groups", 1) != 1 for layer in found):
+        raise InvalidValueError(
+            "network: expected nn.Linear or nn.Conv2d layers without groups, found none or others"
+        )
     begin = 0
     for layer in found:
         weight: Any = layer.weight
@@ -156,15 +158,29 @@ def hardware_aware(
 
 def bake(network: nn.Module) -> nn.Module:
     """Return a copy with plain layers: the trained weights, clipped as they were in training."""
-    result = copy.deepcopy(network)
-    for layer in result.modules():
-        if not parametrize.is_parametrized(layer, "weight"):
-            continue
-        chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
-        clipped = chain[0].clipped(chain.original)[0].detach()
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-        with torch.no_grad():
-            layer.weight.copy_(clipped)  # type: ignore[union-attr, operator]
+    memo: dict[int, Any] = {
+        id(layer): _plain(layer)
+        for layer in network.modules()
+        if parametrize.is_parametrized(layer, "weight")
+    }
+    return copy.deepcopy(network, memo)
+
+
+def _plain(layer: Any) -> nn.Module:
+    """Layer without its parametrisation; its class belongs to every copy of it, so it stays."""
+    chain = layer.parametrizations["weight"]
+    weight = chain[0].clipped(chain.original)[0].detach()
+    kind: Any = nn.Conv2d if isinstance(layer, nn.Conv2d) else nn.Linear
+    if kind is nn.Conv2d:
+        made = kind(
+            layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
+            layer.dilation, layer.groups, layer.bias is not None, layer.padding_mode,
+        )  # fmt: skip
+    else:
+        made = kind(layer.in_features, layer.out_features, layer.bias is not None)
+    values = {"weight": weight} if layer.bias is None else {"weight": weight, "bias": layer.bias}
+    made.to(device=weight.device, dtype=weight.dtype).load_state_dict(values)
+    result: nn.Module = made.train(layer.training)
     return result
 
 

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from synfab.cells import _check_integer
 from synfab.errors import InvalidValueError
-from synfab.torch.core import CrossbarLayer, LayerOptions
+from synfab.torch.core import CrossbarLayer
+from synfab.torch.options import LayerOptions
 
 
 class CrossbarLinear(CrossbarLayer):
@@ -106,8 +107,9 @@ class CrossbarConv2d(CrossbarLayer):
         self.in_channels = _positive("in_channels", in_channels)
         self.out_channels = _positive("out_channels", out_channels)
         # nn.Conv2d knows what its arguments mean and checks them; it holds no weights here.
+        plain: Any = nn.Conv2d
         try:
-            shape = nn.Conv2d(
+            shape = plain(
                 in_channels, out_channels, kernel_size, stride, padding, dilation,
                 bias=False, padding_mode=padding_mode, device="meta",
             )  # fmt: skip
@@ -131,11 +133,13 @@ class CrossbarConv2d(CrossbarLayer):
 
     def to_torch(self) -> nn.Conv2d:
         """Read the weights that the cells hold back into a convolution."""
-        made = nn.Conv2d(
+        plain: Any = nn.Conv2d
+        made = plain(
             self.in_channels, self.out_channels, self.kernel_size, self.stride, self.padding,
             self.dilation, 1, self.bias is not None, self.padding_mode,
         )  # fmt: skip
-        return self.give(made)
+        result: nn.Conv2d = self.give(made)
+        return result
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, channels, height, width), or one image without B."""

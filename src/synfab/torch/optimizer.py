@@ -4,8 +4,8 @@ A cell's RESET is gradual and its SET is not, so a weight rises by a RESET of it
 by a RESET of its G+ cell. A pulse moves a cell only if it is stronger than those before it; the
 optimizer remembers the amplitude that each cell was given last and goes beyond it by what the
 typical device's transition asks for the change wanted. When a cell has come to the end of the
-window, its pair is refreshed: both cells are SET and brought back by write and verify, with the same
-difference and the larger one at the top of the window.
+window, its pair is refreshed: both cells are SET and brought back by write and verify, with the
+same difference and the larger one at the top of the window.
 """
 
 from __future__ import annotations

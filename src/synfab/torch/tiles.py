@@ -43,7 +43,13 @@ class Tiles:
     """
 
     def __init__(
-        self, model: CellModel, shape: tuple[int, int], size: Any, *, first_cell: int, **options: Any
+        self,
+        model: CellModel,
+        shape: tuple[int, int],
+        size: Any,
+        *,
+        first_cell: int,
+        **options: Any,
     ) -> None:
         rows, columns = check_size(size)
         self.model, self.shape, self.first_cell = model, shape, first_cell

@@ -32,9 +32,7 @@ def tile_currents(
     return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
 
 
-def _reduced(
-    bar: Crossbar, v: Array, factors: tuple[float, float] | None
-) -> tuple[Array, Array]:
+def _reduced(bar: Crossbar, v: Array, factors: tuple[float, float] | None) -> tuple[Array, Array]:
     """Linear cells and their wires are one matrix; the noise is that of its conductances."""
     matrix = bar.read(np.eye(bar.shape[1]), noise=False, linear=True)
     plus, minus = matrix[0::2], matrix[1::2]
@@ -136,7 +134,7 @@ def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False)
 
 
 def effective_conductance(g: Tensor, bar: Crossbar) -> Tensor:
-    """What the wires leave of linear cells: the matrix (rows, columns) from voltages to currents, S.
+    """What wires leave of linear cells: the matrix (rows, columns) from volts to currents, S.
 
     Differentiable in ``g``; arguments as in ``wired_currents``.
     """
