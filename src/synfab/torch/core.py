@@ -73,7 +73,7 @@ class CrossbarLayer(nn.Module):
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
         length = outputs if self.scale == "output" else 1
-        self.register_buffer("weight_range", torch.ones(length, dtype=torch.float64))
+        self.register_buffer("weight_range", torch.ones(length))
         for name in ("difference", "total"):
             empty = torch.empty(outputs, inputs)
             self.register_buffer(name, empty, persistent=False)

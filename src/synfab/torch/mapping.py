@@ -28,7 +28,7 @@ def default_window(model: CellModel) -> tuple[float, float]:
     1.5 times the HRS and 0.8 times the LRS of the typical device, in its median cycle.
     """
     log_r_hrs, _, r_lrs, _ = model.population.means[int(np.argmax(model.population.weights))][:4]
-    return ABOVE_HRS * 10.0**-log_r_hrs, BELOW_LRS / float(r_lrs)
+    return ABOVE_HRS * 10.0 ** -float(log_r_hrs), BELOW_LRS / float(r_lrs)
 
 
 def check_window(model: CellModel, window: Any) -> tuple[float, float]:
