@@ -1,0 +1,133 @@
+"""Tasks to try networks on, without a download, and the usual loop to train them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits, make_classification
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+from synfab.errors import FileFormatError
+
+MNIST = (
+    ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
+IDX_BYTES = 8  # type code of unsigned bytes
+
+
+class Task(NamedTuple):
+    """Inputs (samples, inputs), float32, and labels of two sets."""
+
+    x: Tensor
+    label: Tensor
+    x_test: Tensor
+    label_test: Tensor
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of inputs and of classes."""
+        return self.x.shape[1], int(self.label.max()) + 1
+
+
+def digits() -> Task:
+    """scikit-learn's handwritten digits, 8 x 8 pixels from 0 to 1; a quarter is for testing."""
+    x, label = load_digits(return_X_y=True)
+    return _split(x / 16.0, label)
+
+
+def synthetic(samples: int = 600, inputs: int = 16, classes: int = 4) -> Task:
+    """Clouds of points of some classes."""
+    x, label = make_classification(
+        samples, inputs, n_informative=inputs // 2, n_redundant=0, n_classes=classes,
+        n_clusters_per_class=1, class_sep=2.0, random_state=0,
+    )  # fmt: skip
+    return _split(x / np.abs(x).max(), label)
+
+
+def _split(x: Any, label: Any) -> Task:
+    x, x_test, label, label_test = train_test_split(
+        x.astype(np.float32), label.astype(np.int64), test_size=0.25, random_state=0, stratify=label
+    )
+    return Task(*map(torch.from_numpy, (x, label, x_test, label_test)))
+
+
+def mnist(folder: str | Path) -> Task:
+    """MNIST from its four IDX files, plain or with .gz; pixels from 0 to 1.
+
+    Raises
+    ------
+    FileFormatError
+        A file is missing or not what its name says.
+    """
+    sets = []
+    for images, labels in MNIST:
+        x, label = read_idx(Path(folder) / images), read_idx(Path(folder) / labels)
+        if x.ndim != 3 or label.ndim != 1 or len(x) != len(label):
+            raise FileFormatError(
+                f"{images}: expected images and as many labels, found {x.shape}, {label.shape}"
+            )
+        sets += [x.reshape(len(x), -1).astype(np.float32) / 255.0, label.astype(np.int64)]
+    return Task(*map(torch.from_numpy, sets))
+
+
+def read_idx(path: Path) -> Any:
+    """Array of unsigned bytes from an IDX file, plain or with .gz behind its name."""
+    packed = path.with_name(path.name + ".gz")
+    try:
+        data = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError) as error:
+        raise FileFormatError(f"{path}: cannot read: {error}") from None
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != IDX_BYTES:
+        raise FileFormatError(f"{path}: not an IDX file of bytes")
+    header = 4 + 4 * data[3]
+    shape = tuple(np.frombuffer(data[4:header], ">u4").astype(int).tolist())
+    if len(shape) != data[3] or len(data) != header + int(np.prod(shape)):
+        raise FileFormatError(f"{path}: cut short, expected {shape} bytes behind its header")
+    return np.frombuffer(data[header:], np.uint8).reshape(shape)
+
+
+def perceptron(task: Task, hidden: int = 64, seed: int = 0) -> nn.Sequential:
+    """Return a network with one hidden layer; ``seed`` is torch's."""
+    inputs, classes = task.sizes
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+
+
+def fit(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    task: Task,
+    epochs: int,
+    *,
+    batch: int = 32,
+    seed: int = 0,
+    after: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Train with cross entropy on shuffled batches; ``after`` is called behind each epoch."""
+    order = torch.Generator().manual_seed(seed)
+    for epoch in range(epochs):
+        network.train()
+        for part in torch.randperm(len(task.x), generator=order).split(batch):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(network(task.x[part]), task.label[part])
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if after is not None:
+            after(epoch)
+    return network
+
+
+def accuracy(network: nn.Module, task: Task) -> float:
+    """Part of the test set that is recognised; the network is left in eval mode."""
+    network.eval()
+    with torch.no_grad():
+        right = network(task.x_test).argmax(dim=1) == task.label_test
+    return float(right.double().mean())

@@ -1,0 +1,401 @@
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import synfab as sf
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from synfab.torch import (
+    CrossbarLinear,
+    PulsedSGD,
+    bake,
+    convert,
+    hardware_aware,
+    measure_errors,
+    monte_carlo,
+    program,
+    without_outliers,
+)
+
+
+def small_network():
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))
+
+
+def task(count=300):
+    """Three clouds of points: what a small network learns at once."""
+    generator = torch.Generator().manual_seed(4)
+    label = torch.arange(count) % 3
+    centre = 1.5 * torch.randn(3, 8, generator=generator)
+    return centre[label] + 0.7 * torch.randn(count, 8, generator=generator), label
+
+
+def fit(network, optimizer, epochs, batch=30):
+    x, label = task()
+    network.train()
+    for _ in range(epochs):
+        for begin in range(0, len(x), batch):
+            part = slice(begin, begin + batch)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(x[part]), label[part]).backward()
+            optimizer.step()
+    return network
+
+
+def accuracy(network):
+    x, label = task()
+    network.eval()
+    with torch.no_grad():
+        return float((network(x).argmax(dim=1) == label).float().mean())
+
+
+@pytest.fixture(scope="module")
+def trained():
+    network = small_network()
+    return fit(network, torch.optim.Adam(network.parameters(), lr=0.01), 20)
+
+
+# ---- programming ----------------------------------------------------------------------------------
+
+
+def test_write_verify_brings_cells_to_their_targets(trained):
+    chip = convert(trained, seed=1)
+    table = program(chip, "write-verify")
+    tolerance = 0.01 * sf.load_model().conduction.g_llrs
+    assert list(table.index) == ["0", "2"]
+    assert (table["median_error"] < tolerance).all()
+    assert (table["unreachable"] <= 2).all()
+    assert (table["pulses"] > 5).all()
+    assert (table["energy"] > 0).all()
+    error = chip[0].tiles.states() - 0  # the cells moved from where ideal programming had put them
+    assert not np.array_equal(error, convert(trained, seed=1)[0].tiles.states())
+
+
+def test_open_loop_leaves_the_differences_of_the_devices(trained):
+    chip = convert(trained, seed=1)
+    table = program(chip, "open-loop")
+    assert (table["rms_error"] > 3e-6).all()
+    assert accuracy(chip) > 0.8
+
+
+def test_ideal_programming_is_exact(trained):
+    chip = convert(trained, seed=1)
+    with torch.no_grad():
+        chip[0].weight.mul_(-1.0)
+    table = program(chip, "ideal")
+    assert (table["rms_error"] < 1e-10).all()
+    torch.testing.assert_close(chip[0].cell_weight, chip[0].weight, rtol=1e-4, atol=1e-5)
+
+
+def test_programming_does_not_depend_on_what_was_there(trained):
+    chip = convert(trained, seed=1)
+    program(chip, "write-verify")
+    before = chip[0].tiles.states()
+    table = program(chip, "write-verify")
+    assert (table["pulses"] > 5).all()
+    assert not np.array_equal(before, chip[0].tiles.states())
+
+
+def test_bad_programming_is_named(trained):
+    chip = convert(trained, seed=1)
+    with pytest.raises(sf.InvalidValueError, match="method: expected one of ideal"):
+        program(chip, "prayer")
+    with pytest.raises(sf.InvalidValueError, match="network: expected layers on cells"):
+        program(trained)
+    with pytest.raises(sf.InvalidTypeError, match="open-loop"):
+        program(chip, "open-loop", tolerance=1e-6)
+
+
+# ---- Monte Carlo ----------------------------------------------------------------------------------
+
+
+def test_monte_carlo_is_a_table_of_chips(trained):
+    before = copy.deepcopy(trained.state_dict())
+    table = monte_carlo(trained, accuracy, range(4), progress=True)
+    assert isinstance(table, pd.DataFrame)
+    assert list(table["seed"]) == [0, 1, 2, 3]
+    assert (table["score"] > accuracy(trained) - 0.05).all()
+    assert table["rms_error"].nunique() == 4
+    assert all(torch.equal(before[k], v) for k, v in trained.state_dict().items())
+
+
+def test_threads_do_not_change_the_table(trained):
+    one, two = (
+        monte_carlo(trained, accuracy, range(3), method="open-loop", workers=n).drop(
+            columns="seconds"
+        )
+        for n in (1, 2)
+    )
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_a_technology_without_outliers_has_none(trained):
+    clean = without_outliers("published")
+    assert len(clean.population.weights) == 2
+    options = {"method": "open-loop"}
+    dirty_table = monte_carlo(trained, accuracy, range(6), **options)
+    clean_table = monte_carlo(trained, accuracy, range(6), model=clean, **options)
+    assert clean_table["rms_error"].median() < dirty_table["rms_error"].median()
+
+
+def test_bad_monte_carlo_is_named(trained):
+    with pytest.raises(sf.InvalidValueError, match="seeds: expected"):
+        monte_carlo(trained, accuracy, [])
+    with pytest.raises(sf.InvalidTypeError, match="evaluate: expected"):
+        monte_carlo(trained, "accuracy", [1])
+
+
+# ---- hardware-aware training ----------------------------------------------------------------------
+
+
+def test_measured_errors_are_those_of_programming():
+    errors = measure_errors("published", "open-loop", seed=9, points=5, cells=200)
+    assert errors.targets.shape == errors.mean.shape == errors.deviation.shape == (5,)
+    assert (errors.deviation > 2e-6).all()
+    careful = measure_errors("published", "write-verify", seed=9, points=5, cells=200)
+    assert (careful.deviation < errors.deviation).all()
+
+
+def test_without_limits_hardware_aware_weights_are_the_weights(trained):
+    aware = hardware_aware(trained, seed=1)
+    torch.testing.assert_close(aware[0].weight, trained[0].weight)
+
+
+def test_levels_errors_and_limits_are_felt(trained):
+    coarse = hardware_aware(trained, seed=1, bits=2)
+    assert len(torch.unique(coarse[0].weight.detach().mul(1e4).round())) <= 7
+    errors = measure_errors(seed=9, points=5, cells=100)
+    noisy = hardware_aware(trained, seed=1, errors=errors).train()
+    assert not torch.equal(noisy[0].weight, noisy[0].weight)
+    again = hardware_aware(trained, seed=1, errors=errors).train()
+    fresh = hardware_aware(trained, seed=1, errors=errors).train()
+    assert torch.equal(fresh[0].weight, again[0].weight)
+    assert torch.equal(noisy.eval()[0].weight, noisy[0].weight)
+    wired = hardware_aware(trained, seed=1, wire_resistance=20.0)
+    assert wired[0].weight.abs().sum() < trained[0].weight.abs().sum()
+    window = (2e-5, 2.5e-4)  # above what most devices reach
+    frozen = hardware_aware(trained, seed=1, chip=5, g_window=window)
+    assert not torch.allclose(frozen[0].weight, trained[0].weight)
+
+
+def test_wires_in_training_are_those_of_the_layer(trained):
+    aware = hardware_aware(trained, seed=1, wire_resistance=20.0).eval()
+    chip = convert(trained, seed=1, wire_resistance=20.0, linear=True, noise=False).eval()
+    x, _ = task(20)
+    torch.testing.assert_close(aware(x), chip(x), rtol=1e-3, atol=1e-3)
+
+
+def test_gradients_pass_the_limits(trained):
+    aware = hardware_aware(trained, seed=1, bits=3, wire_resistance=5.0, clip=2.0)
+    x, label = task(30)
+    nn.functional.cross_entropy(aware(x), label).backward()
+    grad = aware[0].parametrizations.weight.original.grad
+    assert torch.isfinite(grad).all()
+    assert (grad != 0).float().mean() > 0.5
+
+
+def test_baked_weights_are_clipped_and_the_trained_network_stays(trained):
+    aware = hardware_aware(trained, seed=1, clip=1.0)
+    plain = bake(aware)
+    assert type(plain[0]) is nn.Linear
+    assert plain[0].weight.abs().max() < trained[0].weight.abs().max()
+    torch.testing.assert_close(plain[0].weight, aware[0].weight)
+    assert accuracy(aware) > 0.5
+
+
+def test_hardware_awareness_pays_where_cells_are_coarse(trained):
+    options = {"bits": 2, "wire_resistance": 40.0}
+    errors = measure_errors(seed=9, points=8, cells=200)
+    aware = hardware_aware(trained, seed=1, errors=errors, clip=2.5, **options)
+    fit(aware, torch.optim.Adam(aware.parameters(), lr=0.01), 4)
+    common = {"method": "open-loop", "linear": True, **options}
+    before = monte_carlo(trained, accuracy, range(5), **common)["score"].median()
+    after = monte_carlo(bake(aware), accuracy, range(5), **common)["score"].median()
+    software = accuracy(trained)
+    assert software - after <= 0.5 * (software - before)
+
+
+def test_bad_hardware_is_named(trained):
+    for options, message in (
+        ({"bits": 0}, "bits"),
+        ({"clip": -1.0}, "clip"),
+        ({"g_window": (1.0, 2.0)}, "g_window"),
+    ):
+        with pytest.raises(sf.InvalidValueError, match=message):
+            hardware_aware(trained, seed=1, **options)
+    with pytest.raises(sf.InvalidValueError, match="network: expected"):
+        hardware_aware(nn.ReLU(), seed=1)
+    with pytest.raises(sf.InvalidValueError, match="method"):
+        measure_errors("published", "ideal")
+
+
+# ---- training in situ -----------------------------------------------------------------------------
+
+
+def test_a_network_learns_in_situ():
+    chip = convert(small_network(), seed=2, weight_range=1.0)
+    optimizer = PulsedSGD(chip, lr=0.2)
+    start = optimizer.report()
+    fit(chip, optimizer, 12)
+    assert accuracy(chip) > 0.9
+    report = optimizer.report()
+    assert (report["pulses"] > start["pulses"]).all()
+    assert (report["energy"] > start["energy"]).all()
+    assert (report["cycles_a_cell"] >= 1.0).all()
+    assert (report["updates"] == 120).all()
+
+
+def test_a_weight_rises_by_a_reset_of_its_negative_cell():
+    layer = CrossbarLinear(1, 1, bias=False, seed=4, weight_range=1.0)
+    optimizer = PulsedSGD(layer, lr=1.0)
+    plus, minus = (x.item() for x in layer.tiles.states())
+    for _ in range(10):
+        layer.weight.grad = torch.full((1, 1), -0.02)
+        optimizer.step()
+    after_plus, after_minus = (x.item() for x in layer.tiles.states())
+    assert after_plus == plus
+    assert after_minus > minus + 0.05
+
+
+def test_a_pair_at_its_end_is_refreshed_with_its_difference():
+    layer = CrossbarLinear(6, 5, seed=4, weight_range=1.0)
+    optimizer = PulsedSGD(layer, lr=1.0)
+    writer = optimizer.layers["layer"]
+    first = writer.refreshed
+    for sign in (1.0, -1.0) * 8:
+        for _ in range(8):
+            layer.weight.grad = torch.full((5, 6), sign * 0.1)
+            optimizer.step()
+    assert writer.refreshed > first
+    assert layer.weight.abs().max() < 1.2
+    held = layer.cell_weight.reshape(5, 6)
+    torch.testing.assert_close(held, layer.weight.detach(), rtol=0.0, atol=0.02)
+
+
+def test_other_parameters_move_digitally():
+    chip = convert(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), seed=1, exceptions={"1": None})
+    optimizer = PulsedSGD(chip, lr=0.1)
+    before = chip[1].weight.detach().clone()
+    chip(torch.ones(1, 4)).sum().backward()
+    grad = chip[1].weight.grad.clone()
+    optimizer.step()
+    torch.testing.assert_close(chip[1].weight.detach(), before - 0.1 * grad)
+
+
+def test_bad_training_is_named():
+    chip = convert(nn.Sequential(nn.Linear(4, 3)), seed=1)
+    with pytest.raises(sf.InvalidValueError, match="network: expected layers on cells"):
+        PulsedSGD(nn.Linear(2, 2))
+    with pytest.raises(sf.InvalidTypeError, match="network"):
+        PulsedSGD(chip.parameters())
+    with pytest.raises(sf.InvalidValueError, match="lr"):
+        PulsedSGD(chip, lr=0.0)
+    with pytest.raises(sf.InvalidValueError, match="granularity"):
+        PulsedSGD(chip, granularity=-1.0)
+    optimizer = PulsedSGD(chip)
+    states = chip[0].tiles.states()
+    chip[0].weight.grad = torch.full((3, 4), torch.nan)
+    with pytest.raises(sf.InvalidValueError, match="grad: expected finite"):
+        optimizer.step()
+    np.testing.assert_array_equal(states, chip[0].tiles.states())
+
+
+# ---- adapters -------------------------------------------------------------------------------------
+
+
+class BaseNoiseModel:
+    """aihwkit's signature (inference/noise/base.py), where aihwkit itself is not installed."""
+
+    def __init__(self, g_converter=None):
+        self.g_converter = g_converter
+
+    def generate_drift_coefficients(self, g_target):
+        return None
+
+
+def test_aihwkit_conductances_are_those_of_cells():
+    from synfab.torch.aihwkit import noise_model
+
+    noise = noise_model(seed=3, method="open-loop", base=BaseNoiseModel)
+    target = torch.linspace(25.0, 170.0, 200).reshape(20, 10)
+    programmed = noise.apply_programming_noise_to_conductance(target)
+    assert programmed.shape == target.shape
+    assert programmed.dtype == target.dtype
+    assert 2.0 < (programmed - target).std() < 40.0  # uS
+    assert not torch.equal(programmed, noise.apply_programming_noise_to_conductance(target))
+    later = noise.apply_drift_noise_to_conductance(programmed, None, 3600.0)
+    assert 0.0 < (later - programmed).std() < 1.0
+    careful = noise_model(seed=3, base=BaseNoiseModel)
+    close = careful.apply_programming_noise_to_conductance(target)
+    assert (close - target).abs().median() < 2.7
+
+
+def test_aihwkit_itself():
+    inference = pytest.importorskip("aihwkit.inference")
+    from synfab.torch.aihwkit import noise_model
+
+    noise = noise_model(seed=3)
+    assert isinstance(noise, inference.BaseNoiseModel)
+    weights = torch.linspace(-1.0, 1.0, 100).reshape(10, 10)
+    noisy, _ = noise.apply_programming_noise(weights)
+    assert 0.0 < (noisy - weights).abs().median() < 0.05
+
+
+class EmptyDevice:
+    """CrossSim's signature (devices/idevice.py), where CrossSim itself is not installed."""
+
+    def __init__(self, device_params, weight_error_params):
+        self.device_params = device_params
+
+
+class DeviceParameters:
+    Rmin, Rmax = 1 / 1.7e-4, 1 / 2.1e-5
+
+
+def test_crosssim_conductances_are_those_of_cells():
+    from synfab.torch.crosssim import make_device
+
+    kind = make_device(seed=3, base=EmptyDevice)
+    assert kind.__name__ == "SynfabDevice"
+    device = kind(DeviceParameters(), None)
+    target = np.linspace(DeviceParameters.Rmin / DeviceParameters.Rmax, 1.0, 200).reshape(20, 10)
+    programmed = device.programming_error(target.copy())
+    assert programmed.shape == target.shape
+    assert 0.0 < np.median(np.abs(programmed - target)) < 2.7e-6 * DeviceParameters.Rmin
+    read = device.read_noise(programmed)
+    assert 0.0 < (read - programmed).std() < 0.01
+    assert device.drift_error(target, 1.0).shape == target.shape
+
+
+def test_crosssim_itself():
+    simulator = pytest.importorskip("simulator")
+    from synfab.torch.crosssim import make_device
+
+    kind = make_device(seed=3, name="SynfabTestDevice", method="open-loop")
+    parameters = simulator.CrossSimParameters()
+    device = parameters.xbar.device
+    device.Rmin, device.Rmax = DeviceParameters.Rmin, DeviceParameters.Rmax
+    for error in (device.programming_error, device.read_noise):
+        error.enable, error.model = True, kind.__name__
+    matrix = np.linspace(-1.0, 1.0, 200).reshape(10, 20)
+    core = simulator.AnalogCore(matrix, params=parameters)
+    x = np.linspace(0.1, 1.0, 20)
+    got = core @ x
+    assert 0.0 < np.abs(got - matrix @ x).max() < 2.0
+
+
+def test_a_missing_host_is_named():
+    import importlib.util
+
+    from synfab.torch.aihwkit import noise_model
+    from synfab.torch.crosssim import make_device
+
+    for module, make in (("aihwkit", noise_model), ("simulator", make_device)):
+        if importlib.util.find_spec(module) is None:
+            with pytest.raises(sf.SynfabError, match="not installed"):
+                make(seed=1)
