@@ -4,12 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import synfab as sf
-
-torch = pytest.importorskip("torch")
-nn = torch.nn
-
 from synfab.torch import CrossbarConv2d, CrossbarLinear, convert, default_window, program, to_torch
 from synfab.torch.noise import _on_device, readout_normals
 
@@ -148,7 +146,7 @@ def test_inputs_without_a_batch_and_with_more_axes(linear):
         torch.testing.assert_close(layer(x), linear(x), rtol=1e-4, atol=1e-5)
 
 
-# ---- gradients ------------------------------------------------------------------------------------
+# ---- gradients -----------------------------------------------------------------------------------
 
 
 def test_gradients_are_those_of_a_linear_layer_with_the_cells_weights(linear):
@@ -195,7 +193,7 @@ def test_gradcheck_through_wires(linear_cells):
     )
 
 
-# ---- wires ----------------------------------------------------------------------------------------
+# ---- wires ---------------------------------------------------------------------------------------
 
 
 def test_a_wired_layer_reads_like_its_crossbar(linear):
@@ -219,7 +217,7 @@ def test_linear_cells_behind_wires_are_one_matrix(linear):
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-9)
 
 
-# ---- state ----------------------------------------------------------------------------------------
+# ---- state ---------------------------------------------------------------------------------------
 
 
 def test_state_goes_on_bit_by_bit_after_a_file(linear, tmp_path):
@@ -247,9 +245,9 @@ def test_a_failed_load_changes_nothing(linear):
     before = layer.state_dict()
     with pytest.raises(sf.InvalidValueError, match=r"state_dict: shape: this layer has \[12, 20\]"):
         layer.load_state_dict(CrossbarLinear(21, 12, seed=1).state_dict())
+    foreign = CrossbarLinear(20, 12, seed=1, model=sf.torch.without_outliers("published"))
     with pytest.raises(sf.InvalidValueError, match="state_dict: model"):
-        model = sf.torch.without_outliers("published")
-        layer.load_state_dict(CrossbarLinear(20, 12, seed=1, model=model).state_dict())
+        layer.load_state_dict(foreign.state_dict())
     with pytest.raises(sf.InvalidValueError, match="state_dict: order"):
         layer.load_state_dict(CrossbarLinear(20, 12, seed=1, order=2).state_dict())
     broken = {**before, "_extra_state": {"format": "something"}}
@@ -278,7 +276,7 @@ def test_double_and_train_are_as_expected(linear):
     assert layer.to("cpu") is layer
 
 
-# ---- conversion -----------------------------------------------------------------------------------
+# ---- conversion ----------------------------------------------------------------------------------
 
 
 def network():
@@ -332,7 +330,7 @@ def test_a_layer_used_twice_stays_one_layer():
     assert chip[0] is chip[2]
 
 
-# ---- bad input ------------------------------------------------------------------------------------
+# ---- bad input -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -380,7 +378,9 @@ def test_bad_weights_are_refused_and_change_nothing(linear, bad):
 
 
 def test_weights_outside_the_window_are_refused(linear):
-    with pytest.raises(sf.InvalidValueError, match="weight: expected magnitudes up to weight_range"):
+    with pytest.raises(
+        sf.InvalidValueError, match="weight: expected magnitudes up to weight_range"
+    ):
         CrossbarLinear.from_torch(linear, seed=1, weight_range=0.1)
 
 

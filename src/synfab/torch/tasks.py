@@ -115,7 +115,7 @@ def fit(
     order = torch.Generator().manual_seed(seed)
     for epoch in range(epochs):
         network.train()
-        for part in torch.randperm(len(task.x), generator=order).split(batch):
+        for part in torch.split(torch.randperm(len(task.x), generator=order), batch):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(network(task.x[part]), task.label[part])
             loss.backward()  # type: ignore[no-untyped-call]
