@@ -8,14 +8,15 @@ import time
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from synfab.torch import PulsedSGD, convert, tasks
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--seed", type=int, default=3, help="the chip")
-parser.add_argument("--epochs", type=int, default=15)
+parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--hidden", type=int, default=64)
-parser.add_argument("--lr", type=float, default=0.3)
+parser.add_argument("--lr", type=float, default=0.1)
 parser.add_argument("--task", default="digits", help="digits, synthetic, or a folder with MNIST")
 parser.add_argument("--output", type=Path, default=Path("ml-in-situ.png"))
 options = parser.parse_args()
@@ -44,13 +45,14 @@ left, right = figure.subplots(1, 2)
 left.plot(epochs, [100.0 * score for _, score, _ in course], "o-", color="#0072B2")
 left.axhline(90.0, color="0.6", ls=":", lw=1)
 left.set(xlabel="epoch", ylabel="test accuracy (%)")
-right.plot(epochs, [table.pulses.sum() / table.cells.sum() for _, _, table in course],
-           "s-", color="#D55E00")  # fmt: skip
-right.set(xlabel="epoch", ylabel="pulses a cell", ylim=(0.0, None))
-energy = right.twinx()
-energy.plot(epochs, [1e6 * table.energy.sum() for _, _, table in course], "^--", color="#009E73")
-energy.set(ylabel="energy in the cells (uJ)", ylim=(0.0, None))
-right.plot([], [], "^--", color="#009E73", label="energy")
-right.plot([], [], "s-", color="#D55E00", label="pulses")
-right.legend(frameon=False, loc="lower right")
+first = course[0][2].pulses.sum()
+cells = report.cells.sum()
+right.plot(epochs, [(table.pulses.sum() - first) / cells for _, _, table in course], "s-",
+           color="#D55E00", label="pulses a cell")  # fmt: skip
+right.plot(epochs, [1e12 * (table.energy - course[0][2].energy).sum() / cells
+                    for _, _, table in course], "^--", color="#009E73", label="pJ a cell")  # fmt: skip
+right.set(xlabel="epoch", ylabel="spent in training", ylim=(0.0, None))
+right.legend(frameon=False)
+for axis in (left, right):
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 figure.savefig(options.output, dpi=130)

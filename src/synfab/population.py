@@ -75,7 +75,7 @@ class Population:
         for probability, mean, factor in zip(
             self.probabilities, self.means, self.factors, strict=True
         ):
-            z = np.linalg.solve(factor, (np.asarray(parameters, np.float64) - mean).T)
+            z = np.linalg.inv(factor) @ (np.asarray(parameters, np.float64) - mean).T
             density.append(
                 np.log(max(probability, 1e-300))
                 - np.log(np.diag(factor)).sum()
