@@ -37,7 +37,7 @@ tasks.fit(chip, optimizer, task, options.epochs, after=note)
 took = time.perf_counter() - begin
 report = course[-1][2]
 print(f"accuracy {course[-1][1]:.2%} after {options.epochs} epochs, {took:.0f} s")
-print(report.T.to_string())
+print(report.T.to_string(float_format="{:.4g}".format))
 
 epochs = [epoch for epoch, _, _ in course]
 figure = Figure(figsize=(8.2, 3.6), layout="constrained")

@@ -89,7 +89,7 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
         )
         storage = old._engine.storage()
         cells._engine.restore(
-            {name: _array(part[name], np.asarray(storage[name]).dtype) for name in storage}
+            {name: _array(part[name], _host(storage[name]).dtype) for name in storage}
         )
         for name in COUNTERS:
             setattr(cells, name, int(part[name]))
@@ -101,10 +101,15 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
 
 def _tensor(array: Any) -> torch.Tensor:
     """Return a copy; words without a sign travel as words with one."""
-    plain = np.array(array)
+    plain = np.array(_host(array))
     if plain.dtype.kind == "u":
         plain = plain.view(f"i{plain.dtype.itemsize}")
     return torch.from_numpy(plain)
+
+
+def _host(array: Any) -> Any:
+    """An engine's array, whatever library it is of, for NumPy."""
+    return np.asarray(array.detach().cpu() if isinstance(array, torch.Tensor) else array)
 
 
 def _array(tensor: torch.Tensor, dtype: np.dtype[Any]) -> Any:
