@@ -47,10 +47,10 @@ left.axhline(90.0, color="0.6", ls=":", lw=1)
 left.set(xlabel="epoch", ylabel="test accuracy (%)")
 first = course[0][2].pulses.sum()
 cells = report.cells.sum()
-right.plot(epochs, [(table.pulses.sum() - first) / cells for _, _, table in course], "s-",
-           color="#D55E00", label="pulses a cell")  # fmt: skip
-right.plot(epochs, [1e12 * (table.energy - course[0][2].energy).sum() / cells
-                    for _, _, table in course], "^--", color="#009E73", label="pJ a cell")  # fmt: skip
+pulses = [(table.pulses.sum() - first) / cells for _, _, table in course]
+energy = [1e12 * (table.energy - course[0][2].energy).sum() / cells for _, _, table in course]
+right.plot(epochs, pulses, "s-", color="#D55E00", label="pulses a cell")
+right.plot(epochs, energy, "^--", color="#009E73", label="pJ a cell")
 right.set(xlabel="epoch", ylabel="spent in training", ylim=(0.0, None))
 right.legend(frameon=False)
 for axis in (left, right):
