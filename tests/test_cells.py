@@ -174,6 +174,20 @@ def test_views_read_the_cells_they_name(published):
     assert cells[0, 0].shape == ()
 
 
+def test_ideal_programming_is_the_same_in_both_engines(published):
+    from synfab.cellstate import get_state
+
+    g = np.random.default_rng(1).uniform(1e-6, 2.6e-4, 40_000)
+    states = []
+    for engine in ("numba", "array"):
+        cells = sf.CellArray(published, g.size, seed=3, engine=engine)
+        cells.apply_voltage(-2.0).apply_voltage(1.6).set_conductance(g)
+        states.append(get_state(cells))
+    fast, slow = states
+    for name, bound in (("r", 0.0), ("threshold", 1e-5), ("steepness", 1e-6), ("phase", 0.0)):
+        np.testing.assert_allclose(fast[name], slow[name], rtol=0.0, atol=bound, err_msg=name)
+
+
 @pytest.mark.parametrize("engine", ["numba", "array"])
 def test_set_conductance_is_exact_and_lasting(published, engine):
     cells = sf.CellArray(published, 1000, seed=1, engine=engine)

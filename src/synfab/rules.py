@@ -334,7 +334,8 @@ def program(model: CellModel, devices: Devices, state: CellState, r: Array) -> C
     rise = u_max - features.u_reset
     rise = xp.where(rise > 0.0, rise, 1.0)
     steepness = (current(model, r_lrs, features.u_reset) - floor) / rise**eta
-    low, high = features.u_reset, r * 0.0 + u_max
+    # A curve that would begin above U_max has no room: the threshold is U_max then.
+    low, high = xp.where(features.u_reset < u_max, features.u_reset, u_max), r * 0.0 + u_max
     for _ in range(30):  # bisection to the last bit of float32
         middle = (low + high) * 0.5
         reached = transition_state(model, r_lrs, steepness, floor, middle)

@@ -50,19 +50,18 @@ def program(  # type: ignore[no-untyped-def]
             rise = u_max - rest[j]
             rise = rise if rise > f4(0.0) else f4(1.0)
             steepness[j] = (start - floor[j]) / exp(eta * log(rise))
-            below[j], above[j] = rest[j], u_max
+            below[j], above[j] = min(rest[j], u_max), u_max
         for _ in range(BISECTIONS):
             for j in range(width):
                 middle = (below[j] + above[j]) * f4(0.5)
                 lowest, difference, _ = span(llrs, hhrs, constants, f4(0.0), middle)
                 left = u_max - middle
-                falling = exp(eta * log(left if left > f4(0.0) else f4(1.0)))
+                falling = exp(eta * log(left)) if left > f4(0.0) else f4(0.0)
                 solved = lowest - fma(steepness[j], falling, floor[j])
                 carries = difference != f4(0.0)
                 solved = solved / (difference if carries else f4(1.0))
                 solved = top if solved > top else solved
-                # A curve that begins above U_max holds its LRS state up to there.
-                moves = carries & (solved > r_lrs[j]) & (left >= f4(0.0))
+                moves = carries & (solved > r_lrs[j])
                 short = (solved if moves else r_lrs[j]) < wanted[j]
                 below[j] = middle if short else below[j]
                 above[j] = above[j] if short else middle

@@ -20,7 +20,7 @@ class CrossbarLinear(CrossbarLayer):
     Parameters
     ----------
     in_features, out_features, bias
-        As in ``nn.Linear``; the bias is added digitally.
+        As in ``nn.Linear``, first weights included; the bias is added digitally.
     **options
         See ``LayerOptions``; ``seed`` is required.
 
