@@ -4,9 +4,9 @@ Every random number is a pure function of (seed, cell, index, stream), so cell `
 is the same virtual device in every engine, shard and simulator. The generator is Philox4x32-10
 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 
-The functions work on arrays of any Array API namespace. Words are held in any integer type of at
-least 32 bits (``uint32`` for NumPy and JAX, ``int64`` where a library has no unsigned arithmetic):
-products are built from 16-bit limbs, so nothing needs a 64-bit product.
+The functions work on arrays of any Array API namespace. Words are held in ``uint32`` (NumPy, JAX),
+where products are built from 16-bit limbs, or in ``int64`` where a library has no unsigned
+arithmetic (PyTorch).
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ def seed_key(seed: int) -> tuple[int, int]:
 
 def multiply(a: Array, b: int) -> tuple[Array, Array]:
     """Return the high and the low word of the 64-bit product of ``a`` and the constant ``b``."""
+    xp = array_namespace(a)
+    if a.dtype == xp.int64:  # its products keep their low 64 bits, and the shift brings the sign
+        product = a * b
+        return (product >> 32) & WORD, product & WORD
     a_low, a_high = a & 0xFFFF, a >> 16
     b_low, b_high = b & 0xFFFF, b >> 16
     low, cross_1, cross_2, high = a_low * b_low, a_low * b_high, a_high * b_low, a_high * b_high
@@ -66,14 +70,14 @@ def multiply(a: Array, b: int) -> tuple[Array, Array]:
 
 
 def philox(
-    key: tuple[int, int], counter: tuple[Array, Array, Array, Array]
+    key: tuple[Any, Any], counter: tuple[Array, Array, Array, Array]
 ) -> tuple[Array, Array, Array, Array]:
     """Philox4x32-10: four random words for each counter (Salmon et al. 2011).
 
     Parameters
     ----------
     key
-        Two words.
+        Two words, integers or arrays without axes.
     counter
         Four integer arrays of words, all of one shape and type.
 
@@ -93,23 +97,25 @@ def philox(
 
 
 def words(
-    seed: int, cell: tuple[Array, Array], index: Array, stream: Stream
+    seed: Any, cell: tuple[Array, Array], index: Array, stream: Any
 ) -> tuple[Array, Array, Array, Array]:
     """Random words of cells.
 
     Parameters
     ----------
     seed
-        0 … 2**64 - 1.
+        0 … 2**64 - 1, or its two words as arrays without axes, low word first.
     cell
         Low and high words of the global cell numbers.
     index
-        Number of the draw within the stream, an array of the cells' shape.
+        Number of the draw within the stream, an array that broadcasts with the cells'.
     stream
-        What the draw is for.
+        ``Stream``: what the draw is for; also as an array without axes.
     """
     low, high = cell
-    return philox(seed_key(seed), (low, high, index, low * 0 + int(stream)))
+    key = seed if isinstance(seed, tuple) else seed_key(seed)
+    purpose = int(stream) if isinstance(stream, Stream) else stream
+    return philox(key, (low, high, index, low * 0 + purpose))
 
 
 def uniform(word: Array) -> Array:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from synfab import rules
+from synfab.arrays import count_up
+from synfab.engines.library import NUMPY, Library
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
 from synfab.streams import Stream, normals, words
@@ -16,58 +18,103 @@ Array = Any
 
 
 class ArrayEngine:
-    """Cells held as ``rules.CellState``; the reference that other engines are tested against."""
+    """Cells held as ``rules.CellState``; with NumPy the reference that engines are tested against.
+
+    Voltages, masks and cell numbers come as arrays of the library, on its device.
+    """
 
     def __init__(
-        self, model: CellModel, n_cells: int, seed: int, first_cell: int, order: int, xp: Any = np
+        self,
+        model: CellModel,
+        n_cells: int,
+        seed: int,
+        first_cell: int,
+        order: int,
+        library: Library = NUMPY,
     ) -> None:
-        self.model, self.n_cells, self.order, self.xp = model, n_cells, order, xp
-        self.seed, self.first = seed, first_cell
+        self.model, self.n_cells, self.order = model, n_cells, order
+        self.seed, self.first, self.library = seed, first_cell, library
+        self.xp = library.xp
         self.devices: rules.Devices
         self.state: rules.CellState
+        self._draw = library.compiled(rules.draw_normals, ())
+        self._select = library.compiled(rules.select, (model,))
+        self._settle = library.compiled(rules.settle, (model,))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArrayEngine:
-        # A module cannot be copied, and the arrays need not be: the rules replace them whole.
-        return copy.copy(self)
+        # Modules and compiled functions are shared, and devices never change.
+        result = copy.copy(self)
+        result.state = rules.CellState(*(self.xp.asarray(a, copy=True) for a in self.state))
+        return result
 
-    def _number(self, cells: Any) -> tuple[Array, Array]:
-        number = np.asarray(cells, np.uint64) + np.uint64(self.first)
-        low, high = number & np.uint64(0xFFFFFFFF), number >> np.uint64(32)
-        return (
-            self.xp.asarray(low.astype(np.uint32)),
-            self.xp.asarray(high.astype(np.uint32)),
-        )
+    def _words(self, numbers: Array) -> tuple[Array, Array]:
+        """Low and high words of 64-bit numbers, on the device."""
+        low, high = numbers & np.uint64(0xFFFFFFFF), numbers >> np.uint64(32)
+        word, asarray = self.library.word, self.library.asarray
+        return asarray(low.astype(word)), asarray(high.astype(word))
+
+    def _global_numbers(self) -> Array:
+        return np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first)
+
+    def _stream(self, stream: Stream) -> Array:
+        return self.library.asarray(np.asarray(int(stream), self.library.word))
 
     def fabricate(self) -> None:
         """Make fresh cells."""
-        self.devices = rules.fabricate(
-            self.model, self.seed, self._number(np.arange(self.n_cells, dtype=np.uint64))
-        )
-        self.state = rules.fresh_state(self.model, self.order, self.devices)
+        number = self._words(self._global_numbers())
+        self.devices = rules.fabricate(self.model, self.library.key(self.seed), number)
+        index = count_up(0, self.order, number[0])[:, None]
+        eps = self._normals(self.devices, index, Stream.INITIAL_HISTORY)
+        self.state = rules.rested_state(self.model, self.order, self.devices, eps)
+
+    def _normals(self, devices: rules.Devices, index: Array, stream: Stream) -> Array:
+        return self._draw(devices.seed, devices.number, index, self._stream(stream))
 
     def _spread(self, u: Array) -> Array:
-        u = self.xp.asarray(u)
-        return self.xp.broadcast_to(u, (self.n_cells,)) if u.size == 1 else u
+        return self.xp.broadcast_to(u, (self.n_cells,)) if u.shape[0] == 1 else u
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch; see ``NumbaEngine.apply_voltage``."""
         u = self._spread(u)
         if where is None:
-            self.state = rules.apply_voltage(self.model, self.devices, self.state, u)
+            self.state = self._pulse(self.devices, self.state, u)
             return
-        cells = np.flatnonzero(where)
-        if cells.size:
+        cells = self.library.flatnonzero(where)
+        if cells.shape[0]:
             devices, state = self.take(cells)
-            index = self.xp.asarray(cells)
-            self.put(cells, rules.apply_voltage(self.model, devices, state, self.xp.take(u, index)))
+            u = self.xp.take(u, cells, axis=0)
+            self.put(cells, self._pulse(devices, state, u))
+
+    def _pulse(self, devices: rules.Devices, state: rules.CellState, u: Array) -> rules.CellState:
+        """Equals ``rules.apply_voltage``, but draws only for the cells that begin a block."""
+        switching = self._select(devices, state, u)
+        ends = rules.block_ends(switching.draw, state.cycle, self.order)
+        if bool(self.xp.any(ends)):
+            state = state._replace(block=self._draw_blocks(devices, state, ends))
+        cycle = state.cycle + self.xp.astype(switching.draw, state.cycle.dtype)
+        rest: rules.CellState = self._settle(devices, state._replace(cycle=cycle), switching, u)
+        return rest
+
+    def _draw_blocks(self, devices: rules.Devices, state: rules.CellState, ends: Array) -> Array:
+        history, steps = self.model.history(self.order), count_up(1, self.order, state.cycle)
+        if bool(self.xp.all(ends)):
+            eps = self._normals(devices, state.cycle[None, :] + steps[:, None], Stream.INNOVATION)
+            return rules.next_block(history, state.block, eps)
+        cells = self.library.flatnonzero(ends)
+        low, high = (self.xp.take(word, cells, axis=0) for word in devices.number)
+        cycle = self.xp.take(state.cycle, cells, axis=0)
+        few = devices._replace(number=(low, high))
+        eps = self._normals(few, cycle[None, :] + steps[:, None], Stream.INNOVATION)
+        block = rules.next_block(history, self.xp.take(state.block, cells, axis=2), eps)
+        return self.library.put(state.block, cells, block)
 
     def take(self, cells: Any) -> tuple[rules.Devices, rules.CellState]:
         """Return the listed cells alone (a copy)."""
-        xp, index = self.xp, self.xp.asarray(cells)
+        xp, index = self.xp, self.library.asarray(cells)
         low, high = self.devices.number
         devices = rules.Devices(
-            self.seed,
-            (xp.take(low, index), xp.take(high, index)),
+            self.devices.seed,
+            (xp.take(low, index, axis=0), xp.take(high, index, axis=0)),
             xp.take(self.devices.parameters, index, axis=1),
         )
         state = rules.CellState(*(xp.take(a, index, axis=a.ndim - 1) for a in self.state))
@@ -75,18 +122,13 @@ class ArrayEngine:
 
     def put(self, cells: Any, state: rules.CellState) -> None:
         """Replace the state of the listed cells."""
-        everything = np.arange(self.n_cells)
-        position = np.full(self.n_cells, -1)
-        position[cells] = np.arange(len(cells))
-        if len(cells) == self.n_cells and np.array_equal(cells, everything):
-            self.state = state
+        index, asarray = self.library.asarray(cells), self.library.asarray
+        if index.shape[0] == self.n_cells:  # the caller lists every cell in order
+            self.state = rules.CellState(*(asarray(new) for new in state))
             return
-        xp = self.xp
-        chosen = xp.asarray(position >= 0)
-        source = xp.asarray(np.maximum(position, 0))
         self.state = rules.CellState(
             *(
-                xp.where(chosen, xp.take(new, source, axis=new.ndim - 1), old)
+                self.library.put(old, index, asarray(new))
                 for old, new in zip(self.state, state, strict=True)
             )
         )
@@ -104,14 +146,11 @@ class ArrayEngine:
         zero = u == 0.0
         conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
         variance = johnson * conductance + shot * xp.abs(current)
-        cells = np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first)
-        call = cells >> np.uint64(2)
-        counter = (
-            xp.asarray((call & np.uint64(0xFFFFFFFF)).astype(np.uint32)),
-            xp.asarray((call >> np.uint64(32)).astype(np.uint32)),
-        )
-        z = normals(words(self.seed, counter, counter[0] * 0 + number, Stream.READ_NOISE))
-        lane = xp.asarray((cells & np.uint64(3)).astype(np.int64))
+        cells = self._global_numbers()
+        counter = self._words(cells >> np.uint64(2))
+        key = self.library.key(self.seed)
+        z = self._draw(key, counter, counter[0] * 0 + number, self._stream(Stream.READ_NOISE))
+        lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
         noise = z[0, :]
         for k in range(1, 4):
             noise = xp.where(lane == k, z[k, :], noise)
@@ -119,17 +158,17 @@ class ArrayEngine:
 
     def readout_noise(self, rows: int, count: int, number: int) -> Array:
         """Normal numbers of a crossbar readout, (rows, count)."""
-        xp = self.xp
-        row = xp.asarray(np.repeat(np.arange(rows, dtype=np.uint32), count))
-        index = xp.asarray(np.tile(np.arange(number, number + count, dtype=np.uint32), rows))
-        drawn = words(self.seed, (row, row * 0), index, Stream.READOUT_NOISE)
-        return xp.reshape(normals(drawn)[0, :], (rows, count))
+        word, asarray = self.library.word, self.library.asarray
+        row = asarray(np.arange(rows, dtype=word))[:, None]
+        index = asarray(np.arange(number, number + count).astype(word))[None, :]
+        key = self.library.key(self.seed)
+        return normals(words(key, (row, row * 0), index, Stream.READOUT_NOISE))[0, :, :]
 
     def row_sums(self, columns: int, weights: Array) -> Array:
         """Sum over columns of r times each row of ``weights``: (rows, B)."""
-        xp = self.xp
+        xp, wide = self.xp, self.library.wide
         r = xp.reshape(self.state.r, (-1, columns))
-        return xp.astype(r, xp.float64) @ xp.astype(xp.asarray(weights), xp.float64).T
+        return xp.astype(r, wide) @ xp.astype(self.library.asarray(weights), wide).T
 
     def features(self) -> Array:
         """Features of the current cycle, (4, n_cells)."""
@@ -173,7 +212,7 @@ class ArrayEngine:
         for name, array in arrays.items():
             if array.shape[-1:] != (n,):
                 raise FileFormatError(f"{name}: expected {n} cells, found shape {array.shape}")
-        held = {name: self.xp.asarray(array) for name, array in arrays.items()}
-        number = self._number(np.arange(n, dtype=np.uint64))
-        self.devices = rules.Devices(self.seed, number, held.pop("parameters"))
+        held = {name: self.library.asarray(array) for name, array in arrays.items()}
+        number = self._words(self._global_numbers())
+        self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))
         self.state = rules.CellState(**held)
