@@ -28,6 +28,11 @@ def count_up(first: int, count: int, like: Array) -> Array:
     return xp.arange(first, first + count, dtype=like.dtype, device=device(like))
 
 
+def word(value: int, like: Array) -> Any:
+    """Return a word beside the words ``like``; JAX takes large ones for signed otherwise."""
+    return np.uint32(value) if is_jax_array(like) else value
+
+
 def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Copy an array of any library and device to NumPy; on the host nothing moves."""
     if hasattr(array, "detach"):

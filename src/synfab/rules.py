@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from synfab.arrays import constant, count_up
+from synfab.arrays import constant, count_up, word
 from synfab.history import History
 from synfab.model import PIECES_END, CellModel
 from synfab.streams import Stream, normals, words
@@ -161,7 +161,7 @@ def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devic
         if bound > 0xFFFFFFFF:
             parameters = drawn[k]
         else:
-            parameters = xp.where(pick < bound, drawn[k], parameters)
+            parameters = xp.where(pick < word(bound, pick), drawn[k], parameters)
     return Devices(seed, number, parameters)
 
 
@@ -198,7 +198,7 @@ def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> 
     return CellState(
         r=hrs_state(model, features.r_hrs),
         threshold=zero,
-        steepness=zero,
+        steepness=xp.zeros_like(zero),
         in_hrs=fresh,
         in_lrs=~fresh,
         cycle=cycle,

@@ -17,6 +17,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from synfab.arrays import word
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
@@ -87,12 +88,14 @@ def philox(
         The words w0 … w3, of the counter's shape and type.
     """
     c0, c1, c2, c3 = counter
-    k0, k1 = key
+    k0, k1 = (word(k, c0) if isinstance(k, int) else k for k in key)
+    mask = word(WORD, c0)
+    step_0, step_1 = (word(step, c0) for step in KEY_STEPS)
     for _ in range(ROUNDS):
         high_0, low_0 = multiply(c0, MULTIPLIERS[0])
         high_1, low_1 = multiply(c2, MULTIPLIERS[1])
         c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
-        k0, k1 = (k0 + KEY_STEPS[0]) & WORD, (k1 + KEY_STEPS[1]) & WORD
+        k0, k1 = (k0 + step_0) & mask, (k1 + step_1) & mask
     return c0, c1, c2, c3
 
 
@@ -118,22 +121,22 @@ def words(
     return philox(key, (low, high, index, low * 0 + purpose))
 
 
-def uniform(word: Array) -> Array:
+def uniform(drawn: Array) -> Array:
     """Uniform number in (0, 1] from one word, in float32: (float32(w >> 1) + 1/2) / 2**31."""
-    xp = array_namespace(word)
-    return (xp.astype(word >> 1, xp.float32) + 0.5) * 2.0**-31
+    xp = array_namespace(drawn)
+    return (xp.astype(drawn >> 1, xp.float32) + 0.5) * 2.0**-31
 
 
-def unit_vector(word: Array) -> tuple[Array, Array]:
+def unit_vector(drawn: Array) -> tuple[Array, Array]:
     """Cosine and sine of 2 pi w / 2**32 in float32.
 
     The turn is split into quarters in integers, so that no digit of the angle is lost.
     """
-    xp = array_namespace(word)
-    quarter = ((word >> 29) + 1) >> 1  # 0 … 4, the nearest multiple of a quarter turn
-    above = xp.astype(word & 0x1FFFFFFF, xp.float32)
-    below = xp.astype(0x20000000 - (word & 0x1FFFFFFF), xp.float32)
-    angle = xp.where(((word >> 29) & 1) == 1, -below, above) * (math.pi * 2.0**-31)
+    xp = array_namespace(drawn)
+    quarter = ((drawn >> 29) + 1) >> 1  # 0 … 4, the nearest multiple of a quarter turn
+    above = xp.astype(drawn & 0x1FFFFFFF, xp.float32)
+    below = xp.astype(0x20000000 - (drawn & 0x1FFFFFFF), xp.float32)
+    angle = xp.where(((drawn >> 29) & 1) == 1, -below, above) * (math.pi * 2.0**-31)
     cosine, sine = xp.cos(angle), xp.sin(angle)
     swap = (quarter & 1) == 1
     x, y = xp.where(swap, sine, cosine), xp.where(swap, cosine, sine)

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from array_api_compat import array_namespace
+
 from synfab import rules
 from synfab.arrays import count_up
 from synfab.engines.library import NUMPY, Library
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
-from synfab.streams import Stream, normals, words
+from synfab.streams import Stream
 
 Array = Any
 
@@ -34,12 +36,31 @@ class ArrayEngine:
     ) -> None:
         self.model, self.n_cells, self.order = model, n_cells, order
         self.seed, self.first, self.library = seed, first_cell, library
-        self.xp = library.xp
         self.devices: rules.Devices
         self.state: rules.CellState
+        self._prepare()
+
+    def _prepare(self) -> None:
+        library, model = self.library, self.model
         self._draw = library.compiled(rules.draw_normals, ())
         self._select = library.compiled(rules.select, (model,))
         self._settle = library.compiled(rules.settle, (model,))
+        self._draw_noise = library.exact(_read_normals, ())
+        self._add_noise = library.exact(_with_noise, (model,))
+        self._next_block = library.exact(rules.next_block, (model.history(self.order),))
+
+    @property
+    def xp(self) -> Any:
+        """Namespace of the arrays."""
+        return self.library.xp
+
+    def __getstate__(self) -> dict[str, Any]:
+        functions = ("_draw", "_select", "_settle", "_draw_noise", "_add_noise", "_next_block")
+        return {name: value for name, value in vars(self).items() if name not in functions}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepare()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArrayEngine:
         # Modules and compiled functions are shared, and devices never change.
@@ -56,19 +77,22 @@ class ArrayEngine:
     def _global_numbers(self) -> Array:
         return np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first)
 
-    def _stream(self, stream: Stream) -> Array:
-        return self.library.asarray(np.asarray(int(stream), self.library.word))
+    def _word(self, value: int) -> Array:
+        return self.library.asarray(np.asarray(value, self.library.word))
 
     def fabricate(self) -> None:
         """Make fresh cells."""
         number = self._words(self._global_numbers())
-        self.devices = rules.fabricate(self.model, self.library.key(self.seed), number)
-        index = count_up(0, self.order, number[0])[:, None]
+        self.devices = self.library.exact(rules.fabricate, (self.model,))(
+            self.library.key(self.seed), number
+        )
+        rest = self.library.exact(rules.rested_state, (self.model, self.order))
+        index = number[0][None, :] * 0 + count_up(0, self.order, number[0])[:, None]
         eps = self._normals(self.devices, index, Stream.INITIAL_HISTORY)
-        self.state = rules.rested_state(self.model, self.order, self.devices, eps)
+        self.state = rest(self.devices, eps)
 
     def _normals(self, devices: rules.Devices, index: Array, stream: Stream) -> Array:
-        return self._draw(devices.seed, devices.number, index, self._stream(stream))
+        return self._draw(devices.seed, devices.number, index, self._word(int(stream)))
 
     def _spread(self, u: Array) -> Array:
         return self.xp.broadcast_to(u, (self.n_cells,)) if u.shape[0] == 1 else u
@@ -96,16 +120,17 @@ class ArrayEngine:
         return rest
 
     def _draw_blocks(self, devices: rules.Devices, state: rules.CellState, ends: Array) -> Array:
-        history, steps = self.model.history(self.order), count_up(1, self.order, state.cycle)
+        steps = count_up(1, self.order, state.cycle)
         if bool(self.xp.all(ends)):
             eps = self._normals(devices, state.cycle[None, :] + steps[:, None], Stream.INNOVATION)
-            return rules.next_block(history, state.block, eps)
+            drawn: Array = self._next_block(state.block, eps)
+            return drawn
         cells = self.library.flatnonzero(ends)
         low, high = (self.xp.take(word, cells, axis=0) for word in devices.number)
         cycle = self.xp.take(state.cycle, cells, axis=0)
         few = devices._replace(number=(low, high))
         eps = self._normals(few, cycle[None, :] + steps[:, None], Stream.INNOVATION)
-        block = rules.next_block(history, self.xp.take(state.block, cells, axis=2), eps)
+        block = self._next_block(self.xp.take(state.block, cells, axis=2), eps)
         return self.library.put(state.block, cells, block)
 
     def take(self, cells: Any) -> tuple[rules.Devices, rules.CellState]:
@@ -123,9 +148,6 @@ class ArrayEngine:
     def put(self, cells: Any, state: rules.CellState) -> None:
         """Replace the state of the listed cells."""
         index, asarray = self.library.asarray(cells), self.library.asarray
-        if index.shape[0] == self.n_cells:  # the caller lists every cell in order
-            self.state = rules.CellState(*(asarray(new) for new in state))
-            return
         self.state = rules.CellState(
             *(
                 self.library.put(old, index, asarray(new))
@@ -135,26 +157,16 @@ class ArrayEngine:
 
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A."""
-        return rules.current(self.model, self.state.r, self._spread(u))
+        return self.library.exact(rules.current, (self.model,))(self.state.r, self._spread(u))
 
     def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
         """Current with the noise of read ``number``."""
-        xp, u = self.xp, self._spread(u)
-        current = self.current(u)
-        slope = self.model.conduction.slope([0.0, 1.0], 0.0)
-        at_zero = float(slope[0]) + self.state.r * float(slope[1] - slope[0])
-        zero = u == 0.0
-        conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
-        variance = johnson * conductance + shot * xp.abs(current)
         cells = self._global_numbers()
         counter = self._words(cells >> np.uint64(2))
-        key = self.library.key(self.seed)
-        z = self._draw(key, counter, counter[0] * 0 + number, self._stream(Stream.READ_NOISE))
         lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
-        noise = z[0, :]
-        for k in range(1, 4):
-            noise = xp.where(lane == k, z[k, :], noise)
-        return current + xp.sqrt(variance) * noise
+        key, index = self.library.key(self.seed), self._word(number)
+        z = self._draw_noise(key, counter, index + counter[0] * 0, lane)
+        return self._add_noise(self.state.r, self._spread(u), z, johnson, shot)
 
     def readout_noise(self, rows: int, count: int, number: int) -> Array:
         """Normal numbers of a crossbar readout, (rows, count)."""
@@ -162,7 +174,10 @@ class ArrayEngine:
         row = asarray(np.arange(rows, dtype=word))[:, None]
         index = asarray(np.arange(number, number + count).astype(word))[None, :]
         key = self.library.key(self.seed)
-        return normals(words(key, (row, row * 0), index, Stream.READOUT_NOISE))[0, :, :]
+        drawn: Array = self._draw(
+            key, (row, row * 0), index + row * 0, self._word(int(Stream.READOUT_NOISE))
+        )
+        return drawn[0, :, :]
 
     def row_sums(self, columns: int, weights: Array) -> Array:
         """Sum over columns of r times each row of ``weights``: (rows, B)."""
@@ -172,9 +187,8 @@ class ArrayEngine:
 
     def features(self) -> Array:
         """Features of the current cycle, (4, n_cells)."""
-        return self.xp.stack(
-            rules.cycle_features(self.model, self.devices, self.state.block, self.state.cycle)
-        )
+        compute = self.library.exact(rules.cycle_features, (self.model,))
+        return self.xp.stack(compute(self.devices, self.state.block, self.state.cycle))
 
     @property
     def in_hrs(self) -> Array:
@@ -216,3 +230,26 @@ class ArrayEngine:
         number = self._words(self._global_numbers())
         self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))
         self.state = rules.CellState(**held)
+
+
+def _read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
+    """Read noise of each cell: number ``lane`` of the four that its counter gives."""
+    z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
+    xp = array_namespace(z)
+    noise = z[0, :]
+    for k in range(1, 4):
+        noise = xp.where(lane == k, z[k, :], noise)
+    return noise
+
+
+def _with_noise(
+    model: CellModel, r: Array, u: Array, z: Array, johnson: float, shot: float
+) -> Array:
+    """Current with noise of variance johnson G + shot abs(I)."""
+    xp = array_namespace(r)
+    current = rules.current(model, r, u)
+    slope = model.conduction.slope([0.0, 1.0], 0.0)
+    at_zero = float(slope[0]) + r * float(slope[1] - slope[0])
+    zero = u == 0.0
+    conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
+    return current + xp.sqrt(johnson * conductance + shot * xp.abs(current)) * z

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from synfab.arrays import to_numpy
+from synfab.errors import InvalidValueError
 from synfab.streams import seed_key
 
 Array = Any
@@ -19,10 +23,12 @@ class Library:
 
     Attributes
     ----------
+    name, place
+        What ``find_library`` makes it from again, in another process.
     xp
         Its Array API namespace.
-    name
-        What users call it.
+    kind
+        Type of its arrays.
     device
         Where the arrays are, in the library's words; "cpu" is the host.
     word
@@ -30,7 +36,8 @@ class Library:
     wide
         Its type for long sums.
     asarray
-        Brings an array of its own or of NumPy to the device; nothing is copied that is there.
+        Brings an array of its own, of NumPy or of a third library to the device; nothing is
+        copied that is there.
     put
         ``put(array, index, values)``: the array with the listed cells (last axis) replaced; the
         array itself may be changed.
@@ -39,11 +46,16 @@ class Library:
     key
         The two words of a seed as ``streams.philox`` takes them.
     compiled
-        Returns a function that equals the given one, faster where that pays.
+        ``compiled(function, first)``: the function with its first arguments given, faster where
+        that pays.
+    exact
+        Likewise without compiling; sums of products keep the digits of float32 there.
     """
 
-    xp: Any
     name: str
+    place: str
+    xp: Any
+    kind: type
     device: Any
     word: Any
     wide: Any
@@ -52,6 +64,13 @@ class Library:
     flatnonzero: Callable[[Array], Array]
     key: Callable[[int], Any]
     compiled: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+    exact: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Library:
+        return self  # it never changes, and modules cannot be copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find_library, (self.name, self.place)
 
 
 def put_in_place(array: Array, index: Array, values: Array) -> Array:
@@ -60,15 +79,42 @@ def put_in_place(array: Array, index: Array, values: Array) -> Array:
     return array
 
 
+def find_library(name: str, device: Any = None) -> Library:
+    """Return the library of a name on a device, imported only now.
+
+    Raises
+    ------
+    InvalidValueError
+        The library is not installed, or has no such device.
+    """
+    if name == "numpy":
+        if device not in (None, "cpu"):
+            raise InvalidValueError(
+                f'device: only engines "torch" and "jax" have others than "cpu", found {device!r}'
+            )
+        return NUMPY
+    try:
+        module = importlib.import_module(f"synfab.{name}.engine")
+    except ModuleNotFoundError as error:
+        raise InvalidValueError(
+            f"engine: \"{name}\" needs {error.name}: pip install 'synfab[{name}]'"
+        ) from None
+    found: Library = module.library(device)
+    return found
+
+
 NUMPY = Library(
-    xp=np,
     name="numpy",
+    place="cpu",
+    xp=np,
+    kind=np.ndarray,
     device="cpu",
     word=np.uint32,
     wide=np.float64,
-    asarray=np.asarray,
+    asarray=to_numpy,
     put=put_in_place,
     flatnonzero=np.flatnonzero,
     key=seed_key,  # NumPy warns of wrapping words without axes; integers are masked
-    compiled=lambda function, fixed: lambda *arguments: function(*fixed, *arguments),
+    compiled=lambda function, first: partial(function, *first),
+    exact=lambda function, first: partial(function, *first),
 )
