@@ -11,17 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab import rules
+from synfab.arrays import to_numpy
 from synfab.capacity import check_capacity
+from synfab.cellview import CellView
 from synfab.engines.array_engine import ArrayEngine
+from synfab.engines.library import NUMPY, find_library
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
-from synfab.readout import noise_factors
+from synfab.readout import Readout, noise_factors
 from synfab.streams import MAX_SEED, check_seed
 
-Array = npt.NDArray[Any]
+# NumPy's for the engines "numba" and "array"; PyTorch's and JAX's for those of these names.
+Array = Any
 
-ENGINES = ("auto", "numba", "array")
+ENGINES = ("auto", "numba", "array", "torch", "jax")
 HISTORIES = ("float32", "int16")
 
 
@@ -42,11 +46,14 @@ class CellArray:
     order
         Order of the cycle-to-cycle history; None takes the model's highest.
     engine
-        ``"numba"`` (which ``"auto"`` means) or ``"array"``.
+        ``"numba"`` (which ``"auto"`` means); ``"torch"`` or ``"jax"``: on that library's arrays,
+        which all methods take and return; or ``"array"``, the reference on NumPy.
     history
         ``"float32"``, or ``"int16"`` to hold the history in half the memory (engine numba).
     first_cell
         Global number of the first cell.
+    device
+        Where the cells live, such as ``"cuda"`` (engines torch and jax).
 
     Raises
     ------
@@ -66,8 +73,9 @@ class CellArray:
         engine: str = "auto",
         history: str = "float32",
         first_cell: int = 0,
+        device: Any = None,
     ) -> None:
-        self._allocate(model, shape, seed, order, engine, history, first_cell)
+        self._allocate(model, shape, seed, order, engine, history, first_cell, device)
         self._engine.fabricate()
 
     def _allocate(
@@ -79,6 +87,7 @@ class CellArray:
         engine: str,
         history: str,
         first_cell: int,
+        device: Any = None,
     ) -> None:
         self.model = load_model(model)
         self.shape = _check_shape(shape)
@@ -94,24 +103,27 @@ class CellArray:
             )
         self.engine = "numba" if engine == "auto" else engine
         self.history = history
-        if self.engine == "array" and history != "float32":
+        if self.engine != "numba" and history != "float32":
             raise InvalidValueError('history: "int16" needs engine "numba"')
         self.first_cell = _check_integer("first_cell", first_cell)
         if not 0 <= self.first_cell <= MAX_SEED - self.size:
             raise InvalidValueError(
                 f"first_cell: expected 0 … 2**64 - 1 - {self.size}, found {self.first_cell}"
             )
-        check_capacity(self.size, self.order, history)
+        library = self.engine if self.engine in ("torch", "jax") else "numpy"
+        self._library = find_library(library, device)
+        if self._library.place.startswith("cpu"):
+            check_capacity(self.size, self.order, history)
         self.read_number = 0
         self.readout_number = 0
         arguments = (self.model, self.size, self.seed, self.first_cell, self.order)
         self._engine: Any
-        if self.engine == "array":
-            self._engine = ArrayEngine(*arguments)
-        else:
+        if self.engine == "numba":
             from synfab.engines.numba_engine import NumbaEngine
 
             self._engine = NumbaEngine(*arguments, history)
+        else:
+            self._engine = ArrayEngine(*arguments, self._library)
 
     # ---- what the array is ----------------------------------------------------------------------
 
@@ -119,6 +131,11 @@ class CellArray:
     def size(self) -> int:
         """Number of cells."""
         return math.prod(self.shape)
+
+    @property
+    def device(self) -> Any:
+        """Where the cells live: "cpu", or a device in the words of the engine's library."""
+        return self._library.device
 
     @property
     def ndim(self) -> int:
@@ -182,46 +199,40 @@ class CellArray:
         InvalidValueError
             A conductance is outside what the technology can hold; no cell has changed then.
         """
+        xp, conduction = self._library.xp, self.model.conduction
         mask = None if where is None else self._mask(where)
-        target = self._real("g", g)
-        cells = np.arange(self.size) if mask is None else np.flatnonzero(mask)
-        wanted = np.broadcast_to(target, self.shape).reshape(-1)[cells]
-        conduction = self.model.conduction
-        low = conduction.g_llrs - rules.highest_state(self.model) * (
-            conduction.g_llrs - conduction.g_hhrs
-        )
-        if (
-            not np.isfinite(wanted).all()
-            or (wanted < low).any()
-            or (wanted > conduction.g_llrs).any()
-        ):
+        given = self._broadcast("g", self._real("g", g))
+        wanted = xp.reshape(xp.astype(given, self._library.wide), (-1,))
+        span, top = conduction.g_llrs - conduction.g_hhrs, rules.highest_state(self.model)
+        low, high = conduction.g_llrs - top * span, conduction.g_llrs
+        fits = (wanted >= low) & (wanted <= high)
+        used = wanted if mask is None else xp.where(mask, wanted, high)
+        if not bool(xp.all(fits if mask is None else fits | ~mask)):
             raise InvalidValueError(
-                f"g: expected {low:.4g} … {conduction.g_llrs:.4g} S, found "
-                f"{np.min(wanted):.4g} … {np.max(wanted):.4g} S"
+                f"g: expected {low:.4g} … {high:.4g} S, found "
+                f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
             )
-        if cells.size:
-            r = np.asarray(
-                (conduction.g_llrs - wanted.astype(np.float64))
-                / (conduction.g_llrs - conduction.g_hhrs),
-                np.float32,
-            )
-            r = np.minimum(r, np.float32(rules.highest_state(self.model)))
-            self._engine.program(cells, r)
+        r = xp.astype((high - used) / span, xp.float32)
+        r = xp.where(r > top, top, r)
+        if mask is None:
+            cells = self._library.asarray(np.arange(self.size))
+        else:
+            cells = self._library.flatnonzero(mask)
+        self._engine.program(cells, r if mask is None else xp.take(r, cells, axis=0))
         return self
 
     # ---- reading cells --------------------------------------------------------------------------
 
     def current(self, u: npt.ArrayLike) -> Array:
         """Noise-free current (A) of every cell at ``u`` (V), float32; changes nothing."""
-        result = self._engine.current(self._voltages(u, None))
-        return np.asarray(result).reshape(self.shape)
+        return self._shaped(self._engine.current(self._voltages(u, None)))
 
     def conductance(self, u: float = 0.2) -> Array:
         """Static conductance I/U (S) of every cell at one voltage ``u`` (V), not 0."""
         voltage = self._voltages(u, None)
-        if voltage.size != 1 or voltage[0] == 0.0:
+        if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return np.asarray(self.current(u) / voltage[0])
+        return self.current(u) / voltage[0]
 
     def read(
         self,
@@ -247,10 +258,10 @@ class CellArray:
         if not noise:
             return self.current(u)
         given = self.read_number if number is None else _check_word("number", number)
-        result = np.asarray(self._engine.read(voltages, given, johnson, shot))
+        result = self._engine.read(voltages, given, johnson, shot)
         if number is None:
             self.read_number = given + 1
-        return result.reshape(self.shape)
+        return self._shaped(result)
 
     def matvec(
         self,
@@ -284,9 +295,9 @@ class CellArray:
             raise InvalidValueError(
                 f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
             )
-        johnson, shot = noise_factors(bandwidth)
-        columns = self.shape[1]
-        voltages = np.asarray(self._real("v", v), np.float32)
+        factors = noise_factors(bandwidth)
+        columns, xp = self.shape[1], self._library.xp
+        voltages = np.asarray(to_numpy(self._real("v", v)), np.float32)
         if voltages.ndim not in (1, 2) or voltages.shape[0] != columns or voltages.size == 0:
             raise InvalidValueError(
                 f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"
@@ -297,27 +308,15 @@ class CellArray:
         count = len(batch)
         if number is not None:
             _check_word("number", number, count)
-        llrs, hhrs = (self.model.conduction.current(r, batch) for r in (0.0, 1.0))
-        weights = hhrs - llrs
-        base = llrs.sum(axis=1)
+        readout = Readout.of(self.model.conduction, batch, factors if noise else None)
+        # Both sums in one pass over r.
+        sums = self._engine.row_sums(columns, readout.weights)
+        result = self._library.asarray(readout.base) + sums[:, :count]
         if noise:
-            zero = batch == 0.0
-            factor = johnson / np.abs(np.where(zero, 1.0, batch)) + shot
-            slope_llrs, slope_hhrs = (self.model.conduction.slope(r, 0.0) for r in (0.0, 1.0))
-            sign = np.sign(batch)
-            noise_base = np.where(zero, johnson * slope_llrs, factor * sign * llrs).sum(axis=1)
-            noise_weights = np.where(
-                zero, johnson * (slope_hhrs - slope_llrs), factor * sign * weights
-            )
-            # Both sums in one pass over r; the noise in units that float32 can hold.
-            unit = johnson + shot or 1.0
-            weights = np.concatenate([weights, noise_weights / unit])
-        sums = np.asarray(self._engine.row_sums(columns, np.ascontiguousarray(weights, np.float32)))
-        result = base + sums[:, :count]
-        if noise:
-            variance = np.maximum(noise_base + unit * sums[:, count:], 0.0)
-            result = result + np.sqrt(variance) * self.readout_noise(count, number)
-        return np.asarray(result[:, 0] if voltages.ndim == 1 else result)
+            variance = readout.unit * sums[:, count:] + self._library.asarray(readout.noise_base)
+            deviation = xp.sqrt(xp.where(variance > 0.0, variance, 0.0))
+            result = result + deviation * self.readout_noise(count, number)
+        return result[:, 0] if voltages.ndim == 1 else result
 
     def readout_noise(self, count: int, number: int | None = None) -> Array:
         """Standard normal numbers of ``count`` crossbar readouts, (rows, count).
@@ -325,7 +324,7 @@ class CellArray:
         ``number`` says which input vector the first is; None counts on from the last.
         """
         given = self.readout_number if number is None else _check_word("number", number, count)
-        drawn = np.asarray(self._engine.readout_noise(self.shape[0], count, given))
+        drawn = self._engine.readout_noise(self.shape[0], count, given)
         if number is None:
             self.readout_number = given + count
         return drawn
@@ -336,33 +335,33 @@ class CellArray:
     @property
     def features(self) -> dict[str, Array]:
         """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V), copies."""
-        values = np.asarray(self._engine.features())
-        return {name: row.reshape(self.shape) for name, row in zip(FEATURES, values, strict=True)}
+        values = self._engine.features()
+        return {name: self._shaped(values[k]) for k, name in enumerate(FEATURES)}
 
     @property
     def device_parameters(self) -> Array:
         """Device parameters, shape (…, 8): mu of the four features, then sigma; a copy."""
-        return np.array(self._engine.parameters()).reshape(*self.shape, 8)
+        return self._library.xp.reshape(self._copied(self._engine.parameters()), (*self.shape, 8))
 
     @property
     def r(self) -> Array:
         """Mixing state r of every cell, a copy."""
-        return np.array(self._engine.states).reshape(self.shape)
+        return self._shaped(self._copied(self._engine.states))
 
     @property
     def cycle(self) -> Array:
         """Cycle number n of every cell, a copy."""
-        return np.array(self._engine.cycle).reshape(self.shape)
+        return self._shaped(self._copied(self._engine.cycle))
 
     @property
     def in_hrs(self) -> Array:
         """Which cells are completely RESET, a copy."""
-        return np.array(self._engine.in_hrs).reshape(self.shape)
+        return self._shaped(self._copied(self._engine.in_hrs))
 
     @property
     def in_lrs(self) -> Array:
         """Which cells are SET, a copy."""
-        return np.array(self._engine.in_lrs).reshape(self.shape)
+        return self._shaped(self._copied(self._engine.in_lrs))
 
     def __getitem__(self, key: Any) -> CellView:
         """Return a view for reading the state of some cells; it follows the array."""
@@ -384,107 +383,62 @@ class CellArray:
 
         return load_array(path)
 
+    def _shaped(self, array: Array) -> Array:
+        return self._library.xp.reshape(array, self.shape)
+
+    def _copied(self, array: Array) -> Array:
+        return self._library.xp.asarray(array, copy=True)
+
     # ---- arguments ------------------------------------------------------------------------------
 
-    def _real(self, name: str, value: npt.ArrayLike) -> Array:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu":
+    def _real(self, name: str, value: Any) -> Array:
+        """Real numbers as an array of the engine's library, on its device."""
+        library = self._library
+        array = value if isinstance(value, library.kind) else to_numpy(value)
+        space = library.xp if isinstance(value, library.kind) else np
+        if not space.isdtype(array.dtype, ("integral", "real floating")):
             raise InvalidTypeError(f"{name}: expected real numbers, found {array.dtype}")
-        return array
+        return library.asarray(array)
 
-    def _voltages(self, u: npt.ArrayLike, mask: Array | None) -> Array:
+    def _broadcast(self, name: str, array: Array) -> Array:
+        try:
+            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InvalidValueError(
+                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
+            )
+        return self._library.xp.broadcast_to(array, self.shape)
+
+    def _voltages(self, u: Any, mask: Array | None) -> Array:
         """One float32, or one for each cell; NaN is allowed only outside the mask."""
-        array = self._real("u", u)
-        if array.shape != self.shape and (array.size != 1 or array.ndim > self.ndim):
-            try:
-                array = np.broadcast_to(array, self.shape)
-            except ValueError:
-                raise InvalidValueError(
-                    f"u: shape {array.shape} does not broadcast to {self.shape}"
-                ) from None
+        xp, array = self._library.xp, self._real("u", u)
+        single = math.prod(array.shape) == 1 and array.ndim <= self.ndim
+        if not single and tuple(array.shape) != self.shape:
+            array = self._broadcast("u", array)
         with np.errstate(over="ignore"):  # what float32 cannot hold is found below
-            flat = _writable(np.ascontiguousarray(array, np.float32).reshape(-1))
-        used = flat if mask is None or flat.size == 1 else flat[mask]
-        if not np.isfinite(used).all():
+            flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (-1,))
+        if mask is None or flat.shape[0] == 1:
+            used = flat
+        elif self._library is NUMPY:
+            used = flat[mask]
+        else:
+            used = xp.where(mask, flat, 0.0)
+        if not bool(xp.all(xp.isfinite(used))):
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
         return flat
 
-    def _mask(self, where: npt.ArrayLike) -> Array:
-        array = np.asarray(where)
-        if array.dtype != np.bool_:
+    def _mask(self, where: Any) -> Array:
+        """One flag for each cell."""
+        library = self._library
+        array = where if isinstance(where, library.kind) else to_numpy(where)
+        space = library.xp if isinstance(where, library.kind) else np
+        if not space.isdtype(array.dtype, "bool"):
             raise InvalidTypeError(f"where: expected booleans, found {array.dtype}")
-        try:
-            whole = array if array.shape == self.shape else np.broadcast_to(array, self.shape)
-            return _writable(np.ascontiguousarray(whole).reshape(-1))
-        except ValueError:
-            raise InvalidValueError(
-                f"where: shape {array.shape} does not broadcast to {self.shape}"
-            ) from None
-
-
-class CellView:
-    """Some cells of an array, for reading their state; indexing never copies the array."""
-
-    def __init__(self, cells: CellArray, index: Array) -> None:
-        self._cells, self._index = cells, index
-        self.shape = index.shape
-
-    def _state(self) -> tuple[rules.Devices, rules.CellState]:
-        devices, state = self._cells._engine.take(self._index.reshape(-1))
-        return devices, state
-
-    @property
-    def r(self) -> Array:
-        """Mixing state r."""
-        return np.asarray(self._state()[1].r).reshape(self.shape)
-
-    @property
-    def cycle(self) -> Array:
-        """Cycle number n."""
-        return np.asarray(self._state()[1].cycle).reshape(self.shape)
-
-    @property
-    def in_hrs(self) -> Array:
-        """Which cells are completely RESET."""
-        return np.asarray(self._state()[1].in_hrs).reshape(self.shape)
-
-    @property
-    def in_lrs(self) -> Array:
-        """Which cells are SET."""
-        return np.asarray(self._state()[1].in_lrs).reshape(self.shape)
-
-    @property
-    def features(self) -> dict[str, Array]:
-        """Features of the current cycle; see ``CellArray.features``."""
-        devices, state = self._state()
-        values = rules.cycle_features(self._cells.model, devices, state.block, state.cycle)
-        return {
-            name: np.asarray(row).reshape(self.shape)
-            for name, row in zip(FEATURES, values, strict=True)
-        }
-
-    def current(self, u: float = 0.2) -> Array:
-        """Noise-free current (A) at one voltage ``u`` (V)."""
-        voltage = self._cells._voltages(u, None)
-        if voltage.size != 1:
-            raise InvalidValueError("u: expected one voltage")
-        r = self._state()[1].r
-        result = rules.current(self._cells.model, r, np.full_like(r, voltage[0]))
-        return np.asarray(result).reshape(self.shape)
-
-    def conductance(self, u: float = 0.2) -> Array:
-        """Static conductance I/U (S) at one voltage ``u`` (V), not 0."""
-        if u == 0:
-            raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return np.asarray(self.current(u) / np.float32(u))
-
-    def __repr__(self) -> str:
-        return f"CellView({' x '.join(map(str, self.shape)) or 'one'} of {self._cells!r})"
-
-
-def _writable(array: Array) -> Array:
-    """Kernels are compiled for writable arrays; a read-only one would be compiled for again."""
-    return array if array.flags.writeable else array.copy()
+        array = library.asarray(array)
+        whole = array if tuple(array.shape) == self.shape else self._broadcast("where", array)
+        return library.xp.reshape(whole, (-1,))
 
 
 def _check_integer(name: str, value: object) -> int:

@@ -63,6 +63,23 @@ class History:
         return matrix
 
     @cached_property
+    def block_matrices(self) -> tuple[Float64, Float64]:
+        """F, G of p cycles at once: next block = F last block + G draws, each (4p, 4p).
+
+        A block stacks x*_{n+1} … x*_{n+p}, oldest first; the draws stack the first number of each
+        of the p cycles, then the second, and so on.
+        """
+        p, size = self.order, N_FEATURES * self.order
+        vectors = list(np.eye(2 * size)[:size].reshape(p, N_FEATURES, 2 * size))
+        for k in range(p):
+            x = sum(lag @ vectors[-i] for i, lag in enumerate(self.lags, start=1))
+            for number in range(N_FEATURES):
+                x[:, size + number * p + k] += self.innovation[:, number]
+            vectors.append(x)
+        both = np.concatenate(vectors[p:])
+        return both[:, :size], both[:, size:]
+
+    @cached_property
     def spectral_radius(self) -> float:
         """Largest absolute eigenvalue; the process is stable below 1."""
         return float(np.abs(np.linalg.eigvals(self.companion)).max())

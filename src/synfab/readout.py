@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.checks import number
+from synfab.conduction import Conduction
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 BOLTZMANN = 1.380649e-23  # J/K
@@ -24,6 +26,52 @@ def noise_factors(bandwidth: float) -> tuple[float, float]:
     if width < 0.0:
         raise InvalidValueError(f"bandwidth: expected Hz, not negative, found {width:g}")
     return 4.0 * BOLTZMANN * TEMPERATURE * width, 2.0 * ELEMENTARY_CHARGE * width
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """A crossbar readout for B input vectors as sums over r: I_i = base + sum_j r_ij weights_j.
+
+    The mixture is linear in r, and so is the noise variance of a row:
+    noise_base + unit sum_j r_ij noise_weights_j.
+
+    Attributes
+    ----------
+    base, noise_base
+        (B,), A and A**2.
+    weights
+        (2 B, columns), float32: first those of the currents, A; then those of the noise, in units
+        that float32 can hold. Only the first B without noise.
+    unit
+        Of the noise weights, A.
+    """
+
+    base: npt.NDArray[Any]
+    weights: npt.NDArray[Any]
+    noise_base: npt.NDArray[Any]
+    unit: float
+
+    @classmethod
+    def of(
+        cls,
+        conduction: Conduction,
+        batch: npt.NDArray[Any],
+        factors: tuple[float, float] | None,
+    ) -> Readout:
+        """Make the sums for voltages ``batch`` (V), (B, columns), with ``noise_factors`` if any."""
+        llrs, hhrs = (conduction.current(r, batch) for r in (0.0, 1.0))
+        weights, base = hhrs - llrs, llrs.sum(axis=1)
+        if factors is None:
+            return cls(base, np.ascontiguousarray(weights, np.float32), base * 0.0, 0.0)
+        johnson, shot = factors
+        unit = johnson + shot or 1.0
+        zero, sign = batch == 0.0, np.sign(batch)
+        factor = johnson / np.abs(np.where(zero, 1.0, batch)) + shot
+        slope_llrs, slope_hhrs = (conduction.slope(r, 0.0) for r in (0.0, 1.0))
+        noise_base = np.where(zero, johnson * slope_llrs, factor * sign * llrs).sum(axis=1)
+        noise_weights = np.where(zero, johnson * (slope_hhrs - slope_llrs), factor * sign * weights)
+        both = np.concatenate([weights, noise_weights / unit])
+        return cls(base, np.ascontiguousarray(both, np.float32), noise_base, unit)
 
 
 def adc(i: npt.ArrayLike, i_min: float, i_max: float, bits: int) -> npt.NDArray[Any]:

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
+from synfab.arrays import constant, count_up, word
 from synfab.history import History
 from synfab.model import PIECES_END, CellModel
 from synfab.streams import Stream, normals, words
@@ -29,7 +30,7 @@ MARGIN = 2.0**-20
 class Devices(NamedTuple):
     """What never changes in the life of M cells."""
 
-    seed: int
+    seed: Any  # an integer, or its two words
     number: tuple[Array, Array]  # global cell number: low and high words, each (M,)
     parameters: Array  # (8, M): mu of the four features, then sigma
 
@@ -44,6 +45,15 @@ class CellState(NamedTuple):
     in_lrs: Array
     cycle: Array  # n, an unsigned word
     block: Array  # (p, 4, M): the p consecutive vectors x*, oldest first, of which x*_n is one
+
+
+class Switching(NamedTuple):
+    """What a voltage does to M cells. All arrays are booleans of shape (M,)."""
+
+    set_: Array
+    partial: Array  # RESET in part
+    full: Array  # RESET completely
+    draw: Array  # begins a new cycle
 
 
 class Features(NamedTuple):
@@ -81,7 +91,7 @@ def marginal(coefficients: Any, x: Array) -> Array:
     value = x * 0.0
     slope = x * 0.0
     for k in range(coefficients.shape[1]):
-        column = xp.asarray(np.asarray(coefficients[:, k], np.float32), device=device(x))
+        column = constant(coefficients[:, k], x)
         slope = slope * t + value
         value = value * t + xp.reshape(xp.take(column, xp.reshape(index, (-1,))), x.shape)
     return value + slope * per_unit * (x - inside)
@@ -132,17 +142,16 @@ def lrs_state(model: CellModel, r_lrs: Array) -> Array:
 # ---- features -----------------------------------------------------------------------------------
 
 
-def fabricate(model: CellModel, seed: int, number: tuple[Array, Array]) -> Devices:
+def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devices:
     """Draw the device-to-device parameters: one mixture component each, then m_k + L_k eps."""
     xp = array_namespace(number[0])
     zero = number[0] * 0
     pick = words(seed, number, zero, Stream.POPULATION)[0]
-    eps = xp.concat(
-        [normals(words(seed, number, zero + index, Stream.POPULATION)) for index in (1, 2)]
-    )
+    one, two = (draw_normals(seed, number, zero + i, Stream.POPULATION) for i in (1, 2))
+    eps = xp.concat([one, two])
     population = model.population
     drawn = [
-        xp.asarray(mean, dtype=xp.float32)[:, None] + xp.asarray(factor, dtype=xp.float32) @ eps
+        constant(mean, eps)[:, None] + constant(factor, eps) @ eps
         for mean, factor in zip(population.means, population.factors, strict=True)
     ]
     parameters = drawn[-1]
@@ -152,8 +161,13 @@ def fabricate(model: CellModel, seed: int, number: tuple[Array, Array]) -> Devic
         if bound > 0xFFFFFFFF:
             parameters = drawn[k]
         else:
-            parameters = xp.where(pick < bound, drawn[k], parameters)
+            parameters = xp.where(pick < word(bound, pick), drawn[k], parameters)
     return Devices(seed, number, parameters)
+
+
+def draw_normals(seed: Any, number: tuple[Array, Array], index: Array, stream: Any) -> Array:
+    """Four normal numbers for each draw, (4, …) with the shape of ``index`` and the cells'."""
+    return normals(words(seed, number, index, stream))
 
 
 def component_bounds(model: CellModel) -> list[int]:
@@ -163,25 +177,28 @@ def component_bounds(model: CellModel) -> list[int]:
 
 def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
     """Cells as they leave the fab: in HRS, cycle 0, with a history from the stationary law."""
-    xp = array_namespace(devices.parameters)
     number = devices.number
-    eps = xp.concat(
-        [
-            normals(words(devices.seed, number, number[0] * 0 + i, Stream.INITIAL_HISTORY))
-            for i in range(order)
-        ]
+    index = count_up(0, order, number[0])[:, None]
+    return rested_state(
+        model, order, devices, draw_normals(devices.seed, number, index, Stream.INITIAL_HISTORY)
     )
-    factor = xp.asarray(model.history(order).stationary_factor, dtype=xp.float32)
-    newest_first = xp.reshape(factor @ eps, (order, 4, -1))
+
+
+def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> CellState:
+    """``fresh_state`` from its normal numbers ``eps``, (4, p, M), newest cycle first."""
+    xp = array_namespace(eps)
+    stacked = xp.reshape(xp.permute_dims(eps, (1, 0, 2)), (4 * order, -1))
+    factor = constant(model.history(order).stationary_factor, eps)
+    newest_first = xp.reshape(factor @ stacked, (order, 4, -1))
     block = xp.flip(newest_first, axis=0)
-    cycle = number[0] * 0
+    cycle = devices.number[0] * 0
     features = cycle_features(model, devices, block, cycle)
     zero = features.u_reset * 0.0
     fresh = zero == 0.0
     return CellState(
         r=hrs_state(model, features.r_hrs),
         threshold=zero,
-        steepness=zero,
+        steepness=xp.zeros_like(zero),
         in_hrs=fresh,
         in_lrs=~fresh,
         cycle=cycle,
@@ -189,22 +206,25 @@ def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
     )
 
 
-def next_block(history: History, block: Array, innovations: list[Array]) -> Array:
+def next_block(history: History, block: Array, eps: Array) -> Array:
     """The p vectors after a block: x*_n = sum_i A_i x*_{n-i} + B eps_n, p times.
 
     Drawing p cycles ahead costs no memory, the old block is used up, and lets an engine move the
-    history once in p cycles. Each vector is still a function of its own cycle's draw alone.
+    history once in p cycles. Each vector is still a function of its own cycle's draw alone. The p
+    steps are one product with the matrices F, G of ``history``.
+
+    Parameters
+    ----------
+    block
+        (p, 4, M), oldest first.
+    eps
+        Normal numbers of the p cycles to come, (4, p, M).
     """
     xp = array_namespace(block)
-    lags = [xp.asarray(lag, dtype=xp.float32) for lag in history.lags]
-    innovation = xp.asarray(history.innovation, dtype=xp.float32)
-    vectors = [block[i, :, :] for i in range(history.order)]  # oldest first
-    for eps in innovations:
-        x = innovation @ eps
-        for i, lag in enumerate(lags, start=1):
-            x = x + lag @ vectors[-i]
-        vectors.append(x)
-    return xp.stack(vectors[-history.order :])
+    of_past, of_draws = (constant(matrix, block) for matrix in history.block_matrices)
+    rows = 4 * history.order
+    past, drawn = xp.reshape(block, (rows, -1)), xp.reshape(eps, (rows, -1))
+    return xp.reshape(of_past @ past + of_draws @ drawn, block.shape)
 
 
 def current_vector(block: Array, cycle: Array) -> Array:
@@ -212,10 +232,8 @@ def current_vector(block: Array, cycle: Array) -> Array:
     xp = array_namespace(block)
     order = block.shape[0]
     slot = (cycle + (order - 1)) % order
-    vector = block[0, :, :]
-    for i in range(1, order):
-        vector = xp.where(slot == i, block[i, :, :], vector)
-    return vector
+    index = xp.broadcast_to(slot[None, None, :], (1, *block.shape[1:]))
+    return xp.take_along_axis(block, index, axis=0)[0, :, :]
 
 
 def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Array) -> Features:
@@ -230,20 +248,22 @@ def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Arra
     return Features(xp.pow(xp.full_like(y[0], 10.0), y[0]), y[1], y[2], y[3])
 
 
+def block_ends(draw: Array, cycle: Array, order: int) -> Array:
+    """Which of the cells that draw a cycle have used up their block."""
+    return draw & (cycle % order == 0)
+
+
 def draw_cycle(
     model: CellModel, devices: Devices, block: Array, cycle: Array, draw: Array
 ) -> tuple[Array, Array]:
     """Begin the next cycle where ``draw`` is true; returns the block and the cycle numbers."""
     xp = array_namespace(block)
     order = block.shape[0]
-    begins = draw & (cycle % order == 0)
-    if bool(xp.any(begins)):
-        innovations = [
-            normals(words(devices.seed, devices.number, cycle + i, Stream.INNOVATION))
-            for i in range(1, order + 1)
-        ]
-        drawn = next_block(model.history(order), block, innovations)
-        block = xp.where(begins, drawn, block)
+    ends = block_ends(draw, cycle, order)
+    if bool(xp.any(ends)):
+        index = cycle[None, :] + count_up(1, order, cycle)[:, None]
+        eps = draw_normals(devices.seed, devices.number, index, Stream.INNOVATION)
+        block = xp.where(ends, next_block(model.history(order), block, eps), block)
     return block, cycle + xp.astype(draw, cycle.dtype)
 
 
@@ -251,26 +271,40 @@ def draw_cycle(
 
 
 def apply_voltage(model: CellModel, devices: Devices, state: CellState, u: Array) -> CellState:
-    """Let cells switch under the voltage ``u`` (V), shape (M,) (Hennen et al. 2022).
+    """Let cells switch under the voltage ``u`` (V), shape (M,) (Hennen et al. 2022)."""
+    switching = select(model, devices, state, u)
+    block, cycle = draw_cycle(model, devices, state.block, state.cycle, switching.draw)
+    return settle(model, devices, state._replace(block=block, cycle=cycle), switching, u)
 
-    SET at ``u <= u_set``. RESET above the threshold: gradual up to ``u_max``, along the transition
-    curve I_t(U) = a |U_max - U|**eta + c, and complete from there on.
+
+def select(model: CellModel, devices: Devices, state: CellState, u: Array) -> Switching:
+    """Which cells switch: SET at ``u <= u_set``; RESET above the threshold.
+
+    RESET is gradual up to ``u_max`` and complete from there on; out of the LRS it begins a cycle.
+    """
+    u_max = model.conduction.u_max
+    features = cycle_features(model, devices, state.block, state.cycle)
+    set_ = ~state.in_lrs & (u <= features.u_set)
+    reset = ~state.in_hrs & (u > state.threshold) & ~set_
+    return Switching(set_, reset & (u < u_max), reset & (u >= u_max), reset & state.in_lrs)
+
+
+def settle(
+    model: CellModel, devices: Devices, state: CellState, switching: Switching, u: Array
+) -> CellState:
+    """State after the voltage; ``state`` has the cycle that ``switching`` has drawn.
+
+    A RESET out of the LRS runs along a transition curve I_t(U) = a |U_max - U|**eta + c of its
+    own: from the current the cell carries at its threshold down to what its new HRS carries at
+    U_max.
     """
     xp = array_namespace(u)
     u_max, eta = model.conduction.u_max, model.conduction.eta
+    set_, partial, full, draw = switching
+    # One evaluation does for both: a cell that is SET stays in its cycle.
     features = cycle_features(model, devices, state.block, state.cycle)
 
-    set_ = ~state.in_lrs & (u <= features.u_set)
-    reset = ~state.in_hrs & (u > state.threshold) & ~set_
-    full = reset & (u >= u_max)
-    partial = reset & (u < u_max)
-
-    # A RESET out of the LRS begins a cycle, on a curve of its own: from the current the cell
-    # carries at its threshold down to what its new HRS carries at U_max.
-    draw = reset & state.in_lrs
-    block, cycle = draw_cycle(model, devices, state.block, state.cycle, draw)
-    drawn = cycle_features(model, devices, block, cycle)
-    r_hrs = hrs_state(model, drawn.r_hrs)
+    r_hrs = hrs_state(model, features.r_hrs)
     floor = current(model, r_hrs, u * 0.0 + u_max)
     start = draw & partial
     rise = xp.where(start, u_max - state.threshold, 1.0)
@@ -281,14 +315,13 @@ def apply_voltage(model: CellModel, devices: Devices, state: CellState, u: Array
     r = xp.where(partial, r_partial, state.r)
     r = xp.where(full, r_hrs, r)
     r = xp.where(set_, lrs_state(model, features.r_lrs), r)
-    return CellState(
+    reset = partial | full
+    return state._replace(
         r=r,
         threshold=xp.where(set_, features.u_reset, xp.where(reset, u, state.threshold)),
         steepness=steepness,
         in_hrs=(state.in_hrs & ~set_) | full,
         in_lrs=(state.in_lrs & ~reset) | set_,
-        cycle=cycle,
-        block=block,
     )
 
 

@@ -4,9 +4,9 @@ Every random number is a pure function of (seed, cell, index, stream), so cell `
 is the same virtual device in every engine, shard and simulator. The generator is Philox4x32-10
 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 
-The functions work on arrays of any Array API namespace. Words are held in any integer type of at
-least 32 bits (``uint32`` for NumPy and JAX, ``int64`` where a library has no unsigned arithmetic):
-products are built from 16-bit limbs, so nothing needs a 64-bit product.
+The functions work on arrays of any Array API namespace. Words are held in ``uint32`` (NumPy, JAX),
+where products are built from 16-bit limbs, or in ``int64`` where a library has no unsigned
+arithmetic (PyTorch).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from synfab.arrays import word
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
@@ -57,6 +58,10 @@ def seed_key(seed: int) -> tuple[int, int]:
 
 def multiply(a: Array, b: int) -> tuple[Array, Array]:
     """Return the high and the low word of the 64-bit product of ``a`` and the constant ``b``."""
+    xp = array_namespace(a)
+    if a.dtype == xp.int64:  # its products keep their low 64 bits, and the shift brings the sign
+        product = a * b
+        return (product >> 32) & WORD, product & WORD
     a_low, a_high = a & 0xFFFF, a >> 16
     b_low, b_high = b & 0xFFFF, b >> 16
     low, cross_1, cross_2, high = a_low * b_low, a_low * b_high, a_high * b_low, a_high * b_high
@@ -66,14 +71,14 @@ def multiply(a: Array, b: int) -> tuple[Array, Array]:
 
 
 def philox(
-    key: tuple[int, int], counter: tuple[Array, Array, Array, Array]
+    key: tuple[Any, Any], counter: tuple[Array, Array, Array, Array]
 ) -> tuple[Array, Array, Array, Array]:
     """Philox4x32-10: four random words for each counter (Salmon et al. 2011).
 
     Parameters
     ----------
     key
-        Two words.
+        Two words, integers or arrays without axes.
     counter
         Four integer arrays of words, all of one shape and type.
 
@@ -83,51 +88,55 @@ def philox(
         The words w0 … w3, of the counter's shape and type.
     """
     c0, c1, c2, c3 = counter
-    k0, k1 = key
+    k0, k1 = (word(k, c0) if isinstance(k, int) else k for k in key)
+    mask = word(WORD, c0)
+    step_0, step_1 = (word(step, c0) for step in KEY_STEPS)
     for _ in range(ROUNDS):
         high_0, low_0 = multiply(c0, MULTIPLIERS[0])
         high_1, low_1 = multiply(c2, MULTIPLIERS[1])
         c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
-        k0, k1 = (k0 + KEY_STEPS[0]) & WORD, (k1 + KEY_STEPS[1]) & WORD
+        k0, k1 = (k0 + step_0) & mask, (k1 + step_1) & mask
     return c0, c1, c2, c3
 
 
 def words(
-    seed: int, cell: tuple[Array, Array], index: Array, stream: Stream
+    seed: Any, cell: tuple[Array, Array], index: Array, stream: Any
 ) -> tuple[Array, Array, Array, Array]:
     """Random words of cells.
 
     Parameters
     ----------
     seed
-        0 … 2**64 - 1.
+        0 … 2**64 - 1, or its two words as arrays without axes, low word first.
     cell
         Low and high words of the global cell numbers.
     index
-        Number of the draw within the stream, an array of the cells' shape.
+        Number of the draw within the stream, an array that broadcasts with the cells'.
     stream
-        What the draw is for.
+        ``Stream``: what the draw is for; also as an array without axes.
     """
     low, high = cell
-    return philox(seed_key(seed), (low, high, index, low * 0 + int(stream)))
+    key = seed if isinstance(seed, tuple) else seed_key(seed)
+    purpose = int(stream) if isinstance(stream, Stream) else stream
+    return philox(key, (low, high, index, low * 0 + purpose))
 
 
-def uniform(word: Array) -> Array:
+def uniform(drawn: Array) -> Array:
     """Uniform number in (0, 1] from one word, in float32: (float32(w >> 1) + 1/2) / 2**31."""
-    xp = array_namespace(word)
-    return (xp.astype(word >> 1, xp.float32) + 0.5) * 2.0**-31
+    xp = array_namespace(drawn)
+    return (xp.astype(drawn >> 1, xp.float32) + 0.5) * 2.0**-31
 
 
-def unit_vector(word: Array) -> tuple[Array, Array]:
+def unit_vector(drawn: Array) -> tuple[Array, Array]:
     """Cosine and sine of 2 pi w / 2**32 in float32.
 
     The turn is split into quarters in integers, so that no digit of the angle is lost.
     """
-    xp = array_namespace(word)
-    quarter = ((word >> 29) + 1) >> 1  # 0 … 4, the nearest multiple of a quarter turn
-    above = xp.astype(word & 0x1FFFFFFF, xp.float32)
-    below = xp.astype(0x20000000 - (word & 0x1FFFFFFF), xp.float32)
-    angle = xp.where(((word >> 29) & 1) == 1, -below, above) * (math.pi * 2.0**-31)
+    xp = array_namespace(drawn)
+    quarter = ((drawn >> 29) + 1) >> 1  # 0 … 4, the nearest multiple of a quarter turn
+    above = xp.astype(drawn & 0x1FFFFFFF, xp.float32)
+    below = xp.astype(0x20000000 - (drawn & 0x1FFFFFFF), xp.float32)
+    angle = xp.where(((drawn >> 29) & 1) == 1, -below, above) * (math.pi * 2.0**-31)
     cosine, sine = xp.cos(angle), xp.sin(angle)
     swap = (quarter & 1) == 1
     x, y = xp.where(swap, sine, cosine), xp.where(swap, cosine, sine)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.checks import number
 from synfab.crossbar.access import Transistor
@@ -136,7 +137,7 @@ def write_and_verify(
     pending: list[int] = []
     error: list[float] = []
     while True:
-        g = cells.read(u_0).astype(np.float64) / u_0
+        g = to_numpy(cells.read(u_0)).astype(np.float64) / u_0
         voltage = controllers.next_voltages(g)
         pending.append(int(np.isfinite(voltage).sum()))
         distance = np.abs(g - wanted)[np.isfinite(wanted)]
@@ -180,7 +181,7 @@ def keeps_rows_apart(bar: Crossbar) -> bool:
 def static_conductance(cells: CellArray) -> Array:
     """S of every cell at U_0, without noise."""
     conduction = cells.model.conduction
-    return np.asarray(conduction.current(cells.r, conduction.u_0) / conduction.u_0)
+    return np.asarray(conduction.current(to_numpy(cells.r), conduction.u_0) / conduction.u_0)
 
 
 def outliers(cells: CellArray) -> Array:
@@ -188,7 +189,7 @@ def outliers(cells: CellArray) -> Array:
     population = cells.model.population
     if len(population.weights) == 1:
         return np.zeros(cells.shape, np.bool_)
-    kind = population.component(cells.device_parameters.reshape(-1, N_PARAMETERS))
+    kind = population.component(to_numpy(cells.device_parameters).reshape(-1, N_PARAMETERS))
     return np.asarray(kind == int(np.argmin(population.weights))).reshape(cells.shape)
 
 

@@ -6,68 +6,142 @@ import copy
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from synfab import rules
+from synfab.arrays import count_up
+from synfab.engines.library import NUMPY, Library
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
-from synfab.streams import Stream, normals, words
+from synfab.streams import Stream
 
 Array = Any
 
+# Few enough for the caches of a processor.
+PROGRAMMED_AT_ONCE = 2**16
+
 
 class ArrayEngine:
-    """Cells held as ``rules.CellState``; the reference that other engines are tested against."""
+    """Cells held as ``rules.CellState``; with NumPy the reference that engines are tested against.
+
+    Voltages, masks and cell numbers come as arrays of the library, on its device.
+    """
 
     def __init__(
-        self, model: CellModel, n_cells: int, seed: int, first_cell: int, order: int, xp: Any = np
+        self,
+        model: CellModel,
+        n_cells: int,
+        seed: int,
+        first_cell: int,
+        order: int,
+        library: Library = NUMPY,
     ) -> None:
-        self.model, self.n_cells, self.order, self.xp = model, n_cells, order, xp
-        self.seed, self.first = seed, first_cell
+        self.model, self.n_cells, self.order = model, n_cells, order
+        self.seed, self.first, self.library = seed, first_cell, library
         self.devices: rules.Devices
         self.state: rules.CellState
+        self._prepare()
+
+    def _prepare(self) -> None:
+        library, model = self.library, self.model
+        self._draw = library.compiled(rules.draw_normals, ())
+        self._select = library.compiled(rules.select, (model,))
+        self._settle = library.compiled(rules.settle, (model,))
+        self._draw_noise = library.exact(_read_normals, ())
+        self._add_noise = library.exact(_with_noise, (model,))
+        self._next_block = library.exact(rules.next_block, (model.history(self.order),))
+
+    @property
+    def xp(self) -> Any:
+        """Namespace of the arrays."""
+        return self.library.xp
+
+    def __getstate__(self) -> dict[str, Any]:
+        functions = ("_draw", "_select", "_settle", "_draw_noise", "_add_noise", "_next_block")
+        return {name: value for name, value in vars(self).items() if name not in functions}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepare()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArrayEngine:
-        # A module cannot be copied, and the arrays need not be: the rules replace them whole.
-        return copy.copy(self)
+        # Modules and compiled functions are shared, and devices never change.
+        result = copy.copy(self)
+        result.state = rules.CellState(*(self.xp.asarray(a, copy=True) for a in self.state))
+        return result
 
-    def _number(self, cells: Any) -> tuple[Array, Array]:
-        number = np.asarray(cells, np.uint64) + np.uint64(self.first)
-        low, high = number & np.uint64(0xFFFFFFFF), number >> np.uint64(32)
-        return (
-            self.xp.asarray(low.astype(np.uint32)),
-            self.xp.asarray(high.astype(np.uint32)),
-        )
+    def _words(self, numbers: Array) -> tuple[Array, Array]:
+        """Low and high words of 64-bit numbers, on the device."""
+        low, high = numbers & np.uint64(0xFFFFFFFF), numbers >> np.uint64(32)
+        word, asarray = self.library.word, self.library.asarray
+        return asarray(low.astype(word)), asarray(high.astype(word))
+
+    def _global_numbers(self) -> Array:
+        return np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first)
+
+    def _word(self, value: int) -> Array:
+        return self.library.asarray(np.asarray(value, self.library.word))
 
     def fabricate(self) -> None:
         """Make fresh cells."""
-        self.devices = rules.fabricate(
-            self.model, self.seed, self._number(np.arange(self.n_cells, dtype=np.uint64))
+        number = self._words(self._global_numbers())
+        self.devices = self.library.exact(rules.fabricate, (self.model,))(
+            self.library.key(self.seed), number
         )
-        self.state = rules.fresh_state(self.model, self.order, self.devices)
+        rest = self.library.exact(rules.rested_state, (self.model, self.order))
+        index = number[0][None, :] * 0 + count_up(0, self.order, number[0])[:, None]
+        eps = self._normals(self.devices, index, Stream.INITIAL_HISTORY)
+        self.state = rest(self.devices, eps)
+
+    def _normals(self, devices: rules.Devices, index: Array, stream: Stream) -> Array:
+        return self._draw(devices.seed, devices.number, index, self._word(int(stream)))
 
     def _spread(self, u: Array) -> Array:
-        u = self.xp.asarray(u)
-        return self.xp.broadcast_to(u, (self.n_cells,)) if u.size == 1 else u
+        return self.xp.broadcast_to(u, (self.n_cells,)) if u.shape[0] == 1 else u
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch; see ``NumbaEngine.apply_voltage``."""
         u = self._spread(u)
         if where is None:
-            self.state = rules.apply_voltage(self.model, self.devices, self.state, u)
+            self.state = self._pulse(self.devices, self.state, u)
             return
-        cells = np.flatnonzero(where)
-        if cells.size:
+        cells = self.library.flatnonzero(where)
+        if cells.shape[0]:
             devices, state = self.take(cells)
-            index = self.xp.asarray(cells)
-            self.put(cells, rules.apply_voltage(self.model, devices, state, self.xp.take(u, index)))
+            u = self.xp.take(u, cells, axis=0)
+            self.put(cells, self._pulse(devices, state, u))
+
+    def _pulse(self, devices: rules.Devices, state: rules.CellState, u: Array) -> rules.CellState:
+        """Equals ``rules.apply_voltage``, but draws only for the cells that begin a block."""
+        switching = self._select(devices, state, u)
+        ends = rules.block_ends(switching.draw, state.cycle, self.order)
+        if bool(self.xp.any(ends)):
+            state = state._replace(block=self._draw_blocks(devices, state, ends))
+        cycle = state.cycle + self.xp.astype(switching.draw, state.cycle.dtype)
+        rest: rules.CellState = self._settle(devices, state._replace(cycle=cycle), switching, u)
+        return rest
+
+    def _draw_blocks(self, devices: rules.Devices, state: rules.CellState, ends: Array) -> Array:
+        steps = count_up(1, self.order, state.cycle)
+        if bool(self.xp.all(ends)):
+            eps = self._normals(devices, state.cycle[None, :] + steps[:, None], Stream.INNOVATION)
+            drawn: Array = self._next_block(state.block, eps)
+            return drawn
+        cells = self.library.flatnonzero(ends)
+        low, high = (self.xp.take(word, cells, axis=0) for word in devices.number)
+        cycle = self.xp.take(state.cycle, cells, axis=0)
+        few = devices._replace(number=(low, high))
+        eps = self._normals(few, cycle[None, :] + steps[:, None], Stream.INNOVATION)
+        block = self._next_block(self.xp.take(state.block, cells, axis=2), eps)
+        return self.library.put(state.block, cells, block)
 
     def take(self, cells: Any) -> tuple[rules.Devices, rules.CellState]:
         """Return the listed cells alone (a copy)."""
-        xp, index = self.xp, self.xp.asarray(cells)
+        xp, index = self.xp, self.library.asarray(cells)
         low, high = self.devices.number
         devices = rules.Devices(
-            self.seed,
-            (xp.take(low, index), xp.take(high, index)),
+            self.devices.seed,
+            (xp.take(low, index, axis=0), xp.take(high, index, axis=0)),
             xp.take(self.devices.parameters, index, axis=1),
         )
         state = rules.CellState(*(xp.take(a, index, axis=a.ndim - 1) for a in self.state))
@@ -75,72 +149,55 @@ class ArrayEngine:
 
     def put(self, cells: Any, state: rules.CellState) -> None:
         """Replace the state of the listed cells."""
-        everything = np.arange(self.n_cells)
-        position = np.full(self.n_cells, -1)
-        position[cells] = np.arange(len(cells))
-        if len(cells) == self.n_cells and np.array_equal(cells, everything):
-            self.state = state
-            return
-        xp = self.xp
-        chosen = xp.asarray(position >= 0)
-        source = xp.asarray(np.maximum(position, 0))
+        index, asarray = self.library.asarray(cells), self.library.asarray
         self.state = rules.CellState(
             *(
-                xp.where(chosen, xp.take(new, source, axis=new.ndim - 1), old)
+                self.library.put(old, index, asarray(new))
                 for old, new in zip(self.state, state, strict=True)
             )
         )
 
     def program(self, cells: Any, r: Array) -> None:
         """Put the listed cells into the states ``r``."""
-        devices, state = self.take(cells)
-        self.put(cells, rules.program(self.model, devices, state, self.xp.asarray(r)))
+        for start in range(0, cells.shape[0], PROGRAMMED_AT_ONCE):
+            part = slice(start, start + PROGRAMMED_AT_ONCE)
+            devices, state = self.take(cells[part])
+            self.put(cells[part], rules.program(self.model, devices, state, r[part]))
 
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A."""
-        return rules.current(self.model, self.state.r, self._spread(u))
+        return self.library.exact(rules.current, (self.model,))(self.state.r, self._spread(u))
 
     def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
         """Current with the noise of read ``number``."""
-        xp, u = self.xp, self._spread(u)
-        current = self.current(u)
-        slope = self.model.conduction.slope([0.0, 1.0], 0.0)
-        at_zero = float(slope[0]) + self.state.r * float(slope[1] - slope[0])
-        zero = u == 0.0
-        conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
-        variance = johnson * conductance + shot * xp.abs(current)
-        cells = np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first)
-        call = cells >> np.uint64(2)
-        counter = (
-            xp.asarray((call & np.uint64(0xFFFFFFFF)).astype(np.uint32)),
-            xp.asarray((call >> np.uint64(32)).astype(np.uint32)),
-        )
-        z = normals(words(self.seed, counter, counter[0] * 0 + number, Stream.READ_NOISE))
-        lane = xp.asarray((cells & np.uint64(3)).astype(np.int64))
-        noise = z[0, :]
-        for k in range(1, 4):
-            noise = xp.where(lane == k, z[k, :], noise)
-        return current + xp.sqrt(variance) * noise
+        cells = self._global_numbers()
+        counter = self._words(cells >> np.uint64(2))
+        lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
+        key, index = self.library.key(self.seed), self._word(number)
+        z = self._draw_noise(key, counter, index + counter[0] * 0, lane)
+        return self._add_noise(self.state.r, self._spread(u), z, johnson, shot)
 
     def readout_noise(self, rows: int, count: int, number: int) -> Array:
         """Normal numbers of a crossbar readout, (rows, count)."""
-        xp = self.xp
-        row = xp.asarray(np.repeat(np.arange(rows, dtype=np.uint32), count))
-        index = xp.asarray(np.tile(np.arange(number, number + count, dtype=np.uint32), rows))
-        drawn = words(self.seed, (row, row * 0), index, Stream.READOUT_NOISE)
-        return xp.reshape(normals(drawn)[0, :], (rows, count))
+        word, asarray = self.library.word, self.library.asarray
+        row = asarray(np.arange(rows, dtype=word))[:, None]
+        index = asarray(np.arange(number, number + count).astype(word))[None, :]
+        key = self.library.key(self.seed)
+        drawn: Array = self._draw(
+            key, (row, row * 0), index + row * 0, self._word(int(Stream.READOUT_NOISE))
+        )
+        return drawn[0, :, :]
 
     def row_sums(self, columns: int, weights: Array) -> Array:
         """Sum over columns of r times each row of ``weights``: (rows, B)."""
-        xp = self.xp
+        xp, wide = self.xp, self.library.wide
         r = xp.reshape(self.state.r, (-1, columns))
-        return xp.astype(r, xp.float64) @ xp.astype(xp.asarray(weights), xp.float64).T
+        return xp.astype(r, wide) @ xp.astype(self.library.asarray(weights), wide).T
 
     def features(self) -> Array:
         """Features of the current cycle, (4, n_cells)."""
-        return self.xp.stack(
-            rules.cycle_features(self.model, self.devices, self.state.block, self.state.cycle)
-        )
+        compute = self.library.exact(rules.cycle_features, (self.model,))
+        return self.xp.stack(compute(self.devices, self.state.block, self.state.cycle))
 
     @property
     def in_hrs(self) -> Array:
@@ -178,7 +235,30 @@ class ArrayEngine:
         for name, array in arrays.items():
             if array.shape[-1:] != (n,):
                 raise FileFormatError(f"{name}: expected {n} cells, found shape {array.shape}")
-        held = {name: self.xp.asarray(array) for name, array in arrays.items()}
-        number = self._number(np.arange(n, dtype=np.uint64))
-        self.devices = rules.Devices(self.seed, number, held.pop("parameters"))
+        held = {name: self.library.asarray(array) for name, array in arrays.items()}
+        number = self._words(self._global_numbers())
+        self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))
         self.state = rules.CellState(**held)
+
+
+def _read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
+    """Read noise of each cell: number ``lane`` of the four that its counter gives."""
+    z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
+    xp = array_namespace(z)
+    noise = z[0, :]
+    for k in range(1, 4):
+        noise = xp.where(lane == k, z[k, :], noise)
+    return noise
+
+
+def _with_noise(
+    model: CellModel, r: Array, u: Array, z: Array, johnson: float, shot: float
+) -> Array:
+    """Current with noise of variance johnson G + shot abs(I)."""
+    xp = array_namespace(r)
+    current = rules.current(model, r, u)
+    slope = model.conduction.slope([0.0, 1.0], 0.0)
+    at_zero = float(slope[0]) + r * float(slope[1] - slope[0])
+    zero = u == 0.0
+    conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
+    return current + xp.sqrt(johnson * conductance + shot * xp.abs(current)) * z

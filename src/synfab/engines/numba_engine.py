@@ -31,6 +31,12 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def _plain(u: Array) -> Array:
+    """Kernels are compiled for contiguous, writable arrays; another would be compiled for again."""
+    plain = np.ascontiguousarray(u)
+    return plain if plain.flags.writeable else plain.copy()
+
+
 def _eights(mask: Array) -> Array:
     """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
     short = -mask.size % 8
@@ -118,7 +124,7 @@ class NumbaEngine:
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
-        each = int(u.size != 1)
+        u, each = _plain(u), int(u.size != 1)
         touched = self.n_cells
         if where is None:
 
@@ -137,7 +143,7 @@ class NumbaEngine:
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
         out = np.empty(self.n_cells, np.float32)
-        each = int(u.size != 1)
+        u, each = _plain(u), int(u.size != 1)
         model = self.parameters32
 
         def work(low: int, high: int) -> None:
@@ -150,6 +156,7 @@ class NumbaEngine:
 
     def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
         """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
+        u = _plain(u)
         out = self.current(u)
         conduction = self.model.conduction
         slope = conduction.slope([0.0, 1.0], 0.0)

@@ -66,7 +66,7 @@ class CrossbarLayer(nn.Module):
             self.model, (outputs, inputs), options.get("tile", (256, 256)),
             first_cell=options.get("first_cell", 0), seed=options["seed"],
             order=options.get("order"), engine=options.get("engine", "auto"),
-            history=options.get("history", "float32"),
+            history=options.get("history", "float32"), device=options.get("device"),
         )  # fmt: skip
         self.readout_number = 0
         bound = 1.0 / math.sqrt(inputs)

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from synfab.arrays import to_numpy
 from synfab.checks import number
 from synfab.crossbar.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
 from synfab.crossbar.staircase import typical_voltage
@@ -194,7 +195,9 @@ class _Writer:
     def read(self) -> Array:
         """Read all cells at U_0, with noise, S."""
         u_0 = self.layer.model.conduction.u_0
-        reads = [cells.read(u_0).astype(np.float64) / u_0 for cells in self.layer.tiles.cells]
+        reads = [
+            to_numpy(cells.read(u_0)).astype(np.float64) / u_0 for cells in self.layer.tiles.cells
+        ]
         return self.layer.tiles.join(reads)
 
     def publish(self) -> None:
@@ -209,7 +212,7 @@ class _Writer:
     def row(self) -> dict[str, Any]:
         """One row of the report."""
         counts = np.concatenate([fire.count.ravel() for fire in self.fire])
-        cycles = np.concatenate([fire.cells.cycle.ravel() for fire in self.fire])
+        cycles = np.concatenate([to_numpy(fire.cells.cycle).ravel() for fire in self.fire])
         return {
             "cells": counts.size,
             "updates": self.updates,

@@ -54,8 +54,8 @@ class LayerOptions(TypedDict, total=False):
         Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
     linear
         Cells as resistors with their conductance at U_0, False.
-    order, engine, history
-        Of the cells, as in ``CellArray``.
+    order, engine, history, device
+        Of the cells, as in ``CellArray``; the layer's own tensors move with ``.to``.
     """
 
     model: CellModel | str | os.PathLike[str]
@@ -77,6 +77,7 @@ class LayerOptions(TypedDict, total=False):
     order: int | None
     engine: str
     history: str
+    device: Any
 
 
 def settings(options: LayerOptions) -> dict[str, Any]:

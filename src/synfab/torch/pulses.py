@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.crossbar.controller import RESET_LAST, Controllers, Outcome
 from synfab.crossbar.programming import (
@@ -48,7 +49,7 @@ class Pulses:
         given = np.isfinite(voltage)
         self.cells.apply_voltage(voltage, where=given)
         u = np.where(given, voltage, 0.0)
-        self.energy += np.abs(self.cells.current(u) * u) * self.duration
+        self.energy += np.abs(to_numpy(self.cells.current(u)) * u) * self.duration
         self.count += given
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.torch.tiles import Tile, Tiles
@@ -85,11 +86,18 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
         old, part = tile.cells, state[f"tile {k}"]
         cells = CellArray.__new__(CellArray)
         cells._allocate(
-            old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin
+            old.model,
+            old.shape,
+            state["seed"],
+            old.order,
+            old.engine,
+            old.history,
+            begin,
+            old.device if old.engine in ("torch", "jax") else None,
         )
         storage = old._engine.storage()
         cells._engine.restore(
-            {name: _array(part[name], _host(storage[name]).dtype) for name in storage}
+            {name: _array(part[name], to_numpy(storage[name]).dtype) for name in storage}
         )
         for name in COUNTERS:
             setattr(cells, name, int(part[name]))
@@ -101,15 +109,10 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
 
 def _tensor(array: Any) -> torch.Tensor:
     """Return a copy; words without a sign travel as words with one."""
-    plain = np.array(_host(array))
+    plain = np.array(to_numpy(array))
     if plain.dtype.kind == "u":
         plain = plain.view(f"i{plain.dtype.itemsize}")
     return torch.from_numpy(plain)
-
-
-def _host(array: Any) -> Any:
-    """An engine's array, whatever library it is of, for NumPy."""
-    return np.asarray(array.detach().cpu() if isinstance(array, torch.Tensor) else array)
 
 
 def _array(tensor: torch.Tensor, dtype: np.dtype[Any]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
@@ -102,7 +103,7 @@ class Tiles:
 
     def states(self) -> Array:
         """Mixing states r of G+ and G-, (2, outputs, inputs), float32."""
-        return self.join([np.asarray(cells.r) for cells in self.cells])
+        return self.join([to_numpy(cells.r) for cells in self.cells])
 
     def set_conductance(self, targets: Array) -> None:
         """Program every cell ideally; targets (2, outputs, inputs), S."""

@@ -1,0 +1,102 @@
+"""Cells on JAX's arrays: the array engine with what JAX adds to it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synfab.arrays import to_numpy
+from synfab.engines.library import Library
+from synfab.errors import InvalidValueError
+from synfab.streams import seed_key
+
+Array = jax.Array
+
+
+@functools.cache
+def library(device: Any = None) -> Library:
+    """JAX on one device, and its word types as they are at the first call.
+
+    Raises
+    ------
+    InvalidValueError
+        JAX does not have this device.
+    """
+    place = check_device(device)
+    return Library(
+        name="jax",
+        place=f"{place.platform}:{place.id}",
+        xp=jnp,
+        kind=jax.Array,
+        device=place,
+        word=np.uint32,
+        wide=jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32,
+        asarray=functools.partial(_asarray, place),
+        put=_put,
+        flatnonzero=_flatnonzero,
+        key=functools.partial(seed_words, device=place),
+        compiled=_compiled,
+        exact=_compiled,
+    )
+
+
+def check_device(device: Any) -> jax.Device:
+    """Return the device that is meant: a ``jax.Device``, or "cpu", "gpu", "cuda:1" …; None: first."""
+    if device is None:
+        return jax.devices()[0]
+    if isinstance(device, jax.Device):
+        return device
+    kind, _, number = str(device).partition(":")
+    try:
+        return jax.devices(kind)[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        known = ", ".join(sorted({d.platform for d in jax.devices()} | {"cpu"}))
+        raise InvalidValueError(
+            f"device: expected one that JAX has ({known}), found {device!r}"
+        ) from None
+
+
+def _asarray(device: jax.Device, value: Any) -> Array:
+    return jax.device_put(value if isinstance(value, Array) else to_numpy(value), device)
+
+
+def seed_words(seed: int, device: Any = None) -> tuple[Array, Array]:
+    """Both words of a seed, low word first."""
+    low, high = (jax.device_put(np.uint32(word), device) for word in seed_key(seed))
+    return low, high
+
+
+def full_products(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep the digits of float32 in products, which accelerators would round otherwise."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return call
+
+
+def _put(array: Array, index: Array, values: Array) -> Array:
+    return array.at[..., index].set(values, mode="drop")
+
+
+def _flatnonzero(mask: Array) -> Array:
+    """Numbers of the true cells, padded to a power of two with a number beyond the last cell.
+
+    What JAX compiles is for one shape: padding keeps the number of shapes small.
+    """
+    count = int(mask.sum())
+    size = min(1 << (count - 1).bit_length(), mask.size) if count else 0
+    return jnp.flatnonzero(mask, size=size, fill_value=mask.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = jax.jit(full_products(functools.partial(function, *first)))
+    return compiled
