@@ -33,6 +33,15 @@ def word(value: int, like: Array) -> Any:
     return np.uint32(value) if is_jax_array(like) else value
 
 
+def apart(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Keep JAX's compiler from joining what is before with what is after: a minute of its time."""
+    if is_jax_array(arrays[0]):
+        from jax.lax import optimization_barrier
+
+        return tuple(optimization_barrier(arrays))
+    return arrays
+
+
 def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Copy an array of any library and device to NumPy; on the host nothing moves."""
     if hasattr(array, "detach"):

@@ -17,7 +17,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from synfab.arrays import word
+from synfab.arrays import apart, word
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
@@ -96,7 +96,7 @@ def philox(
         high_1, low_1 = multiply(c2, MULTIPLIERS[1])
         c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
         k0, k1 = (k0 + step_0) & mask, (k1 + step_1) & mask
-    return c0, c1, c2, c3
+    return apart((c0, c1, c2, c3))
 
 
 def words(
