@@ -16,7 +16,7 @@ export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast lint types simulator format bench constraints clean distclean \
+.PHONY: help demo test test-fast lint types simulator browser docs gallery format bench constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -38,10 +38,10 @@ demo: runtime-environment
 	$(BIN)/synfab demo --output $(OUTPUT)
 	@echo 'The pictures are in $(CURDIR)/$(OUTPUT)'
 
-test: lint types simulator
+test: lint types simulator browser
 	$(RUN) pytest $(PYTEST_ARGS)
 
-test-fast: test-environment simulator
+test-fast: test-environment simulator browser
 	$(RUN) pytest -m 'not slow' $(PYTEST_ARGS)
 
 lint: test-environment
@@ -55,6 +55,10 @@ types: test-environment
 simulator: test-environment
 	@$(BIN)/synfab doctor --fix >/dev/null || \
 		echo 'synfab: no ngspice could be had; the tests that need one are skipped' >&2
+
+# Chromium for the tests of pages: the system's, or Debian's packages where this user may install.
+browser:
+	@sh tools/browser.sh
 
 format: test-environment
 	$(RUN) ruff check --fix .

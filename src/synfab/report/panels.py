@@ -132,7 +132,7 @@ def memory(found: Comparison) -> list[Panel]:
                     ("generated", "@generated{0.000}")]  # fmt: skip
             hover(panel, [dots], tips)
             error = float(np.abs(data["measured"] - data["generated"]).max())
-            title = f"{SHORT[a]} now, {SHORT[b]} before"
+            title = SHORT[a] if a == b else f"{SHORT[a]} now, {SHORT[b]} before"
             text = (
                 f"{title}: correlation at lag 1 is {measured[1, a, b]:.3f} measured, "
                 f"{generated[1, a, b]:.3f} generated; largest difference {error:.3f}"

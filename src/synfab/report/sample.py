@@ -46,9 +46,7 @@ def chosen_devices(count: int) -> list[int]:
 def measured_loops(sweeps: Sweeps, names: list[str]) -> dict[str, Loops]:
     """Take some loops of the named devices, evenly spaced over their record."""
     wanted = set(names)
-    return {
-        device.name: _thinned(device) for device in sweeps.devices() if device.name in wanted
-    }
+    return {device.name: _thinned(device) for device in sweeps.devices() if device.name in wanted}
 
 
 def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[Loops]:
