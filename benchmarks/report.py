@@ -57,7 +57,7 @@ def main():
     begin = time.perf_counter()
     found = learn.compare(model, table)
     compared = time.perf_counter() - begin
-    path = Path(sys.argv[1] if len(sys.argv) > 1 else "report.html")
+    path = Path(sys.argv[1] if len(sys.argv) > 1 else "report.html").absolute()
     begin = time.perf_counter()
     save_report(found, path, sweeps=sweeps)
     print(f"compared in {compared:.1f} s, written in {time.perf_counter() - begin:.1f} s")

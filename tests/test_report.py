@@ -18,7 +18,6 @@ from synfab import learn
 from synfab.cli import app
 from synfab.report import headline, save_report, verdicts
 from synfab.report.sample import MOST_DEVICES, chosen_devices, measured_loops
-from synfab.streams import Stream, normals, words
 
 pytest.importorskip("bokeh")
 
@@ -172,7 +171,7 @@ def test_fit_and_compare_write_a_report(sweeps, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("page.pdf", "--report: expected a name that ends in .html"), ("none/p.html", "--report: ")],
+    [("page.pdf", "--report: expected a name ending in .html"), ("none/p.html", "--report: ")],
 )
 def test_a_bad_name_is_refused_before_the_work(tmp_path, name, message):
     with pytest.raises(sf.InvalidValueError, match=message):

@@ -124,9 +124,8 @@ def compare(
         found = learn_compare(loaded, features, seed=seed)
         if report is not None:
             status.update("drawing the report …")
-            files = {"measurement": source} | (
-                {} if model == "published" else {"model file": model}
-            )
+            files: dict[str, Any] = {"measurement": source}
+            files |= {} if model == "published" else {"model file": model}
             _save_report(found, report, data, files)
     if as_json:
         made = {} if report is None else {"report": str(report)}
@@ -152,9 +151,7 @@ def _check_report(path: Path | None) -> None:
         return
     require_bokeh()
     if path.suffix.lower() not in (".html", ".htm"):
-        raise InvalidValueError(
-            f"--report: expected a name that ends in .html, found {path.name!r}"
-        )
+        raise InvalidValueError(f"--report: expected a name ending in .html, found {path.name!r}")
     if not path.absolute().parent.is_dir():
         raise InvalidValueError(f"--report: cannot write {path}: its folder does not exist")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import html
 import json
@@ -232,11 +232,11 @@ def _provenance(
         with Path(path).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         rows.append((word, f"{path}, SHA-256 {digest}"))
+    versions = f"synfab {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
     return [
         *rows,
         ("seed of the generated cells", str(found.seed)),
         ("order of the history", str(found.model.orders[-1])),
-        ("versions", f"synfab {__version__}, NumPy {np.__version__}, Python "
-         f"{platform.python_version()}"),
-        ("written", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("versions", versions),
+        ("written", dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")),
     ]  # fmt: skip

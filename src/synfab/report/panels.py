@@ -172,7 +172,7 @@ def devices(found: Comparison) -> list[Panel]:
 
 def _density(values: Array, edges: Array) -> Array:
     counts, _ = np.histogram(values, edges)
-    return counts / (len(values) * np.diff(edges))
+    return np.asarray(counts / (len(values) * np.diff(edges)))
 
 
 def _spread(word: str, values: Array) -> str:
