@@ -1,4 +1,4 @@
-"""The command line: ``synfab demo | info | simulate | fit | compare | export | bench | doctor``."""
+"""The command line: ``synfab demo``, ``info``, ``fit``, ``explore`` … ``doctor``."""
 
 from __future__ import annotations
 
@@ -138,6 +138,26 @@ def simulate(
             currents = array.read(read_voltage, bandwidth=bandwidth, noise=noise)
             writer.write(number, u, array.cycle, currents)
     out.print(f"{len(pulses)} pulses on {cells} cells: {output}", highlight=False)
+
+
+@app.command()
+def explore(
+    model: ModelArgument = "published",
+    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: a free one")] = 0,
+    show: Annotated[bool, typer.Option(help="open it in the browser")] = True,
+) -> None:
+    """Turn a model over in the hand: a page on this machine whose figures follow its controls."""
+    from synfab.explore.page import require_panel, serve
+    from synfab.modelfile import load_model
+
+    require_panel()
+    loaded = load_model(model)
+
+    def started(address: str) -> None:
+        out.print(f"{address}  (end it with Ctrl-C)", highlight=False)
+
+    progress.print("starting …")
+    serve(loaded, port, show=show, started=started)
 
 
 @app.command()
