@@ -27,6 +27,8 @@ help:
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
 	@echo 'make format       let ruff rewrite the code'
+	@echo 'make docs         the documentation as a site, in site/'
+	@echo 'make gallery      the ten figures of examples/gallery, in docs/images/gallery'
 	@echo 'make bench        benchmarks, against the published package'
 	@echo 'make constraints  pin the newest versions of all dependencies in constraints.txt'
 	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
@@ -66,6 +68,14 @@ format: test-environment
 
 bench: runtime-environment
 	$(RUN) benchmarks
+
+# Every figure of the gallery, drawn again where the documentation shows it.
+gallery: runtime-environment
+	@mkdir -p docs/images/gallery
+	@for script in examples/gallery/*.py; do \
+		echo "$$script"; \
+		(cd docs/images/gallery && ../../../$(BIN)/python "../../../$$script") || exit 1; \
+	done
 
 constraints:
 	rm -rf .venv
