@@ -16,7 +16,7 @@ one = sf.CellArray("published", 1, seed=3)
 many = sf.CellArray("published", 50, seed=4)
 figure = Figure(figsize=(8, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2, sharey=True)
-for cycle in range(50):
+for _ in range(50):
     left.plot(voltage, 1e6 * sweep(one)[:, 0], lw=0.5, color="#0072B2", alpha=0.6)
 right.plot(voltage, 1e6 * sweep(many), lw=0.5, color="#D55E00", alpha=0.6)
 left.set(title="one cell, 50 cycles", xlabel="voltage (V)", ylabel="current (uA)")

@@ -1,4 +1,4 @@
-"""A cell remembers: the next cycle is like the ones before, and no two cells have the same level."""
+"""A cell remembers: the next cycle is like the last ones, and every cell has its own level."""
 
 import numpy as np
 from matplotlib.figure import Figure

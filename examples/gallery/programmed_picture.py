@@ -23,7 +23,7 @@ verified = chip().program(targets, parallel=16)
 figure = Figure(figsize=(9, 3), layout="constrained")
 axes = figure.subplots(1, 3)
 shown = (targets, hoped.achieved, verified.achieved)
-titles = ("target", "one pulse a cell", "write and verify")
+titles = ("target", "written blind", "write and verify")
 for axis, g, title in zip(axes, shown, titles, strict=True):
     image = axis.imshow(1e6 * g, vmin=20, vmax=180, cmap="viridis")
     axis.set(title=title, xlabel="column", xticks=[0, 32, 63], yticks=[0, 32, 63])
