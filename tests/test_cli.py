@@ -22,7 +22,7 @@ def synfab(*arguments, cwd=None):
     )
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["bench"], ["explore"]])
 def test_every_command_explains_itself(command):
     done = synfab(*command, "--help")
     assert done.returncode == 0
@@ -81,7 +81,7 @@ def test_importing_is_light():
 
 
 @pytest.mark.slow
-def test_the_demo_draws_five_figures(tmp_path):
+def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
     done = synfab("demo", "-o", tmp_path / "figures", "--json")
     assert done.returncode == 0, done.stderr
     steps = json.loads(done.stdout)["steps"]
@@ -89,9 +89,13 @@ def test_the_demo_draws_five_figures(tmp_path):
     figures = sorted(p.name for p in (tmp_path / "figures").iterdir())
     assert figures == [
         "autocorrelation.png",
+        "cycling.csv",
         "devices.png",
         "distributions.png",
         "features.png",
         "iv-loops.png",
     ]
-    assert all((tmp_path / "figures" / name).read_bytes()[:4] == b"\x89PNG" for name in figures)
+    pictures = list((tmp_path / "figures").glob("*.png"))
+    assert all(picture.read_bytes()[:4] == b"\x89PNG" for picture in pictures)
+    sweeps = sf.learn.read_sweeps(tmp_path / "figures" / "cycling.csv")
+    assert len(sf.learn.extract_features(sweeps)) == 32 * 60

@@ -51,7 +51,7 @@ def demo(
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
     as_json: JsonOption = False,
 ) -> None:
-    """Fabricate a million cells, switch and read them, and draw what they do."""
+    """Fabricate a million cells, switch and read them, draw what they do, write a measurement."""
     from synfab.capacity import bytes_per_cell
     from synfab.demo import run
     from synfab.modelfile import load_model
@@ -71,11 +71,15 @@ def demo(
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
     for step in steps:
         rate = f"{step.operations / step.seconds / 1e6:.2f} M {step.unit}/s"
-        slow = step.unit == "figures"
+        slow = step.unit in {"figures", "loops"}
         table.add_row(step.name, f"{step.seconds * 1e3:.1f} ms", "" if slow else rate)
     out.print(table)
     for name in sorted(output.glob("*.png")):
         out.print(f"  {name}", highlight=False)
+    measured, fitted = output / "cycling.csv", output / "mine.json"
+    out.print(f"  {measured}: I-V loops to fit a model to, and to see how well it fits:")
+    command = f"synfab fit {measured} -o {fitted} --report {output / 'report.html'}"
+    out.print(f"  {command}", highlight=False, soft_wrap=True)
 
 
 @app.command()
