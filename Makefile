@@ -16,7 +16,7 @@ export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast lint types simulator browser docs gallery format bench constraints clean distclean \
+.PHONY: help demo test test-fast lint types simulator browser docs gallery figures format bench constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -28,7 +28,7 @@ help:
 	@echo 'make types        mypy'
 	@echo 'make format       let ruff rewrite the code'
 	@echo 'make docs         the documentation as a site, in site/'
-	@echo 'make gallery      the ten figures of examples/gallery, in docs/images/gallery'
+	@echo 'make gallery      the ten figures of the gallery; make figures: every figure of the docs'
 	@echo 'make bench        benchmarks, against the published package'
 	@echo 'make constraints  pin the newest versions of all dependencies in constraints.txt'
 	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
@@ -69,13 +69,16 @@ format: test-environment
 bench: runtime-environment
 	$(RUN) benchmarks
 
-# Every figure of the gallery, drawn again where the documentation shows it.
+# The figures of the gallery, drawn again where the documentation shows them; figures: every one.
 gallery: runtime-environment
-	@mkdir -p docs/images/gallery
-	@for script in examples/gallery/*.py; do \
-		echo "$$script"; \
-		(cd docs/images/gallery && ../../../$(BIN)/python "../../../$$script") || exit 1; \
-	done
+	$(BIN)/python tools/figures.py examples/gallery
+
+figures: test-environment
+	$(BIN)/python tools/figures.py
+
+docs: test-environment
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@echo 'The documentation is in $(CURDIR)/site: open site/index.html'
 
 constraints:
 	rm -rf .venv
@@ -86,7 +89,7 @@ constraints:
 	@echo 'constraints.txt is renewed: run make test'
 
 clean:
-	rm -rf $(OUTPUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(OUTPUT) site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

@@ -20,7 +20,7 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 RUNS = ("python", "bash")
-SHELL = "set -eu\nexport PATH={path}:$PATH\nsynfab() {{ {python} -m synfab \"$@\"; }}\n"
+SHELL = 'set -eu\nexport PATH={path}:$PATH\nsynfab() {{ {python} -m synfab "$@"; }}\n'
 
 
 class Block(NamedTuple):

@@ -15,9 +15,11 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
     def script(found: re.Match[str]) -> str:
         text = (ROOT / found[1]).read_text()
-        return f'??? note "{found[1]}"\n    ```py\n' + "".join(
-            f"    {line}\n" for line in text.splitlines()
-        ) + "    ```\n"
+        return (
+            f'??? note "{found[1]}"\n    ```py\n'
+            + "".join(f"    {line}\n" for line in text.splitlines())
+            + "    ```\n"
+        )
 
     markdown = SCRIPT.sub(script, markdown)
     return markdown.replace(COMMANDS, _commands()) if COMMANDS in markdown else markdown
