@@ -77,8 +77,8 @@ figures: test-environment
 	$(BIN)/python tools/figures.py
 
 docs: test-environment
-	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
-	@echo 'The documentation is in $(CURDIR)/site: open site/index.html'
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+	@echo 'The documentation is in $(CURDIR)/site; to search it: python3 -m http.server -d site'
 
 constraints:
 	rm -rf .venv

@@ -22,7 +22,7 @@ def main() -> None:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        page.driver.set_window_size(1180, 1190)
+        page.driver.set_window_size(1180, 1500)
         page.open(Path("report.html").absolute().as_uri())
         page.wait(READY)
         page.driver.save_screenshot("report.png")
