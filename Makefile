@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 ENVIRONMENT := PYTHON='$(PYTHON)' CONSTRAINTS='$(CONSTRAINTS)' sh tools/environment.sh
-OUTPUT := demo-output
+OUTPUT := synfab-demo
 
 # Without a writable home, Numba and Matplotlib keep their caches in the project.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)

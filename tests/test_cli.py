@@ -1,6 +1,7 @@
 """The command line as a person and as a program use it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -99,3 +100,17 @@ def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
     assert all(picture.read_bytes()[:4] == b"\x89PNG" for picture in pictures)
     sweeps = sf.learn.read_sweeps(tmp_path / "figures" / "cycling.csv")
     assert len(sf.learn.extract_features(sweeps)) == 32 * 60
+
+
+def test_the_shell_completes_commands():
+    environment = {
+        "_SYNFAB_COMPLETE": "complete_bash",
+        "COMP_WORDS": "synfab ex",
+        "COMP_CWORD": "1",
+    }
+    code = "import sys; sys.argv = ['synfab']; from synfab.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=os.environ | typed | {"_SYNFAB_COMPLETE": "complete_bash"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["explore", "export"]

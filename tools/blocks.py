@@ -1,7 +1,8 @@
 """Code blocks of a page, and running them one after the other as a reader would.
 
 Blocks of Python share their names, blocks of bash share the folder; both kinds share the files.
-A comment `<!-- not run: reason -->` before a block leaves it out, and says why.
+A comment `<!-- not run: reason -->` before a block leaves it out, and says why; a comment
+`<!-- first: command -->` stands for what the reader has done before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>[^>]+) -->\s*\n)?"
+    r"(?:<!-- first: (?P<first>[^>]+) -->\s*\n)?"
     r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -38,7 +40,7 @@ def blocks(page: Path) -> list[Block]:
     return [
         Block(
             found["language"],
-            textwrap.dedent(found["text"]),
+            (found["first"] + "\n" if found["first"] else "") + textwrap.dedent(found["text"]),
             text[: found.start("text")].count("\n") + 1,
             found["reason"] or "",
         )

@@ -77,7 +77,8 @@ def demo(
     for name in sorted(output.glob("*.png")):
         out.print(f"  {name}", highlight=False)
     measured, fitted = output / "cycling.csv", output / "mine.json"
-    out.print(f"  {measured}: I-V loops to fit a model to, and to see how well it fits:")
+    note = f"  {measured}: I-V loops to fit a model to, and to see how well it fits:"
+    out.print(note, highlight=False, soft_wrap=True)
     command = f"synfab fit {measured} -o {fitted} --report {output / 'report.html'}"
     out.print(f"  {command}", highlight=False, soft_wrap=True)
 
