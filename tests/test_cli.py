@@ -103,11 +103,7 @@ def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
 
 
 def test_the_shell_completes_commands():
-    environment = {
-        "_SYNFAB_COMPLETE": "complete_bash",
-        "COMP_WORDS": "synfab ex",
-        "COMP_CWORD": "1",
-    }
+    typed = {"COMP_WORDS": "synfab ex", "COMP_CWORD": "1"}
     code = "import sys; sys.argv = ['synfab']; from synfab.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False,
