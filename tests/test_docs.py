@@ -17,7 +17,18 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 WITH_CODE = [page for page in PAGES if any(not block.reason for block in blocks(page))]
 # Pages whose blocks need a simulator, or a package that is an extra.
 NGSPICE = ("docs/circuits.md", "docs/how-to/ngspice.md")
-REPORTS = ("synfab.report import", "--report", "sf.report")
+# Words of a page, and the package that its blocks need: an extra, which may be missing.
+NEEDS = {
+    "synfab.report import": "bokeh",
+    "--report": "bokeh",
+    "sf.report": "bokeh",
+    "import torch": "torch",
+    "sf.torch": "torch",
+    "import jax": "jax",
+    "sf.jax": "jax",
+    "import dask": "dask",
+    "sf.cluster": "dask",
+}
 
 
 def name(page):
@@ -29,8 +40,10 @@ def name(page):
 def test_every_block_runs(page, tmp_path, request):
     if name(page) in NGSPICE:
         request.getfixturevalue("ngspice")
-    if any(word in page.read_text() for word in REPORTS):
-        pytest.importorskip("bokeh")
+    code = "".join(block.text for block in blocks(page) if not block.reason)
+    for word, package in NEEDS.items():
+        if word in code:
+            pytest.importorskip(package)
     assert run_page(page, tmp_path) == ""
 
 

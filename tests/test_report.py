@@ -124,6 +124,14 @@ def test_text_from_files_cannot_become_markup(published, tmp_path):
     assert "<i id=evil>" not in text
 
 
+def test_loops_of_other_devices_are_refused(found, tmp_path):
+    voltage = np.interp(np.linspace(0, 4, 41), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
+    others = learn.sweeps_from_arrays(voltage, np.tile(voltage / 1e4, (3, 1)), ("other",))
+    with pytest.raises(sf.InvalidValueError, match="sweeps: no loops of device device 0"):
+        save_report(found, tmp_path / "r.html", sweeps=others)
+    assert not list(tmp_path.iterdir())
+
+
 def test_many_devices_are_thinned_first_and_last_kept():
     chosen = chosen_devices(512)
     assert len(chosen) == MOST_DEVICES

@@ -120,6 +120,8 @@ def page(model: CellModel) -> Any:
 
     def update(*_: Any) -> None:
         value = {name: knob.value for name, knob in knobs.items()}
+        if value["seed"] is None:  # the field is empty while somebody types
+            return
         program = Program(value["u_min"], value["u_max"], value["cycles"])
         loops = sweep(model, program, value["cells"], value["order"], value["seed"])
         readout = read_crossbar(

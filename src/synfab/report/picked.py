@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.errors import InvalidValueError
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
@@ -51,6 +52,9 @@ def _loop_panels(
     found: Comparison, sweeps: Sweeps, names: list[str], columns: dict[str, list[dict[str, str]]]
 ) -> list[Panel]:
     there = measured_loops(sweeps, names)
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise InvalidValueError(f"sweeps: no loops of device {missing[0]}, which was compared")
     measured = [there[name] for name in names]
     generated = generated_loops(found.model, measured, found.seed)
     from bokeh.layouts import row
