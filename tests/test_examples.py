@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
+CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
 
 
 @pytest.mark.slow
@@ -44,7 +45,7 @@ def test_the_gallery_is_ten_short_scripts_with_a_figure_each():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", GALLERY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", [*GALLERY, *CONCEPTS], ids=lambda path: path.stem)
 def test_gallery(script, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", script],

@@ -161,7 +161,7 @@ def explore(
     def started(address: str) -> None:
         out.print(f"{address}  (end it with Ctrl-C)", highlight=False)
 
-    progress.print("starting …")
+    progress.print("starting; the very first time takes half a minute, to compile the kernels …")
     serve(loaded, port, show=show, started=started)
 
 

@@ -32,7 +32,7 @@ h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0
 main {flex: 1 1 700px} .beside {display: flex; flex-wrap: wrap; gap: 1rem}
 </style>{% endblock %}
 {% block contents %}
-<header><h1>{{ name }}</h1></header>
+<header><h1>Explorer: {{ name }}</h1></header>
 <div class="page">
 <aside aria-label="Controls"><h2>Move a control; everything follows</h2>
 {{ embed(roots.controls) }}</aside>

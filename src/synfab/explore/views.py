@@ -71,17 +71,16 @@ class CrossbarView:
     """Conductances of a checkered array, and what reaches the ends of its rows."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource
+        from bokeh.models import ColumnDataSource, LinearColorMapper
         from bokeh.palettes import Blues256
-        from bokeh.transform import linear_cmap
 
         self.cells = ColumnDataSource({"row": [], "column": [], "conductance": []})
         self.rows = ColumnDataSource({"row": [], "ideal": [], "real": []})
         self.map = new_panel("column", "row", width=420, height=330)
         self.map.y_range.flipped = True
-        colours = linear_cmap("conductance", list(Blues256)[::-1], 0.0, 260.0)
+        self.colours = LinearColorMapper(palette=list(Blues256)[::-1], low=0.0, high=1.0)
         squares = self.map.rect("column", "row", 1, 1, source=self.cells, line_alpha=0,
-                                fill_color=colours)  # fmt: skip
+                                fill_color={"field": "conductance", "transform": self.colours})  # fmt: skip
         self.map.add_layout(squares.construct_color_bar(title="uS", width=12), "right")
         hover(self.map, [squares], [("row, column", "@row, @column"),
                                     ("conductance", "@conductance{0.0} uS")])  # fmt: skip
@@ -100,6 +99,7 @@ class CrossbarView:
     def show(self, readout: Readout) -> None:
         """Show a readout."""
         row, column = np.indices(readout.conductance.shape)
+        self.colours.high = 1e6 * float(readout.conductance.max())
         self.cells.data = {
             "row": row.ravel(),
             "column": column.ravel(),
