@@ -79,8 +79,10 @@ class CrossbarView:
         self.map = new_panel("column", "row", width=420, height=330)
         self.map.y_range.flipped = True
         self.colours = LinearColorMapper(palette=list(Blues256)[::-1], low=0.0, high=1.0)
-        squares = self.map.rect("column", "row", 1, 1, source=self.cells, line_alpha=0,
-                                fill_color={"field": "conductance", "transform": self.colours})  # fmt: skip
+        fill = {"field": "conductance", "transform": self.colours}
+        squares = self.map.rect(
+            "column", "row", 1, 1, source=self.cells, line_alpha=0, fill_color=fill
+        )
         self.map.add_layout(squares.construct_color_bar(title="uS", width=12), "right")
         hover(self.map, [squares], [("row, column", "@row, @column"),
                                     ("conductance", "@conductance{0.0} uS")])  # fmt: skip
