@@ -1,6 +1,7 @@
 """The documentation: code blocks run, links lead somewhere, every figure has a script."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def site(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},  # the theme's notice of its successor
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stderr, done.stderr
