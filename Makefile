@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 ENVIRONMENT := PYTHON='$(PYTHON)' CONSTRAINTS='$(CONSTRAINTS)' sh tools/environment.sh
-OUTPUT := demo-output
+OUTPUT := synfab-demo
 
 # Without a writable home, Numba and Matplotlib keep their caches in the project.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)
@@ -16,7 +16,7 @@ export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast lint types simulator format bench constraints clean distclean \
+.PHONY: help demo test test-fast lint types simulator browser docs gallery figures format bench constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -27,6 +27,8 @@ help:
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
 	@echo 'make format       let ruff rewrite the code'
+	@echo 'make docs         the documentation as a site, in site/'
+	@echo 'make gallery      the ten figures of the gallery; make figures: every figure of the docs'
 	@echo 'make bench        benchmarks, against the published package'
 	@echo 'make constraints  pin the newest versions of all dependencies in constraints.txt'
 	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
@@ -38,10 +40,10 @@ demo: runtime-environment
 	$(BIN)/synfab demo --output $(OUTPUT)
 	@echo 'The pictures are in $(CURDIR)/$(OUTPUT)'
 
-test: lint types simulator
+test: lint types simulator browser
 	$(RUN) pytest $(PYTEST_ARGS)
 
-test-fast: test-environment simulator
+test-fast: test-environment simulator browser
 	$(RUN) pytest -m 'not slow' $(PYTEST_ARGS)
 
 lint: test-environment
@@ -56,12 +58,27 @@ simulator: test-environment
 	@$(BIN)/synfab doctor --fix >/dev/null || \
 		echo 'synfab: no ngspice could be had; the tests that need one are skipped' >&2
 
+# Chromium for the tests of pages: the system's, or Debian's packages where this user may install.
+browser:
+	@sh tools/browser.sh
+
 format: test-environment
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
 bench: runtime-environment
 	$(RUN) benchmarks
+
+# The figures of the gallery, drawn again where the documentation shows them; figures: every one.
+gallery: runtime-environment
+	$(BIN)/python tools/figures.py examples/gallery
+
+figures: test-environment
+	$(BIN)/python tools/figures.py
+
+docs: test-environment
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+	@echo 'The documentation is in $(CURDIR)/site; to search it: python3 -m http.server -d site'
 
 constraints:
 	rm -rf .venv
@@ -72,7 +89,7 @@ constraints:
 	@echo 'constraints.txt is renewed: run make test'
 
 clean:
-	rm -rf $(OUTPUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(OUTPUT) site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

@@ -39,7 +39,7 @@ for key in ("order", "components", "conduction", "marginals", "population_note")
     print(f"{key}: {result.diagnostics[key]}")
 
 found = sf.learn.compare(result.model, features)
-found.save("comparison.html")
+sf.report.save_report(found, "comparison.html", sweeps=sweeps)
 for name, distance in found.wasserstein.items():
     print(f"{name}: {distance:.3f} sigma apart, halves of the data {found.yardstick[name]:.3f}")
 

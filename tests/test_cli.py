@@ -1,6 +1,7 @@
 """The command line as a person and as a program use it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ def synfab(*arguments, cwd=None):
     )
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["bench"], ["explore"]])
 def test_every_command_explains_itself(command):
     done = synfab(*command, "--help")
     assert done.returncode == 0
@@ -81,7 +82,7 @@ def test_importing_is_light():
 
 
 @pytest.mark.slow
-def test_the_demo_draws_five_figures(tmp_path):
+def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
     done = synfab("demo", "-o", tmp_path / "figures", "--json")
     assert done.returncode == 0, done.stderr
     steps = json.loads(done.stdout)["steps"]
@@ -89,9 +90,23 @@ def test_the_demo_draws_five_figures(tmp_path):
     figures = sorted(p.name for p in (tmp_path / "figures").iterdir())
     assert figures == [
         "autocorrelation.png",
+        "cycling.csv",
         "devices.png",
         "distributions.png",
         "features.png",
         "iv-loops.png",
     ]
-    assert all((tmp_path / "figures" / name).read_bytes()[:4] == b"\x89PNG" for name in figures)
+    pictures = list((tmp_path / "figures").glob("*.png"))
+    assert all(picture.read_bytes()[:4] == b"\x89PNG" for picture in pictures)
+    sweeps = sf.learn.read_sweeps(tmp_path / "figures" / "cycling.csv")
+    assert len(sf.learn.extract_features(sweeps)) == 32 * 60
+
+
+def test_the_shell_completes_commands():
+    typed = {"COMP_WORDS": "synfab ex", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['synfab']; from synfab.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=os.environ | typed | {"_SYNFAB_COMPLETE": "complete_bash"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["explore", "export"]

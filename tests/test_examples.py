@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
+CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
 
 
 @pytest.mark.slow
@@ -29,3 +32,28 @@ def test_example(script, tmp_path, request):
     assert pictures
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert done.stdout
+
+
+def test_the_gallery_is_ten_short_scripts_with_a_figure_each():
+    assert len(GALLERY) == 10
+    for script in GALLERY:
+        text = script.read_text()
+        assert len(text.splitlines()) <= 40, script
+        assert text.count(".savefig(") == 1, script
+        assert f'savefig("{script.stem}.png"' in text, script
+        assert (ROOT / "docs" / "images" / "gallery" / f"{script.stem}.png").is_file(), script
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [*GALLERY, *CONCEPTS], ids=lambda path: path.stem)
+def test_gallery(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    picture = tmp_path / f"{script.stem}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")

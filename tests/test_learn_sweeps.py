@@ -328,7 +328,7 @@ def test_real_data_fits_with_one_command(tmp_path, name, options):
     found = learn.compare(sf.load_model(model), features)
     for feature in ("r_hrs", "r_lrs"):
         assert found.wasserstein[feature] <= 2.0 * found.yardstick[feature]
-    compared = run("compare", model, DATA / name, "-o", page, *options)
+    compared = run("compare", model, DATA / name, "--report", page, *options)
     assert compared.exit_code == 0
     assert page.stat().st_size > 100_000
 
@@ -361,7 +361,7 @@ def test_the_command_line_from_loops_to_page(measured, tmp_path):
     assert done.exit_code == 0
     assert "polynomials of degree 6" in " ".join(done.output.split())
     assert sf.load_model(model).name == "cycling"
-    assert run("compare", model, tmp_path / "cycling.parquet", "-o", page).exit_code == 0
+    assert run("compare", model, tmp_path / "cycling.parquet", "--report", page).exit_code == 0
     assert page.is_file()
 
 

@@ -240,7 +240,9 @@ def test_state_goes_on_bit_by_bit_after_a_file(linear, tmp_path):
     assert torch.equal(layer(x), other(x))  # noise included
 
 
-@pytest.mark.parametrize("options", [{"engine": "array"}, {"engine": "torch"}, {"history": "int16"}, {"order": 3}])
+@pytest.mark.parametrize(
+    "options", [{"engine": "array"}, {"engine": "torch"}, {"history": "int16"}, {"order": 3}]
+)
 def test_state_goes_on_for_every_kind_of_cells(linear, options):
     layer = CrossbarLinear.from_torch(linear, seed=1, **options)
     program(layer, "open-loop")

@@ -88,7 +88,7 @@ run_pip() {
 }
 
 case $level in
-    runtime) package=. ;;
+    runtime) package=".[learn,report]" ;;
     test) package=".[test]" ;;
     *) fail "environment.sh: the argument is 'runtime' or 'test', not '$level'" ;;
 esac

@@ -1,4 +1,4 @@
-"""The command line: ``synfab demo | info | simulate | fit | compare | export | bench | doctor``."""
+"""The command line: ``synfab demo``, ``info``, ``fit``, ``explore`` … ``doctor``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def demo(
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
     as_json: JsonOption = False,
 ) -> None:
-    """Fabricate a million cells, switch and read them, and draw what they do."""
+    """Fabricate a million cells, switch and read them, draw what they do, write a measurement."""
     from synfab.capacity import bytes_per_cell
     from synfab.demo import run
     from synfab.modelfile import load_model
@@ -71,11 +71,16 @@ def demo(
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
     for step in steps:
         rate = f"{step.operations / step.seconds / 1e6:.2f} M {step.unit}/s"
-        slow = step.unit == "figures"
+        slow = step.unit in {"figures", "loops"}
         table.add_row(step.name, f"{step.seconds * 1e3:.1f} ms", "" if slow else rate)
     out.print(table)
     for name in sorted(output.glob("*.png")):
         out.print(f"  {name}", highlight=False)
+    measured, fitted = output / "cycling.csv", output / "mine.json"
+    note = f"  {measured}: I-V loops to fit a model to, and to see how well it fits:"
+    out.print(note, highlight=False, soft_wrap=True)
+    command = f"synfab fit {measured} -o {fitted} --report {output / 'report.html'}"
+    out.print(f"  {command}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -138,6 +143,26 @@ def simulate(
             currents = array.read(read_voltage, bandwidth=bandwidth, noise=noise)
             writer.write(number, u, array.cycle, currents)
     out.print(f"{len(pulses)} pulses on {cells} cells: {output}", highlight=False)
+
+
+@app.command()
+def explore(
+    model: ModelArgument = "published",
+    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: a free one")] = 0,
+    show: Annotated[bool, typer.Option(help="open it in the browser")] = True,
+) -> None:
+    """Turn a model over in the hand: a page on this machine whose figures follow its controls."""
+    from synfab.explore.page import require_panel, serve
+    from synfab.modelfile import load_model
+
+    require_panel()
+    loaded = load_model(model)
+
+    def started(address: str) -> None:
+        out.print(f"{address}  (end it with Ctrl-C)", highlight=False)
+
+    progress.print("starting; the very first time takes half a minute, to compile the kernels …")
+    serve(loaded, port, show=show, started=started)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from synfab.streams import Stream, normals, words
 
 SIDE = 1024
 SWEEP_CELLS, SWEEP_CYCLES, SWEEP_POINTS = 16, 128, 200
+MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS = 32, 60, 120
 CYCLED_DEVICES, CYCLES = 2000, 400
 SEED = 2024
 
@@ -80,6 +81,12 @@ def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[
         "points",
         lambda: sweep(model),
     )
+    timed(
+        f"write {MEASURED_LOOPS} loops of {MEASURED_CELLS} cells as CSV",
+        MEASURED_CELLS * MEASURED_LOOPS,
+        "loops",
+        lambda: measure(model, output / "cycling.csv"),
+    )
     features, vectors = timed(
         f"{CYCLES} cycles of {CYCLED_DEVICES} devices",
         CYCLED_DEVICES * CYCLES,
@@ -99,6 +106,32 @@ def sweep(model: CellModel) -> tuple[Any, Any]:
         for point, u in enumerate(voltages):
             loop[point] = cells.apply_voltage(u).current(u)
     return voltages, currents
+
+
+def measure(model: CellModel, path: Path) -> None:
+    """Write I-V loops with the noise of a read, as a tester would: something to fit a model to."""
+    import pandas as pd
+
+    cells = CellArray(model, MEASURED_CELLS, seed=SEED + 4)
+    voltages = triangle(MEASURED_POINTS)
+    shape = (MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
+    currents = np.empty(shape, np.float32)
+    for loop in currents:
+        for point, u in enumerate(voltages):
+            loop[point] = cells.apply_voltage(u).read(u, bandwidth=1e7)
+    # A device after the other, as a tester works through a wafer.
+    cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))
+    table = pd.DataFrame(
+        {
+            "device": cell.ravel(),
+            "cycle": cycle_.ravel(),
+            "Voltage [V]": voltages[point.ravel()].round(4),
+            "Current [uA]": (1e6 * currents.transpose(2, 0, 1)).ravel().round(2),
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], Any]:

@@ -24,7 +24,12 @@ class Finding:
 
 
 # Extra, module to look for, what it is for.
-EXTRAS = (("learn", "h5py", "HDF5 files"), ("learn", "openpyxl", "Excel files"))
+EXTRAS = (
+    ("learn", "h5py", "HDF5 files"),
+    ("learn", "openpyxl", "Excel files"),
+    ("report", "bokeh", "reports (--report)"),
+    ("explore", "panel", "the explorer (synfab explore)"),
+)
 
 
 def examine() -> list[Finding]:

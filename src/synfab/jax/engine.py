@@ -46,7 +46,7 @@ def library(device: Any = None) -> Library:
 
 
 def check_device(device: Any) -> jax.Device:
-    """Return the device that is meant: a ``jax.Device``, or "cpu", "gpu", "cuda:1" …; None: first."""
+    """Return a ``jax.Device``; given one, its name ("cpu", "gpu", "cuda:1"), or None: the first."""
     if device is None:
         return jax.devices()[0]
     if isinstance(device, jax.Device):

@@ -26,6 +26,9 @@ VoltageOption = Annotated[
     str | None, typer.Option(help="V, or mean,deviation: when the file does not have it")
 ]
 PickleOption = Annotated[bool, typer.Option("--allow-pickle", help="open a pickle you trust")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="interactive page of the comparison (.html)")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
@@ -46,13 +49,16 @@ def fit(
     seed: Annotated[int, typer.Option(help="of the mixture's starts")] = 0,
     name: Annotated[str | None, typer.Option(help="of the model; default: the file's")] = None,
     allow_pickle: PickleOption = False,
+    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Learn a model from measured I-V loops or a table of features."""
+    from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
     from synfab.learn.sweeps import Sweeps
     from synfab.modelfile import load_model, save_model
 
+    _check_report(report)
     with Status("reading …", console=progress) as status:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
         status.update("fitting …")
@@ -68,8 +74,14 @@ def fit(
             name=name or source.stem,
         )
         save_model(result.model, output)
+        if report is not None:
+            status.update("comparing and drawing the report …")
+            found = learn_compare(result.model, features, seed=seed)
+            files = {"measurement": source, "model file": output}
+            _save_report(found, report, data, files, result.diagnostics)
     if as_json:
-        sys.stdout.write(json.dumps({"model": str(output), **result.diagnostics}, indent=2) + "\n")
+        made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
+        sys.stdout.write(json.dumps({**made, **result.diagnostics}, indent=2) + "\n")
         return
     table = Table(show_header=False, title=f"{output}: {result.model.name}")
     for key, value in result.diagnostics.items():
@@ -77,6 +89,8 @@ def fit(
         if text:
             table.add_row(key.replace("_", " "), text)
     out.print(table)
+    if report is not None:
+        out.print(f"report: {report}", highlight=False)
     if sum(features.rejected.values()):
         out.print(
             f"{sum(features.rejected.values())} cycles could not be judged and are left out: "
@@ -88,40 +102,68 @@ def fit(
 def compare(
     model: Annotated[str, typer.Argument(help='"published" or a model file')],
     source: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", help="page (.html)")] = Path(
-        "comparison.html"
-    ),
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
     u_reset: VoltageOption = None,
     reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
     seed: Annotated[int, typer.Option(help="of the generated cells")] = 0,
     allow_pickle: PickleOption = False,
+    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Generate what was measured and say how far apart they are."""
     from synfab.learn import compare as learn_compare
-    from synfab.model import FEATURES
     from synfab.modelfile import load_model
+    from synfab.report.verdict import headline, verdicts
 
+    _check_report(report)
     loaded = load_model(model)
     with Status("reading …", console=progress) as status:
-        _, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
         status.update("generating and comparing …")
         found = learn_compare(loaded, features, seed=seed)
-        found.save(output)
+        if report is not None:
+            status.update("drawing the report …")
+            files: dict[str, Any] = {"measurement": source}
+            files |= {} if model == "published" else {"model file": model}
+            _save_report(found, report, data, files)
     if as_json:
-        sys.stdout.write(json.dumps({"page": str(output), **found.summary()}, indent=2) + "\n")
+        made = {} if report is None else {"report": str(report)}
+        sys.stdout.write(json.dumps({**made, **found.summary()}, indent=2) + "\n")
         return
+    judged = verdicts(found)
     table = Table(title=f"{loaded.name} against {source}")
-    for heading in ("feature", "Wasserstein (sigma)", "halves", "correlation error", "halves"):
-        table.add_column(heading, justify="left" if heading == "feature" else "right")
-    for f in FEATURES:
-        numbers = (found.wasserstein[f], found.yardstick[f], found.correlation_error[f],
-                   found.correlation_yardstick[f])  # fmt: skip
-        table.add_row(f, *(f"{x:.3f}" for x in numbers))
+    for heading in ("property", "verdict", "distance", "yardstick"):
+        table.add_column(heading, justify="left" if heading in ("property", "verdict") else "right")
+    for v in judged:
+        table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
     out.print(table)
-    out.print(f"page: {output}", highlight=False)
+    out.print(headline(judged), highlight=False)
+    if report is not None:
+        out.print(f"report: {report}", highlight=False)
+
+
+def _check_report(path: Path | None) -> None:
+    """Fail before the long work, not after it."""
+    from synfab.report.page import require_bokeh
+
+    if path is None:
+        return
+    require_bokeh()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InvalidValueError(f"--report: expected a name ending in .html, found {path.name!r}")
+    if not path.absolute().parent.is_dir():
+        raise InvalidValueError(f"--report: cannot write {path}: its folder does not exist")
+
+
+def _save_report(
+    found: Any, path: Path, data: Any, files: dict[str, Any], diagnostics: Any = None
+) -> None:
+    from synfab.learn.sweeps import Sweeps
+    from synfab.report.page import save_report
+
+    sweeps = data if isinstance(data, Sweeps) else None
+    save_report(found, path, sweeps=sweeps, diagnostics=diagnostics, files=files)
 
 
 def _load(

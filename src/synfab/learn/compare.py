@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,6 @@ import numpy.typing as npt
 
 from synfab.cells import CellArray
 from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.files import atomic_path
 from synfab.learn.features import FeatureTable
 from synfab.learn.fit import FEWEST_CYCLES, to_y
 from synfab.model import FEATURES, CellModel
@@ -72,6 +70,12 @@ class Comparison:
         Of the devices' (mu, sigma), relative (Frobenius); NaN with one device.
     outliers
         Share of devices beyond the 99.9 % ellipsoid of the bulk: measured, generated.
+    names
+        Of the devices, in the order of ``measured.devices``.
+    data_sha256
+        Digest of the measured features.
+    seed
+        Of the generated cells.
     """
 
     wasserstein: Mapping[str, float]
@@ -84,6 +88,9 @@ class Comparison:
     measured: Data
     generated: Data
     model: CellModel
+    names: tuple[str, ...]
+    data_sha256: str
+    seed: int
 
     def summary(self) -> dict[str, Any]:
         """Numbers for a program."""
@@ -99,15 +106,9 @@ class Comparison:
             "cycles": len(self.measured.pooled()),
             "model": self.model.name,
             "fingerprint": self.model.fingerprint,
+            "data_sha256": self.data_sha256,
+            "seed": self.seed,
         }
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one HTML page with all numbers and figures."""
-        from synfab.learn.page import render
-
-        text = render(self)
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
 
 def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Comparison:
@@ -127,7 +128,7 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
             f"compare: expected a CellModel and a FeatureTable, found {type(model).__name__} and "
             f"{type(features).__name__}"
         )
-    measured = _measured(features)
+    names, measured = _measured(features)
     pooled = measured.pooled()
     scale = pooled.std(axis=0)
     # A constant feature has no spread to measure distances in.
@@ -165,18 +166,22 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
         measured=measured,
         generated=made[0],
         model=model,
+        names=names,
+        data_sha256=features.digest(),
+        seed=seed,
     )
 
 
-def _measured(features: FeatureTable) -> Data:
-    devices = []
-    for _, cycles, values in features.devices():
+def _measured(features: FeatureTable) -> tuple[tuple[str, ...], Data]:
+    names, devices = [], []
+    for name, cycles, values in features.devices():
         good = np.isfinite(values).all(axis=1)
         if good.sum() >= FEWEST_CYCLES:
+            names.append(name)
             devices.append((cycles[good], to_y(values[good])))
     if not devices:
         raise InvalidValueError(f"features: no device has {FEWEST_CYCLES} complete cycles or more")
-    return Data(devices)
+    return tuple(names), Data(devices)
 
 
 def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[Data]:

@@ -85,6 +85,8 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
         **{name: getattr(sample, name)[inside]
            for name in ("voltage", "current", "branch", "device", "weight")}
     )  # fmt: skip
+    there, branch = np.unique(sample.branch, return_inverse=True)
+    sample = sample._replace(branch=branch, start=sample.start[there])
     problem = ""
     for powers in POWERS:
         alpha, beta, g, residual = _fit_curves(sample, powers, u_0)
@@ -159,16 +161,20 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
 
 def _covered(sample: _Sample) -> tuple[float, float]:
     """Voltages at which a tenth of the loops or more has points, compliance left out."""
-    edges = np.linspace(sample.voltage.min(), sample.voltage.max(), 61)
-    bins = np.clip(np.searchsorted(edges, sample.voltage, "right") - 1, 0, 59)
+    # Bins of two steps of the sweep or more: coarse sweeps leave none of them empty.
+    steps = np.abs(np.diff(sample.voltage))[np.diff(sample.branch) == 0]
+    reach = float(np.ptp(sample.voltage))
+    count = int(np.clip(reach / max(2.0 * float(np.median(steps)), 1e-12), 4, 60))
+    edges = np.linspace(sample.voltage.min(), sample.voltage.max(), count + 1)
+    bins = np.clip(np.searchsorted(edges, sample.voltage, "right") - 1, 0, count - 1)
     pairs = np.unique(bins.astype(np.int64) * len(sample.start) + sample.branch)
     loops = sum(len(good) for _, good in sample.loops)
-    often = np.bincount(pairs // len(sample.start), minlength=60) >= 0.1 * loops
-    centre = int(np.clip(np.searchsorted(edges, 0.0), 1, 59))
+    often = np.bincount(pairs // len(sample.start), minlength=count) >= 0.1 * loops
+    centre = int(np.clip(np.searchsorted(edges, 0.0), 1, count - 1))
     low = high = centre
     while low > 0 and often[low - 1]:
         low -= 1
-    while high < 60 and often[min(high, 59)]:
+    while high < count and often[high]:
         high += 1
     return float(edges[low]), float(edges[high])
 

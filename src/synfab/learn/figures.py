@@ -123,11 +123,3 @@ def device_levels(found: Comparison) -> Figure:
         axis.set_ylabel("device's standard deviation")
     axes[0, 0].legend(fontsize=8, frameon=False)
     return figure
-
-
-ALL: tuple[tuple[str, Any], ...] = (
-    ("Distributions of all cycles", distributions),
-    ("Quantile against quantile", quantile_plots),
-    ("Memory: auto- and cross-correlation", autocorrelations),
-    ("Device to device", device_levels),
-)

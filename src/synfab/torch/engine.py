@@ -111,6 +111,7 @@ class Compiled:
         self._made: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
+        """Equal the plain function."""
         leaves, layout = pytree.tree_flatten(arguments)
         if max(leaf.shape[-1] for leaf in leaves if leaf.ndim) < COMPILE_FROM:
             return self._plain(*arguments)

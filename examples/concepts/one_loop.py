@@ -1,0 +1,38 @@
+"""What physics sees: one loop of one cell, and where its four numbers are."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import synfab as sf
+
+model = sf.load_model()
+cell = sf.CellArray(model, 1, seed=1)
+cell.apply_voltage(-2.0).apply_voltage(2.0)  # the cycle before
+voltage = np.interp(np.linspace(0, 4, 1201), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
+u_set, u_reset = (float(cell.features[name][0]) for name in ("u_set", "u_reset"))
+current = 1e6 * np.array([cell.apply_voltage(u).current(u)[0] for u in voltage])
+
+figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+axis = figure.subplots()
+axis.axhline(0, color="0.8", lw=0.8)
+axis.axvline(0, color="0.8", lw=0.8)
+axis.plot(voltage, current, color="#0072B2", lw=1.8)
+down, back, up, home = (slice(300 * k, 300 * k + 300) for k in range(4))
+
+
+def at(part, u):
+    order = np.argsort(voltage[part])
+    return u, np.interp(u, voltage[part][order], current[part][order])
+
+
+notes = (
+    (at(down, u_set + 0.01), "U$_{SET}$: the filament closes", (-1.45, 60)),
+    (at(back, -0.3), "R$_{LRS}$: slope of this branch", (-1.45, -35)),
+    (at(up, u_reset), "U$_{RESET}$: it begins to open", (-0.45, 190)),
+    (at(up, 1.1), "the transition:\nevery state between\ncan be had", (0.86, 130)),
+    (at(home, 0.9), "R$_{HRS}$: slope of this branch", (0.35, -60)),
+)
+for point, text, place in notes:
+    axis.annotate(text, point, place, arrowprops={"arrowstyle": "->", "color": "0.3"})
+axis.set(xlabel="voltage (V)", ylabel="current (uA)", ylim=(-215, 215))
+figure.savefig("one_loop.png", dpi=120)

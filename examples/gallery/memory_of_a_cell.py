@@ -1,0 +1,23 @@
+"""A cell remembers: the next cycle is like the last ones, and every cell has its own level."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import synfab as sf
+
+CYCLES = 600
+cells = sf.CellArray("published", 3, seed=8)
+r_lrs = np.empty((CYCLES, 3))
+for n in range(CYCLES):
+    r_lrs[n] = cells.features["r_lrs"]
+    cells.apply_voltage(-2.0).apply_voltage(1.5)
+
+figure = Figure(figsize=(8, 3.8), layout="constrained")
+left, right = figure.subplots(1, 2, width_ratios=[2, 1], sharey=True)
+for k, colour in enumerate(("#0072B2", "#D55E00", "#009E73")):
+    left.plot(r_lrs[:, k] / 1e3, ".", ms=2.5, color=colour, label=f"cell {k}")
+    right.plot(r_lrs[:-1, k] / 1e3, r_lrs[1:, k] / 1e3, ".", ms=2.5, color=colour)
+left.set(xlabel="cycle", ylabel="LRS resistance (kohm)", title="over the cycles")
+right.set(xlabel="this cycle (kohm)", title="the next cycle, by this one")
+left.legend(frameon=False, loc="upper right", markerscale=4)
+figure.savefig("memory_of_a_cell.png", dpi=120)

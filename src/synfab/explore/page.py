@@ -1,0 +1,224 @@
+"""The explorer's page and its server, both of Panel."""
+
+from __future__ import annotations
+
+import html
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from synfab.errors import InvalidValueError, ToolError
+from synfab.explore.experiment import (
+    MOST_ROWS,
+    WIRE_RESISTANCES,
+    Program,
+    read_crossbar,
+    sweep,
+)
+from synfab.model import CellModel
+
+ADDRESS = "127.0.0.1"  # never seen from another machine
+MOST_CELLS, MOST_CYCLES = 1000, 100
+LARGEST_SEED = 2**31 - 1
+# Landmarks for people who hear the page; Panel fills in the parts.
+TEMPLATE = """
+{% extends base %}
+{% block postamble %}<link rel="icon" href="data:,"><style>
+body {font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2328; background: #fff;
+  margin: 0 1.2rem 2rem}
+h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0 .2rem}
+.page {display: flex; flex-wrap: wrap; gap: 1.5rem} aside {flex: 0 0 280px}
+main {flex: 1 1 700px} .beside {display: flex; flex-wrap: wrap; gap: 1rem}
+</style>{% endblock %}
+{% block contents %}
+<header><h1>Explorer: {{ name }}</h1></header>
+<div class="page">
+<aside aria-label="Controls"><h2>Move a control; everything follows</h2>
+{{ embed(roots.controls) }}</aside>
+<main>
+<div role="status">{{ embed(roots.words) }}</div>
+<div class="beside">
+<section aria-label="I-V loops"><h2>I-V loops of the first devices</h2>
+{{ embed(roots.loops) }}</section>
+<section aria-label="Distributions"><h2>Features of all devices and cycles</h2>
+{{ embed(roots.distributions) }}</section>
+<section aria-label="Crossbar"><h2>A crossbar, every second cell RESET</h2>
+{{ embed(roots.crossbar) }}</section>
+<section aria-label="Rows"><h2>Its rows, read at 0.2 V</h2>
+{{ embed(roots.rows) }}</section>
+</div></main></div>
+<script>
+// The framework's sliders and spinners have no names of their own that a screen reader could say.
+const named = (root) => root.querySelectorAll("*").forEach((e) => {
+  const title = e.shadowRoot?.querySelector(".bk-slider-title, label")?.textContent;
+  e.shadowRoot?.querySelectorAll("[role=slider], .bk-spin-btn").forEach((part) =>
+    part.setAttribute("aria-label", (part.className.includes("up") ? "raise " :
+      part.className.includes("down") ? "lower " : "") + title));
+  if (e.shadowRoot) named(e.shadowRoot);
+});
+const waiting = setInterval(() => {
+  if (!window.Bokeh?.documents[0]?.is_idle) return;
+  clearInterval(waiting);
+  named(document);
+  document.documentElement.dataset.ready = "all";
+}, 100);
+</script>
+{% endblock %}
+"""
+
+
+def require_panel() -> None:
+    """Say how to get Panel where it is missing."""
+    try:
+        import panel as pn  # noqa: F401
+    except ImportError:
+        raise ToolError(
+            "the explorer needs Panel, which is not installed: pip install 'synfab[explore]'"
+        ) from None
+
+
+def controls(model: CellModel) -> dict[str, Any]:
+    """Return the widgets by name."""
+    import panel as pn
+
+    low, high = model.conduction.voltage_range
+    top = model.conduction.u_max
+    width = {"width": 260}
+    return {
+        "u_min": pn.widgets.FloatSlider(
+            label="lowest voltage (V)", start=round(1.2 * low, 2), end=0.0, step=0.02,
+            value=round(low, 2), **width),
+        "u_max": pn.widgets.FloatSlider(
+            label="highest voltage (V)", start=0.0, end=round(1.2 * max(high, top), 2), step=0.02,
+            value=round(top + 0.04, 2), **width),
+        "cycles": pn.widgets.IntSlider(
+            label="cycles", start=1, end=MOST_CYCLES, value=8, **width),
+        "cells": pn.widgets.IntSlider(
+            label="devices", start=1, end=MOST_CELLS, value=16, **width),
+        "order": pn.widgets.Select(
+            label="order of the history", options=list(model.orders), value=model.orders[-1],
+            **width),
+        "seed": pn.widgets.IntInput(
+            label="seed", value=0, start=0, end=LARGEST_SEED, **width),
+        "rows": pn.widgets.IntSlider(
+            label="rows and columns of the crossbar", start=2, end=MOST_ROWS, value=32, **width),
+        "wire_resistance": pn.widgets.Select(
+            label="wires (ohm a segment)", options=list(WIRE_RESISTANCES), value=1.0, **width),
+    }  # fmt: skip
+
+
+def page(model: CellModel) -> Any:
+    """Build the page of one visitor: controls on the left, figures that follow them."""
+    import panel as pn
+
+    from synfab.explore.views import CrossbarView, DistributionView, LoopView, words
+
+    knobs = controls(model)
+    loop_view, distribution_view, crossbar_view = LoopView(), DistributionView(), CrossbarView()
+    text = pn.pane.HTML("", width=900)
+
+    def update(*_: Any) -> None:
+        value = {name: knob.value for name, knob in knobs.items()}
+        if value["seed"] is None:  # the field is empty while somebody types
+            return
+        program = Program(value["u_min"], value["u_max"], value["cycles"])
+        loops = sweep(model, program, value["cells"], value["order"], value["seed"])
+        readout = read_crossbar(
+            model, value["rows"], value["order"], value["seed"], value["u_max"],
+            value["wire_resistance"],
+        )  # fmt: skip
+        loop_view.show(loops)
+        distribution_view.show(loops)
+        crossbar_view.show(readout)
+        text.object = _sentence(words(loops, readout))
+
+    for knob in knobs.values():
+        # Sliders report where they are left, not every point on the way.
+        name = "value_throttled" if hasattr(knob, "value_throttled") else "value"
+        knob.param.watch(update, name)
+    update()
+    made = pn.Template(TEMPLATE)
+    made.add_variable("name", html.escape(model.name))
+    made.add_panel("controls", pn.Column(*knobs.values()))
+    made.add_panel("words", text)
+    made.add_panel("loops", loop_view.figure)
+    upper, lower = distribution_view.figures[:2], distribution_view.figures[2:]
+    made.add_panel("distributions", pn.Column(pn.Row(*upper), pn.Row(*lower)))
+    made.add_panel("crossbar", crossbar_view.map)
+    made.add_panel("rows", crossbar_view.figure)
+    return made
+
+
+def _sentence(found: dict[str, Any]) -> str:
+    return (
+        f"<p>{found['cells']} devices, {found['cycles']} cycles: R_HRS {found['r_hrs'] / 1e3:.1f} "
+        f"kohm, U_SET {found['u_set']:.2f} V, R_LRS {found['r_lrs'] / 1e3:.2f} kohm, U_RESET "
+        f"{found['u_reset']:.2f} V (medians). The wires take up to {found['error']:.1%} of a "
+        "row's current.</p>"
+    )
+
+
+def serve(
+    model: CellModel,
+    port: int = 0,
+    *,
+    show: bool = True,
+    started: Callable[[str], None] | None = None,
+    threaded: bool = False,
+) -> Any:
+    """Serve the explorer on this machine alone until it is interrupted.
+
+    Parameters
+    ----------
+    model
+        To be explored.
+    port
+        Of 127.0.0.1; 0 takes a free one.
+    show
+        Open it in the browser.
+    started
+        Is told the address.
+    threaded
+        Return the running server (a thread with ``stop``) at once.
+
+    Raises
+    ------
+    InvalidValueError
+        The port is taken, or is none.
+    ToolError
+        Panel is not installed.
+    """
+    require_panel()
+    import panel as pn
+
+    logging.getLogger("bokeh").setLevel(logging.WARNING)
+    port = _port(port)
+    page(model)  # compiles the kernels before anybody waits for them
+    if started is not None:
+        started(f"http://{ADDRESS}:{port}/")
+    return pn.serve(
+        lambda: page(model),
+        port=port,
+        address=ADDRESS,
+        websocket_origin=[f"{ADDRESS}:{port}", f"localhost:{port}"],
+        title=f"{model.name}: explorer",
+        show=show,
+        verbose=False,
+        threaded=threaded,
+    )
+
+
+def _port(port: int) -> int:
+    """Return a port that can be had now."""
+    if not 0 <= port <= 65535:
+        raise InvalidValueError(f"--port: expected 0 … 65535, found {port}")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            raise InvalidValueError(
+                f"--port: {port} cannot be had on {ADDRESS}: {error.strerror}; 0 takes a free one"
+            ) from None
+        return int(probe.getsockname()[1])

@@ -1,0 +1,127 @@
+"""Figures of the explorer: made once, then given new data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from synfab.explore.experiment import Array, Loops, Readout
+from synfab.model import FEATURES
+from synfab.report.figures import COLOURS
+from synfab.report.panels import LABELS, hover, new_panel
+
+SHOWN_CELLS = 16  # loops of more cells hide each other
+MOST_BINS = 50
+
+
+class LoopView:
+    """I-V loops, one line a cell."""
+
+    def __init__(self) -> None:
+        from bokeh.models import ColumnDataSource
+
+        self.source = ColumnDataSource({"voltage": [], "current": [], "cell": [], "colour": []})
+        self.figure = new_panel("voltage (V)", "current (uA)", width=560, height=400)
+        lines = self.figure.multi_line(
+            "voltage", "current", source=self.source, line_color="colour", line_width=1.1
+        )
+        hover(self.figure, [lines], [("cell", "@cell"), ("V, uA", "$x, $y")])
+
+    def show(self, loops: Loops) -> None:
+        """Show the loops of the first cells."""
+        cycles, _, cells = loops.current.shape
+        shown = min(cells, SHOWN_CELLS)
+        voltage = np.tile(loops.voltage, cycles)
+        self.source.data = {
+            "voltage": [voltage] * shown,
+            "current": [1e6 * loops.current[:, :, k].ravel() for k in range(shown)],
+            "cell": list(range(shown)),
+            "colour": [COLOURS[k % len(COLOURS)] for k in range(shown)],
+        }
+
+
+class DistributionView:
+    """Densities of the four features over cells and cycles."""
+
+    def __init__(self) -> None:
+        from bokeh.models import ColumnDataSource
+
+        self.sources, self.figures = [], []
+        for f, label in enumerate(LABELS):
+            source = ColumnDataSource({"left": [], "right": [], "density": []})
+            panel = new_panel(label, "density", width=280, height=220)
+            bars = panel.quad(left="left", right="right", top="density", bottom=0, source=source,
+                              color=COLOURS[f], line_alpha=0, alpha=0.8)  # fmt: skip
+            hover(panel, [bars], [("from", "@left"), ("to", "@right"), ("density", "@density")])
+            self.sources.append(source)
+            self.figures.append(panel)
+
+    def show(self, loops: Loops) -> None:
+        """Show what was drawn for all cells and cycles."""
+        for name, source in zip(FEATURES, self.sources, strict=True):
+            values = loops.features[name].ravel()
+            values = np.log10(values) if name == "r_hrs" else values
+            bins = min(MOST_BINS, max(4, int(np.sqrt(values.size))))
+            density, edges = np.histogram(values, bins, density=True)
+            source.data = {"left": edges[:-1], "right": edges[1:], "density": density}
+
+
+class CrossbarView:
+    """Conductances of a checkered array, and what reaches the ends of its rows."""
+
+    def __init__(self) -> None:
+        from bokeh.models import ColumnDataSource, LinearColorMapper
+        from bokeh.palettes import Blues256
+
+        self.cells = ColumnDataSource({"row": [], "column": [], "conductance": []})
+        self.rows = ColumnDataSource({"row": [], "ideal": [], "real": []})
+        self.map = new_panel("column", "row", width=420, height=330)
+        self.map.y_range.flipped = True
+        self.colours = LinearColorMapper(palette=list(Blues256)[::-1], low=0.0, high=1.0)
+        fill = {"field": "conductance", "transform": self.colours}
+        squares = self.map.rect(
+            "column", "row", 1, 1, source=self.cells, line_alpha=0, fill_color=fill
+        )
+        self.map.add_layout(squares.construct_color_bar(title="uS", width=12), "right")
+        hover(self.map, [squares], [("row, column", "@row, @column"),
+                                    ("conductance", "@conductance{0.0} uS")])  # fmt: skip
+        self.figure = new_panel("row", "read current (uA)", width=420, height=330)
+        dots = self.figure.scatter("row", "ideal", source=self.rows, line_color=COLOURS[0],
+                                   fill_color=None, size=7, legend_label="ideal wires")  # fmt: skip
+        crosses = self.figure.scatter("row", "real", source=self.rows, line_color=COLOURS[1],
+                                      marker="x", size=7, line_width=2,
+                                      legend_label="real wires")  # fmt: skip
+        tips = [("row", "@row"), ("ideal", "@ideal{0.00} uA"), ("real", "@real{0.00} uA")]
+        hover(self.figure, [dots, crosses], tips)
+        self.figure.legend.background_fill_alpha = 0.8
+        self.figure.legend.location = "bottom_right"
+        self.figure.y_range.start = 0
+
+    def show(self, readout: Readout) -> None:
+        """Show a readout."""
+        row, column = np.indices(readout.conductance.shape)
+        self.colours.high = 1e6 * float(readout.conductance.max())
+        self.cells.data = {
+            "row": row.ravel(),
+            "column": column.ravel(),
+            "conductance": 1e6 * readout.conductance.ravel(),
+        }
+        self.rows.data = {
+            "row": np.arange(len(readout.ideal)),
+            "ideal": 1e6 * readout.ideal,
+            "real": 1e6 * readout.real,
+        }
+
+
+def read_error(readout: Readout) -> float:
+    """Largest error of a row's current that the wires make, relative."""
+    error: Array = np.abs(readout.real / readout.ideal - 1.0)
+    return float(error.max())
+
+
+def words(loops: Loops, readout: Readout) -> dict[str, Any]:
+    """Numbers that say in words what the figures show."""
+    _, _, cells = loops.current.shape
+    middle = {name: float(np.median(values)) for name, values in loops.features.items()}
+    return {"cells": cells, "cycles": len(loops.current), "error": read_error(readout), **middle}

@@ -1,0 +1,242 @@
+"""One HTML page that shows a comparison and needs nothing else: verdicts, figures, sources."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import html
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synfab.errors import InvalidTypeError, ToolError
+from synfab.files import atomic_path
+from synfab.learn.compare import Comparison
+from synfab.learn.sweeps import Sweeps
+from synfab.report.panels import GENERATED, MEASURED, Panel
+from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
+from synfab.report.verdict import WORDS, Level, headline, verdicts
+
+# Shapes that differ without their colours: a disc with a tick, a triangle, a square with a cross.
+SHAPES: dict[Level, str] = {
+    "good": '<circle cx="10" cy="10" r="9" fill="#00734f"/>'
+    '<path d="M5.5 10.5l3 3 6-7" stroke="#fff" stroke-width="2.4" fill="none"/>',
+    "near": '<path d="M10 1.5L19 18H1z" fill="#b26a00"/>'
+    '<path d="M10 7v6M10 14.6v1.8" stroke="#fff" stroke-width="2.2"/>',
+    "far": '<path d="M1 1h18v18H1z" fill="#b3260e"/>'
+    '<path d="M5.5 5.5l9 9M14.5 5.5l-9 9" stroke="#fff" stroke-width="2.4"/>',
+    "open": '<path d="M2 10h16" stroke="#57606a" stroke-width="3"/>',
+}
+
+
+def save_report(
+    found: Comparison,
+    path: str | os.PathLike[str],
+    *,
+    sweeps: Sweeps | None = None,
+    diagnostics: Mapping[str, Any] | None = None,
+    files: Mapping[str, str | os.PathLike[str]] | None = None,
+) -> None:
+    """Write a comparison as one self-contained page.
+
+    Parameters
+    ----------
+    found
+        From ``synfab.learn.compare``.
+    path
+        File to write, .html.
+    sweeps
+        Loops that were measured; without them the page shows features only.
+    diagnostics
+        Of the fit, from ``FitResult``.
+    files
+        Words to files whose SHA-256 the page states, such as ``{"measurement": "cycling.csv"}``.
+
+    Raises
+    ------
+    ToolError
+        Bokeh, which draws the interactive figures, is not installed.
+    """
+    if not isinstance(found, Comparison):
+        raise InvalidTypeError(f"found: expected a Comparison, found {type(found).__name__}")
+    text = render(found, sweeps, diagnostics, files or {})
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def require_bokeh() -> None:
+    """Say how to get Bokeh where it is missing."""
+    try:
+        import bokeh  # noqa: F401
+    except ImportError:
+        raise ToolError(
+            "a report needs Bokeh, which is not installed: pip install 'synfab[report]'"
+        ) from None
+
+
+def render(
+    found: Comparison,
+    sweeps: Sweeps | None,
+    diagnostics: Mapping[str, Any] | None,
+    files: Mapping[str, str | os.PathLike[str]],
+) -> str:
+    """Return the page as text; see ``save_report``."""
+    require_bokeh()
+    from bokeh.embed import json_item
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from synfab import __version__
+    from synfab.report.picked import picked
+
+    environment = Environment(
+        loader=PackageLoader("synfab.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True,
+    )  # fmt: skip
+    one = picked(found, sweeps)
+    sections = _sections(found, one.loops, one.series)
+    panels = [panel for section in sections for panel in section["panels"]]
+    judged = verdicts(found)
+    extra = [{"id": "learned", "title": "How it was learned"}] if diagnostics else []
+    summary = found.summary()
+    folder = Path(__file__).parent / "templates"
+    return environment.get_template("report.html.j2").render(
+        model=found.model.name,
+        devices=summary["devices"],
+        cycles=f"{summary['cycles']:,}",
+        colours={"measured": MEASURED, "generated": GENERATED},
+        style=Markup((folder / "report.css").read_text()),
+        script=Markup((folder / "report.js").read_text()),
+        library=Markup(_library()),
+        figures=_json([json_item(panel.figure, panel.name) for panel in panels]),
+        columns=_json({"names": one.names, "columns": one.columns}),
+        names=one.names,
+        sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
+                  {"id": "tables", "title": "Tables"},
+                  {"id": "provenance", "title": "Where it comes from"}],
+        headline=headline(judged),
+        verdicts=judged,
+        shape=lambda level: Markup(_shape(level)),
+        number=lambda x: f"{x:.3f}" if np.isfinite(x) else "",
+        learned=_learned(diagnostics or {}),
+        tables=_tables(judged, sections),
+        provenance=_provenance(found, files),
+        origin=json.dumps(dict(found.model.provenance), indent=2, default=str),
+        version=__version__,
+    )  # fmt: skip
+
+
+def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> list[dict[str, Any]]:
+    from synfab.report import panels
+
+    shown = min(MOST_DEVICES, len(found.names))
+    text = f"{shown} of {len(found.names)} devices can be picked. " + (
+        "A generated cell is not a copy of the measured device beside it: it is one of its kind, "
+        "swept with the same voltages. "
+        if loops
+        else "The measurement is a table of features, so there are no loops to show. "
+    )
+    length = block_length(found)
+    if length > 1:
+        text += f"Over the cycles: medians of {length} cycles each (at most {MOST_BLOCKS} blocks)"
+        text += "; the bands hold 80 % of them."
+    else:
+        text += "Over the cycles: every cycle."
+    return [
+        {"id": "one", "title": "One device", "text": text, "picker": True,
+         "panels": [*loops, *series]},
+        {"id": "distributions", "title": "Distributions", "picker": False,
+         "text": "All cycles of all devices.", "panels": panels.distributions(found)},
+        {"id": "quantiles", "title": "Quantiles", "picker": False,
+         "text": "A model that fits lies on the dashed line, the tails too.",
+         "panels": panels.quantiles(found)},
+        {"id": "memory", "title": "Memory", "picker": False,
+         "text": "How much a cycle depends on the ones before: correlations within devices.",
+         "aside": "One feature after another: twelve cross-correlations",
+         "panels": panels.memory(found)},
+        {"id": "devices", "title": "Device to device", "picker": False,
+         "text": "Each device's own level and its own spread from cycle to cycle.",
+         "panels": panels.devices(found)},
+    ]  # fmt: skip
+
+
+def _library() -> str:
+    from bokeh.resources import Resources
+
+    inline = Resources(mode="inline", minified=True, components=["bokeh"], log_level="warn")
+    return "\n".join(text.replace("</script", "<\\/script") for text in inline.js_raw)
+
+
+def _json(value: Any) -> Any:
+    from markupsafe import Markup
+
+    text = json.dumps(value, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _shape(level: Level) -> str:
+    return (
+        f'<svg width="20" height="20" viewBox="0 0 20 20" role="img" '
+        f'aria-label="{html.escape(WORDS[level])}" data-shape="{level}">{SHAPES[level]}</svg>'
+    )
+
+
+def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def words(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return ", ".join(f"{k}: {words(v)}" for k, v in value.items()) or "none"
+        if isinstance(value, (list, tuple)):
+            return ", ".join(map(words, value)) or "none"
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return [
+        (key.replace("_", " "), words(value)) for key, value in diagnostics.items() if value != ""
+    ]
+
+
+def _tables(judged: list[Any], sections: list[dict[str, Any]]) -> list[dict[str, str]]:
+    import pandas as pd
+
+    frames = {"verdicts": pd.DataFrame([vars(v) for v in judged])}
+    texts = {"verdicts": "the summary"}
+    for section in sections:
+        parts = [pd.DataFrame(p.table).assign(panel=p.title) for p in section["panels"] if p.table]
+        if parts:
+            frames[section["id"]] = pd.concat(parts).set_index("panel").reset_index()
+            texts[section["id"]] = section["title"].lower()
+    return [
+        {"name": name, "text": texts[name],
+         "address": "data:text/csv;base64,"
+         + base64.b64encode(frame.to_csv(index=False, float_format="%.6g").encode()).decode()}
+        for name, frame in frames.items()
+    ]  # fmt: skip
+
+
+def _provenance(
+    found: Comparison, files: Mapping[str, str | os.PathLike[str]]
+) -> list[tuple[str, str]]:
+    from synfab import __version__
+
+    rows = [
+        ("model", found.model.name),
+        ("fingerprint of the model", found.model.fingerprint),
+        ("SHA-256 of the measured features", found.data_sha256),
+    ]
+    for word, path in files.items():
+        with Path(path).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        rows.append((word, f"{path}, SHA-256 {digest}"))
+    versions = f"synfab {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
+    return [
+        *rows,
+        ("seed of the generated cells", str(found.seed)),
+        ("order of the history", str(found.model.orders[-1])),
+        ("versions", versions),
+        ("written", dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")),
+    ]  # fmt: skip

@@ -1,0 +1,114 @@
+"""What a report shows of single devices: some loops, and features over the cycles, thinned."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells import CellArray
+from synfab.learn.compare import Comparison, Data
+from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.model import CellModel
+
+Array = npt.NDArray[np.float64]
+
+MOST_DEVICES = 64
+MOST_LOOPS = 10
+MOST_POINTS = 160
+MOST_BLOCKS = 100
+
+
+class Loops(NamedTuple):
+    """Loops of one device: V and A, (loops, points); NaN behind the last point of short ones."""
+
+    voltage: Array
+    current: Array
+
+
+class Series(NamedTuple):
+    """Features over the cycles in blocks: middle cycle (B,); median and 10 to 90 %, (B, 4)."""
+
+    cycle: Array
+    median: Array
+    low: Array
+    high: Array
+
+
+def chosen_devices(count: int) -> list[int]:
+    """Return at most ``MOST_DEVICES`` of ``count`` devices, evenly spaced, first and last too."""
+    if count <= MOST_DEVICES:
+        return list(range(count))
+    return [int(k) for k in np.linspace(0, count - 1, MOST_DEVICES)]
+
+
+def measured_loops(sweeps: Sweeps, names: list[str]) -> dict[str, Loops]:
+    """Take some loops of the named devices, evenly spaced over their record."""
+    wanted = set(names)
+    return {device.name: _thinned(device) for device in sweeps.devices() if device.name in wanted}
+
+
+def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[Loops]:
+    """Sweep one cell for each measured device with that device's voltages."""
+    count = max(len(loops.voltage) for loops in measured)
+    points = max(loops.voltage.shape[1] for loops in measured)
+    voltage = np.full((len(measured), count, points), np.nan)
+    for k, loops in enumerate(measured):
+        loop_count, point_count = loops.voltage.shape
+        voltage[k, :loop_count, :point_count] = loops.voltage
+    cells = CellArray(model, len(measured), seed=seed)
+    current = np.full_like(voltage, np.nan)
+    for loop in range(count):
+        for point in range(points):
+            u = voltage[:, loop, point]
+            there = np.isfinite(u)
+            if there.any():
+                # 0 V changes nothing: devices with shorter loops wait.
+                u = np.where(there, u, 0.0)
+                cells.apply_voltage(u)
+                current[:, loop, point] = np.where(there, cells.current(u), np.nan)
+    return [
+        Loops(u[: len(like.voltage), : like.voltage.shape[1]],
+              i[: len(like.voltage), : like.voltage.shape[1]])
+        for u, i, like in zip(voltage, current, measured, strict=True)
+    ]  # fmt: skip
+
+
+def device_series(data: Data, index: int) -> Series:
+    """Cut a device's record into blocks of cycles and take their medians and deciles."""
+    cycles, y = data.devices[index]
+    blocks = min(MOST_BLOCKS, len(cycles))
+    pieces = np.array_split(np.arange(len(cycles)), blocks)
+    quantiles = np.array([np.quantile(y[piece], [0.1, 0.5, 0.9], axis=0) for piece in pieces])
+    middle = np.array([cycles[piece].mean() for piece in pieces], np.float64)
+    return Series(middle, quantiles[:, 1], quantiles[:, 0], quantiles[:, 2])
+
+
+def block_length(found: Comparison) -> int:
+    """Return how many cycles of the longest record are taken together."""
+    longest = max(len(cycles) for cycles, _ in found.measured.devices)
+    return -(-longest // min(MOST_BLOCKS, longest))
+
+
+def _thinned(device: DeviceSweeps) -> Loops:
+    loops = np.unique(
+        np.linspace(0, len(device.cycles) - 1, min(MOST_LOOPS, len(device.cycles))).astype(int)
+    )
+    parts = [slice(device.offsets[k], device.offsets[k + 1]) for k in loops]
+    kept = [_kept_points(device.voltage[part]) + part.start for part in parts]
+    shape = (len(kept), max(len(k) for k in kept))
+    voltage, current = np.full(shape, np.nan), np.full(shape, np.nan)
+    for row, index in enumerate(kept):
+        voltage[row, : len(index)] = device.voltage[index]
+        current[row, : len(index)] = device.current[index]
+    return Loops(voltage, current)
+
+
+def _kept_points(voltage: Array) -> npt.NDArray[np.intp]:
+    """Evenly spaced points of a loop, and the two where the voltage turns."""
+    n = len(voltage)
+    if n <= MOST_POINTS:
+        return np.arange(n)
+    even = np.linspace(0, n - 1, MOST_POINTS - 2).astype(int)
+    return np.unique(np.concatenate([even, [np.argmin(voltage), np.argmax(voltage)]]))

@@ -1,0 +1,117 @@
+"""Verdicts: what a comparison says about each property, in words and as one of four shapes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from synfab.learn.compare import Comparison
+from synfab.model import FEATURES
+
+Level = Literal["good", "near", "far", "open"]
+
+NAMES = {"r_hrs": "R_HRS", "u_set": "U_SET", "r_lrs": "R_LRS", "u_reset": "U_RESET"}
+WORDS: dict[Level, str] = {
+    "good": "agrees",
+    "near": "differs a little",
+    "far": "differs",
+    "open": "cannot be judged",
+}
+# A distance of up to twice the yardstick is near; beyond, the model differs.
+NEAR = 2.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found about one property.
+
+    Attributes
+    ----------
+    name
+        Of the property.
+    quantity
+        What the two numbers are.
+    distance, yardstick
+        Model to measurement, and the measurement to itself; NaN where there are too few devices.
+    level
+        ``good`` within the yardstick, ``near`` within twice of it, ``far`` beyond, ``open``.
+    """
+
+    name: str
+    quantity: str
+    distance: float
+    yardstick: float
+    level: Level
+
+    @property
+    def words(self) -> str:
+        """The verdict as a person says it."""
+        return WORDS[self.level]
+
+
+def verdicts(found: Comparison) -> list[Verdict]:
+    """Judge distributions, memory and the differences between devices."""
+    result = [
+        _verdict(
+            f"Distribution of {NAMES[name]}",
+            "Wasserstein distance, standard deviations",
+            found.wasserstein[name],
+            found.yardstick[name],
+        )
+        for name in FEATURES
+    ]
+    result += [
+        _verdict(
+            f"Memory of {NAMES[name]}",
+            "largest error of a correlation",
+            found.correlation_error[name],
+            found.correlation_yardstick[name],
+        )
+        for name in FEATURES
+    ]
+    result.append(
+        _verdict(
+            "Devices' levels and spreads",
+            "relative error of their covariance",
+            found.covariance_error,
+            found.covariance_yardstick,
+        )
+    )
+    measured, generated = found.outliers
+    count = len(found.measured.devices)
+    share = (measured + generated) / 2.0
+    # Two samples of ``count`` devices differ by more in 5 of 100 cases, one device at least.
+    bound = max(1.96 * math.sqrt(2.0 * share * (1.0 - share) / count), 1.0 / count)
+    result.append(
+        _verdict(
+            "Outlying devices",
+            f"share, {measured:.1%} measured and {generated:.1%} generated: their difference",
+            abs(measured - generated) if count >= 10 else math.nan,
+            bound,
+        )
+    )
+    return result
+
+
+def headline(judged: list[Verdict]) -> str:
+    """Say in one sentence how many properties agree."""
+    counts = {level: sum(v.level == level for v in judged) for level in WORDS}
+    total = len(judged) - counts["open"]
+    text = f"{counts['good']} of {total} properties agree with the measurement"
+    if counts["near"]:
+        text += f", {counts['near']} differ{'s' * (counts['near'] == 1)} a little"
+    if counts["far"]:
+        text += f", {counts['far']} differ{'s' * (counts['far'] == 1)}"
+    return text + "."
+
+
+def _verdict(name: str, quantity: str, distance: float, yardstick: float) -> Verdict:
+    level: Level = "far"
+    if not (math.isfinite(distance) and math.isfinite(yardstick)):
+        level = "open"
+    elif distance <= yardstick:
+        level = "good"
+    elif distance <= NEAR * yardstick:
+        level = "near"
+    return Verdict(name, quantity, distance, yardstick, level)

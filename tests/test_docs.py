@@ -1,0 +1,173 @@
+"""The documentation: code blocks run, links lead somewhere, every figure has a script."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from blocks import Block, blocks, run_page  # noqa: E402
+from figures import SOURCES  # noqa: E402
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+WITH_CODE = [page for page in PAGES if any(not block.reason for block in blocks(page))]
+# Pages whose blocks need a simulator, or a package that is an extra.
+NGSPICE = ("docs/circuits.md", "docs/how-to/ngspice.md")
+# Words of a page, and the package that its blocks need: an extra, which may be missing.
+NEEDS = {
+    "synfab.report import": "bokeh",
+    "--report": "bokeh",
+    "sf.report": "bokeh",
+    "import torch": "torch",
+    "sf.torch": "torch",
+    "import jax": "jax",
+    "sf.jax": "jax",
+    "import dask": "dask",
+    "sf.cluster": "dask",
+}
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+def test_every_block_runs(page, tmp_path, request):
+    if name(page) in NGSPICE:
+        request.getfixturevalue("ngspice")
+    code = "".join(block.text for block in blocks(page) if not block.reason)
+    for word, package in NEEDS.items():
+        if word in code:
+            pytest.importorskip(package)
+    assert run_page(page, tmp_path) == ""
+
+
+def test_blocks_are_found_and_a_reason_leaves_one_out(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "text\n```python\nx = 1\n```\n\n    ```bash\n    ls\n    ```\n"
+        "<!-- not run: too long -->\n```bash\nsleep 1000\n```\n```text\nno code\n```\n"
+    )
+    assert blocks(page) == [
+        Block("python", "x = 1\n", 3, ""),
+        Block("bash", "ls\n", 7, ""),
+        Block("bash", "sleep 1000\n", 11, "too long"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["```python\n1 / 0\n```\n", "```bash\nfalse\ntrue\n```\n"])
+def test_a_block_that_fails_is_reported(tmp_path, text):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert "page.md" in run_page(page, tmp_path)
+
+
+def test_commands_stand_in_blocks_that_run():
+    """An indented line that begins a command would be shown, and never be run."""
+    for page in PAGES:
+        text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        assert not re.findall(r"^ {4}(?:synfab|python|pip|make) .*", text, re.MULTILINE), page
+
+
+def test_tests_that_the_validation_names_exist():
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (ROOT / "docs" / "validation.md").read_text())
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+
+
+def pictures(page):
+    return re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", page.read_text())
+
+
+def test_every_picture_is_there_is_described_and_has_a_script():
+    for page in PAGES:
+        for words, link in pictures(page):
+            path = (page.parent / link).resolve()
+            assert path.is_file(), f"{name(page)}: {link}"
+            assert words.strip(), f"{name(page)}: {link} has no description"
+            assert str(path.relative_to(ROOT / "docs" / "images")) in SOURCES, link
+
+
+def test_every_picture_is_shown():
+    shown = {(p.parent / link).resolve() for p in PAGES for _, link in pictures(p)}
+    assert {p for p in (ROOT / "docs" / "images").rglob("*.png") if p not in shown} == set()
+
+
+def test_links_between_files_lead_to_files():
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", text):
+            if not link.startswith(("http", "#", "mailto:")):
+                target = (page.parent / link.split("#")[0]).resolve()
+                assert target.exists(), f"{name(page)}: {link}"
+
+
+def test_the_fourth_screen_is_not_needed():
+    """From loops to the report: in the README's first eighty lines, five commands at most."""
+    text = "\n".join((ROOT / "README.md").read_text().splitlines()[:80])
+    begin, end = text.index("make demo"), text.index("--report report.html")
+    commands = re.findall(r"^(?:make|synfab|\. |pip)", text[begin:end], re.MULTILINE)
+    assert len(commands) + 1 <= 5
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    if importlib.util.find_spec("material") is None:
+        pytest.skip("mkdocs-material is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},  # the theme's notice of its successor
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stderr, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_from_elsewhere(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) >= 30
+    for page in pages:
+        for address in re.findall(r"(?:src|href)=\"?(https?://[^\" >]+)", page.read_text()):
+            tag = re.search(rf"<(\w+)[^>]*{re.escape(address)}", page.read_text()).group(1)
+            assert tag == "a", f"{page}: {address}"
+
+
+@pytest.mark.slow
+def test_the_site_is_drawn_searched_and_read_without_complaint(site, tmp_path):
+    from browser import chromium
+
+    with chromium(tmp_path) as page:
+        for part in ("index.html", "concepts/physics.html", "reference/cells.html"):
+            page.open((site / part).as_uri())
+            page.wait("return document.readyState === 'complete'")
+            assert all(url.startswith("file:") for url in page.requests())
+            broken = "return [...document.images].filter((i) => !i.naturalWidth).length"
+            assert page.run(broken) == 0
+        page.open((site / "index.html").as_uri())
+        # The theme's own widgets are not ours to judge.
+        found = page.accessibility(without=("region", "aria-allowed-role"))
+        assert [v for v in found if v[0] in {"image-alt", "heading-order", "color-contrast"}] == []
+
+
+@pytest.mark.slow
+def test_the_reference_names_everything_that_is_public(site):
+    import synfab as sf
+
+    text = "".join(p.read_text() for p in (site / "reference").glob("*.html"))
+    for public in sf.__all__:
+        assert public in text or public == "FEATURES", public
+    for command in ("demo", "fit", "compare", "explore", "export osdi", "doctor"):
+        assert f"synfab {command}" in text

@@ -1,0 +1,312 @@
+"""The report: what it says, and how a reader finds, reads, prints and downloads it."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import urllib.parse
+
+import numpy as np
+import pytest
+from browser import chromium
+from typer.testing import CliRunner
+
+import synfab as sf
+from synfab import learn
+from synfab.cli import app
+from synfab.report import headline, save_report, verdicts
+from synfab.report.sample import MOST_DEVICES, chosen_devices, measured_loops
+
+pytest.importorskip("bokeh")
+
+NAMES = tuple(f"device {k}" for k in range(12))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def sweeps(published):
+    """Thirty loops of twelve cells with the noise of a read."""
+    cells = sf.CellArray(published, len(NAMES), seed=5)
+    voltage = np.interp(np.linspace(0, 4, 101), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
+    currents = np.array(
+        [[cells.apply_voltage(u).read(u, bandwidth=1e6) for u in voltage] for _ in range(30)]
+    )
+    return learn.sweeps_from_arrays(voltage, currents.transpose(2, 0, 1), NAMES)
+
+
+@pytest.fixture(scope="module")
+def found(published, sweeps):
+    return learn.compare(published, learn.extract_features(sweeps), seed=3)
+
+
+@pytest.fixture(scope="module")
+def path(found, sweeps, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    save_report(found, path, sweeps=sweeps, diagnostics={"order": 2, "rejected": {"no SET": 1}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser, path):
+    browser.open(path.as_uri())
+    browser.wait("return document.documentElement.dataset.ready === 'all'")
+    return browser
+
+
+# ---- what it says ---------------------------------------------------------------------------
+
+
+def test_a_property_is_judged_by_the_measurement_s_own_halves(found):
+    for v in verdicts(found):
+        expected = "good" if v.distance <= v.yardstick else "near"
+        assert v.level == (expected if v.distance <= 2.0 * v.yardstick else "far"), v
+    assert headline(verdicts(found)).endswith(".")
+
+
+def test_a_wrong_model_differs(published, sweeps):
+    table = learn.extract_features(sweeps)
+    values = table.values.copy()
+    values[:, 1] -= 0.5  # volts
+    names = np.asarray(table.names)[table.device]
+    wrong = learn.FeatureTable.build(names, table.cycle, values)
+    judged = {v.name: v for v in verdicts(learn.compare(published, wrong))}
+    assert judged["Distribution of U_SET"].level == "far"
+    assert judged["Distribution of U_SET"].words == "differs"
+
+
+def test_one_device_leaves_the_devices_unjudged(published):
+    cells = sf.CellArray(published, 1, seed=1)
+    rows = []
+    for _ in range(60):
+        rows.append([cells.features[name][0] for name in sf.FEATURES])
+        cells.apply_voltage(-2.0).apply_voltage(1.5)
+    table = learn.FeatureTable.build(np.zeros(60, int), np.arange(60), rows)
+    judged = {v.name: v for v in verdicts(learn.compare(published, table))}
+    assert judged["Devices' levels and spreads"].words == "cannot be judged"
+    assert judged["Outlying devices"].level == "open"
+
+
+def test_the_page_states_where_every_number_comes_from(found, path, tmp_path, published):
+    text = path.read_text()
+    facts = (published.fingerprint, found.data_sha256, sf.__version__, np.__version__)
+    assert all(fact in text for fact in facts)
+    file = tmp_path / "cycling.csv"
+    file.write_text("measured\n")
+    save_report(found, tmp_path / "r.html", files={"measurement": file})
+    digest = subprocess.run(["sha256sum", file], capture_output=True, text=True, check=True).stdout
+    assert digest.split()[0] in (tmp_path / "r.html").read_text()
+
+
+def test_text_from_files_cannot_become_markup(published, tmp_path):
+    model = sf.CellModel(
+        "</script><b id=evil>", published.marginals, published.histories, published.population,
+        published.conduction,
+    )  # fmt: skip
+    cells = sf.CellArray(published, 4, seed=1)
+    values = [np.stack([cells.features[n] for n in sf.FEATURES], 1) for _ in range(12)]
+    device = np.tile(["a", "<i id=evil>", "c", "d"], 12)
+    values = np.concatenate(values) * np.linspace(1.0, 1.1, 48)[:, None]
+    table = learn.FeatureTable.build(device, np.repeat(np.arange(12), 4), values)
+    save_report(learn.compare(model, table), tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "<b id=evil>" not in text
+    assert "<i id=evil>" not in text
+
+
+def test_loops_of_other_devices_are_refused(found, tmp_path):
+    voltage = np.interp(np.linspace(0, 4, 41), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
+    others = learn.sweeps_from_arrays(voltage, np.tile(voltage / 1e4, (3, 1)), ("other",))
+    with pytest.raises(sf.InvalidValueError, match="sweeps: no loops of device device 0"):
+        save_report(found, tmp_path / "r.html", sweeps=others)
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_devices_are_thinned_first_and_last_kept():
+    chosen = chosen_devices(512)
+    assert len(chosen) == MOST_DEVICES
+    assert chosen[0] == 0
+    assert chosen[-1] == 511
+
+
+def test_long_loops_keep_the_points_where_the_voltage_turns():
+    voltage = np.concatenate([np.linspace(0, -1.7, 977), np.linspace(-1.7, 1.9, 977)])
+    voltage = np.concatenate([voltage, np.linspace(1.9, 0.0, 977)])
+    conductance = np.where(np.arange(len(voltage)) // 977 == 1, 2e-4, 1e-4)  # in LRS on the way up
+    sweeps = learn.sweeps_from_arrays(voltage, np.tile(voltage * conductance, (3, 1)), ("a",))
+    loops = measured_loops(sweeps, ["a"])["a"]
+    assert loops.voltage.shape[1] <= 160
+    assert np.nanmin(loops.voltage) == -1.7
+    assert np.nanmax(loops.voltage) == 1.9
+
+
+# ---- the commands -----------------------------------------------------------------------------
+
+
+def test_fit_and_compare_write_a_report(sweeps, tmp_path):
+    rows = [
+        f"{d.name},{cycle},{v:.4f},{i:.6e}"
+        for d in sweeps.devices()
+        for k, cycle in enumerate(d.cycles)
+        for v, i in zip(
+            d.voltage[d.offsets[k] : d.offsets[k + 1]],
+            d.current[d.offsets[k] : d.offsets[k + 1]],
+            strict=True,
+        )
+    ]
+    source = tmp_path / "cycling.csv"
+    source.write_text("device,cycle,voltage,current\n" + "\n".join(rows) + "\n")
+    model, first, second = tmp_path / "m.json", tmp_path / "fit.html", tmp_path / "compare.html"
+    done = run("fit", source, "-o", model, "--order", "1", "--report", first, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["report"] == str(first)
+    assert "How it was learned" in first.read_text()
+    done = run("compare", model, source, "--report", second)
+    assert done.exit_code == 0
+    assert "properties agree" in " ".join(done.output.split())
+    assert "How it was learned" not in second.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("page.pdf", "--report: expected a name ending in .html"), ("none/p.html", "--report: ")],
+)
+def test_a_bad_name_is_refused_before_the_work(tmp_path, name, message):
+    with pytest.raises(sf.InvalidValueError, match=message):
+        run("compare", "published", "none.csv", "--report", tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_bokeh_is_one_line_with_its_cure(tmp_path):
+    code = (
+        "import sys; sys.modules['bokeh'] = None\n"
+        "from synfab.cli import main\n"
+        "sys.argv = ['synfab', 'compare', 'published', 'none.csv', '--report', 'r.html']\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'synfab[report]'" in done.stderr
+
+
+# ---- in a browser -----------------------------------------------------------------------------
+
+
+def test_the_page_loads_nothing_and_complains_of_nothing(page, path):
+    assert page.requests() == [path.as_uri()]
+    assert page.complaints() == []
+
+
+def test_every_figure_is_drawn(page):
+    page.run("document.querySelector('#memory details').open = true")
+    page.wait("return document.documentElement.dataset.aside === 'ready'")
+    empty = page.run(
+        "return [...document.querySelectorAll('.plot')]"
+        ".filter((p) => !p.firstElementChild?.shadowRoot?.childElementCount).map((p) => p.id)"
+    )
+    assert empty == []
+    assert page.run("return document.querySelectorAll('.plot').length") == 1 + 4 * 4 + 16
+
+
+SHOWN = """
+for (const d of Bokeh.documents) {
+  const s = d.get_model_by_name(arguments[0]);
+  if (s) return [...s.data[arguments[1]]].map((x) => Number.isFinite(x) ? x : null);
+}
+"""
+
+
+def test_the_picker_shows_another_device(page, sweeps):
+    picker = page.driver.find_element("id", "device")
+    picker.send_keys("device 7")
+    page.wait("return document.getElementById('picked').textContent.includes('device 7')")
+    loops = measured_loops(sweeps, ["device 7"])["device 7"]
+    shown = np.array(page.run(SHOWN, "loops-measured", "current"), float)
+    np.testing.assert_allclose(
+        shown[np.isfinite(shown)], 1e6 * loops.current.ravel(), rtol=1e-5, atol=1e-4
+    )
+    assert len(page.run(SHOWN, "loops-generated", "current")) == len(shown)
+
+
+def test_hovering_tells_values(page):
+    page.hover_over("#distribution-2 > *", 0.6, 0.75)
+    text = page.wait("return true") and _until(page.tooltip)
+    assert re.search(r"from:? .*to:? .*measured:? .*generated", text), text
+
+
+def _until(ask, times=40):
+    import time
+
+    for _ in range(times):
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    return ""
+
+
+def test_tables_can_be_downloaded(page, found):
+    links = page.run(
+        "return Object.fromEntries([...document.querySelectorAll('#tables a[download]')]"
+        ".map((a) => [a.download, a.href]))"
+    )
+    assert set(links) == {"verdicts.csv", "distributions.csv", "quantiles.csv", "memory.csv",
+                          "devices.csv", "device.csv"}  # fmt: skip
+    with urllib.request.urlopen(links["devices.csv"]) as response:
+        rows = list(csv.DictReader(io.TextIOWrapper(response)))
+    mean = [float(r["measured_mean"]) for r in rows if r["panel"] == "R_LRS"]
+    expected = [y[:, 2].mean() for _, y in found.measured.devices]
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
+    page.run(
+        "const a = document.getElementById('device-table');"
+        "a.addEventListener('click', (e) => e.preventDefault()); a.click()"
+    )
+    address = page.run("return document.getElementById('device-table').href")
+    lines = urllib.parse.unquote(address).split("\n")
+    assert sum(line.startswith('loops-measured,"device 0"') for line in lines) == 10 * 101
+
+
+def test_the_page_can_be_read_without_seeing_it(page):
+    """Landmarks, names, headings, contrast: every rule of axe-core for WCAG A and AA."""
+    page.run("document.querySelector('#memory details').open = true")
+    page.wait("return document.documentElement.dataset.aside === 'ready'")
+    assert page.accessibility() == []
+    shapes = page.run(
+        "return [...document.querySelectorAll('td.verdict svg')]"
+        ".map((s) => s.getAttribute('aria-label') === s.parentElement.textContent.trim())"
+    )
+    assert len(shapes) == 10
+    assert all(shapes)
+
+
+def test_the_keyboard_reaches_the_summary_and_the_picker(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    reached = []
+    for _ in range(16):
+        ActionChains(page.driver).send_keys(Keys.TAB).perform()
+        reached.append(page.run("return document.activeElement.id || "
+                                "document.activeElement.className"))  # fmt: skip
+    assert reached[0] == "skip"
+    assert "device" in reached
+
+
+def test_it_prints_in_full(page):
+    import base64
+
+    printed = page.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    pages = base64.b64decode(printed["data"]).count(b"/Type /Page\n")
+    assert 2 <= pages <= 6

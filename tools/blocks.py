@@ -1,0 +1,84 @@
+"""Code blocks of a page, and running them one after the other as a reader would.
+
+Blocks of Python share their names, blocks of bash share the folder; both kinds share the files.
+A comment `<!-- not run: reason -->` before a block leaves it out, and says why; a comment
+`<!-- first: command -->` stands for what the reader has done before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+FENCE = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^>]+) -->\s*\n)?"
+    r"(?:<!-- first: (?P<first>[^>]+) -->\s*\n)?"
+    r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+RUNS = ("python", "bash")
+SHELL = 'set -eu\nexport PATH={path}:$PATH\nsynfab() {{ {python} -m synfab "$@"; }}\n'
+
+
+class Block(NamedTuple):
+    """One fenced block; ``reason`` says why it is not run, where it is not."""
+
+    language: str
+    text: str
+    line: int
+    reason: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of Python and bash of a page, in their order."""
+    text = page.read_text()
+    return [
+        Block(
+            found["language"],
+            (found["first"] + "\n" if found["first"] else "") + textwrap.dedent(found["text"]),
+            text[: found.start("text")].count("\n") + 1,
+            found["reason"] or "",
+        )
+        for found in FENCE.finditer(text)
+        if found["language"] in RUNS
+    ]
+
+
+def run_page(page: Path, folder: Path) -> str:
+    """Run the blocks of a page in a folder; return what went wrong, or nothing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", __file__, str(page.resolve())],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"MPLBACKEND": "Agg"},
+    )
+    return done.stderr[-3000:] if done.returncode else ""
+
+
+def _main(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page):
+        if block.reason:
+            continue
+        if block.language == "python":
+            # Lines are counted as in the page, so that an error names the right one.
+            text = "\n" * block.line + block.text
+            exec(compile(text, str(page), "exec"), names)
+            continue
+        setup = SHELL.format(path=Path(sys.executable).parent, python=sys.executable)
+        done = subprocess.run(
+            ["bash", "-c", setup + block.text], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            sys.exit(f"{page}, line {block.line}: {block.text}\n{done.stdout}\n{done.stderr}")
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

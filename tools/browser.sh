@@ -1,0 +1,24 @@
+#!/bin/sh
+# Bring a Chromium and its driver for the browser tests: the system's, or Debian's where we may.
+# Without either, the tests that need one are skipped.
+set -eu
+
+there() {
+    command -v chromedriver >/dev/null 2>&1 &&
+        { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1
+}
+
+there && exit
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "synfab: installing chromium and chromium-driver for the browser tests (once)"
+    {
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends chromium chromium-driver
+    } >/dev/null 2>&1 || true
+    there && exit
+    echo "synfab: chromium could not be installed; the browser tests are skipped" >&2
+    exit
+fi
+echo "synfab: no chromium with its driver; the browser tests are skipped" >&2
+echo "        sudo apt install chromium chromium-driver" >&2

@@ -1,0 +1,82 @@
+"""Draw every figure of the documentation again, in its place: python tools/figures.py [NAME …]
+
+With names of sources (demo, gallery, …) only those. Screenshots need a Chromium, the circuit's
+figures a simulator; what cannot be had is named, and its old figure stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from blocks import run_page
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+
+# Figure in docs/images: what draws it, and the name it is given there.
+SOURCES: dict[str, tuple[str, str]] = {
+    "autocorrelation.png": ("demo", "autocorrelation.png"),
+    "cell-voltages.png": ("examples/crossbar_size.py", "cell_voltages.png"),
+    "read-error.png": ("examples/crossbar_size.py", "read_error.png"),
+    "crossbar-disturb.png": ("examples/crossbar_write.py", "crossbar-disturb.png"),
+    "crossbar-programming.png": ("examples/crossbar_write.py", "crossbar-programming.png"),
+    "extracted-loops.png": ("examples/learn_from_loops.py", "extracted_loops.png"),
+    "fitted-distributions.png": ("examples/learn_from_loops.py", "distributions.png"),
+    "cells-in-ngspice.png": ("examples/cells_in_ngspice.py", "cells-in-ngspice.png"),
+    "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
+    "tutorials/first-array.png": ("docs/tutorials/first-array.md", "first-array.png"),
+    "tutorials/extracted.png": ("docs/tutorials/measurement-to-model.md", "extracted.png"),
+    "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
+    "report.png": ("tools/screenshots.py", "report.png"),
+    "explorer.png": ("tools/screenshots.py", "explorer.png"),
+} | {
+    f"{room}/{script.stem}.png": (f"examples/{room}/{script.name}", f"{script.stem}.png")
+    for room in ("gallery", "concepts")
+    for script in (ROOT / "examples" / room).glob("*.py")
+}
+
+
+def draw(source: str, folder: Path) -> str:
+    """Run what draws figures in a folder; return what went wrong, or nothing."""
+    if source.endswith(".md"):
+        return run_page(ROOT / source, folder)
+    command = [str(ROOT / source)]
+    if source == "demo":
+        command = ["-m", "synfab", "demo", "--output", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    return done.stderr[-1000:] if done.returncode else ""
+
+
+def main(wanted: list[str]) -> int:
+    """Draw, and put the figures in their places."""
+    failed = 0
+    for source in dict.fromkeys(source for source, _ in SOURCES.values()):
+        if wanted and not any(word in source for word in wanted):
+            continue
+        with tempfile.TemporaryDirectory() as name:
+            problem = draw(source, Path(name))
+            for figure, (owner, made) in SOURCES.items():
+                if owner != source or problem:
+                    continue
+                found = next(Path(name).rglob(made), None)
+                if found is None:
+                    problem = f"{made} was not drawn"
+                    continue
+                (IMAGES / figure).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(found, IMAGES / figure)
+        print(f"{source}: {problem or 'drawn'}")
+        failed += bool(problem)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

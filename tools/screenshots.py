@@ -1,0 +1,44 @@
+"""Pictures of the report and of the explorer, taken in Chromium: report.png, explorer.png."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from browser import chromium
+
+SYNFAB = [sys.executable, "-m", "synfab"]
+READY = "return document.documentElement.dataset.ready === 'all'"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as page:
+        subprocess.run([*SYNFAB, "demo", "-o", "lab"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*SYNFAB, "fit", "lab/cycling.csv", "-o", "mine.json", "--report", "report.html"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        page.driver.set_window_size(1180, 1500)
+        page.open(Path("report.html").absolute().as_uri())
+        page.wait(READY)
+        page.driver.save_screenshot("report.png")
+        server = subprocess.Popen(
+            [*SYNFAB, "explore", "--no-show"], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            address = server.stdout.readline().split()[0]
+            page.driver.set_window_size(1480, 1160)
+            page.open(address)
+            page.wait(READY)
+            page.driver.save_screenshot("explorer.png")
+        finally:
+            server.terminate()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Hooks of the site: links out of docs/ lead to the files' text, the command line writes itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = "<!-- commands -->"
+SCRIPT = re.compile(r"<!-- script: (\S+) -->")
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Put scripts of the repository, and every command's help, where a page asks for them."""
+
+    def script(found: re.Match[str]) -> str:
+        text = (ROOT / found[1]).read_text()
+        return (
+            f'??? note "{found[1]}"\n    ```py\n'
+            + "".join(f"    {line}\n" for line in text.splitlines())
+            + "    ```\n"
+        )
+
+    markdown = SCRIPT.sub(script, markdown)
+    return markdown.replace(COMMANDS, _commands()) if COMMANDS in markdown else markdown
+
+
+def _commands() -> str:
+    import typer
+
+    from synfab.cli import app
+
+    def lines(command, name):
+        parts = [f"## `{name}`\n", (command.help or "").strip() + "\n"]
+        if getattr(command, "commands", None):
+            for child, inner in command.commands.items():
+                parts += lines(inner, f"{name} {child}")
+            return parts
+        rows = ["| argument or option | what it is | default |", "|---|---|---|"]
+        for parameter in command.params:
+            if parameter.name == "help":
+                continue
+            names = ", ".join(f"`{n}`" for n in (*parameter.opts, *parameter.secondary_opts))
+            if parameter.param_type_name == "argument":
+                names = f"`{parameter.name.upper()}`"
+            text = (getattr(parameter, "help", None) or "").replace("|", "or")
+            given = parameter.default
+            given = "needed" if parameter.required else given
+            shown = "" if given in (None, False, "") else f"{given}"
+            rows.append(f"| {names} | {text} | {shown} |")
+        return [*parts, "\n".join(rows) + "\n"]
+
+    top = typer.main.get_command(app)
+    children = [lines(command, f"synfab {name}") for name, command in top.commands.items()]
+    return "\n".join(part for child in children for part in child)
