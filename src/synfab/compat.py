@@ -78,32 +78,32 @@ def applyVoltage(c: CellArrayCPU, Ua: npt.ArrayLike) -> CellArrayCPU:  # noqa: N
 
 def Iread(c: CellArrayCPU, U: npt.ArrayLike = 0.2, BW: float = 1e8) -> Array:  # noqa: N802
     """Read currents (A) with noise at ``U`` (V); ``BW`` is the bandwidth (Hz)."""
-    return c.cells.read(U, bandwidth=BW)
+    return np.asarray(c.cells.read(U, bandwidth=BW))
 
 
 def I(c: CellArrayCPU, U: npt.ArrayLike) -> Array:  # noqa: N802, E743
     """Return the currents (A) at ``U`` (V) without noise."""
-    return c.cells.current(U)
+    return np.asarray(c.cells.current(U))
 
 
 def HRS(c: CellArrayCPU) -> Array:  # noqa: N802
     """High resistances of the current cycle, ohm."""
-    return c.cells.features["r_hrs"]
+    return np.asarray(c.cells.features["r_hrs"])
 
 
 def LRS(c: CellArrayCPU) -> Array:  # noqa: N802
     """Low resistances of the current cycle, ohm."""
-    return c.cells.features["r_lrs"]
+    return np.asarray(c.cells.features["r_lrs"])
 
 
 def US(c: CellArrayCPU) -> Array:  # noqa: N802
     """SET voltages of the current cycle, V."""
-    return c.cells.features["u_set"]
+    return np.asarray(c.cells.features["u_set"])
 
 
 def UR(c: CellArrayCPU) -> Array:  # noqa: N802
     """RESET thresholds of the current cycle, V."""
-    return c.cells.features["u_reset"]
+    return np.asarray(c.cells.features["u_reset"])
 
 
 def ADC(  # noqa: N802

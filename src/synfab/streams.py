@@ -158,4 +158,4 @@ def normals(drawn: tuple[Array, Array, Array, Array]) -> Array:
         radius = xp.sqrt(-2.0 * xp.log(uniform(w_radius)))
         x, y = unit_vector(w_angle)
         pairs += [radius * x, radius * y]
-    return xp.stack(pairs)
+    return xp.stack(apart(tuple(pairs)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import to_numpy
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.checks import numbers
@@ -217,14 +218,15 @@ class Crossbar:
     ) -> Array:
         plain = self.access is None and self.stuck is None
         if self.wires is None and plain and floating_columns is None and not linear:
-            return self.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number)
+            ideal = self.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number)
+            return to_numpy(ideal)
         batch = voltages.reshape(len(voltages), -1).T
         shape = self.shape
         biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
         factors = noise_factors(bandwidth) if noise else None
         currents, variance = sense(self, biases, self.conducting(linear, on), factors)
         if noise:
-            z = self.cells.readout_noise(len(batch), number)
+            z = to_numpy(self.cells.readout_noise(len(batch), number))
             currents += np.sqrt(variance) * z
         return currents[:, 0] if voltages.ndim == 1 else currents
 
@@ -387,7 +389,7 @@ class Crossbar:
         """Present cells as the solver takes them; ``linear``: with their conductance at U_0."""
         barriers = make_barriers(self.shape, self.access, self.stuck, gates)
         conduction = self.cells.model.conduction
-        states = self.cells.r.astype(np.float64)
+        states = to_numpy(self.cells.r).astype(np.float64)
         if not linear:
             return Cells(states, conduction, barriers)
         if barriers is not None and barriers.saturation:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import to_numpy
 from synfab.crossbar.access import Barriers, make_barriers
 from synfab.crossbar.bias import Bias
 from synfab.crossbar.network import Cells, Solution
@@ -85,7 +86,8 @@ class Pulse:
 
     @property
     def _states(self) -> Array:
-        return self.bar.cells.r if self.index is None else self.bar.cells.r[self.index]
+        r = to_numpy(self.bar.cells.r)
+        return r if self.index is None else np.asarray(r[self.index])
 
     def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
         """Solve at a part of the pulse, from the last solution in proportion."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import to_numpy
 from synfab.checks import number
 from synfab.crossbar.access import Transistor
 from synfab.crossbar.bias import Bias, lines, make_bias
@@ -135,7 +136,7 @@ def write(
         raise InvalidValueError("rows, columns: expected at least one selected line of each")
     bias = write_bias(bar, row_mask, column_mask, voltage, scheme)
     exactly = max(bar.shape) <= EXACT_SIDE if exact is None else exact
-    before = bar.cells.r
+    before = to_numpy(bar.cells.r)
     pulse = Pulse(bar, bias)
     pulse.climb(None if exactly else steps)
     found, extreme = pulse.top(), pulse.extreme
@@ -147,7 +148,7 @@ def write(
     return Write(
         solution=found,
         selected=row_mask[:, None] & column_mask,
-        switched=bar.cells.r != before,
+        switched=to_numpy(bar.cells.r) != before,
         extreme_voltage=extreme,
         cell_energy=power(found) * duration,
         energy=float(bias.columns @ found.driver_currents - bias.rows @ found.currents) * duration,

@@ -47,8 +47,8 @@ class ArrayEngine:
         self._draw = library.compiled(rules.draw_normals, ())
         self._select = library.compiled(rules.select, (model,))
         self._settle = library.compiled(rules.settle, (model,))
-        self._draw_noise = library.exact(_read_normals, ())
-        self._add_noise = library.exact(_with_noise, (model,))
+        self._draw_noise = library.exact(read_normals, ())
+        self._add_noise = library.exact(with_noise, (model,))
         self._next_block = library.exact(rules.next_block, (model.history(self.order),))
 
     @property
@@ -241,7 +241,7 @@ class ArrayEngine:
         self.state = rules.CellState(**held)
 
 
-def _read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
+def read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
     """Read noise of each cell: number ``lane`` of the four that its counter gives."""
     z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
     xp = array_namespace(z)
@@ -251,7 +251,7 @@ def _read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Ar
     return noise
 
 
-def _with_noise(
+def with_noise(
     model: CellModel, r: Array, u: Array, z: Array, johnson: float, shot: float
 ) -> Array:
     """Current with noise of variance johnson G + shot abs(I)."""

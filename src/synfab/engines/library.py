@@ -55,7 +55,7 @@ class Library:
     name: str
     place: str
     xp: Any
-    kind: type
+    kind: Any
     device: Any
     word: Any
     wide: Any

@@ -15,7 +15,7 @@ from synfab.engines.library import Library
 from synfab.errors import InvalidValueError
 from synfab.streams import seed_key
 
-Array = jax.Array
+Array = Any
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def library(device: Any = None) -> Library:
     )
 
 
-def check_device(device: Any) -> jax.Device:
+def check_device(device: Any) -> Any:
     """Return a ``jax.Device``; given one, its name ("cpu", "gpu", "cuda:1"), or None: the first."""
     if device is None:
         return jax.devices()[0]
@@ -61,8 +61,8 @@ def check_device(device: Any) -> jax.Device:
         ) from None
 
 
-def _asarray(device: jax.Device, value: Any) -> Array:
-    return jax.device_put(value if isinstance(value, Array) else to_numpy(value), device)
+def _asarray(device: Any, value: Any) -> Array:
+    return jax.device_put(value if isinstance(value, jax.Array) else to_numpy(value), device)
 
 
 def seed_words(seed: int, device: Any = None) -> tuple[Array, Array]:

@@ -1,0 +1,6 @@
+"""Cells as pure functions of a state, for ``jax.jit``."""
+
+from synfab.jax.chip import Chip, apply_voltage, current, fabricate, read
+from synfab.jax.engine import seed_words
+
+__all__ = ["Chip", "apply_voltage", "current", "fabricate", "read", "seed_words"]
