@@ -118,7 +118,7 @@ def words(
     low, high = cell
     key = seed if isinstance(seed, tuple) else seed_key(seed)
     purpose = int(stream) if isinstance(stream, Stream) else stream
-    return philox(key, (low, high, index, low * 0 + purpose))
+    return philox(key, (low, high, low * 0 + index, low * 0 + purpose))
 
 
 def uniform(drawn: Array) -> Array:

@@ -33,7 +33,8 @@ def fabricate(model: CellModel, size: int, *, seed: Any, order: int | None = Non
     Parameters
     ----------
     seed
-        0 … 2**64 - 1, or its ``seed_words``, which may be traced: one compiled function for many chips.
+        0 … 2**64 - 1, or its ``seed_words``, which may be
+        traced: one compiled function makes many chips.
     order
         Of the history; None takes the model's highest.
     """
