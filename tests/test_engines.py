@@ -1,5 +1,6 @@
 """The same cells on the arrays of PyTorch and JAX."""
 
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,11 @@ def test_a_hundred_random_pulses_make_the_same_cells(published, engine):
     agree(*pair, allowed=10)
 
 
+# PyTorch's compiler uses parts of PyTorch that warn of their age.
+compiles = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@compiles
 @pytest.mark.slow
 def test_compiled_functions_make_the_same_cells(published):
     pytest.importorskip("torch")
@@ -54,6 +60,28 @@ def test_compiled_functions_make_the_same_cells(published):
         for e in ("numba", "torch")
     ]
     agree(*pair, allowed=10)
+
+
+@compiles
+@pytest.mark.slow
+def test_what_is_compiled_serves_any_number_of_cells_and_any_order(published, caplog):
+    pytest.importorskip("torch")
+    from synfab.torch.engine import COMPILE_FROM
+
+    size = 2 * COMPILE_FROM
+    some = np.arange(size) % 3 != 0
+    for order in (4, 8):
+        pair = [
+            sf.CellArray(published, size, seed=5, engine=e, order=order) for e in ("numba", "torch")
+        ]
+        for cells in pair:
+            cells.apply_voltage(-2.0).apply_voltage(1.5)
+            for _ in range(order):  # the cells' blocks end at two different pulses
+                cells.apply_voltage(-2.0, where=some).apply_voltage(1.2, where=some)
+            cells.apply_voltage(-2.0).apply_voltage(1.5)
+        agree(*pair, allowed=10)
+    gave_up = [record for record in caplog.records if record.name.startswith("synfab")]
+    assert not gave_up
 
 
 def test_masks_reads_and_files(published, engine, tmp_path):
@@ -142,3 +170,61 @@ def test_one_compiled_function_makes_chips_of_many_seeds(published):
         current = sf.jax.read(published, chip, number=2)
         expected = cells.read(number=2)
         np.testing.assert_allclose(np.asarray(current)[same], expected[same], rtol=3e-4)
+
+
+def keys_of(jax, seeds):
+    words = [sf.jax.seed_words(seed) for seed in seeds]
+    return tuple(jax.numpy.stack(word) for word in zip(*words, strict=True))
+
+
+def test_many_chips_at_once_are_the_chips_one_by_one(published):
+    jax = pytest.importorskip("jax")
+    seeds = (1, 2, 2**40 + 3)
+
+    def life(key, u):
+        chip = sf.jax.fabricate(published, 300, seed=key)
+        for _ in range(2):
+            chip = sf.jax.apply_voltage(published, chip, -2.0)
+            chip = sf.jax.apply_voltage(published, chip, u)
+        return chip.cells.r, sf.jax.read(published, chip)
+
+    u = np.linspace(0.5, 1.5, 300, dtype=np.float32)
+    r, current = jax.jit(jax.vmap(life, in_axes=(0, None)))(keys_of(jax, seeds), u)
+    for k, seed in enumerate(seeds):
+        cells = sf.CellArray(published, 300, seed=seed)
+        for _ in range(2):
+            cells.apply_voltage(-2.0).apply_voltage(u)
+        same = np.abs(np.asarray(r[k]) - cells.r) < 2e-5
+        assert same.sum() >= 299  # a threshold met within rounding
+        np.testing.assert_allclose(np.asarray(current[k])[same], cells.read()[same], rtol=3e-4)
+
+
+SHARDED = """
+import jax, numpy as np, synfab as sf
+from jax.sharding import NamedSharding, PartitionSpec
+mesh = jax.make_mesh((4,), ("cells",), axis_types=(jax.sharding.AxisType.Auto,))
+model = sf.load_model("published")
+
+def life(chip):
+    for u in (-2.0, 0.9, 1.5, -2.0):
+        chip = sf.jax.apply_voltage(model, chip, u)
+    return chip
+
+chip = jax.jit(lambda key: sf.jax.fabricate(model, 4096, seed=key))(sf.jax.seed_words(5))
+there = jax.tree.map(
+    lambda a: jax.device_put(a, NamedSharding(mesh, PartitionSpec(*[None] * (a.ndim - 1), "cells")
+                                              if a.ndim else PartitionSpec())), chip)
+one, four = jax.jit(life)(chip), jax.jit(life)(there)
+assert len(four.cells.r.sharding.device_set) == 4
+assert np.abs(np.asarray(one.cells.r) - np.asarray(four.cells.r)).max() < 2e-5
+assert np.array_equal(one.cells.cycle, four.cells.cycle)
+"""
+
+
+def test_a_chip_spread_over_four_devices_is_the_same_chip():
+    pytest.importorskip("jax")
+    four = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    run = subprocess.run(
+        [sys.executable, "-c", SHARDED], check=False, env=four, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,18 @@ def word(value: int, like: Array) -> Any:
     return np.uint32(value) if is_jax_array(like) else value
 
 
-def apart(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Keep JAX's compiler from joining what is before with what is after: a minute of its time."""
-    if is_jax_array(arrays[0]):
-        from jax.lax import optimization_barrier
+def repeat(count: int, step: Callable[..., tuple[Array, ...]], state: tuple[Array, ...]) -> Any:
+    """Apply ``step`` to a state of arrays ``count`` times.
 
-        return tuple(optimization_barrier(arrays))
-    return arrays
+    In JAX as a loop of its own: what its compiler joins with other steps it computes over and over.
+    """
+    if is_jax_array(state[0]):
+        from jax.lax import fori_loop
+
+        return fori_loop(0, count, lambda _, held: step(*held), state)
+    for _ in range(count):
+        state = step(*state)
+    return state
 
 
 def to_numpy(array: Any) -> npt.NDArray[Any]:

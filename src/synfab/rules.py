@@ -168,9 +168,10 @@ def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devic
 def draw_normals(seed: Any, number: tuple[Array, Array], index: Array, stream: Any) -> Array:
     """Four normal numbers for each draw, (4, …) with the shape of ``index`` and the cells'."""
     xp = array_namespace(index)
-    shape = np.broadcast_shapes(tuple(number[0].shape), tuple(index.shape))
-    # One axis: JAX compiles it in a second, and two axes in a minute.
-    low, high, draw = (xp.reshape(xp.broadcast_to(word, shape), (-1,)) for word in (*number, index))
+    drawn = xp.broadcast_arrays(*number, index)
+    shape = drawn[0].shape
+    # One axis: JAX compiles it sooner.
+    low, high, draw = (xp.reshape(word, (-1,)) for word in drawn)
     return xp.reshape(normals(words(seed, (low, high), draw, stream)), (4, *shape))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from synfab.arrays import apart, word
+from synfab.arrays import repeat, word
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
@@ -87,16 +87,21 @@ def philox(
     tuple of arrays
         The words w0 … w3, of the counter's shape and type.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = (word(k, c0) if isinstance(k, int) else k for k in key)
-    mask = word(WORD, c0)
-    step_0, step_1 = (word(step, c0) for step in KEY_STEPS)
-    for _ in range(ROUNDS):
-        high_0, low_0 = multiply(c0, MULTIPLIERS[0])
-        high_1, low_1 = multiply(c2, MULTIPLIERS[1])
-        c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
-        k0, k1 = (k0 + step_0) & mask, (k1 + step_1) & mask
-    return apart((c0, c1, c2, c3))
+    like = counter[0]
+    mask = word(WORD, like)
+    step_0, step_1 = (word(step, like) for step in KEY_STEPS)
+
+    def two_rounds(c0: Array, c1: Array, c2: Array, c3: Array, k0: Array, k1: Array) -> Any:
+        for _ in range(2):
+            high_0, low_0 = multiply(c0, MULTIPLIERS[0])
+            high_1, low_1 = multiply(c2, MULTIPLIERS[1])
+            c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
+            k0, k1 = (k0 + step_0) & mask, (k1 + step_1) & mask
+        return c0, c1, c2, c3, k0, k1
+
+    k0, k1 = (word(k, like) if isinstance(k, int) else k for k in key)
+    drawn: tuple[Array, ...] = repeat(ROUNDS // 2, two_rounds, (*counter, k0, k1))
+    return drawn[0], drawn[1], drawn[2], drawn[3]
 
 
 def words(
@@ -158,4 +163,4 @@ def normals(drawn: tuple[Array, Array, Array, Array]) -> Array:
         radius = xp.sqrt(-2.0 * xp.log(uniform(w_radius)))
         x, y = unit_vector(w_angle)
         pairs += [radius * x, radius * y]
-    return xp.stack(apart(tuple(pairs)))
+    return xp.stack(pairs)

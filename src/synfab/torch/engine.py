@@ -115,7 +115,9 @@ class Compiled:
         leaves, layout = pytree.tree_flatten(arguments)
         if max(leaf.shape[-1] for leaf in leaves if leaf.ndim) < COMPILE_FROM:
             return self._plain(*arguments)
-        signature = (str(layout), *((leaf.ndim, leaf.dtype) for leaf in leaves))
+        # Whatever the number of cells, but of each dimension beside them.
+        shapes = ((leaf.shape[:-1], leaf.shape[-1:] == (1,), leaf.dtype) for leaf in leaves)
+        signature = (str(layout), *shapes)
         if signature not in self._made:
             self._made[signature] = self._make(leaves, layout)
         return self._made[signature](*leaves)

@@ -1,0 +1,110 @@
+"""Cells on PyTorch and JAX beside the published package: python benchmarks/engines.py [device].
+
+Alternating runs in one process. A pair is -2 V and then +1.5 V on 2**20 cells; ten pairs are timed
+together, a whole block of the history.
+"""
+
+import importlib
+import os
+import platform
+import statistics
+import sys
+import time
+
+import numpy as np
+import torch
+
+import synfab as sf
+
+CELLS, PAIRS, ROUNDS = 2**20, 10, 5
+
+
+def device_name(device: str) -> str:
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def finished(cells: sf.CellArray) -> None:
+    """Wait for what a device still computes."""
+    float(cells.r[0])
+
+
+def pairs(cells: sf.CellArray) -> None:
+    for _ in range(PAIRS):
+        cells.apply_voltage(-2.0).apply_voltage(1.5)
+    finished(cells)
+
+
+def bytes_per_update(cells: sf.CellArray) -> float:
+    """Least that an update has to move: parameters and state in, state out, and the history.
+
+    Of the history a pulse reads one of its p vectors, and one pulse in 2 p reads and writes it all.
+    """
+    stored = dict(cells._engine.storage())
+    parameters, block = stored.pop("parameters").nbytes, stored.pop("block").nbytes
+    state = sum(array.nbytes for array in stored.values())
+    moved = parameters + 2 * state + block / cells.order + 2 * block / (2 * cells.order)
+    return moved / cells.size
+
+
+def copy_bandwidth(device: str) -> float:
+    """Bytes read and written per second by a copy of 256 MiB."""
+    source = torch.zeros(2**26, device=device)
+    target = torch.empty_like(source)
+    times = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        target.copy_(source)
+        float(target[0])
+        times.append(time.perf_counter() - begin)
+    return 2 * source.nbytes / statistics.median(times)
+
+
+def main() -> None:
+    device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
+    published = importlib.import_module("synaptogen")
+    theirs = published.CellArrayCPU(CELLS)
+    theirs.inHRS[:] = True  # its cells forget to be fresh
+
+    def their_pairs() -> None:
+        for _ in range(2):
+            published.applyVoltage(published.applyVoltage(theirs, -2.0), 1.5)
+
+    names = ("torch", "jax", "numba")
+    arrays = {
+        name: sf.CellArray(
+            "published", CELLS, seed=1, engine=name, device=None if name == "numba" else device
+        )
+        for name in names
+    }
+    times: dict[str, list[float]] = {name: [] for name in ("published", *names)}
+    for number in range(ROUNDS + 1):
+        for name in times:
+            begin = time.perf_counter()
+            their_pairs() if name == "published" else pairs(arrays[name])
+            took = (time.perf_counter() - begin) / (2 if name == "published" else PAIRS)
+            if number:  # the first round compiles
+                times[name].append(took)
+    bandwidth = copy_bandwidth(device)
+    theirs_median = statistics.median(times["published"])
+    print(f"device: {device_name(device)}; a copy moves {bandwidth / 1e9:.1f} GB/s on it")
+    print("| engine | pair | ratio | updates/s | bytes per update | of the copy's bandwidth |")
+    print("|---|---|---|---|---|---|")
+    for name, values in times.items():
+        pair = statistics.median(values)
+        rate = 2 * CELLS / pair
+        row = f"| {name} | {1e3 * pair:.0f} ms | {theirs_median / pair:.1f} | {rate / 1e6:.1f} M |"
+        if name in ("torch", "jax"):
+            least = bytes_per_update(arrays[name])
+            row += f" {least:.0f} | {rate * least / bandwidth:.0%} |"
+        else:
+            row += " | |"
+        print(row)
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")  # the peer divides by zero
+    main()
