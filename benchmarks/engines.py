@@ -10,6 +10,7 @@ import platform
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ CELLS, PAIRS, ROUNDS = 2**20, 10, 5
 def device_name(device: str) -> str:
     if device != "cpu":
         return torch.cuda.get_device_name(device)
-    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
         models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
 
@@ -82,12 +83,12 @@ def main() -> None:
     }
     times: dict[str, list[float]] = {name: [] for name in ("published", *names)}
     for number in range(ROUNDS + 1):
-        for name in times:
+        for name, took in times.items():
             begin = time.perf_counter()
             their_pairs() if name == "published" else pairs(arrays[name])
-            took = (time.perf_counter() - begin) / (2 if name == "published" else PAIRS)
+            pair = (time.perf_counter() - begin) / (2 if name == "published" else PAIRS)
             if number:  # the first round compiles
-                times[name].append(took)
+                took.append(pair)
     bandwidth = copy_bandwidth(device)
     theirs_median = statistics.median(times["published"])
     print(f"device: {device_name(device)}; a copy moves {bandwidth / 1e9:.1f} GB/s on it")
