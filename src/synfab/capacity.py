@@ -6,14 +6,19 @@ import os
 from pathlib import Path
 
 from synfab.errors import CapacityError
+from synfab.reduction import STATES
 
 HISTORY_BYTES = {"float32": 4, "int16": 2}
 # Beside its history a cell has 8 device parameters and 6 words of state.
 OTHER_BYTES = 4 * (8 + 6)
+# Of a compact cell: state, threshold, status, and a byte for each variable of its history.
+COMPACT_STATE_BYTES = 2 + 2 + 4
 
 
 def bytes_per_cell(order: int, history: str) -> int:
     """Memory of one cell in bytes."""
+    if history == "compact":
+        return COMPACT_STATE_BYTES + min(STATES, 4 * order)
     return 4 * order * HISTORY_BYTES[history] + OTHER_BYTES
 
 
@@ -46,5 +51,5 @@ def check_capacity(n_cells: int, order: int, history: str) -> None:
     if available and needed > available:
         raise CapacityError(
             f"shape: {n_cells} cells need {needed / 2**30:.1f} GiB, available are "
-            f'{available / 2**30:.1f} GiB; fewer cells, a lower order or history="int16" need less'
+            f'{available / 2**30:.1f} GiB; fewer cells, history="int16" or "compact" need less'
         )

@@ -26,7 +26,7 @@ from synfab.streams import MAX_SEED, check_seed
 Array = Any
 
 ENGINES = ("auto", "numba", "array", "torch", "jax")
-HISTORIES = ("float32", "int16")
+HISTORIES = ("float32", "int16", "compact")
 
 
 class CellArray:
@@ -49,7 +49,9 @@ class CellArray:
         ``"numba"`` (which ``"auto"`` means); ``"torch"`` or ``"jax"``: on that library's arrays,
         which all methods take and return; or ``"array"``, the reference on NumPy.
     history
-        ``"float32"``, or ``"int16"`` to hold the history in half the memory (engine numba).
+        ``"float32"``; ``"int16"`` to hold it in half the memory; or ``"compact"``: 16 bytes for
+        the whole cell, with a history of eight numbers that nearly remembers as much. The latter
+        two need engine numba.
     first_cell
         Global number of the first cell.
     device
@@ -104,12 +106,8 @@ class CellArray:
         self.engine = "numba" if engine == "auto" else engine
         self.history = history
         if self.engine != "numba" and history != "float32":
-            raise InvalidValueError('history: "int16" needs engine "numba"')
-        self.first_cell = _check_integer("first_cell", first_cell)
-        if not 0 <= self.first_cell <= MAX_SEED - self.size:
-            raise InvalidValueError(
-                f"first_cell: expected 0 … 2**64 - 1 - {self.size}, found {self.first_cell}"
-            )
+            raise InvalidValueError(f'history: "{history}" needs engine "numba"')
+        self.first_cell = self._check_first(first_cell)
         library = self.engine if self.engine in ("torch", "jax") else "numpy"
         self._library = find_library(library, device)
         if self._library.place.startswith("cpu"):
@@ -118,12 +116,24 @@ class CellArray:
         self.readout_number = 0
         arguments = (self.model, self.size, self.seed, self.first_cell, self.order)
         self._engine: Any
-        if self.engine == "numba":
+        if history == "compact":
+            from synfab.engines.compact_engine import CompactEngine
+
+            self._engine = CompactEngine(*arguments)
+        elif self.engine == "numba":
             from synfab.engines.numba_engine import NumbaEngine
 
             self._engine = NumbaEngine(*arguments, history)
         else:
             self._engine = ArrayEngine(*arguments, self._library)
+
+    def _check_first(self, first_cell: Any) -> int:
+        first = _check_integer("first_cell", first_cell)
+        if not 0 <= first <= MAX_SEED - self.size:
+            raise InvalidValueError(
+                f"first_cell: expected 0 … 2**64 - 1 - {self.size}, found {first}"
+            )
+        return first
 
     # ---- what the array is ----------------------------------------------------------------------
 
@@ -156,6 +166,15 @@ class CellArray:
             f"CellArray({size} cells of {self.model.name!r}, seed={self.seed}, order={self.order}, "
             f"engine={self.engine!r}, history={self.history!r}, first_cell={self.first_cell})"
         )
+
+    def renew(self, first_cell: int | None = None) -> CellArray:
+        """Make fresh cells in the same memory, from number ``first_cell`` on (None: the same)."""
+        if first_cell is not None:
+            self.first_cell = self._check_first(first_cell)
+            self._engine.begin_at(self.first_cell)
+        self.read_number = self.readout_number = 0
+        self._engine.fabricate()
+        return self
 
     def copy(self) -> CellArray:
         """Return an independent copy that goes on with the same random numbers."""

@@ -87,6 +87,7 @@ def demo(
 def info(model: ModelArgument = "published", as_json: JsonOption = False) -> None:
     """Say what a model is: orders, voltages, population, provenance."""
     from synfab.capacity import bytes_per_cell
+    from synfab.cells import HISTORIES
     from synfab.modelfile import load_model
 
     loaded = load_model(model)
@@ -99,7 +100,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "voltage_range_V": list(conduction.voltage_range),
         "r_max": round(conduction.r_max, 6),
         "component_probabilities": [round(float(p), 6) for p in loaded.population.probabilities],
-        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in ("float32", "int16")},
+        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in HISTORIES},
         "provenance": dict(loaded.provenance),
     }
     if as_json:
@@ -115,34 +116,69 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
 def simulate(
     cells: Annotated[int, typer.Option(help="number of cells")],
     program: Annotated[
-        str, typer.Option(help='pulses, "-2, 1.5 x100", or a CSV or Parquet file with voltage')
+        str,
+        typer.Option(
+            help='pulses, "-2, 1.5 x100", or a CSV or Parquet file with voltage; with .zarr output '
+            "also .npy or .zarr with voltages of shape (pulses, cells)"
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="table: .parquet or .csv")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="table: .parquet or .csv; .zarr for very many cells"),
+    ],
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
     seed: Annotated[int, typer.Option(help="0 … 2**64 - 1")] = 0,
     order: Annotated[int | None, typer.Option(help="order of the history")] = None,
-    history: Annotated[str, typer.Option(help="float32 or int16")] = "float32",
+    history: Annotated[str, typer.Option(help="float32, int16 or compact")] = "float32",
     read_voltage: Annotated[float, typer.Option(help="V")] = 0.2,
     bandwidth: Annotated[float, typer.Option(help="of a read, Hz")] = 1e8,
     noise: Annotated[bool, typer.Option(help="noise of the reads")] = True,
+    reads: Annotated[str, typer.Option(help=".zarr: after every pulse or the last")] = "every",
+    resume: Annotated[bool, typer.Option(help=".zarr: go on with a run that was stopped")] = False,
 ) -> None:
     """Apply a pulse program to cells and write what is read after each pulse."""
+    cell_options: dict[str, Any] = {"seed": seed, "order": order, "history": history}
+    read_options: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
+    if output.suffix.lower() == ".zarr":
+        given = {**cell_options, **read_options, "reads": reads, "read_voltage": read_voltage}
+        _simulate_to_zarr(program, cells, output, resume, {"model": model, **given})
+        return
     from synfab.cells import CellArray
     from synfab.files import atomic_path
     from synfab.program import read_program
     from synfab.tables import TableWriter, table_format
 
     kind = table_format(output)
+    if resume or reads != "every":
+        raise InvalidValueError("--resume and --reads: expected an output that ends in .zarr")
     pulses = read_program(program)
-    array = CellArray(model, cells, seed=seed, order=order, history=history)
+    array = CellArray(model, cells, **cell_options)
     with atomic_path(output) as path, TableWriter(path, kind) as writer:
         for number, u in enumerate(
             track(pulses, "pulses", console=progress, disable=not sys.stderr.isatty())
         ):
             array.apply_voltage(u)
-            currents = array.read(read_voltage, bandwidth=bandwidth, noise=noise)
+            currents = array.read(read_voltage, **read_options)
             writer.write(number, u, array.cycle, currents)
     out.print(f"{len(pulses)} pulses on {cells} cells: {output}", highlight=False)
+
+
+def _simulate_to_zarr(
+    program: str, cells: int, output: Path, resume: bool, options: dict[str, Any]
+) -> None:
+    from rich.progress import Progress
+
+    from synfab.simulate import Simulation
+
+    simulation = Simulation(program, cells, output, **options)
+    with Status("estimating …", console=progress):
+        estimate = simulation.estimate()
+    progress.print(f"{estimate}", highlight=False, soft_wrap=True)
+    with Progress(console=progress, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("cells", total=cells)
+        simulation.run(resume=resume, advance=lambda done: bar.update(task, advance=done))
+    count = len(simulation.pulses)
+    out.print(f"{count} pulses on {cells} cells: {output}", highlight=False)
 
 
 @app.command()

@@ -28,7 +28,8 @@ def table_format(path: Path) -> str:
     """Return the ending of a table's name, or say which are allowed."""
     if path.suffix.lower() not in FORMATS:
         raise InvalidValueError(
-            f"output: expected a name that ends in {' or '.join(FORMATS)}, found {path.name!r}"
+            f"output: expected a name that ends in {', '.join(FORMATS)} or .zarr, "
+            f"found {path.name!r}"
         )
     return path.suffix.lower()
 

@@ -82,6 +82,10 @@ class ArrayEngine:
     def _word(self, value: int) -> Array:
         return self.library.asarray(np.asarray(value, self.library.word))
 
+    def begin_at(self, first_cell: int) -> None:
+        """Hold cells of other numbers; see ``NumbaEngine.begin_at``."""
+        self.first = first_cell
+
     def fabricate(self) -> None:
         """Make fresh cells."""
         number = self._words(self._global_numbers())

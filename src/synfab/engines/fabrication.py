@@ -56,6 +56,17 @@ def draw_devices(devices, tile, means, factors, chosen, z, x, total):  # type: i
 
 
 @njit(nogil=True, error_model="numpy")
+def group_devices(  # type: ignore[no-untyped-def]
+    devices, tile, bounds, means, factors, cells, zero, chosen, z, word, x, total, first, key
+):
+    """Draw the device parameters of a group into the tiles from ``tile`` on."""
+    draw_normals(z, int64(0), word, cells, zero, int64(1), int64(0), first, key, int64(GROUP))
+    draw_normals(z, int64(4), word, cells, zero, int64(2), int64(0), first, key, int64(GROUP))
+    pick_components(chosen, bounds, cells, first, key)
+    draw_devices(devices, tile, means, factors, chosen, z, x, total)
+
+
+@njit(nogil=True, error_model="numpy")
 def correlate(x, stationary, eps):  # type: ignore[no-untyped-def]
     """Multiply independent normals by the factor of the stationary history, newest first."""
     wide_vectors()
@@ -91,10 +102,10 @@ def fabricate(  # type: ignore[no-untyped-def]
         for j in range(GROUP):
             cells[j] = group * GROUP + j
             status[group * GROUP + j] = uint32(IN_HRS)
-        draw_normals(z, int64(0), word, cells, zero, int64(1), int64(0), first, key, int64(GROUP))
-        draw_normals(z, int64(4), word, cells, zero, int64(2), int64(0), first, key, int64(GROUP))
-        pick_components(chosen, bounds, cells, first, key)
-        draw_devices(devices, group * TILES, means, factors, chosen, z, picked, total)
+        group_devices(
+            devices, group * TILES, bounds, means, factors, cells, zero, chosen, z, word, picked,
+            total, first, key,
+        )  # fmt: skip
         for i in range(order):
             draw_normals(eps, 4 * i, word, cells, zero, i, int64(1), first, key, int64(GROUP))
         correlate(x, stationary, eps)

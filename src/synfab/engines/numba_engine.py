@@ -11,6 +11,7 @@ from synfab import rules
 from synfab.engines import ideal, layout, readout_kernels
 from synfab.engines.fabrication import fabricate
 from synfab.engines.layout import GROUP, LANE_BITS, LANES, LAST_LANE, TILES, Parameters, Storage
+from synfab.engines.reading import Reading, plain
 from synfab.engines.switching import apply_voltage, apply_voltage_where
 from synfab.engines.threads import share
 from synfab.errors import FileFormatError
@@ -31,12 +32,6 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def _plain(u: Array) -> Array:
-    """Kernels are compiled for contiguous, writable arrays; another would be compiled for again."""
-    plain = np.ascontiguousarray(u)
-    return plain if plain.flags.writeable else plain.copy()
-
-
 def _eights(mask: Array) -> Array:
     """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
     short = -mask.size % 8
@@ -44,7 +39,62 @@ def _eights(mask: Array) -> Array:
     return whole.view("<u8")
 
 
-class NumbaEngine:
+def round_model(
+    model: CellModel, order: int, first: np.uint64, key: np.uint64, level: Any, quantise: bool
+) -> Parameters:
+    """Round a model to float32 once."""
+    conduction, process = model.conduction, model.history(order)
+    length = max(len(conduction.hhrs), len(conduction.llrs))
+    llrs, hhrs = (
+        tuple(np.pad(curve, (length - len(curve), 0)).astype(np.float32))
+        for curve in (conduction.llrs, conduction.hhrs)
+    )
+    marginals = np.array(model.marginals, np.float32)
+    values = (
+        conduction.g_llrs,
+        1.0 / (conduction.g_llrs - conduction.g_hhrs),
+        rules.highest_state(model),
+        conduction.u_max,
+        conduction.eta,
+        *conduction.voltage_range,
+    )
+    return Parameters(
+        lags=np.ascontiguousarray(process.lags, np.float32),
+        innovation=process.innovation.astype(np.float32) * level,
+        marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
+        llrs=llrs,
+        hhrs=hhrs,
+        constants=tuple(np.array(values, np.float32)),
+        quantise=quantise,
+        first=first,
+        key=key,
+    )
+
+
+def population32(model: CellModel) -> tuple[Array, Array, Array]:
+    """Bounds, means and factors of the components, rounded to float32."""
+    population = model.population
+    return (
+        np.array(rules.component_bounds(model), np.uint64),
+        population.means.astype(np.float32),
+        population.factors.astype(np.float32),
+    )
+
+
+def device_rows(devices: Array, cells: Array) -> Array:
+    """Device parameters of listed cells out of their tiles, (cells, 8)."""
+    # (pair, tile, (mu, sigma) of the pair's two features, lane) to (cell, mu … sigma …)
+    rows = devices[:, cells >> LANE_BITS, :, cells & LAST_LANE].reshape(-1, 2, 2, 2)
+    return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
+
+
+def cell_words(numbers: Array) -> tuple[Array, Array]:
+    """Low and high words of global cell numbers."""
+    low, high = numbers & np.uint64(0xFFFFFFFF), numbers >> np.uint64(32)
+    return low.astype(np.uint32), high.astype(np.uint32)
+
+
+class NumbaEngine(Reading):
     """Cells in tiles (``layout``); the state that ``rules.CellState`` describes."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
@@ -63,7 +113,9 @@ class NumbaEngine:
         self.first, self.key = np.uint64(first_cell), np.uint64(seed)
         self.quantise = history == "int16"
         self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* over x*
-        self.parameters32 = self._parameters32()
+        self.parameters32 = round_model(
+            model, order, self.first, self.key, self.level, self.quantise
+        )
         self.groups = -(-n_cells // GROUP)
         tiles = self.groups * GROUP // LANES
         self.cells = Storage(
@@ -74,44 +126,18 @@ class NumbaEngine:
             devices=aligned((2, tiles, 4, LANES), np.float32),
         )
 
-    def _parameters32(self) -> Parameters:
-        """Round the model to float32 once."""
-        conduction, process = self.model.conduction, self.model.history(self.order)
-        length = max(len(conduction.hhrs), len(conduction.llrs))
-        llrs, hhrs = (
-            tuple(np.pad(curve, (length - len(curve), 0)).astype(np.float32))
-            for curve in (conduction.llrs, conduction.hhrs)
-        )
-        marginals = np.array(self.model.marginals, np.float32)
-        values = (
-            conduction.g_llrs,
-            1.0 / (conduction.g_llrs - conduction.g_hhrs),
-            rules.highest_state(self.model),
-            conduction.u_max,
-            conduction.eta,
-            *conduction.voltage_range,
-        )
-        return Parameters(
-            lags=np.ascontiguousarray(process.lags, np.float32),
-            innovation=process.innovation.astype(np.float32) * self.level,
-            marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
-            llrs=llrs,
-            hhrs=hhrs,
-            constants=tuple(np.array(values, np.float32)),
-            quantise=self.quantise,
-            first=self.first,
-            key=self.key,
-        )
+    def begin_at(self, first_cell: int) -> None:
+        """Hold cells of other numbers, which ``fabricate`` then makes."""
+        self.first = np.uint64(first_cell)
+        self.parameters32 = self.parameters32._replace(first=self.first)
 
     def fabricate(self) -> None:
         """Make fresh cells."""
-        population, model, cells = self.model.population, self.parameters32, self.cells
+        model, cells = self.parameters32, self.cells
         factor = self.model.history(self.order).stationary_factor.astype(np.float32)
         blocks = factor.reshape(self.order, 4, self.order, 4).transpose(0, 2, 1, 3)
         fixed = (
-            np.array(rules.component_bounds(self.model), np.uint64),
-            population.means.astype(np.float32),
-            population.factors.astype(np.float32),
+            *population32(self.model),
             np.ascontiguousarray(blocks) * self.level,
             cells,
             model,
@@ -124,7 +150,7 @@ class NumbaEngine:
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
-        u, each = _plain(u), int(u.size != 1)
+        u, each = plain(u), int(u.size != 1)
         touched = self.n_cells
         if where is None:
 
@@ -139,55 +165,6 @@ class NumbaEngine:
                 apply_voltage_where(low, high, u, each, mask, self.cells, self.parameters32)
 
         share(work, self.groups, touched)
-
-    def current(self, u: Array) -> Array:
-        """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
-        out = np.empty(self.n_cells, np.float32)
-        u, each = _plain(u), int(u.size != 1)
-        model = self.parameters32
-
-        def work(low: int, high: int) -> None:
-            readout_kernels.current(
-                low, high, self.cells.r, u, each, model.llrs, model.hhrs, model.constants, out
-            )
-
-        share(work, self.n_cells, self.n_cells)
-        return out
-
-    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
-        """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
-        u = _plain(u)
-        out = self.current(u)
-        conduction = self.model.conduction
-        slope = conduction.slope([0.0, 1.0], 0.0)
-        fixed = (
-            self.cells.r, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
-            np.float32(slope[0]), np.float32(slope[1] - slope[0]), out,
-            self.first, np.uint32(number), self.key,
-        )  # fmt: skip
-
-        def work(low: int, high: int) -> None:
-            readout_kernels.add_read_noise(low, high, *fixed)
-
-        share(work, self.n_cells, self.n_cells)
-        return out
-
-    def readout_noise(self, rows: int, count: int, number: int) -> Array:
-        """Normal numbers of a crossbar readout, (rows, count)."""
-        out = np.empty((rows, count), np.float32)
-        readout_kernels.readout_noise(np.uint32(number), self.key, out)
-        return out
-
-    def row_sums(self, columns: int, weights: Array) -> Array:
-        """Sum over columns of r times each row of ``weights`` (B, columns): (rows, B)."""
-        rows = self.n_cells // columns
-        out = np.empty((rows, len(weights)), np.float64)
-
-        def work(low: int, high: int) -> None:
-            readout_kernels.row_sums(low, high, self.cells.r, columns, weights, out)
-
-        share(work, rows, self.n_cells * len(weights))
-        return out
 
     def features(self) -> Array:
         """Features of the current cycle, (4, n_cells)."""
@@ -223,12 +200,7 @@ class NumbaEngine:
 
     def parameters(self) -> Array:
         """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
-        return self._parameters(np.arange(self.n_cells))
-
-    def _parameters(self, cells: Array) -> Array:
-        # (pair, tile, (mu, sigma) of the pair's two features, lane) to (cell, mu … sigma …)
-        rows = self.cells.devices[:, cells >> LANE_BITS, :, cells & LAST_LANE].reshape(-1, 2, 2, 2)
-        return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
+        return device_rows(self.cells.devices, np.arange(self.n_cells))
 
     def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
         """State of the listed cells in the form of ``rules`` (a copy)."""
@@ -237,12 +209,8 @@ class NumbaEngine:
         block = np.empty((len(cells), self.order, 4), self.cells.history.dtype)
         readout_kernels.pack(cells, self.cells.history, block)
         scaled = block.astype(np.float32) / self.level
-        number = cells.astype(np.uint64) + self.first
-        words = (
-            (number & np.uint64(0xFFFFFFFF)).astype(np.uint32),
-            (number >> np.uint64(32)).astype(np.uint32),
-        )
-        parameters = self._parameters(cells).T
+        words = cell_words(cells.astype(np.uint64) + self.first)
+        parameters = device_rows(self.cells.devices, cells).T
         state = rules.CellState(
             r=self.cells.r[cells],
             threshold=self.cells.switch[tile, layout.THRESHOLD, lane],

@@ -1,0 +1,86 @@
+"""Reading cells that have a state r, whatever else an engine holds of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.engines import readout_kernels
+from synfab.engines.layout import Parameters
+from synfab.engines.threads import share
+from synfab.model import CellModel
+
+Array = npt.NDArray[Any]
+
+
+def plain(u: Array) -> Array:
+    """Kernels are compiled for contiguous, writable arrays; another would be compiled for again."""
+    plain = np.ascontiguousarray(u)
+    return plain if plain.flags.writeable else plain.copy()
+
+
+class Reading:
+    """What Numba engines read from ``states``."""
+
+    model: CellModel
+    n_cells: int
+    first: np.uint64
+    key: np.uint64
+    parameters32: Parameters
+
+    @property
+    def states(self) -> Array:
+        """Mixing state r, float32."""
+        raise NotImplementedError
+
+    def current(self, u: Array) -> Array:
+        """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
+        out = np.empty(self.n_cells, np.float32)
+        u, each = plain(u), int(u.size != 1)
+        model, r = self.parameters32, self.states
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.current(
+                low, high, r, u, each, model.llrs, model.hhrs, model.constants, out
+            )
+
+        share(work, self.n_cells, self.n_cells)
+        return out
+
+    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
+        """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
+        u = plain(u)
+        out = self.current(u)
+        conduction = self.model.conduction
+        slope = conduction.slope([0.0, 1.0], 0.0)
+        fixed = (
+            self.states, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
+            np.float32(slope[0]), np.float32(slope[1] - slope[0]), out,
+            self.first, np.uint32(number), self.key,
+        )  # fmt: skip
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.add_read_noise(low, high, *fixed)
+
+        share(work, self.n_cells, self.n_cells)
+        return out
+
+    def readout_noise(self, rows: int, count: int, number: int) -> Array:
+        """Normal numbers of a crossbar readout, (rows, count)."""
+        out = np.empty((rows, count), np.float32)
+        readout_kernels.readout_noise(np.uint32(number), self.key, out)
+        return out
+
+    def row_sums(self, columns: int, weights: Array) -> Array:
+        """Sum over columns of r times each row of ``weights`` (B, columns): (rows, B)."""
+        rows = self.n_cells // columns
+        out = np.empty((rows, len(weights)), np.float64)
+        r = self.states
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.row_sums(low, high, r, columns, weights, out)
+
+        share(work, rows, self.n_cells * len(weights))
+        return out

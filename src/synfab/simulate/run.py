@@ -1,0 +1,215 @@
+"""Running a program block by block: cells do not know of each other, so memory needs only one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from synfab import __version__
+from synfab.capacity import bytes_per_cell, require_memory
+from synfab.cells import CellArray
+from synfab.errors import InvalidValueError
+from synfab.model import CellModel
+from synfab.modelfile import load_model
+from synfab.simulate.estimate import Estimate
+from synfab.simulate.pulses import read_pulses
+from synfab.simulate.store import LOCK, Results, locked, require_zarr
+
+BLOCK = 2**21
+PROBE = 2**17  # cells of the estimate
+READS = ("every", "last")
+
+
+class Simulation:
+    """A program, the cells it is for, and where the results go; see ``simulate``."""
+
+    def __init__(
+        self,
+        program: Any,
+        cells: int,
+        output: str | os.PathLike[str],
+        *,
+        seed: int,
+        model: CellModel | str | os.PathLike[str] = "published",
+        order: int | None = None,
+        history: str = "float32",
+        reads: str = "every",
+        read_voltage: float = 0.2,
+        bandwidth: float = 1e8,
+        noise: bool = True,
+        block: int = BLOCK,
+    ) -> None:
+        require_zarr()
+        if reads not in READS:
+            raise InvalidValueError(f"reads: expected one of {', '.join(READS)}, found {reads!r}")
+        if not 1 <= block <= 2**31:
+            raise InvalidValueError(f"block: expected 1 … 2**31 cells, found {block}")
+        _check_count(cells)
+        self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
+        self.path = Path(output)
+        self.pulses = read_pulses(program, cells)
+        order = self.model.history(order).order
+        self.make: dict[str, Any] = {"seed": seed, "order": order, "history": history}
+        self._array(1)  # says now what is wrong with these arguments
+        self.memory = self.block * (bytes_per_cell(order, history) + 16)
+        require_memory(self.memory, "block")
+        self.measure: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
+        self.read_voltage = float(read_voltage)
+        self.kept = range(len(self.pulses)) if reads == "every" else [len(self.pulses) - 1]
+        self.settings: dict[str, Any] = {
+            "cells": cells,
+            "block": self.block,
+            "reads": len(self.kept),
+            "pulses": len(self.pulses),
+            "program": self.pulses.name,
+            "model": self.model.fingerprint,
+            "read_voltage": self.read_voltage,
+            **self.make,
+            **self.measure,
+        }
+
+    def _array(self, size: int) -> CellArray:
+        return CellArray(self.model, size, **self.make)
+
+    def _read(self, array: CellArray) -> Any:
+        return array.read(self.read_voltage, **self.measure)
+
+    @property
+    def starts(self) -> range:
+        """First cells of the blocks."""
+        return range(0, self.cells, self.block)
+
+    def estimate(self) -> Estimate:
+        """Run the program on a few cells, without writing anything."""
+        size = min(PROBE, self.block)
+        array = self._array(size)
+        for timed in (False, True):  # the first time compiles
+            begin = time.perf_counter()
+            array.renew(0)
+            for pulse in range(len(self.pulses) if timed else min(len(self.pulses), 2)):
+                array.apply_voltage(self.pulses.voltages(pulse, 0, size))
+                if pulse in self.kept or not timed:
+                    self._read(array)
+        seconds = (time.perf_counter() - begin) * self.cells / size
+        output = 8 * self.cells * len(self.kept)
+        folder = self.path.absolute()
+        while not folder.is_dir():
+            folder = folder.parent
+        return Estimate(seconds, self.memory, output, shutil.disk_usage(folder).free)
+
+    def run(self, *, resume: bool = False, advance: Callable[[int], object] | None = None) -> None:
+        """Run every block that is not done yet.
+
+        Parameters
+        ----------
+        resume
+            Go on with an output that was begun; whatever stopped the earlier run, the results are
+            those of one that was never stopped.
+        advance
+            Called with the number of cells that were finished.
+        """
+        begun = self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir())
+        if self.path.is_file() or (begun and not resume):
+            raise InvalidValueError(
+                f"output: {self.path} is there already; resume goes on with it, another name or "
+                f"removing it begins anew"
+            )
+        with locked(self.path), _told(self.path):
+            begun = begun and not Results.stillborn(self.path)
+            results = (Results.resume if begun else Results.create)(self.path, self.settings)
+            done = results.finished()
+            array: CellArray | None = None
+            for number, start in enumerate(self.starts):
+                size = min(self.block, self.cells - start)
+                if number not in done:
+                    if array is None or array.size != size:
+                        array = None  # its memory first
+                        array = self._array(size)
+                    self._run_block(array.renew(start), results)
+                    results.done[number] = 1
+                if advance is not None:
+                    advance(size)
+            results.group.attrs["software"] = f"synfab {__version__}"
+
+    def _run_block(self, array: CellArray, results: Results) -> None:
+        start, stop = array.first_cell, array.first_cell + array.size
+        for pulse in range(len(self.pulses)):
+            array.apply_voltage(self.pulses.voltages(pulse, start, stop))
+            if pulse in self.kept:
+                read = pulse - self.kept[0]
+                array.read_number = pulse
+                results.write("current", read, start, self._read(array))
+                results.write("cycle", read, start, array.cycle)
+
+
+def _check_count(cells: object) -> None:
+    if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
+        raise InvalidValueError(f"cells: expected a whole number above 0, found {cells!r}")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line why results cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidValueError(
+            f"output: cannot write {path}: {error.strerror or error}; finished blocks are kept, "
+            f"resume goes on after them"
+        ) from None
+
+
+def simulate(
+    program: Any,
+    cells: int,
+    output: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> Simulation:
+    """Apply a program to any number of cells and write what is read to a Zarr group.
+
+    Cells are made, pulsed and read a block at a time, so memory holds one block, whatever the
+    number of cells; cell c of a seed is the cell c of ``CellArray``. A run that was stopped, even
+    killed, is continued with ``resume`` and ends with the same results.
+
+    Parameters
+    ----------
+    program
+        An expression (``"-2, 0.9"``) or a CSV or Parquet file with a column ``voltage``; a
+        ``.npy`` or Zarr array (pulses, cells) in V, of which only blocks are read; or a list of
+        voltages and functions of (start, stop), the numbers of a block's cells.
+    cells
+        How many.
+    output
+        Folder of the Zarr group: ``current`` (A, float32) and ``cycle``, each (reads, cells).
+    resume
+        Go on with what was begun there.
+    progress
+        Show a progress bar.
+    **options
+        ``seed`` (required), ``model``, ``order``, ``history`` of the cells; ``read_voltage`` (V),
+        ``bandwidth`` (Hz), ``noise`` of the reads; ``reads``: after ``"every"`` pulse or the
+        ``"last"``; ``block``: cells at a time.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError, FileFormatError, CapacityError
+        An argument is not allowed, the output is another run's, or cannot be written.
+    """
+    simulation = Simulation(program, cells, output, **options)
+    if not progress:
+        simulation.run(resume=resume)
+        return simulation
+    from rich.progress import Progress
+
+    with Progress() as bar:
+        task = bar.add_task("cells", total=cells)
+        simulation.run(resume=resume, advance=lambda n: bar.update(task, advance=n))
+    return simulation
