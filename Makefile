@@ -16,7 +16,7 @@ export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast lint types simulator browser docs gallery figures format bench constraints clean distclean \
+.PHONY: help demo test test-fast soak lint types simulator browser docs gallery figures format bench constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -24,6 +24,7 @@ help:
 	@echo 'make demo         fabricate a million cells, print the timings, draw the figures'
 	@echo 'make test         lint, types and every test'
 	@echo 'make test-fast    every test that is not marked slow'
+	@echo 'make soak         long campaigns: 50 kills of a run, a billion cells (20 GiB, 10 GB of disk)'
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
 	@echo 'make format       let ruff rewrite the code'
@@ -45,6 +46,10 @@ test: lint types simulator browser
 
 test-fast: test-environment simulator browser
 	$(RUN) pytest -m 'not slow' $(PYTEST_ARGS)
+
+soak: test-environment
+	SYNFAB_SOAK_KILLS=50 $(RUN) pytest tests/test_simulate.py -k killed
+	$(BIN)/python benchmarks/billion.py
 
 lint: test-environment
 	$(RUN) ruff check .
