@@ -20,7 +20,7 @@ from synfab.readout import adc
 __version__ = "0.1.0"
 
 # Rooms that bring heavy libraries with them; imported when first used.
-ROOMS = ("circuit", "crossbar", "jax", "learn", "report", "simulate", "torch")
+ROOMS = ("circuit", "cluster", "crossbar", "jax", "learn", "report", "simulate", "torch")
 
 __all__ = [
     "FEATURES",

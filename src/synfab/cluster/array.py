@@ -1,0 +1,426 @@
+"""ShardedCellArray: the cells of a ``CellArray``, on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells import CellArray
+from synfab.cluster import shard
+from synfab.cluster.shard import Pulse, Root
+from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError, ToolError
+from synfab.files import atomic_path
+from synfab.model import FEATURES, CellModel
+from synfab.modelfile import document, load_model, parse
+from synfab.readout import noise_factors
+
+Array = npt.NDArray[Any]
+
+SHARD = 2**22
+QUEUE = 32  # pulses that are sent together; a message costs milliseconds
+FORMAT, VERSION = "synfab-sharded-cells", 1
+MANIFEST = "manifest.json"
+STEP = re.compile(r"step-(\d{12})")
+
+
+class ShardedCellArray:
+    """Virtual cells on a cluster: cell c of a seed is the cell c of ``CellArray``, bit for bit.
+
+    Parameters
+    ----------
+    model, shape, seed, order, history
+        As of ``CellArray``.
+    client
+        ``distributed.Client`` of the cluster.
+    shard_size
+        Largest number of cells a shard; shards are whole lines of the first axis.
+    folder
+        For checkpoints, on a file system that client and workers share. Without it, a shard that is
+        lost with its worker is made again from its first pulse on.
+    every
+        Pulses between checkpoints.
+    keep
+        Checkpoints that are kept.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        An argument is not allowed.
+    """
+
+    def __init__(
+        self,
+        model: CellModel | str | os.PathLike[str],
+        shape: int | tuple[int, ...],
+        *,
+        seed: int,
+        client: Any,
+        order: int | None = None,
+        history: str = "float32",
+        shard_size: int = SHARD,
+        folder: str | os.PathLike[str] | None = None,
+        every: int | None = None,
+        keep: int = 2,
+    ) -> None:
+        _check_client(client)
+        technology = load_model(model)
+        options = {"seed": seed, "order": order, "history": history}
+        CellArray(technology, 1, **options)  # type: ignore[arg-type]  # says what is wrong
+        axes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        if not axes or any(isinstance(n, bool) or int(n) != n or n < 1 for n in axes):
+            raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {shape}")
+        for name, value in (("shard_size", shard_size), ("every", every), ("keep", keep)):
+            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+                raise InvalidValueError(f"{name}: expected a whole number above 0, found {value!r}")
+        if every is not None and folder is None:
+            raise InvalidValueError("every: expected a folder for the checkpoints as well")
+        self.client, self.shape = client, tuple(int(n) for n in axes)
+        self.folder = None if folder is None else Path(folder).absolute()
+        self.every, self.keep = every, keep
+        self._start([], technology, options, shard_size)
+
+    def _start(
+        self, roots: list[Root], model: CellModel, options: dict[str, Any], shard_size: int
+    ) -> None:
+        if not roots:
+            first = 0
+            for shape in shard.shard_shapes(self.shape, shard_size):
+                roots.append(Root(model, shape, first, options))
+                first += math.prod(shape)
+        self.model, self.seed = model, options["seed"]
+        self.read_number = self.readout_number = 0
+        self._roots, self._name = roots, uuid.uuid4().hex
+        self._pulses: list[list[Pulse]] = [[] for _ in roots]  # since the root
+        self._sent = 0  # of them, which the workers have
+        self._homes: list[str | None] = [None] * len(roots)
+
+    # ---- what the array is ----------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return math.prod(self.shape)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self._roots)
+
+    @property
+    def pulses(self) -> int:
+        """Number of pulses since the cells were made."""
+        return self._roots[0].pulses + len(self._pulses[0])
+
+    def __repr__(self) -> str:
+        cells = " x ".join(map(str, self.shape))
+        return f"ShardedCellArray({cells} cells of {self.model.name!r}, {self.shards} shards)"
+
+    # ---- changing cells -------------------------------------------------------------------------
+
+    def apply_voltage(self, u: Any, *, where: Any = None) -> ShardedCellArray:
+        """Apply a voltage (V) to every cell; see ``CellArray.apply_voltage``.
+
+        Pulses are sent to the workers some at a time, at the latest when something is read.
+
+        Parameters
+        ----------
+        u
+            One voltage, an array that broadcasts to the shape, or a function of (start, stop), the
+            numbers of cells, that the workers call.
+        where
+            Boolean mask that broadcasts to the shape.
+        """
+        parts = [u] * self.shards if callable(u) else self._split("u", u, "iuf")
+        masks = [None] * self.shards if where is None else self._split("where", where, "b")
+        for held, part, mask in zip(self._pulses, parts, masks, strict=True):
+            held.append(Pulse(part, mask))
+        if self.every is not None and len(self._pulses[0]) >= self.every:
+            self.checkpoint()
+        elif len(self._pulses[0]) - self._sent >= QUEUE:
+            self._act(None)
+        return self
+
+    def _split(self, name: str, given: Any, kinds: str) -> list[Any]:
+        """One voltage for all, or an array in the parts of the shards."""
+        array = np.asarray(given)
+        if array.dtype.kind not in kinds:
+            raise InvalidTypeError(f"{name}: expected numbers or a mask, found {array.dtype}")
+        if array.dtype.kind != "b" and not np.isfinite(array).all():
+            raise InvalidValueError(f"{name}: expected finite voltages, found NaN or infinity")
+        if array.ndim == 0:
+            return [array[()]] * self.shards
+        try:
+            whole = np.broadcast_to(array, self.shape)
+        except ValueError:
+            raise InvalidValueError(
+                f"{name}: expected a shape that broadcasts to {self.shape}, found {array.shape}"
+            ) from None
+        edges = np.cumsum([root.shape[0] for root in self._roots])[:-1]
+        return [np.ascontiguousarray(part) for part in np.split(whole, edges)]
+
+    def _act(self, task: Any, arguments: Any = None) -> list[Any]:
+        """Bring every shard up to date, then do a task with it; results in order."""
+        given = [()] * self.shards if arguments is None else arguments
+        results: list[Any] = [None] * self.shards
+        waiting = {number: self._submit(number, self._sent, task, given) for number in
+                   range(self.shards)}  # fmt: skip
+        while waiting:
+            found = self.client.gather(waiting)
+            waiting = {}
+            for number, answer in found.items():
+                if answer is None:  # its worker is gone, and the cells with it
+                    waiting[number] = self._submit(number, 0, task, given)
+                else:
+                    self._homes[number], results[number] = answer
+        self._sent = len(self._pulses[0])
+        return results
+
+    def _submit(self, number: int, sent: int, task: Any, given: Any) -> Any:
+        root, home = self._roots[number], self._homes[number]
+        there = {} if home is None else {"workers": [home], "allow_other_workers": True}
+        return self.client.submit(
+            shard.act, (self._name, number), root, root.pulses + sent,
+            self._pulses[number][sent:], task, given[number], pure=False, **there,
+        )  # fmt: skip
+
+    # ---- reading --------------------------------------------------------------------------------
+
+    def read(
+        self,
+        u: float = 0.2,
+        *,
+        bandwidth: float = 1e8,
+        noise: bool = True,
+        number: int | None = None,
+        output: str | os.PathLike[str] | None = None,
+    ) -> Array | None:
+        """Measure the current (A) of every cell; see ``CellArray.read``.
+
+        With ``output``, a path that workers share, they write a Zarr array (cells,) and nothing is
+        returned, so that no machine holds all.
+        """
+        given = self.read_number if number is None else number
+        options = {"bandwidth": bandwidth, "noise": noise, "number": given}
+        if output is None:
+            parts = self._act(shard.read, [(u, options)] * self.shards)
+            result: Array | None = np.concatenate(parts)
+        else:
+            path = self._create(output)
+            self._act(shard.read_into, [(path, u, options)] * self.shards)
+            result = None
+        if number is None:
+            self.read_number = given + 1
+        return result
+
+    def _create(self, output: str | os.PathLike[str]) -> str:
+        try:
+            import zarr
+        except ModuleNotFoundError:
+            raise ToolError("zarr: not installed: pip install 'synfab[cluster]'") from None
+        path = str(Path(output).absolute())
+        if Path(path).exists():
+            raise InvalidValueError(f"output: {output} is there already")
+        target = zarr.create_array(
+            store=path, shape=(self.size,), dtype="f4", compressors=None,
+            chunks=(math.prod(self._roots[0].shape),),
+        )  # fmt: skip
+        target.attrs.update(
+            {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
+             "shape": list(self.shape)}
+        )  # fmt: skip
+        return path
+
+    def matvec(
+        self, v: Any, *, noise: bool = True, bandwidth: float = 1e8, number: int | None = None
+    ) -> Array:
+        """Read the array as a crossbar with ideal wires; see ``CellArray.matvec``."""
+        if len(self.shape) != 2:
+            raise InvalidValueError(
+                f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
+            )
+        voltages = np.asarray(v, np.float32)
+        columns = self.shape[1]
+        if voltages.ndim not in (1, 2) or voltages.shape[0] != columns:
+            raise InvalidValueError(
+                f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"
+            )
+        batch = voltages.reshape(columns, -1)
+        given = self.readout_number if number is None else number
+        factors = noise_factors(bandwidth) if noise else None
+        rows = np.cumsum([0, *(root.shape[0] for root in self._roots)])[:-1]
+        parts = self._act(shard.matvec, [(batch, int(row), given, factors) for row in rows])
+        if number is None and noise:
+            self.readout_number = given + batch.shape[1]
+        result = np.concatenate(parts)
+        return result[:, 0] if voltages.ndim == 1 else result
+
+    def __matmul__(self, v: Any) -> Array:
+        return self.matvec(v)
+
+    @property
+    def features(self) -> dict[str, Array]:
+        """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V)."""
+        parts = self._act(shard.attribute, [("features",)] * self.shards)
+        return {name: np.concatenate([part[name] for part in parts]) for name in FEATURES}
+
+    @property
+    def r(self) -> Array:
+        """Mixing state r of every cell."""
+        return np.concatenate(self._act(shard.attribute, [("r",)] * self.shards))
+
+    @property
+    def cycle(self) -> Array:
+        """Cycle number n of every cell."""
+        return np.concatenate(self._act(shard.attribute, [("cycle",)] * self.shards))
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Path:
+        """Write every shard to the folder; from here on, lost shards begin there."""
+        if self.folder is None:
+            raise InvalidValueError("folder: expected one at the making of the array, found none")
+        path = self.folder / f"step-{self.pulses:012d}"
+        if not path.exists():
+            self.save(path)
+        self._roots = [
+            replace(root, file=str(path / _file(number)), pulses=self.pulses)
+            for number, root in enumerate(self._roots)
+        ]
+        self._pulses, self._sent = [[] for _ in self._roots], 0
+        for old in sorted(_steps(self.folder))[: -self.keep]:
+            shutil.rmtree(self.folder / f"step-{old:012d}")
+        return path
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
+        target = Path(folder).absolute()
+        if target.exists():
+            raise InvalidValueError(f"folder: {folder} is there already")
+        beside = target.with_name(f".{target.name}.{self._name}")
+        try:
+            beside.mkdir(parents=True)
+            files = [(str(beside / _file(number)),) for number in range(self.shards)]
+            self._act(shard.save, files)
+            manifest = {
+                "format": FORMAT,
+                "version": VERSION,
+                "shape": self.shape,
+                "pulses": self.pulses,
+                "read_number": self.read_number,
+                "readout_number": self.readout_number,
+                "shards": [root.shape for root in self._roots],
+                "options": self._roots[0].options,
+                "model": document(self.model),
+            }
+            with atomic_path(beside / MANIFEST) as path:
+                path.write_text(json.dumps(manifest), encoding="utf-8")
+            beside.rename(target)
+        except OSError as error:
+            raise InvalidValueError(
+                f"folder: cannot write {folder}: {error.strerror or error}"
+            ) from None
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        client: Any,
+        *,
+        checkpoints: str | os.PathLike[str] | None = None,
+        every: int | None = None,
+        keep: int = 2,
+    ) -> ShardedCellArray:
+        """Read what ``save`` wrote, onto any cluster that sees the folder.
+
+        Raises
+        ------
+        FileFormatError
+            The folder is not one of these, or damaged.
+        """
+        _check_client(client)
+        path = Path(folder).absolute()
+        try:
+            found = json.loads((path / MANIFEST).read_bytes())
+            if not isinstance(found, dict) or found.get("format") != FORMAT:
+                raise FileFormatError(f"{folder}: not the cells of a cluster")
+            if found["version"] != VERSION:
+                raise FileFormatError(
+                    f"{folder}: version: the folder has version {found['version']}, this synfab "
+                    f"reads {VERSION}"
+                )
+            model = parse(json.dumps(found["model"]).encode(), f"{folder}: model")
+            result = cls.__new__(cls)
+            result.client, result.shape = client, tuple(found["shape"])
+            result.folder = None if checkpoints is None else Path(checkpoints).absolute()
+            result.every, result.keep = every, keep
+            roots, first = [], 0
+            for number, shape in enumerate(found["shards"]):
+                file = path / _file(number)
+                if not file.is_file():
+                    raise FileFormatError(f"{folder}: {file.name}: missing")
+                size = tuple(shape)
+                roots.append(Root(model, size, first, found["options"], str(file), found["pulses"]))
+                first += math.prod(size)
+            result._start(roots, model, found["options"], SHARD)
+            result.read_number = int(found["read_number"])
+            result.readout_number = int(found["readout_number"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, FileFormatError):
+                raise
+            reason = " ".join(str(error).split())
+            raise FileFormatError(f"{folder}: not the cells of a cluster: {reason}") from None
+        return result
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | os.PathLike[str],
+        client: Any,
+        *,
+        every: int | None = None,
+        keep: int = 2,
+    ) -> ShardedCellArray:
+        """Go on from the newest checkpoint of a folder; ``pulses`` says how far it had come."""
+        steps = sorted(_steps(Path(folder)))
+        if not steps:
+            raise FileFormatError(f"{folder}: no checkpoint there")
+        newest = Path(folder) / f"step-{steps[-1]:012d}"
+        return cls.load(newest, client, checkpoints=folder, every=every, keep=keep)
+
+    def close(self) -> None:
+        """Let the workers forget the cells."""
+        self.client.run(shard.forget, self._name)
+
+
+def _file(number: int) -> str:
+    return f"shard-{number:06d}.npz"
+
+
+def _steps(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    found = (STEP.fullmatch(path.name) for path in folder.iterdir())
+    return [int(match[1]) for match in found if match]
+
+
+def _check_client(client: Any) -> None:
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ToolError("dask: not installed: pip install 'synfab[cluster]'") from None
+    if not isinstance(client, Client):
+        raise InvalidTypeError(
+            f"client: expected a distributed.Client, found {type(client).__name__}"
+        )

@@ -1,0 +1,154 @@
+"""What runs on a worker: it holds shards between calls, and makes them again if it has to.
+
+A shard is known by its root (fresh cells, or a checkpoint) and the pulses since. A worker that
+holds it applies what is new; one that does not says so, gets all pulses since the root, and makes
+the same cells, bit for bit, because every random number is a function of the cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from synfab.cells import CellArray
+from synfab.engines.readout_kernels import row_normals
+from synfab.model import CellModel
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Root:
+    """Where a shard begins."""
+
+    model: CellModel
+    shape: tuple[int, ...]
+    first_cell: int
+    options: dict[str, Any]
+    file: str | None = None
+    pulses: int = 0  # how many the file has seen
+
+    def make(self) -> CellArray:
+        """Fabricate the cells, or read the file."""
+        if self.file is not None:
+            return CellArray.load(self.file)
+        return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A voltage for all cells of a shard or each of them, or a function of (start, stop)."""
+
+    u: Any
+    where: Any = None
+
+    def apply(self, cells: CellArray) -> None:
+        """Let the cells of a shard switch."""
+        u = self.u
+        if callable(u):
+            start = cells.first_cell
+            u = np.asarray(u(start, start + cells.size))
+            u = u if u.ndim == 0 else u.reshape(cells.shape)
+        cells.apply_voltage(u, where=self.where)
+
+
+_held: dict[Key, tuple[int, CellArray]] = {}
+_lock = Lock()
+
+
+def act(
+    key: Key,
+    root: Root,
+    done: int,
+    pulses: Sequence[Pulse],
+    task: Callable[..., Any] | None,
+    arguments: tuple[Any, ...],
+) -> tuple[str, Any] | None:
+    """Apply the pulses that follow the first ``done`` ones, then do a task with the shard.
+
+    Returns
+    -------
+    tuple or None
+        Address of the worker and what the task gave; None: the shard is not here, and ``pulses``
+        do not begin at the root.
+    """
+    from distributed import get_worker
+
+    with _lock:
+        count, cells = _held.pop(key, (-1, None))
+    if cells is None or not done <= count <= done + len(pulses):
+        if done != root.pulses:
+            return None
+        count, cells = done, root.make()
+    for pulse in pulses[count - done :]:
+        pulse.apply(cells)
+    result = None if task is None else task(cells, *arguments)
+    with _lock:
+        _held[key] = (done + len(pulses), cells)
+    return get_worker().address, result
+
+
+def forget(name: str) -> None:
+    """Let go of every shard of an array."""
+    with _lock:
+        for key in [key for key in _held if key[0] == name]:
+            del _held[key]
+
+
+# ---- tasks --------------------------------------------------------------------------------------
+
+
+def read(cells: CellArray, u: Any, options: dict[str, Any]) -> Any:
+    """Currents of a shard."""
+    return cells.read(u, **options)
+
+
+def read_into(cells: CellArray, path: str, u: Any, options: dict[str, Any]) -> None:
+    """Write the currents of a shard into a Zarr array of all cells."""
+    import zarr
+
+    target: Any = zarr.open_array(store=path, mode="r+")
+    start = cells.first_cell - int(target.attrs["first_cell"])
+    target[start : start + cells.size] = cells.read(u, **options).reshape(-1)
+
+
+def matvec(
+    cells: CellArray, v: Any, first_row: int, number: int, factors: tuple[float, float] | None
+) -> Any:
+    """Rows of a crossbar readout; its noise is that of the rows' numbers in the whole array."""
+    from synfab.readout import Readout
+
+    columns, batch = cells.shape[1], np.ascontiguousarray(v.T, np.float64)
+    readout = Readout.of(cells.model.conduction, batch, factors)
+    sums = cells._engine.row_sums(columns, readout.weights)
+    result = readout.base + sums[:, : len(batch)]
+    if factors is not None:
+        z = np.empty((len(batch), len(result)), np.float32)
+        row_normals(
+            0, len(batch), np.uint64(first_row), np.uint64(number), np.uint64(cells.seed), z
+        )
+        variance = readout.unit * sums[:, len(batch) :] + readout.noise_base
+        result = result + np.sqrt(np.maximum(variance, 0.0)) * z.T
+    return result
+
+
+def attribute(cells: CellArray, name: str) -> Any:
+    """Something a shard knows of its cells."""
+    return getattr(cells, name)
+
+
+def save(cells: CellArray, path: str) -> None:
+    """Write a shard to a file."""
+    cells.save(path)
+
+
+def shard_shapes(shape: tuple[int, ...], shard_size: int) -> list[tuple[int, ...]]:
+    """Shapes of the shards: whole lines of the first axis."""
+    line = math.prod(shape[1:])
+    rows = max(1, shard_size // line)
+    return [(min(rows, shape[0] - low), *shape[1:]) for low in range(0, shape[0], rows)]

@@ -1,0 +1,151 @@
+"""Cells on a cluster of processes."""
+
+import os
+import random
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import synfab as sf
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask, on killed workers and busy ports
+SHAPE = (64, 128)
+
+
+@pytest.fixture(scope="module")
+def client():
+    os.environ["SYNFAB_NUM_THREADS"] = "1"
+    with (
+        distributed.LocalCluster(
+            n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as found,
+    ):
+        yield found
+    del os.environ["SYNFAB_NUM_THREADS"]
+
+
+def make(client, **options):
+    return sf.cluster.ShardedCellArray(
+        "published", SHAPE, seed=3, client=client, shard_size=1024, **options
+    )
+
+
+def live(cells, first=0, last=12):
+    u = np.linspace(-2.0, 1.6, SHAPE[0] * SHAPE[1], dtype=np.float32).reshape(SHAPE)
+    for k in range(first, last):
+        cells.apply_voltage(-2.0 if k % 2 else np.roll(u, 37 * k))
+    return cells
+
+
+@pytest.mark.parametrize("history", ["float32", "compact"])
+def test_shards_are_the_cells_of_an_array(client, history):
+    whole = live(sf.CellArray("published", SHAPE, seed=3, history=history))
+    sharded = live(make(client, history=history))
+    assert sharded.shards == 8
+    v = np.linspace(0.0, 0.3, SHAPE[1])
+    assert np.array_equal(sharded.read(), whole.read())
+    assert np.array_equal(sharded.read(0.1), whole.read(0.1))
+    assert np.array_equal(sharded.r, whole.r)
+    assert np.array_equal(sharded.cycle, whole.cycle)
+    for name, values in whole.features.items():
+        assert np.array_equal(sharded.features[name], values)
+    for _ in range(2):
+        np.testing.assert_allclose(sharded @ v, whole @ v, rtol=1e-6)
+    sharded.close()
+
+
+def test_functions_and_masks(client):
+    u = np.linspace(-2.0, 1.6, SHAPE[0] * SHAPE[1], dtype=np.float32)
+    mask = np.arange(SHAPE[1]) % 3 == 0
+    whole = sf.CellArray("published", SHAPE, seed=3)
+    whole.apply_voltage(-2.0, where=mask).apply_voltage(u.reshape(SHAPE))
+    sharded = make(client).apply_voltage(-2.0, where=mask)
+    sharded.apply_voltage(lambda start, stop: u[start:stop])
+    assert np.array_equal(sharded.r, whole.r)
+
+
+def kill_somebody(client, choose):
+    workers = client.run(os.getpid)
+    os.kill(workers[choose.choice(sorted(workers))], signal.SIGKILL)
+
+
+def test_workers_may_be_killed_at_any_moment(client, tmp_path):
+    """``make soak`` does it at 20 moments."""
+    expected = live(sf.CellArray("published", SHAPE, seed=3), 0, 60).r
+    choose = random.Random(5)
+    for moment in range(int(os.environ.get("SYNFAB_SOAK_WORKERS", "3"))):
+        client.wait_for_workers(4)
+        folder = tmp_path / str(moment)
+        sharded = make(client, **({"folder": folder, "every": 17} if moment % 2 else {}))
+        timer = threading.Timer(choose.uniform(0.0, 1.0), kill_somebody, (client, choose))
+        timer.start()
+        for k in range(0, 60, 4):
+            live(sharded, k, k + 4).cycle  # noqa: B018 - the workers do what has gathered
+        timer.join()
+        assert np.array_equal(sharded.r, expected)
+        sharded.close()
+
+
+def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as first:
+        live(make(first, folder=tmp_path, every=4), 0, 11)
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as second:
+        again = sf.cluster.ShardedCellArray.resume(tmp_path, second, every=4)
+        assert again.pulses == 8
+        live(again, again.pulses, 14)
+        assert np.array_equal(again.r, live(sf.CellArray("published", SHAPE, seed=3), 0, 14).r)
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "step-000000000008", "step-000000000012",
+        ]  # fmt: skip
+
+
+def test_files(client, tmp_path):
+    sharded = live(make(client))
+    sharded.read()
+    sharded.save(tmp_path / "cells")
+    again = sf.cluster.ShardedCellArray.load(tmp_path / "cells", client)
+    assert np.array_equal(again.apply_voltage(-2.0).read(), sharded.apply_voltage(-2.0).read())
+    with pytest.raises(sf.InvalidValueError, match="is there already"):
+        sharded.save(tmp_path / "cells")
+    (tmp_path / "cells" / "shard-000003.npz").unlink()
+    with pytest.raises(sf.FileFormatError, match="shard-000003"):
+        sf.cluster.ShardedCellArray.load(tmp_path / "cells", client)
+    (tmp_path / "cells" / "manifest.json").write_text("{")
+    with pytest.raises(sf.FileFormatError, match="not the cells of a cluster"):
+        sf.cluster.ShardedCellArray.load(tmp_path / "cells", client)
+    with pytest.raises(sf.FileFormatError, match="no checkpoint"):
+        sf.cluster.ShardedCellArray.resume(tmp_path, client)
+
+
+def test_results_in_zarr(client, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    sharded = live(make(client))
+    sharded.read(number=5, output=tmp_path / "out.zarr")
+    found = zarr.open_array(str(tmp_path / "out.zarr"))[:]
+    assert np.array_equal(found.reshape(SHAPE), sharded.read(number=5))
+
+
+def test_bad_arguments(client):
+    for options, message in (
+        ({"shard_size": 0}, "shard_size: expected"), ({"every": 3}, "every: expected a folder"),
+        ({"history": "none"}, "history: expected"), ({"shape": (0, 3)}, "shape: expected"),
+        ({"client": None}, "client: expected"),
+    ):  # fmt: skip
+        given = {"model": "published", "shape": 4, "seed": 1, "client": client, **options}
+        with pytest.raises(sf.SynfabError, match=message):
+            sf.cluster.ShardedCellArray(**given)
+    cells = make(client)
+    with pytest.raises(sf.InvalidValueError, match="u: expected finite"):
+        cells.apply_voltage(float("nan"))
+    with pytest.raises(sf.InvalidValueError, match="broadcasts"):
+        cells.apply_voltage(np.zeros(3))
+    with pytest.raises(sf.InvalidValueError, match="v: expected shape"):
+        cells.matvec(np.zeros(3))
+    with pytest.raises(sf.InvalidValueError, match="folder: expected one"):
+        cells.checkpoint()
+    assert cells.pulses == 0
