@@ -147,8 +147,12 @@ class ShardedCellArray:
         if self.every is not None and len(self._pulses[0]) >= self.every:
             self.checkpoint()
         elif len(self._pulses[0]) - self._sent >= QUEUE:
-            self._act(None)
+            self.flush()
         return self
+
+    def flush(self) -> None:
+        """Send what has gathered, and wait until the cells have switched."""
+        self._act(None)
 
     def _split(self, name: str, given: Any, kinds: str) -> list[Any]:
         """One voltage for all, or an array in the parts of the shards."""
