@@ -207,21 +207,6 @@ class CompactEngine(Reading):
         levels += self.process.lowest
         return levels
 
-    @property
-    def in_hrs(self) -> Array:
-        """Flags of cells that are completely RESET."""
-        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
-
-    @property
-    def in_lrs(self) -> Array:
-        """Flags of cells that are SET."""
-        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
-
-    @property
-    def cycle(self) -> Array:
-        """Cycle numbers n."""
-        return np.asarray(self.cells.status[: self.n_cells] >> layout.CYCLE_BITS)
-
     MATRICES = ("step", "innovation", "output")
     STORED = (*Compact._fields, *MATRICES)
 

@@ -97,6 +97,8 @@ def cell_words(numbers: Array) -> tuple[Array, Array]:
 class NumbaEngine(Reading):
     """Cells in tiles (``layout``); the state that ``rules.CellState`` describes."""
 
+    cells: Storage
+
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
         """Copy into arrays that begin on a cache line again."""
         width = "int16" if self.quantise else "float32"
@@ -177,21 +179,6 @@ class NumbaEngine(Reading):
 
         share(work, self.groups, self.n_cells)
         return out
-
-    @property
-    def in_hrs(self) -> Array:
-        """Flags of cells that are completely RESET."""
-        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
-
-    @property
-    def in_lrs(self) -> Array:
-        """Flags of cells that are SET."""
-        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
-
-    @property
-    def cycle(self) -> Array:
-        """Cycle numbers n."""
-        return np.asarray(self.cells.status[: self.n_cells] >> layout.CYCLE_BITS)
 
     @property
     def states(self) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.engines import readout_kernels
+from synfab.engines import layout, readout_kernels
 from synfab.engines.layout import Parameters
 from synfab.engines.threads import share
 from synfab.model import CellModel
@@ -29,6 +29,7 @@ class Reading:
     first: np.uint64
     key: np.uint64
     parameters32: Parameters
+    cells: Any  # with ``status`` as in ``layout``
 
     @property
     def states(self) -> Array:
@@ -84,3 +85,18 @@ class Reading:
 
         share(work, rows, self.n_cells * len(weights))
         return out
+
+    @property
+    def in_hrs(self) -> Array:
+        """Flags of cells that are completely RESET."""
+        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
+
+    @property
+    def in_lrs(self) -> Array:
+        """Flags of cells that are SET."""
+        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
+
+    @property
+    def cycle(self) -> Array:
+        """Cycle numbers n."""
+        return np.asarray(self.cells.status[: self.n_cells] >> layout.CYCLE_BITS)
