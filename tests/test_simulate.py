@@ -110,7 +110,10 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
                 time.sleep(choose.uniform(1.0, 6.0))
                 run.send_signal(signal.SIGKILL)
             killed += 1
-        subprocess.run(command(path, "--resume"), check=True, capture_output=True)
+        done = subprocess.run(
+            command(path, "--resume"), check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
         for found, wanted in zip(results(path), expected, strict=True):
             assert np.array_equal(found, wanted)
         assert zarr.open_group(str(path))["done"][:].all()
@@ -177,6 +180,7 @@ def test_killed_before_it_had_begun(tmp_path):
     document = json.loads((path / "zarr.json").read_text())
     document["attributes"] = {}
     (path / "zarr.json").write_text(json.dumps(document))
+    (path / "zarr.0a1b.partial").write_text("{")  # killed before it was renamed
     simulate(PROGRAM, 200, path, seed=5, resume=True)
     assert results(path)[0].shape == (3, 200)
 

@@ -18,7 +18,7 @@ from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
 from synfab.simulate.pulses import read_pulses
-from synfab.simulate.store import LOCK, Results, locked, require_zarr
+from synfab.simulate.store import LOCK, Results, locked, require_zarr, sweep
 
 BLOCK = 2**21
 PROBE = 2**17  # cells of the estimate
@@ -120,6 +120,7 @@ class Simulation:
                 f"removing it begins anew"
             )
         with locked(self.path), _told(self.path):
+            sweep(self.path)
             begun = begun and not Results.stillborn(self.path)
             results = (Results.resume if begun else Results.create)(self.path, self.settings)
             done = results.finished()

@@ -59,6 +59,12 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a killed writer left half written beside the files of a Zarr group."""
+    for leftover in folder.rglob("*.partial"):
+        leftover.unlink(missing_ok=True)
+
+
 class Results:
     """A Zarr group with ``current`` (A), ``cycle`` and which blocks are done."""
 
