@@ -48,6 +48,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path, argument: str) -> None:
+    """Make a folder and those above it; ``argument`` names who asked.
+
+    Raises
+    ------
+    InvalidValueError
+        It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValueError(f"{argument}: cannot make {folder}: {error.strerror}") from None
+
+
 @contextmanager
 def locked(folder: Path, argument: str) -> Iterator[None]:
     """Hold a folder, made if missing, for this process alone; the lock dies with the process.
