@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import zipfile
@@ -17,16 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from synfab.cells import CellArray
-from synfab.errors import FileFormatError, SynfabError
+from synfab.capacity import bytes_per_cell
+from synfab.cells import CellArray, check_shape, check_word
+from synfab.errors import CapacityError, FileFormatError, SynfabError, ToolError
 from synfab.files import atomic_path
+from synfab.jsonfile import read_object
+from synfab.limits import require_size, told
 from synfab.modelfile import document, parse
+from synfab.npyfile import open_archive, read_member
 
 FORMAT, VERSION = "synfab-cells", 1
 COMMENT = b"sha256:%064x"
 COMMENT_BYTES = len(COMMENT % 0)
 CHUNK = 1 << 24
 FIELDS = ("shape", "seed", "order", "engine", "history", "first_cell")
+SMALLEST_CELL = bytes_per_cell(1, "compact")
 COUNTERS = ("read_number", "readout_number")
 
 
@@ -56,16 +62,14 @@ def load_array(path: str | os.PathLike[str]) -> CellArray:
     try:
         with name.open("rb") as file:
             _verify(file, name)
-        with zipfile.ZipFile(name) as archive:
+        with told(f"{name}: not an array file"), open_archive(name) as archive:
             return _load(archive, name)
+    except SynfabError as error:
+        text = " ".join(str(error).split())
+        kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
+        raise kind(text if text.startswith(f"{name}: ") else f"{name}: {text}") from None
     except OSError as error:
         raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError) as error:
-        if isinstance(error, SynfabError):
-            raise
-        raise FileFormatError(
-            f"{name}: not an array file: {' '.join(str(error).split())}"
-        ) from None
 
 
 def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray[Any, Any]) -> None:
@@ -105,8 +109,8 @@ def _verify(file: Any, name: Path) -> None:
 
 
 def _load(archive: zipfile.ZipFile, name: Path) -> CellArray:
-    manifest = json.loads(_read(archive, "manifest").tobytes())
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    manifest = read_object(_read(archive, "manifest").tobytes(), f"{name}: manifest")
+    if manifest.get("format") != FORMAT:
         raise FileFormatError(f'{name}: format: expected "{FORMAT}"')
     version = manifest.get("version")
     if version != VERSION:
@@ -116,23 +120,20 @@ def _load(archive: zipfile.ZipFile, name: Path) -> CellArray:
     model = parse(json.dumps(manifest["model"]).encode(), f"{name}: model")
     cells = CellArray.__new__(CellArray)
     arguments = {key: manifest[key] for key in FIELDS}
-    shape = tuple(arguments.pop("shape"))
+    shape = check_shape(arguments.pop("shape"))
+    # Cells stand in the file as they do in memory, so a file cannot be of more cells than bytes.
+    require_size(
+        math.prod(shape) * SMALLEST_CELL, name.stat().st_size, f"{name}: shape: {shape} cells"
+    )
     cells._allocate(model, shape, **arguments)
     for key in COUNTERS:
-        setattr(cells, key, int(manifest[key]))
-    cells._engine.restore({key: _reader(archive, name, key) for key in cells._engine.STORED})
+        setattr(cells, key, check_word(key, manifest[key]))
+    cells._engine.restore({key: _read(archive, key) for key in cells._engine.STORED})
     return cells
 
 
-def _reader(archive: zipfile.ZipFile, name: Path, key: str) -> np.ndarray[Any, Any]:
-    if f"{key}.npy" not in archive.namelist():
-        raise FileFormatError(f"{name}: {key}: missing")
-    return _read(archive, key)
-
-
 def _read(archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, Any]:
-    info = archive.getinfo(f"{key}.npy")
-    if info.compress_type != zipfile.ZIP_STORED:
+    info = archive.NameToInfo.get(f"{key}.npy")
+    if info is not None and info.compress_type != zipfile.ZIP_STORED:
         raise FileFormatError(f"{key}: compressed; array files are not")
-    with archive.open(info) as member:
-        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+    return read_member(archive, key)

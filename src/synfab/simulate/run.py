@@ -18,7 +18,8 @@ from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
 from synfab.simulate.pulses import read_pulses
-from synfab.simulate.store import LOCK, Results, locked, require_zarr, sweep
+from synfab.simulate.store import LOCK, Results, locked, sweep
+from synfab.simulate.zarrfile import require_zarr
 
 BLOCK = 2**21
 PROBE = 2**17  # cells of the estimate
