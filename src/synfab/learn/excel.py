@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
 from synfab.limits import require_size, told
 from synfab.tablefile import MOST_COLUMNS
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 2**20
-MOST_FIELDS = 2**25
-UNPACKED_BYTES = 2**29
+MOST_FIELDS = 2**24
+UNPACKED_BYTES = 2**28
+AS_OBJECTS = 12  # times that, as the elements of a tree
 
 
 def read_excel(path: Path) -> pd.DataFrame:
@@ -42,7 +44,9 @@ def read_excel(path: Path) -> pd.DataFrame:
 
 def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
-        require_size(sum(info.file_size for info in archive.infolist()), UNPACKED_BYTES, "unpacked")
+        size = sum(info.file_size for info in archive.infolist())
+    require_size(size, UNPACKED_BYTES, "unpacked")
+    require_memory(AS_OBJECTS * size, "unpacked")
 
 
 def _check_sheet(path: Path) -> None:
