@@ -18,6 +18,8 @@ from synfab.limits import CHUNK_BYTES, require_size, told
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 DEFLATE_RATIO = 1032  # no byte of deflate becomes more
 MOST_NAMES = 1_000_000
+SLACK = 4096
+Large = dict[int, list[tuple[int, ...]]]
 
 
 def read_hdf5(path: Path) -> Sweeps:
@@ -84,25 +86,34 @@ def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
         yield from sweeps_from_arrays(*arrays).open_devices()
         return
     shared = None if v_set.ndim == 3 else _whole(v_set)
+    v_large, i_large = (_check(one, one.shape[1:]) for one in (v_set, i_set))
     for k in range(len(i_set)):
-        v = _part(v_set, k) if shared is None else shared
-        one = sweeps_from_arrays(v * v_scale, _part(i_set, k) * i_scale)
+        v = _part(v_set, k, v_large) if shared is None else shared
+        one = sweeps_from_arrays(v * v_scale, _part(i_set, k, i_large) * i_scale)
         for device in one.open_devices():
             yield device._replace(name=str(k))
 
 
 def _whole(dataset: Any) -> Any:
-    _check(dataset, dataset.shape)
+    for large in _check(dataset, dataset.shape).values():
+        _unpack(dataset, large)
     return dataset[()]
 
 
-def _part(dataset: Any, k: int) -> Any:
-    _check(dataset, dataset.shape[1:], k)
+def _part(dataset: Any, k: int, large: Large) -> Any:
+    length = dataset.chunks[0] if dataset.chunks else 1
+    _unpack(dataset, large.get(k // length * length, []))
     return dataset[k]
 
 
-def _check(dataset: Any, shape: tuple[int, ...], k: int | None = None) -> None:
-    """Refuse what is not plain numbers in the file itself, or would not fit into memory."""
+def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
+    """Refuse what is not plain numbers in the file itself, or would not fit into memory.
+
+    Returns
+    -------
+    dict
+        Chunks that are to be looked into before they are read, by the index that they begin at.
+    """
     import h5py
 
     name = dataset.name
@@ -115,8 +126,8 @@ def _check(dataset: Any, shape: tuple[int, ...], k: int | None = None) -> None:
     # As they are, as float64, and scaled.
     require_memory(math.prod(shape) * (dataset.dtype.itemsize + 16), name)
     if dataset.chunks is None:
-        return
-    require_memory(2 * math.prod(dataset.chunks) * dataset.dtype.itemsize, f"{name}: a chunk")
+        return {}
+    require_memory(2 * _nominal(dataset), f"{name}: a chunk")
     properties = dataset.id.get_create_plist()
     codes = [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
     for code in codes:
@@ -124,23 +135,34 @@ def _check(dataset: Any, shape: tuple[int, ...], k: int | None = None) -> None:
             raise FileFormatError(
                 f"{name}: filter {code}; expected {', '.join(FILTERS.values())} (see h5repack)"
             )
-    if DEFLATE in codes:
-        _check_chunks(dataset, k)
+    return _large_chunks(dataset) if DEFLATE in codes else {}
 
 
-def _check_chunks(dataset: Any, k: int | None) -> None:
+def _nominal(dataset: Any) -> int:
+    """Bytes that a chunk says it becomes."""
+    return int(math.prod(dataset.chunks) * dataset.dtype.itemsize)
+
+
+def _large_chunks(dataset: Any) -> Large:
+    """Look at the stored sizes of all chunks; those that could become too large are returned."""
+    sizes: list[tuple[tuple[int, ...], int]] = []
+    dataset.id.chunk_iter(lambda info: sizes.append((info.chunk_offset, info.size)))
+    found: Large = {}
+    for offset, size in sizes:
+        most = _nominal(dataset) * 9 // 8 + SLACK  # what cannot be packed grows a little
+        require_size(size, most, f"{dataset.name}: chunk {offset}")
+        if size * DEFLATE_RATIO > CHUNK_BYTES:
+            found.setdefault(offset[0], []).append(offset)
+    return found
+
+
+def _unpack(dataset: Any, offsets: list[tuple[int, ...]]) -> None:
     """Refuse chunks that become more than they say; HDF5 would unpack them to their end."""
-    nominal = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    first = None if k is None else k // dataset.chunks[0] * dataset.chunks[0]
-    for n in range(dataset.id.get_num_chunks()):
-        info = dataset.id.get_chunk_info(n)
-        if first is not None and info.chunk_offset[0] != first:
-            continue
-        where = f"{dataset.name}: chunk {info.chunk_offset}"
-        require_size(info.size, nominal + nominal // 8 + 4096, where)
-        if info.size * DEFLATE_RATIO > CHUNK_BYTES:
-            _, packed = dataset.id.read_direct_chunk(info.chunk_offset)
-            engine = zlib.decompressobj()
-            engine.decompress(packed, nominal + 4096)
-            if engine.unconsumed_tail:
-                raise FileFormatError(f"{where}: becomes more than {nominal} bytes")
+    for offset in offsets:
+        _, packed = dataset.id.read_direct_chunk(offset)
+        engine = zlib.decompressobj()
+        engine.decompress(packed, _nominal(dataset) + SLACK)
+        if engine.unconsumed_tail:
+            raise FileFormatError(
+                f"{dataset.name}: chunk {offset}: becomes more than {_nominal(dataset)} bytes"
+            )
