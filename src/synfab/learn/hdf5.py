@@ -12,13 +12,14 @@ from synfab.capacity import require_memory
 from synfab.errors import FileFormatError, SynfabError
 from synfab.learn.columns import find_columns, need
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
-from synfab.limits import CHUNK_BYTES, require_size, told
+from synfab.limits import CHUNK_BYTES, told
 
 # Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 DEFLATE_RATIO = 1032  # no byte of deflate becomes more
 MOST_NAMES = 1_000_000
-SLACK = 4096
+PACKING = (DEFLATE, 4, 32000)
+SLACK, CHECKSUM = 4096, 4
 Large = dict[int, list[tuple[int, ...]]]
 
 
@@ -135,7 +136,7 @@ def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
             raise FileFormatError(
                 f"{name}: filter {code}; expected {', '.join(FILTERS.values())} (see h5repack)"
             )
-    return _large_chunks(dataset) if DEFLATE in codes else {}
+    return _look_at_chunks(dataset, codes)
 
 
 def _nominal(dataset: Any) -> int:
@@ -143,15 +144,24 @@ def _nominal(dataset: Any) -> int:
     return int(math.prod(dataset.chunks) * dataset.dtype.itemsize)
 
 
-def _large_chunks(dataset: Any) -> Large:
-    """Look at the stored sizes of all chunks; those that could become too large are returned."""
+def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
+    """Check the stored sizes of all chunks; those that could become too large are returned.
+
+    HDF5 2.0 ends the process over a chunk that is smaller than its checksum.
+    """
     sizes: list[tuple[tuple[int, ...], int]] = []
     dataset.id.chunk_iter(lambda info: sizes.append((info.chunk_offset, info.size)))
-    found: Large = {}
+    nominal, found = _nominal(dataset), Large()
+    packed = any(code in PACKING for code in codes)
+    least = CHECKSUM + 1 if packed else nominal
+    # What cannot be packed grows a little.
+    most = nominal * 9 // 8 + SLACK if packed else nominal + CHECKSUM
     for offset, size in sizes:
-        most = _nominal(dataset) * 9 // 8 + SLACK  # what cannot be packed grows a little
-        require_size(size, most, f"{dataset.name}: chunk {offset}")
-        if size * DEFLATE_RATIO > CHUNK_BYTES:
+        if not least <= size <= most:
+            raise FileFormatError(
+                f"{dataset.name}: chunk {offset}: expected {least} … {most} bytes, found {size}"
+            )
+        if DEFLATE in codes and size * DEFLATE_RATIO > CHUNK_BYTES:
             found.setdefault(offset[0], []).append(offset)
     return found
 
