@@ -103,9 +103,9 @@ def test_the_clock_does_not_choose_the_checkpoint(tmp_path, monkeypatch):
 
 
 def _settings_in(folder):
-    from synfab.archive import open_archive
+    from synfab.archive import open_checked
 
-    with open_archive(folder / steps(folder)[-1], "a checkpoint") as archive:
+    with open_checked(folder / steps(folder)[-1], "a checkpoint") as archive:
         return archive.manifest["settings"]
 
 
@@ -161,7 +161,8 @@ def test_states_come_back_as_they_were(tmp_path):
     state = {
         "a": {"b.c": np.arange(6, dtype=np.int16).reshape(2, 3), "empty": {}, "none": None},
         "flags": np.array([True, False]), "scalar": np.float32(0.1), "zero": np.array(3.5),
-        "nan": np.array([np.nan, -0.0]), "text": "a line", "list": [1, 2.5, "x"],
+        "nan": np.array([np.nan, -0.0]), "one": float("nan"), "none": np.zeros((0, 3)),
+        "text": "a line", "list": [1, 2.5, "x"],
     }  # fmt: skip
     with go_on(tmp_path).open({"who": "me"}) as run:
         assert (run.step, run.state) == (0, None)
@@ -174,6 +175,8 @@ def test_states_come_back_as_they_were(tmp_path):
     assert found["a"]["b.c"].shape == (2, 3)
     assert found["nan"].tobytes() == state["nan"].tobytes()
     assert found["zero"].shape == ()
+    assert np.isnan(found["one"])
+    assert found["none"].shape == (0, 3)
     assert found["flags"].tolist() == [True, False]
     assert found["scalar"] == float(np.float32(0.1))
     assert (found["a"]["empty"], found["a"]["none"]) == ({}, None)

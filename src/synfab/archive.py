@@ -19,8 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from synfab.errors import FileFormatError, SynfabError
+from synfab.errors import CapacityError, FileFormatError, SynfabError, ToolError
 from synfab.files import atomic_path
+from synfab.jsonfile import read_object
+from synfab.limits import told
+from synfab.npyfile import open_archive, read_member
 
 COMMENT = b"sha256:%064x"
 COMMENT_BYTES = len(COMMENT % 0)
@@ -37,14 +40,13 @@ class Archive:
     ----------
     manifest
         What the file says of itself.
+    size
+        Bytes of the file.
     """
 
-    def __init__(self, opened: zipfile.ZipFile) -> None:
-        self._opened = opened
-        found = json.loads(self.array(MANIFEST).tobytes())
-        if not isinstance(found, dict):
-            raise ValueError("its manifest is no JSON object")
-        self.manifest: dict[str, Any] = found
+    def __init__(self, opened: zipfile.ZipFile, size: int) -> None:
+        self._opened, self.size = opened, size
+        self.manifest = read_object(self.array(MANIFEST).tobytes(), MANIFEST)
 
     @property
     def names(self) -> list[str]:
@@ -54,14 +56,10 @@ class Archive:
 
     def array(self, key: str) -> Array:
         """Read one array."""
-        try:
-            info = self._opened.getinfo(f"{key}.npy")
-        except KeyError:
-            raise FileFormatError(f"{key}: missing") from None
-        if info.compress_type != zipfile.ZIP_STORED:
+        info = self._opened.NameToInfo.get(f"{key}.npy")
+        if info is not None and info.compress_type != zipfile.ZIP_STORED:
             raise FileFormatError(f"{key}: compressed; these files are not")
-        with self._opened.open(info) as member:
-            return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+        return read_member(self._opened, key)
 
     def check(self, kind: str, version: int) -> None:
         """Raise ``FileFormatError`` unless this is a file of a kind and version."""
@@ -92,29 +90,28 @@ def write_archive(
 
 
 @contextmanager
-def open_archive(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
+def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
     """Verify an archive and open it; ``what`` says in errors which file was expected.
 
     Raises
     ------
     FileFormatError
-        The file is not whole or not one of these; so are errors of its content inside the block.
-        One line that begins with the file's name.
+        The file is not whole or not one of these, or its content is not what it should be, as the
+        block finds out; one line that begins with the file's name.
+    CapacityError
+        It would not fit into memory.
     """
     name = Path(path)
     try:
         with name.open("rb") as file:
             _verify(file, what)
-        with zipfile.ZipFile(name) as opened:
-            yield Archive(opened)
+        with told(f"not {what}"), open_archive(name) as opened:
+            yield Archive(opened, name.stat().st_size)
+    except SynfabError as error:
+        kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
+        raise kind(f"{name}: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
-    except FileFormatError as error:
-        raise FileFormatError(f"{name}: {error}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError) as error:
-        if isinstance(error, SynfabError):
-            raise
-        raise FileFormatError(f"{name}: not {what}: {' '.join(str(error).split())}") from None
 
 
 def is_whole(path: str | os.PathLike[str]) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
 import numpy as np
 
-from synfab.archive import open_archive, write_archive
+from synfab.archive import open_checked, write_archive
 from synfab.arrays import to_numpy
-from synfab.cells import CellArray
+from synfab.capacity import bytes_per_cell
+from synfab.cells import CellArray, check_shape, check_word
 from synfab.errors import FileFormatError, InvalidValueError
+from synfab.limits import require_size
 from synfab.modelfile import document, parse
 
 FORMAT, VERSION = "synfab-cells", 1
 FIELDS = ("shape", "seed", "order", "engine", "history", "first_cell")
+SMALLEST_CELL = bytes_per_cell(1, "compact")
 COUNTERS = ("read_number", "readout_number")
 
 Array = np.ndarray[Any, Any]
@@ -34,16 +38,18 @@ def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
 
 def load_array(path: str | os.PathLike[str]) -> CellArray:
     """Read an array; ``FileFormatError`` in one line if the file is not whole or not ours."""
-    with open_archive(path, "an array file") as archive:
+    with open_checked(path, "an array file") as archive:
         archive.check(FORMAT, VERSION)
         manifest = archive.manifest
         model = parse(json.dumps(manifest["model"]).encode(), "model")
         cells = CellArray.__new__(CellArray)
         arguments = {key: manifest[key] for key in FIELDS}
-        shape = tuple(arguments.pop("shape"))
+        shape = check_shape(arguments.pop("shape"))
+        # Cells stand in the file as they do in memory: it cannot be of more cells than bytes.
+        require_size(math.prod(shape) * SMALLEST_CELL, archive.size, f"shape: {shape} cells")
         cells._allocate(model, shape, **arguments)
         for key in COUNTERS:
-            setattr(cells, key, int(manifest[key]))
+            setattr(cells, key, check_word(key, manifest[key]))
         cells._engine.restore({key: archive.array(key) for key in cells._engine.STORED})
         return cells
 
@@ -76,7 +82,7 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         raise FileFormatError(f"cells: {min(missing)}: missing")
     cells._engine.restore({name: state["storage"][name] for name in mine["storage"]})
     for name in COUNTERS:
-        setattr(cells, name, int(state[name]))
+        setattr(cells, name, check_word(name, state[name]))
 
 
 def _storage(cells: CellArray) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 from synfab.errors import CapacityError
@@ -23,7 +24,27 @@ def bytes_per_cell(order: int, history: str) -> int:
 
 
 def available_memory() -> int:
-    """Memory that can be had now, in bytes; 0 where the system does not tell."""
+    """Memory that can be had now, in bytes; 0 where the system does not tell.
+
+    A limit on the address space of this process (``ulimit -v``) counts as well.
+    """
+    free, room = _free_memory(), _room()
+    return min(free, room) if free and room is not None else free or room or 0
+
+
+def _room() -> int | None:
+    """Bytes up to the limit on this process's address space, None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        return None
+    return max(1, limit - used * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _free_memory() -> int:
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -36,12 +57,20 @@ def available_memory() -> int:
         return 0
 
 
+def size_text(count: int) -> str:
+    """Bytes in words, such as "1.5 GiB"; a file may claim more than a float can say."""
+    for name, unit in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if count >= 1 << unit:
+            return f"{count / (1 << unit):.1f} {name}" if count < 1 << 60 else "over 2**60 bytes"
+    return f"{count} bytes"
+
+
 def require_memory(needed: int, what: str) -> None:
     """Raise ``CapacityError`` if ``needed`` bytes are more than can be had."""
     available = available_memory()
     if available and needed > available:
         raise CapacityError(
-            f"{what}: needs {needed / 2**30:.1f} GiB, available are {available / 2**30:.1f} GiB"
+            f"{what}: needs {size_text(needed)}, available are {size_text(available)}"
         )
 
 
@@ -50,6 +79,6 @@ def check_capacity(n_cells: int, order: int, history: str) -> None:
     needed, available = n_cells * bytes_per_cell(order, history), available_memory()
     if available and needed > available:
         raise CapacityError(
-            f"shape: {n_cells} cells need {needed / 2**30:.1f} GiB, available are "
-            f'{available / 2**30:.1f} GiB; fewer cells, history="int16" or "compact" need less'
+            f"shape: {n_cells} cells need {size_text(needed)}, available are "
+            f'{size_text(available)}; fewer cells, history="int16" or "compact" need less'
         )

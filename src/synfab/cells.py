@@ -26,6 +26,7 @@ from synfab.streams import MAX_SEED, check_seed
 Array = Any
 
 ENGINES = ("auto", "numba", "array", "torch", "jax")
+MOST_AXES = 32
 HISTORIES = ("float32", "int16", "compact")
 
 
@@ -92,7 +93,7 @@ class CellArray:
         device: Any = None,
     ) -> None:
         self.model = load_model(model)
-        self.shape = _check_shape(shape)
+        self.shape = check_shape(shape)
         self.seed = check_seed(seed)
         self.order = self.model.history(order).order
         if engine not in ENGINES:
@@ -276,7 +277,7 @@ class CellArray:
         voltages = self._voltages(u, None)
         if not noise:
             return self.current(u)
-        given = self.read_number if number is None else _check_word("number", number)
+        given = self.read_number if number is None else check_word("number", number)
         result = self._engine.read(voltages, given, johnson, shot)
         if number is None:
             self.read_number = given + 1
@@ -326,7 +327,7 @@ class CellArray:
         batch = np.ascontiguousarray(voltages.reshape(columns, -1).T, np.float64)
         count = len(batch)
         if number is not None:
-            _check_word("number", number, count)
+            check_word("number", number, count)
         readout = Readout.of(self.model.conduction, batch, factors if noise else None)
         # Both sums in one pass over r.
         sums = self._engine.row_sums(columns, readout.weights)
@@ -342,7 +343,7 @@ class CellArray:
 
         ``number`` says which input vector the first is; None counts on from the last.
         """
-        given = self.readout_number if number is None else _check_word("number", number, count)
+        given = self.readout_number if number is None else check_word("number", number, count)
         drawn = self._engine.readout_noise(self.shape[0], count, given)
         if number is None:
             self.readout_number = given + count
@@ -466,15 +467,19 @@ def _check_integer(name: str, value: object) -> int:
     return int(value.__index__())
 
 
-def _check_word(name: str, value: object, room: int = 1) -> int:
+def check_word(name: str, value: object, room: int = 1) -> int:
+    """Return a number of a read, which random numbers take as a 32-bit word."""
     found = _check_integer(name, value)
     if not 0 <= found <= 2**32 - room:
         raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
     return found
 
 
-def _check_shape(shape: object) -> tuple[int, ...]:
+def check_shape(shape: object) -> tuple[int, ...]:
+    """Return the lengths of 1 … 32 axes, each of one cell or more."""
     axes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if len(axes) > MOST_AXES:
+        raise InvalidValueError(f"shape: expected up to {MOST_AXES} axes, found {len(axes)}")
     result = tuple(_check_integer("shape", axis) for axis in axes)
     if not result or any(axis < 1 for axis in result):
         raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {result}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from synfab.archive import Archive, is_whole, open_archive, write_archive
+from synfab.archive import Archive, is_whole, open_checked, write_archive
 from synfab.checks import number
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.files import locked, sweep
@@ -24,6 +24,7 @@ NAME = re.compile(r"step-(\d{12})\.npz")
 LAST_STEP = 10**12 - 1
 # Arrays are named by the keys that lead to them.
 ROOT, SEPARATOR = "state", "/"
+VALUES = "values"  # what is no array
 
 logger = logging.getLogger(__name__)
 
@@ -163,9 +164,10 @@ class Run:
         if step == self._saved:
             return
         arrays: dict[str, Any] = {}
+        text = json.dumps(_take_apart(state, ROOT, arrays))
+        arrays[VALUES] = np.frombuffer(text.encode(), np.uint8)
         manifest = {
             "format": FORMAT, "version": VERSION, "step": step, "settings": self._settings,
-            "values": _take_apart(state, ROOT, arrays),
         }  # fmt: skip
         folder, keep = self._checkpoints.folder, self._checkpoints.keep
         try:
@@ -203,16 +205,19 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> State:
     InvalidValueError
         It was written by a run with other settings; names the first that differs.
     """
-    with open_archive(path, "a checkpoint") as archive:
+    with open_checked(path, "a checkpoint") as archive:
         archive.check(FORMAT, VERSION)
-        begun = archive.manifest["settings"]
-        for name in dict.fromkeys((*settings, *begun)):
-            if begun.get(name) != settings.get(name):
-                raise InvalidValueError(
-                    f"{name}: {path} was begun with {_shown(begun.get(name))}, found "
-                    f"{_shown(settings.get(name))}"
-                )
-        return _put_together(archive)
+        begun = archive.manifest.get("settings")
+        if not isinstance(begun, dict):
+            raise FileFormatError("settings: expected a JSON object")
+        state = _put_together(archive) if begun == settings else {}
+    for name in dict.fromkeys((*settings, *begun)):
+        if begun.get(name) != settings.get(name):
+            raise InvalidValueError(
+                f"{name}: {path} was begun with {_shown(begun.get(name))}, found "
+                f"{_shown(settings.get(name))}"
+            )
+    return state
 
 
 def _file(step: int) -> str:
@@ -251,12 +256,19 @@ def _take_apart(value: Any, name: str, arrays: dict[str, Any]) -> Any:
 
 
 def _put_together(archive: Archive) -> State:
-    result: State = {ROOT: archive.manifest["values"]}
+    # Among a state's values may be NaN, which a manifest does not have.
+    result: State = {ROOT: json.loads(archive.array(VALUES).tobytes())}
     for name in archive.names:
+        if name == VALUES:
+            continue
         *way, last = name.split(SEPARATOR)
-        place = result
+        place: Any = result
         for key in way:
-            place = place[key]
+            place = place.get(key) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or len(way) == 0:
+            raise FileFormatError(f"{name}: belongs nowhere")
         place[last] = archive.array(name)
-    found: State = result[ROOT]
+    found = result[ROOT]
+    if not isinstance(found, dict):
+        raise FileFormatError("values: expected a JSON object")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,17 @@ from synfab.conduction import Conduction
 from synfab.errors import FileFormatError, InvalidTypeError, SynfabError
 from synfab.files import atomic_path
 from synfab.history import N_FEATURES, History
+from synfab.jsonfile import read_object
+from synfab.limits import read_whole
 from synfab.model import FEATURES, CellModel
 from synfab.population import N_PARAMETERS, Population
 
 FORMAT, VERSION = "synfab-model", 1
-MAX_BYTES = 64 * 2**20
 PUBLISHED_SHA256 = "b59bbfa2845f10310335efcef3f1cd3a01f2d1a929138b6a49bb935d5db59313"
 INSTALL = 'pip install "synaptogen>=0.2,<0.3"'
+
+# A history of order p is a matrix of (4 p)**2 numbers, and judging it takes (4 p)**3 steps.
+HIGHEST_ORDER, ALL_ORDERS = 100, 1000
 
 # Types of marginals, and how deep the lists of their coefficients are nested.
 MARGINALS = {"polynomial": 2, "pieces": 3}
@@ -56,7 +60,7 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
     if source == "published":
         return _published()
     path = Path(source)
-    return parse(_read(path), str(path))
+    return parse(read_whole(path, "the model file"), str(path))
 
 
 def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
@@ -68,44 +72,16 @@ def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
 
 def parse(data: bytes, where: str) -> CellModel:
     """Make a model of the bytes of a file; ``where`` names the file in errors."""
-
-    def fail(text: str) -> FileFormatError:
-        return FileFormatError(f"{where}: {' '.join(text.split())}")
-
-    try:
-        document = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
-    except UnicodeDecodeError:
-        raise fail("not a text file in UTF-8") from None
-    except RecursionError:
-        raise fail("nested too deeply for a model file") from None
-    except ValueError as error:
-        raise fail(f"not a valid JSON file: {error}") from None
-    if not isinstance(document, dict):
-        raise fail(f"expected a JSON object, found {type(document).__name__}")
+    document = read_object(data, where)
     try:
         if "wk" in document or GREEK["means"] in document:
             return _from_published(document)
         return _from_own(document)
     except SynfabError as error:
-        raise fail(str(error)) from None
+        raise FileFormatError(f"{where}: {' '.join(str(error).split())}") from None
     except (OverflowError, np.linalg.LinAlgError) as error:
-        raise fail(f"a number is too large: {error}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise FileFormatError(f"{path}: is a folder; expected a model file")
-        if path.stat().st_size > MAX_BYTES:
-            raise FileFormatError(f"{path}: larger than {MAX_BYTES >> 20} MiB; not a model file")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        if isinstance(error, SynfabError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise FileFormatError(f"{path}: cannot read the model file: {reason}") from None
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{where}: a number is too large: {reason}") from None
 
 
 def _published() -> CellModel:
@@ -116,23 +92,12 @@ def _published() -> CellModel:
             f"model: the published numbers come with the package synaptogen: {INSTALL}"
         ) from None
     path = Path(str(distribution.locate_file("synaptogen/default_params.json")))
-    data = _read(path)
+    data = read_whole(path, "the model file")
     if hashlib.sha256(data).hexdigest() != PUBLISHED_SHA256:
         raise FileFormatError(
             f"{path}: not the published numbers (synaptogen {distribution.version}): {INSTALL}"
         )
     return parse(data, str(path))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a field stands there twice")
-    return result
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"found {name}; allowed: finite numbers")
 
 
 class _Fields:
@@ -241,6 +206,7 @@ def _read_histories(items: list[Any]) -> dict[int, History]:
     for index, item in enumerate(items):
         fields = _Fields(item, f"histories[{index}]", ("order", "innovation", "lags"))
         innovation, lags = fields.array("innovation", depth=2), fields.array("lags", depth=3)
+        _check_order(f"histories[{index}]", len(lags), histories)
         history = fields.make(lambda b=innovation, a=lags: History(b, a))  # type: ignore[misc]
         if item["order"] != history.order or isinstance(item["order"], bool):
             raise FileFormatError(
@@ -250,6 +216,14 @@ def _read_histories(items: list[Any]) -> dict[int, History]:
             raise FileFormatError(f"histories[{index}].order: {history.order} stands there twice")
         histories[history.order] = history
     return histories
+
+
+def _check_order(name: str, order: int, others: Iterable[int]) -> None:
+    """Refuse histories whose matrices would take all memory, or minutes to judge."""
+    if order > HIGHEST_ORDER:
+        raise FileFormatError(f"{name}: expected up to {HIGHEST_ORDER} lags, found {order}")
+    if order + sum(others) > ALL_ORDERS:
+        raise FileFormatError(f"{name}: expected up to {ALL_ORDERS} lags in all histories together")
 
 
 def _read_population(items: list[Any]) -> Population:
@@ -283,13 +257,14 @@ def _from_published(document: dict[str, Any]) -> CellModel:
     fields = _Fields(document, "", names)
     if not orders:
         raise FileFormatError("VAR: missing")
-    histories = {}
+    histories: dict[int, History] = {}
     for key in orders:
         matrix = fields.array(key, depth=2)
         columns = matrix.shape[1]
         if matrix.shape[0] != N_FEATURES or columns % N_FEATURES or columns < 2 * N_FEATURES:
             raise FileFormatError(f"{key}: expected 4 x 4(p + 1) numbers, found {matrix.shape}")
         blocks = matrix.reshape(N_FEATURES, -1, N_FEATURES).transpose(1, 0, 2)
+        _check_order(key, len(blocks) - 1, histories)
         # [B | A_p | … | A_1]: the last block is lag 1.
         history = _named(key, lambda b=blocks: History(b[0], b[:0:-1]))  # type: ignore[misc]
         if key != f"VAR_{history.order:03d}":

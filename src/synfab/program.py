@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from synfab.errors import FileFormatError, InvalidValueError
+from synfab.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.limits import told
+from synfab.tablefile import NUMBERS, open_parquet, read_csv
 
 MAX_PULSES = 10_000_000
 TOKEN = re.compile(
@@ -25,8 +29,8 @@ def parse_program(text: str) -> list[float]:
     """
     groups: list[list[float]] = [[]]
     last: list[float] | None = None
-    position = 0
-    while text[position:].strip():
+    position, end = 0, len(text.rstrip())
+    while position < end:
         match = TOKEN.match(text, position)
         if match is None:
             raise _error(text, position)
@@ -42,6 +46,7 @@ def parse_program(text: str) -> list[float]:
         elif match["comma"] and last is not None:
             groups[-1] += last
             last = None
+            _check_count(sum(map(len, groups)))
         elif match["close"] and last is not None and len(groups) > 1:
             last = groups.pop() + last
         else:
@@ -49,6 +54,7 @@ def parse_program(text: str) -> list[float]:
         position = match.end()
     if last is None or len(groups) > 1:
         raise _error(text, position)
+    _check_count(len(groups[0]) + len(last))
     return groups[0] + last
 
 
@@ -56,26 +62,49 @@ def read_program(source: str) -> list[float]:
     """Voltages of an expression, or of the column ``voltage`` of a CSV or Parquet file."""
     if not source.lower().endswith((".csv", ".parquet")):
         return parse_program(source)
-    import pandas as pd
-
     path = Path(source)
+    column = _csv_column if path.suffix.lower() == ".csv" else _parquet_column
     try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise FileFormatError(
-            f"{path}: cannot read the program: {str(error).splitlines()[0]}"
-        ) from None
-    if "voltage" not in table:
-        raise FileFormatError(
-            f"{path}: expected a column named voltage (V), found {', '.join(map(str, table))}"
-        )
-    try:
-        values = [float(value) for value in table["voltage"]]
-    except (TypeError, ValueError):
-        raise FileFormatError(f"{path}: voltage: expected numbers") from None
+        with told("cannot read the program"):
+            values = [float(value) for value in column(path)]
+    except SynfabError as error:
+        raise type(error)(f"{path}: {error}") from None
+    _check_count(len(values))
     if not values or not all(math.isfinite(value) for value in values):
         raise FileFormatError(f"{path}: voltage: expected at least one pulse and finite voltages")
     return values
+
+
+def _csv_column(path: Path) -> Any:
+    table = read_csv(path)
+    if "voltage" not in table:
+        raise _no_column(table)
+    try:
+        return table["voltage"].astype(float)
+    except (TypeError, ValueError):
+        raise FileFormatError("voltage: expected numbers") from None
+
+
+def _parquet_column(path: Path) -> Any:
+    file = open_parquet(path)
+    names = file.schema_arrow.names
+    if "voltage" not in names:
+        raise _no_column(names)
+    if str(file.schema_arrow.field("voltage").type) not in NUMBERS:
+        raise FileFormatError("voltage: expected numbers")
+    _check_count(file.metadata.num_rows)
+    return file.read(columns=["voltage"]).column(0).to_pylist()
+
+
+def _no_column(names: Iterable[object]) -> FileFormatError:
+    found = " ".join(", ".join(map(str, names)).split())
+    shown = found if len(found) < 200 else f"{found[:200]} …"
+    return FileFormatError(f"expected a column named voltage (V), found {shown}")
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_PULSES:
+        raise InvalidValueError(f"program: expected up to {MAX_PULSES} pulses, found {count}")
 
 
 def _voltage(word: str, text: str, position: int) -> float:

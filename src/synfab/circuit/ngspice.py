@@ -22,6 +22,7 @@ from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
 from synfab.files import make_folder
+from synfab.limits import read_large
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
             )
         path = Path(netlist)
         try:
-            text = path.read_text()
+            text = read_large(path, 4).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidValueError(f"netlist: cannot read {path}: {error}") from None
         origin = path.absolute().parent

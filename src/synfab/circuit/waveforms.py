@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.errors import FileFormatError
+from synfab.limits import read_large
 
 Array = npt.NDArray[Any]
 
@@ -69,9 +70,11 @@ def read_raw(path: Path) -> list[Waveforms]:
     ------
     FileFormatError
         The file is missing or cut short.
+    CapacityError
+        It would not fit into memory.
     """
     try:
-        data = path.read_bytes()
+        data = read_large(path, 2)  # its bytes, and the vectors made of them
     except OSError as error:
         raise FileFormatError(f"{path}: cannot read: {error.strerror}") from None
     results, position = [], 0
@@ -97,7 +100,9 @@ def _read_one(path: Path, header: str, data: bytes, start: int) -> tuple[Wavefor
         raise FileFormatError(f"{path}: the header of a result is damaged") from None
     kind = np.dtype(np.complex128 if "complex" in fields.get("Flags", "") else np.float64)
     end = start + points * count * kind.itemsize
-    if len(names) != count or end > len(data):
+    if points < 0 or len(names) != count or not count:
+        raise FileFormatError(f"{path}: the header of a result is damaged")
+    if end > len(data):
         raise FileFormatError(f"{path}: the file is cut short")
     values = np.frombuffer(data[start:end], kind).reshape(points, count)
     keys = [_name(name) for name in names]

@@ -17,25 +17,30 @@ import numpy.typing as npt
 
 from synfab.cells import CellArray
 from synfab.cluster import shard
+from synfab.cluster.manifest import (
+    FORMAT,
+    MANIFEST,
+    VERSION,
+    first_cells,
+    read_manifest,
+    shard_file,
+)
 from synfab.cluster.shard import Pulse, Root
 from synfab.errors import (
     FileFormatError,
     InvalidTypeError,
     InvalidValueError,
-    SynfabError,
     ToolError,
 )
 from synfab.files import atomic_path
 from synfab.model import FEATURES, CellModel
-from synfab.modelfile import document, load_model, parse
+from synfab.modelfile import document, load_model
 from synfab.readout import noise_factors
 
 Array = npt.NDArray[Any]
 
 SHARD = 2**22
 QUEUE = 32  # pulses that are sent together; a message costs milliseconds
-FORMAT, VERSION = "synfab-sharded-cells", 1
-MANIFEST = "manifest.json"
 STEP = re.compile(r"step-(\d{12})")
 
 
@@ -301,12 +306,12 @@ class ShardedCellArray:
         if self.folder is None:
             raise InvalidValueError("folder: expected one at the making of the array, found none")
         path = self.folder / f"step-{self.pulses:012d}"
-        if self._roots[0].file == str(path / _file(0)):  # still there; reads may have gone on
+        if self._roots[0].file == str(path / shard_file(0)):  # still there; reads may have gone on
             self._write_manifest(path)
         else:
             self.save(path)
         self._roots = [
-            replace(root, file=str(path / _file(number)), pulses=self.pulses)
+            replace(root, file=str(path / shard_file(number)), pulses=self.pulses)
             for number, root in enumerate(self._roots)
         ]
         self._pulses, self._sent = [[] for _ in self._roots], 0
@@ -322,7 +327,7 @@ class ShardedCellArray:
         beside = target.with_name(f".{target.name}.{self._name}")
         try:
             beside.mkdir(parents=True)
-            files = [(str(beside / _file(number)),) for number in range(self.shards)]
+            files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
             self._act(shard.save, files)
             self._write_manifest(beside)
             beside.rename(target)
@@ -367,38 +372,21 @@ class ShardedCellArray:
         """
         _check_client(client)
         path = Path(folder).absolute()
-        try:
-            found = json.loads((path / MANIFEST).read_bytes())
-            if not isinstance(found, dict) or found.get("format") != FORMAT:
-                raise FileFormatError(f"{folder}: not the cells of a cluster")
-            if found["version"] != VERSION:
-                raise FileFormatError(
-                    f"{folder}: version: the folder has version {found['version']}, this synfab "
-                    f"reads {VERSION}"
-                )
-            model = parse(json.dumps(found["model"]).encode(), f"{folder}: model")
-            result = cls.__new__(cls)
-            result.client, result.shape = client, tuple(found["shape"])
-            result.folder = None if checkpoints is None else Path(checkpoints).absolute()
-            if result.folder != path.parent or not STEP.fullmatch(path.name):
-                _check_empty("checkpoints", result.folder)
-            result.every, result.keep = every, keep
-            roots, first = [], 0
-            for number, shape in enumerate(found["shards"]):
-                file = path / _file(number)
-                if not file.is_file():
-                    raise FileFormatError(f"{folder}: {file.name}: missing")
-                size = tuple(shape)
-                roots.append(Root(model, size, first, found["options"], str(file), found["pulses"]))
-                first += math.prod(size)
-            result._start(roots, model, found["options"], SHARD)
-            result.read_number = int(found["read_number"])
-            result.readout_number = int(found["readout_number"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, SynfabError):
-                raise
-            reason = " ".join(str(error).split())
-            raise FileFormatError(f"{folder}: not the cells of a cluster: {reason}") from None
+        found = read_manifest(path)
+        result = cls.__new__(cls)
+        result.client, result.shape = client, found.shape
+        result.folder = None if checkpoints is None else Path(checkpoints).absolute()
+        if result.folder != path.parent or not STEP.fullmatch(path.name):
+            _check_empty("checkpoints", result.folder)
+        result.every, result.keep = every, keep
+        firsts = zip(found.shards, first_cells(found), strict=True)
+        roots = [
+            Root(found.model, shape, first, found.options, str(path / shard_file(number)),
+                 found.pulses)
+            for number, (shape, first) in enumerate(firsts)
+        ]  # fmt: skip
+        result._start(roots, found.model, found.options, SHARD)
+        result.read_number, result.readout_number = found.read_number, found.readout_number
         return result
 
     @classmethod
@@ -420,10 +408,6 @@ class ShardedCellArray:
     def close(self) -> None:
         """Let the workers forget the cells."""
         self.client.run(shard.forget, self._name)
-
-
-def _file(number: int) -> str:
-    return f"shard-{number:06d}.npz"
 
 
 def _steps(folder: Path) -> list[int]:

@@ -154,7 +154,10 @@ class Controllers:
     def restore(self, state: dict[str, Array]) -> None:
         """Take over what ``dump`` gave."""
         for name in LEARNED:
-            setattr(self, name, np.array(state[name]))
+            mine, given = getattr(self, name), state[name]
+            if given.shape != mine.shape or given.dtype != mine.dtype:
+                raise ValueError(f"{name}: expected {mine.dtype} of shape {mine.shape}")
+            setattr(self, name, np.array(given))
 
     def outcomes(self, g: Array) -> Array:
         """``Outcome`` of every cell, with ``g`` (S) as last read; int8."""

@@ -13,6 +13,7 @@ from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.checkpoints import Run
 from synfab.crossbar.controller import Controllers
+from synfab.limits import told
 
 Array = npt.NDArray[Any]
 
@@ -90,8 +91,16 @@ class Course:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``dump`` gave."""
-        restore_cells(self.cells, state["cells"])
-        self.controllers.restore(state["controllers"])
-        self.energy[...] = state["energy"]
-        self.pending, self.error = list(state["pending"]), list(state["error"])
+        """Take over what ``dump`` gave.
+
+        Raises
+        ------
+        InvalidValueError, FileFormatError
+            It is the state of other cells, or none.
+        """
+        with told("checkpoints: not the state of such a run"):
+            self.controllers.restore(state["controllers"])
+            self.energy[...] = state["energy"]
+            self.pending = [int(count) for count in state["pending"]]
+            self.error = [float(distance) for distance in state["error"]]
+            restore_cells(self.cells, state["cells"])

@@ -236,9 +236,14 @@ class ArrayEngine:
     def restore(self, arrays: dict[str, Any]) -> None:
         """Take over what ``storage`` gave."""
         n = self.n_cells
+        shapes = {"block": (self.order, 4, n), "parameters": (8, n)}
+        types = {"in_hrs": ("bool",), "in_lrs": ("bool",), "cycle": ("uint32", "int64")}
         for name, array in arrays.items():
-            if array.shape[-1:] != (n,):
-                raise FileFormatError(f"{name}: expected {n} cells, found shape {array.shape}")
+            shape = shapes.get(name, (n,))
+            if array.shape != shape or array.dtype.name not in types.get(name, ("float32",)):
+                raise FileFormatError(
+                    f"{name}: expected {n} cells, shape {shape}, found {array.dtype} {array.shape}"
+                )
         held = {name: self.library.asarray(array) for name, array in arrays.items()}
         number = self._words(self._global_numbers())
         self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from synfab.errors import InvalidValueError
 from synfab.learn.columns import find_columns, need
+from synfab.learn.labels import index_labels, rows_of
 from synfab.model import FEATURES
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class FeatureTable:
         rows = np.asarray(values, np.float64).reshape(-1, len(FEATURES))
         if len(rows) == 0:
             raise InvalidValueError("features: found no rows; expected one per device and cycle")
-        labels, codes = np.unique(np.asarray(device).astype(str), return_inverse=True)
+        labels, codes = index_labels(device)
         number = np.asarray(cycle, np.float64)
         if not (np.isfinite(number).all() and (number == np.rint(number)).all()):
             raise InvalidValueError("cycle: expected whole numbers")
@@ -87,7 +88,7 @@ class FeatureTable:
             )
         _plausible(rows)
         number, notes = _without_stride(codes, number, dict(notes or {}))
-        return cls(tuple(map(str, labels)), codes, number, rows, dict(rejected or {}), notes)
+        return cls(labels, codes, number, rows, dict(rejected or {}), notes)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -233,9 +234,9 @@ def read_frame(
         cycle = column("cycle")
     else:
         cycle = np.zeros(count)
-        for name in np.unique(np.asarray(device).astype(str)):
-            mine = np.asarray(device).astype(str) == name
-            cycle[mine] = np.arange(mine.sum())
+        names, codes = index_labels(device)
+        for mine in rows_of(codes, len(names)):
+            cycle[mine] = np.arange(len(mine))
     extra = {"assumed_voltages": assumed} if assumed else {}
     return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
 

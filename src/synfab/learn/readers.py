@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import FileFormatError, InvalidValueError
+from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.learn.columns import find_columns, need, split_name
+from synfab.learn.excel import read_excel
 from synfab.learn.features import FeatureTable, numeric, read_frame
-from synfab.learn.sweeps import (
-    DeviceSweeps,
-    Sweeps,
-    loops_by_cycle,
-    split_loops,
-    sweeps_from_arrays,
-)
+from synfab.learn.hdf5 import read_hdf5
+from synfab.learn.labels import index_labels, rows_of
+from synfab.learn.parquet import parquet_devices, streamed_columns, whole_table
+from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
 from synfab.learn.text import read_text
+from synfab.limits import told
+from synfab.npyfile import open_archive, read_member
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,17 +30,11 @@ Array = npt.NDArray[Any]
 Columns = Mapping[str, str] | None
 
 TEXT = (".csv", ".tsv", ".txt", ".dat")
-EXCEL = (".xlsx", ".xls", ".ods")
+EXCEL = (".xlsx",)
 PARQUET = (".parquet", ".pq")
 HDF5 = (".h5", ".hdf5", ".hdf")
 PICKLE = (".pkl", ".pickle", ".df", ".s")
 READABLE = (*TEXT, *EXCEL, *PARQUET, *HDF5, ".npz", *PICKLE)
-
-# What readers raise on files that are not what their names say.
-BROKEN = (
-    OSError, ValueError, KeyError, EOFError, ImportError, AttributeError, csv.Error,
-    pickle.UnpicklingError, zipfile.BadZipFile,
-)  # fmt: skip
 
 
 def read_sweeps(
@@ -118,18 +109,23 @@ def read_any(
             "(allow_pickle=True, --allow-pickle), or save the data as Parquet"
         )
     try:
-        if kind in PARQUET:
-            return _from_parquet(path, columns, u_set, u_reset)
-        if kind in HDF5:
-            return _from_hdf5(path)
-        if kind == ".npz":
-            return _from_npz(path)
-        return _from_frame(_frame(path, kind, columns), columns, u_set, u_reset)
-    except (InvalidValueError, FileFormatError) as error:
-        raise type(error)(f"{path}: {error}") from None
-    except BROKEN as error:
+        with told(f"{path}: cannot be read as {kind[1:]}"):
+            return _from_file(path, kind, columns, u_set, u_reset)
+    except SynfabError as error:
         text = " ".join(str(error).split())
-        raise FileFormatError(f"{path}: cannot be read as {kind[1:]}: {text}") from None
+        raise type(error)(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
+def _from_file(
+    path: Path, kind: str, columns: Columns, u_set: Any, u_reset: Any
+) -> Sweeps | FeatureTable:
+    if kind in PARQUET:
+        return _from_parquet(path, columns, u_set, u_reset)
+    if kind in HDF5:
+        return read_hdf5(path)
+    if kind == ".npz":
+        return _from_npz(path)
+    return _from_frame(_frame(path, kind, columns), columns, u_set, u_reset)
 
 
 def _frame(path: Path, kind: str, columns: Columns) -> pd.DataFrame:
@@ -138,11 +134,7 @@ def _frame(path: Path, kind: str, columns: Columns) -> pd.DataFrame:
     if kind in TEXT:
         return read_text(path, columns)
     if kind in EXCEL:
-        try:
-            table: pd.DataFrame = pd.read_excel(path)
-            return table
-        except ImportError:
-            raise FileFormatError('Excel files need: pip install "synfab[learn]"') from None
+        return read_excel(path)
     frame: Any = pd.read_pickle(path)  # only when the caller allows it
     if isinstance(frame, pd.Series):
         frame = frame.to_frame().T
@@ -167,23 +159,26 @@ def _from_frame(
         return _from_rows(frame, found)
     data = {name: scale * numeric(frame[column], column)
             for name, (column, scale) in found.items() if name not in ("device",)}  # fmt: skip
-    labels = np.zeros(len(frame), "U1") if "device" not in found else np.asarray(
-        frame[found["device"][0]]).astype(str)  # fmt: skip
+    names, rows = _devices_of(frame, found)
     _check_sweep_units(data["voltage"], data["current"])
 
     def devices() -> Iterator[DeviceSweeps]:
-        names, first = np.unique(labels, return_index=True)
-        for name in names[np.argsort(first)]:
-            mine = labels == name
-            yield _device(str(name) or "0", {k: x[mine] for k, x in data.items()})
+        for name, mine in zip(names, rows, strict=True):
+            yield device_sweeps(name or "0", {k: x[mine] for k, x in data.items()})
 
     return Sweeps(devices)
 
 
-def _device(name: str, data: dict[str, Array]) -> DeviceSweeps:
-    if "cycle" in data:
-        return loops_by_cycle(name, data["cycle"], data["voltage"], data["current"])
-    return split_loops(name, data["voltage"], data["current"])
+def _devices_of(
+    frame: pd.DataFrame, found: dict[str, tuple[str, float]]
+) -> tuple[list[str], list[Array]]:
+    """Names of the devices in the order of their first rows, and the rows of each."""
+    if "device" not in found:
+        return ["0"], [np.arange(len(frame))]
+    names, codes = index_labels(frame[found["device"][0]])
+    rows = rows_of(codes, len(names))
+    order = np.argsort([mine[0] for mine in rows])
+    return [names[k] for k in order], [rows[k] for k in order]
 
 
 def _check_sweep_units(voltage: Array, current: Array) -> None:
@@ -204,21 +199,17 @@ def _from_rows(frame: pd.DataFrame, found: dict[str, tuple[str, float]]) -> Swee
     """One loop a row, arrays in the cells."""
     v_column, v_scale = found["voltage"]
     i_column, i_scale = found["current"]
-    labels = (
-        np.asarray(frame[found["device"][0]]).astype(str)
-        if "device" in found
-        else np.full(len(frame), "0")
-    )
-    cycles = (
-        np.asarray(frame[found["cycle"][0]], np.int64)
-        if "cycle" in found
-        else frame.groupby(labels).cumcount().to_numpy()
-    )
+    names, rows = _devices_of(frame, found)
+    if "cycle" in found:
+        cycles = np.asarray(frame[found["cycle"][0]], np.int64)
+    else:
+        cycles = np.zeros(len(frame), np.int64)
+        for mine in rows:
+            cycles[mine] = np.arange(len(mine))
 
     def devices() -> Iterator[DeviceSweeps]:
-        for name in dict.fromkeys(labels):
-            mine = np.flatnonzero(labels == name)
-            mine = mine[np.argsort(cycles[mine], kind="stable")]
+        for name, unsorted in zip(names, rows, strict=True):
+            mine = unsorted[np.argsort(cycles[unsorted], kind="stable")]
             v = [np.asarray(frame[v_column].iloc[k], np.float64) * v_scale for k in mine]
             i = [np.asarray(frame[i_column].iloc[k], np.float64) * i_scale for k in mine]
             offsets = np.concatenate([[0], np.cumsum([len(x) for x in v])])
@@ -231,111 +222,44 @@ def _from_rows(frame: pd.DataFrame, found: dict[str, tuple[str, float]]) -> Swee
 
 
 def _from_parquet(path: Path, columns: Columns, u_set: Any, u_reset: Any) -> Sweeps | FeatureTable:
-    import pyarrow.parquet as pq
-
-    names = pq.read_schema(path).names
-    found = find_columns(names, columns)
-    if "r_hrs" in found or "voltage" not in found or "device" not in found:
-        return _from_frame(pq.read_table(path).to_pandas(), columns, u_set, u_reset)
-    need(found, ("voltage", "current"), names)
-    field = pq.read_schema(path).field(found["voltage"][0])
-    if str(field.type).startswith(("list", "large_list", "fixed_size_list")):
-        return _from_frame(pq.read_table(path).to_pandas(), columns, u_set, u_reset)
-    kept = ("device", "cycle", "voltage", "current")
-    wanted: dict[str, tuple[str, float]] = {k: found[k] for k in kept if k in found}
-    return Sweeps(lambda: _parquet_devices(path, wanted))
-
-
-def _parquet_devices(path: Path, wanted: dict[str, tuple[str, float]]) -> Iterator[DeviceSweeps]:
-    """Yield devices as they come; the rows of one must stand together."""
-    import pyarrow.parquet as pq
-
-    held: list[dict[str, Array]] = []
-    current: Any = None
-    done: set[Any] = set()
-
-    def flush() -> DeviceSweeps:
-        data = {k: np.concatenate([part[k] for part in held]) for k in held[0]}
-        return _device(str(current), data)
-
-    columns = [column for column, _ in wanted.values()]
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=2**20, columns=columns):
-        device = batch.column(wanted["device"][0]).to_numpy(zero_copy_only=False)
-        data = {
-            k: batch.column(column).to_numpy(zero_copy_only=False) * np.float32(scale)
-            if scale != 1.0 else batch.column(column).to_numpy(zero_copy_only=False)
-            for k, (column, scale) in wanted.items() if k != "device"
-        }  # fmt: skip
-        edges = np.concatenate([[0], np.flatnonzero(device[1:] != device[:-1]) + 1, [len(device)]])
-        for low, high in pairwise(edges):
-            name = device[low]
-            if held and name != current:
-                yield flush()
-                done.add(current)
-                held.clear()
-            if name in done:
-                raise InvalidValueError(
-                    f"device: rows of device {name} do not stand together; sort the file by "
-                    "device and cycle"
-                )
-            current = name
-            held.append({k: x[low:high] for k, x in data.items()})
-    if held:
-        yield flush()
-
-
-def _from_hdf5(path: Path) -> Sweeps:
-    """Datasets voltage and current (device, cycle, point), or such datasets in a group a device."""
-    try:
-        import h5py
-    except ImportError:
-        raise FileFormatError('HDF5 files need: pip install "synfab[learn]"') from None
-
-    with h5py.File(path) as file:
-        groups = [k for k in file if isinstance(file[k], h5py.Group)]
-        top = [k for k in file if isinstance(file[k], h5py.Dataset)]
-        inner = list(file[groups[0]]) if groups else []
-    found = find_columns(top or inner)
-    need(found, ("voltage", "current"), top or inner)
-    (v_name, v_scale), (i_name, i_scale) = found["voltage"], found["current"]
-
-    def devices() -> Iterator[DeviceSweeps]:
-        with h5py.File(path) as file:
-            if not top:
-                for group in groups:
-                    v, i = file[group][v_name][()] * v_scale, file[group][i_name][()] * i_scale
-                    for device in sweeps_from_arrays(v, i).open_devices():
-                        yield device._replace(name=group)
-                return
-            v_set, i_set = file[v_name], file[i_name]
-            if i_set.ndim < 3:
-                yield from sweeps_from_arrays(
-                    v_set[()] * v_scale, i_set[()] * i_scale
-                ).open_devices()
-                return
-            for k in range(len(i_set)):
-                v = v_set[k] if v_set.ndim == 3 else v_set[()]
-                one = sweeps_from_arrays(v * v_scale, i_set[k] * i_scale)
-                for device in one.open_devices():
-                    yield device._replace(name=str(k))
-
-    return Sweeps(devices)
+    wanted = streamed_columns(path, columns)
+    if wanted is None:
+        return _from_frame(whole_table(path, columns), columns, u_set, u_reset)
+    return Sweeps(lambda: parquet_devices(path, wanted))
 
 
 def _from_npz(path: Path) -> Sweeps | FeatureTable:
-    with np.load(path, allow_pickle=False) as archive:
-        names = [n for n in archive.files if split_name(n)[0] not in ("device", "cycle", "time")]
-        found = find_columns(archive.files)
+    with open_archive(path) as archive:
+        files = [name.removesuffix(".npy") for name in archive.namelist()]
+        names = [n for n in files if split_name(n)[0] not in ("device", "cycle", "time")]
+        found = find_columns(files)
         if "r_hrs" in found:
-            import pandas as pd
-
-            shape = archive[found["r_hrs"][0]].shape
-            data = {k: scale * archive[column].ravel() for k, (column, scale) in found.items()}
-            if len(shape) == 2 and "device" not in found:
-                data["device"] = np.repeat(np.arange(shape[0]), shape[1])
-                data["cycle"] = np.tile(np.arange(shape[1]), shape[0])
-            return read_frame(pd.DataFrame(data))
+            return _features_of(archive, found)
         need(found, ("voltage", "current"), names)
-        v = archive[found["voltage"][0]] * found["voltage"][1]
-        i = archive[found["current"][0]] * found["current"][1]
+        v = _numbers(archive, found["voltage"][0]) * found["voltage"][1]
+        i = _numbers(archive, found["current"][0]) * found["current"][1]
     return sweeps_from_arrays(v, i)
+
+
+def _features_of(archive: zipfile.ZipFile, found: dict[str, tuple[str, float]]) -> FeatureTable:
+    import pandas as pd
+
+    arrays = {k: _numbers(archive, column) for k, (column, _) in found.items()}
+    shape = arrays["r_hrs"].shape
+    data = {k: _scaled(x.ravel(), found[k][1]) for k, x in arrays.items()}
+    if len(shape) == 2 and "device" not in found:
+        data["device"] = np.repeat(np.arange(shape[0]), shape[1])
+        data["cycle"] = np.tile(np.arange(shape[1]), shape[0])
+    return read_frame(pd.DataFrame(data))
+
+
+def _numbers(archive: zipfile.ZipFile, column: str) -> Array:
+    # In memory as it is, as float64, and scaled.
+    values = read_member(archive, column, 3)
+    if not values.size:
+        raise FileFormatError(f"{column}: expected one number or more, found shape {values.shape}")
+    return values
+
+
+def _scaled(values: Array, scale: float) -> Array:
+    return values if scale == 1.0 else values * scale

@@ -90,6 +90,8 @@ def sweeps_from_arrays(
         raise InvalidValueError(
             f"current: expected (device, cycle, point) or (cycle, point), found {i.ndim} axes"
         )
+    if i.size == 0:
+        raise InvalidValueError(f"current: expected numbers, found shape {i.shape}")
     try:
         v = np.broadcast_to(np.asarray(voltage, np.float64), i.shape)
     except ValueError:
@@ -105,6 +107,13 @@ def sweeps_from_arrays(
             yield DeviceSweeps(label, np.arange(cycles), offsets, v[k].ravel(), i[k].ravel())
 
     return Sweeps(devices)
+
+
+def device_sweeps(name: str, data: dict[str, Array]) -> DeviceSweeps:
+    """Loops of one device from its points: voltage (V), current (A) and, if known, cycle."""
+    if "cycle" in data:
+        return loops_by_cycle(name, data["cycle"], data["voltage"], data["current"])
+    return split_loops(name, data["voltage"], data["current"])
 
 
 def loops_by_cycle(name: str, cycle: Array, voltage: Array, current: Array) -> DeviceSweeps:

@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from synfab.errors import InvalidValueError
 from synfab.learn.columns import ALIASES
+from synfab.tablefile import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Columns = Mapping[str, str] | None
 
+LONGEST = 2**20  # characters of a line of names
 EVENTS = frozenset(("READ", "SET", "RESET", "ENDURANCE", "FORM"))
 
 
 def read_text(path: Path, columns: Columns) -> pd.DataFrame:
     """Read a delimited text file: tab, semicolon, comma or blanks; a headerless one needs names."""
-    import pandas as pd
-
     with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-        lines = [line for line in (file.readline() for _ in range(20)) if line.strip()]
+        lines = [line for line in (file.readline(LONGEST) for _ in range(20)) if line.strip()]
     if not lines:
         raise InvalidValueError("the file is empty")
     first = lines[0].rstrip("\r\n")
+    if len(first) == LONGEST:
+        raise InvalidValueError(f"expected a first line of less than {LONGEST} characters")
     if any(f",{event}," in first for event in EVENTS):
         return _event_log(path)
     separator = next((mark for mark in ("\t", ";", ",") if mark in first), r"\s+")
@@ -35,14 +37,12 @@ def read_text(path: Path, columns: Columns) -> pd.DataFrame:
     if separator == r"\s+":
         options["engine"] = "python"
     if not all(_is_number(text) for text in fields):
-        table: pd.DataFrame = pd.read_csv(path, **options)
-        return table
+        return read_csv(path, **options)
     names = list((columns or {}).keys())
     if names and all(name in ALIASES or name.startswith("_") for name in names):
         order = [str(value) for value in (columns or {}).values()]
         if order == [str(k) for k in range(len(names))] and len(names) == len(fields):
-            named: pd.DataFrame = pd.read_csv(path, header=None, names=names, **options)
-            return named
+            return read_csv(path, header=None, names=names, **options)
     raise InvalidValueError(
         f"no header line, found {len(fields)} columns of numbers; name them in their order, "
         "such as columns=device,cycle,voltage,current"

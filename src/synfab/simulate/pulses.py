@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from synfab.arrays import digest
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
-from synfab.program import read_program
+from synfab.limits import told
+from synfab.program import MAX_PULSES, read_program
+from synfab.simulate.zarrfile import Table
 
 Array = npt.NDArray[Any]
 Voltages = float | Callable[[int, int], npt.ArrayLike]
@@ -98,29 +100,27 @@ def read_pulses(program: Any, cells: int) -> Pulses:
 
 
 def _from_array(path: Path, cells: int) -> Pulses:
-    try:
-        if path.suffix.lower() == ".npy":
-            table: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-        else:
-            from synfab.simulate.store import open_array
-
-            table = open_array(path)
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise FileFormatError(f"{path}: cannot read the program: {reason}") from None
+    table: Any = _map(path) if path.suffix.lower() == ".npy" else Table(path)
     if (
         table.ndim != 2
         or table.shape[1] != cells
-        or not table.shape[0]
+        or not 1 <= table.shape[0] <= MAX_PULSES
         or table.dtype.kind not in "fiu"
     ):
         raise FileFormatError(
-            f"{path}: expected voltages of shape (pulses, {cells}), found {table.dtype} "
-            f"{tuple(table.shape)}"
+            f"{path}: expected voltages of shape (pulses, {cells}), up to {MAX_PULSES} pulses, "
+            f"found {table.dtype} {tuple(table.shape)}"
         )
+    read = table.read if isinstance(table, Table) else lambda k, a, b: np.asarray(table[k, a:b])
 
     def step(pulse: int) -> Callable[[int, int], Array]:
-        return lambda start, stop: np.asarray(table[pulse, start:stop])
+        return lambda start, stop: read(pulse, start, stop)
 
     name = f"{path.name} {tuple(table.shape)} {table.dtype}"
     return Pulses([step(pulse) for pulse in range(table.shape[0])], name)
+
+
+def _map(path: Path) -> Array:
+    """Map the file into memory, as nothing but an array (``np.load`` would open archives too)."""
+    with told(f"{path}: cannot read the program"):
+        return np.lib.format.open_memmap(path, mode="r")

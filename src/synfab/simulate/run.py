@@ -19,7 +19,8 @@ from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
 from synfab.simulate.pulses import read_pulses
-from synfab.simulate.store import Results, require_zarr
+from synfab.simulate.store import Results
+from synfab.simulate.zarrfile import require_zarr
 
 BLOCK = 2**21
 PROBE = 2**17  # cells of the estimate

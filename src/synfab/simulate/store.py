@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from synfab.errors import FileFormatError, InvalidValueError, ToolError
+from synfab.errors import FileFormatError, InvalidValueError
 from synfab.files import LOCK
+from synfab.jsonfile import read_object
+from synfab.limits import read_whole, told
+from synfab.simulate.zarrfile import check_metadata, packing, require_zarr
 
 FORMAT, VERSION = "synfab-simulation", 1
 ARRAYS = ("current", "cycle", "done")
 
 
-def require_zarr() -> Any:
-    """Return the module, or say how to get it."""
-    try:
-        import zarr
-    except ModuleNotFoundError:
-        raise ToolError("zarr: not installed: pip install 'synfab[zarr]'") from None
-    return zarr
-
-
-def open_array(path: Path) -> Any:
-    """Return a Zarr array to read."""
-    return require_zarr().open_array(store=str(path), mode="r")
-
-
 class Results:
     """A Zarr group with ``current`` (A), ``cycle`` and which blocks are done."""
 
-    def __init__(self, group: Any) -> None:
-        self.group = group
+    def __init__(self, group: Any, path: Path) -> None:
+        self.group, self.path = group, path
         self.done = group["done"]
 
     @classmethod
@@ -43,9 +31,9 @@ class Results:
         shape, block = (settings["reads"], settings["cells"]), settings["block"]
         group = zarr.open_group(store=str(path), mode="a")
         width = min(block, shape[1])
-        for name, kind, packing in (("current", "f4", None), ("cycle", "u4", "auto")):
+        for name, kind, packed in (("current", "f4", None), ("cycle", "u4", "auto")):
             group.create_array(
-                name, shape=shape, dtype=kind, chunks=(1, width), compressors=packing,
+                name, shape=shape, dtype=kind, chunks=(1, width), compressors=packed,
                 overwrite=True,
             )  # fmt: skip
         blocks = -(-shape[1] // block)
@@ -54,7 +42,7 @@ class Results:
         )
         # Last: what has no attributes was never begun.
         group.attrs.update({"format": FORMAT, "version": VERSION, **settings})
-        return cls(group)
+        return cls(group, path)
 
     @staticmethod
     def stillborn(path: Path) -> bool:
@@ -62,18 +50,20 @@ class Results:
         if any(p.name not in {LOCK, "zarr.json", *ARRAYS} for p in path.iterdir()):
             return False
         try:
-            document = json.loads((path / "zarr.json").read_bytes())
-            return isinstance(document, dict) and document.get("attributes") == {}
-        except FileNotFoundError:
-            return not any((path / name).exists() for name in ARRAYS)
-        except ValueError:
+            if not (path / "zarr.json").exists():
+                return not any((path / name).exists() for name in ARRAYS)
+            data = read_whole(path / "zarr.json", "the description of a Zarr group")
+            return read_object(data, str(path)).get("attributes") == {}
+        except FileFormatError:
             return False
 
     @classmethod
     def resume(cls, path: Path, settings: dict[str, Any]) -> Results:
         """Go on with one that was begun with the same settings."""
         zarr = require_zarr()
-        try:
+        with told(f"{path}: cannot go on with it"):
+            for folder in (path, *(path / name for name in ARRAYS)):
+                check_metadata(folder)
             group = zarr.open_group(store=str(path), mode="r+")
             found = dict(group.attrs)
             if found.pop("format", None) != FORMAT:
@@ -87,17 +77,42 @@ class Results:
                     raise InvalidValueError(
                         f"{name}: {path} was begun with {found.get(name)!r}, found {value!r}"
                     )
-            return cls(group)
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            if isinstance(error, (FileFormatError, InvalidValueError)):
-                raise
-            reason = " ".join(str(error).split())
-            raise FileFormatError(f"{path}: cannot go on with it: {reason}") from None
+            _check_arrays(path, group, settings)
+            return cls(group, path)
 
     def finished(self) -> set[int]:
-        """Blocks whose results are all written."""
-        return set(np.flatnonzero(self.done[:]).tolist())
+        """Blocks whose results are all written.
+
+        Raises
+        ------
+        FileFormatError
+            The record of them is damaged.
+        """
+        with told(f"{self.path}: done: damaged"):
+            return set(np.flatnonzero(self.done[:]).tolist())
 
     def write(self, name: str, read: int, start: int, values: Any) -> None:
         """Write what one block gave at one read."""
         self.group[name][read, start : start + len(values)] = values
+
+
+def _check_arrays(path: Path, group: Any, settings: dict[str, Any]) -> None:
+    """Refuse arrays that are not those of ``create``: what they claim is what would be read."""
+    cells, block = settings["cells"], settings["block"]
+    width, blocks = min(block, cells), -(-cells // block)
+    results = ((settings["reads"], cells), (1, width))
+    wanted = {
+        "current": (*results, "f4"),
+        "cycle": (*results, "u4"),
+        "done": ((blocks,), (1,), "u1"),
+    }
+    for name, (shape, chunks, kind) in wanted.items():
+        array = group[name]
+        found = (tuple(array.shape), tuple(array.chunks), np.dtype(array.dtype))
+        if found != (shape, chunks, np.dtype(kind)):
+            raise FileFormatError(
+                f"{path}: {name}: expected {kind} {shape} in chunks {chunks}, found "
+                f"{found[2]} {found[0]} in chunks {found[1]}"
+            )
+        if packing(array) is not None and name != "cycle":
+            raise FileFormatError(f"{path}: {name}: is packed; expected plain numbers")

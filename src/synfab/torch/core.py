@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from synfab.cells import check_word
 from synfab.crossbar.array import Crossbar
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
@@ -265,8 +266,9 @@ class CrossbarLayer(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Take over the state of cells from ``state_dict``."""
         cell_state.check(self.tiles, state)
+        number = check_word("state_dict: layer_readout_number", state.get("layer_readout_number"))
         cell_state.restore(self.tiles, state)
-        self.readout_number = int(state["layer_readout_number"])
+        self.readout_number = number
         self._bars = None
         self.refresh()
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from synfab.arrays import to_numpy
-from synfab.cells import CellArray
+from synfab.cells import CellArray, check_word
 from synfab.errors import FileFormatError, InvalidValueError
+from synfab.streams import MAX_SEED, check_seed
 from synfab.torch.tiles import Tiles
 
 FORMAT, VERSION = "synfab-layer", 1
@@ -70,12 +71,34 @@ def check(tiles: Tiles, state: Any) -> None:
                 f"state_dict: {what}: this layer has {mine[what]}, the state {state.get(what)}"
                 + (" of other numbers" if name == "fingerprint" else "")
             )
+    check_seed(state.get("seed"))
+    cells_there = sum(cells.size for cells in tiles.cells)
+    first = state.get("first_cell")
+    if not isinstance(first, int) or not 0 <= first <= MAX_SEED - cells_there:
+        raise FileFormatError(f"state_dict: first_cell: expected a number of a cell, found {first}")
     for k, cells in enumerate(tiles.cells):
-        part = state.get(f"tile {k}", {})
+        part = state.get(f"tile {k}")
+        if not isinstance(part, dict):
+            raise FileFormatError(f"state_dict: tile {k}: missing")
         for name, array in cells._engine.storage().items():
-            found = part.get(name)
-            if found is None or tuple(found.shape) != tuple(array.shape):
+            if not _fits(part.get(name), to_numpy(array)):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
+        for name in COUNTERS:
+            check_word(f"state_dict: tile {k}: {name}", part.get(name))
+
+
+def _fits(found: Any, wanted: Any) -> bool:
+    """Tell whether something is a plain tensor that can stand for an array, word for word."""
+    return (
+        isinstance(found, torch.Tensor)
+        and found.layout == torch.strided
+        and found.device.type != "meta"
+        and not found.is_quantized
+        and not found.is_complex()
+        and tuple(found.shape) == tuple(wanted.shape)
+        and found.element_size() == wanted.dtype.itemsize
+        and found.is_floating_point() == (wanted.dtype.kind == "f")
+    )
 
 
 def restore(tiles: Tiles, state: dict[str, Any]) -> None:

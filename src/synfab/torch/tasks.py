@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +18,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from synfab.arrays import digest
+from synfab.capacity import require_memory
 from synfab.checkpoints import Checkpoints, as_checkpoints
 from synfab.errors import FileFormatError
 from synfab.torch.training import restore_training, training_state
@@ -25,6 +28,7 @@ MNIST = (
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
 IDX_BYTES = 8  # type code of unsigned bytes
+MOST_AXES = 8
 
 
 class Task(NamedTuple):
@@ -83,19 +87,41 @@ def mnist(folder: str | Path) -> Task:
 
 
 def read_idx(path: Path) -> Any:
-    """Array of unsigned bytes from an IDX file, plain or with .gz behind its name."""
+    """Array of unsigned bytes from an IDX file, plain or with .gz behind its name.
+
+    Raises
+    ------
+    FileFormatError
+        It is missing, damaged, or of another kind.
+    CapacityError
+        It claims more than fits into memory.
+    """
     packed = path.with_name(path.name + ".gz")
     try:
-        data = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
-    except (OSError, EOFError) as error:
-        raise FileFormatError(f"{path}: cannot read: {error}") from None
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != IDX_BYTES:
+        with path.open("rb") if path.exists() else gzip.open(packed) as file:
+            return _idx(file, path)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{path}: cannot read: {reason}") from None
+
+
+def _idx(file: Any, path: Path) -> Any:
+    """Read what the header claims and no more, however much the file would become."""
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] != IDX_BYTES:
         raise FileFormatError(f"{path}: not an IDX file of bytes")
-    header = 4 + 4 * data[3]
-    shape = tuple(np.frombuffer(data[4:header], ">u4").astype(int).tolist())
-    if len(shape) != data[3] or len(data) != header + int(np.prod(shape)):
-        raise FileFormatError(f"{path}: cut short, expected {shape} bytes behind its header")
-    return np.frombuffer(data[header:], np.uint8).reshape(shape)
+    axes = head[3]
+    if not 1 <= axes <= MOST_AXES:
+        raise FileFormatError(f"{path}: expected 1 … {MOST_AXES} axes, found {axes}")
+    lengths = file.read(4 * axes)
+    shape = tuple(int(n) for n in np.frombuffer(lengths[: len(lengths) // 4 * 4], ">u4"))
+    size = math.prod(shape)
+    if len(shape) == axes:
+        require_memory(2 * size, str(path))
+        data = file.read(size + 1)
+    if len(shape) != axes or len(data) != size:
+        raise FileFormatError(f"{path}: expected {shape} bytes behind its header")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def perceptron(task: Task, hidden: int = 64, seed: int = 0) -> nn.Sequential:

@@ -1,0 +1,73 @@
+"""Excel files of measurements: a ZIP archive of XML, in which little can stand for much."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synfab.capacity import require_memory
+from synfab.errors import FileFormatError
+from synfab.limits import require_size, told
+from synfab.tablefile import MOST_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 2**20
+MOST_FIELDS = 2**24
+UNPACKED_BYTES = 2**28
+AS_OBJECTS = 12  # times that, as the elements of a tree
+
+
+def read_excel(path: Path) -> pd.DataFrame:
+    """Read the first sheet of an .xlsx file, once its size is known.
+
+    Raises
+    ------
+    FileFormatError
+        It is no such file, or would become too large.
+    """
+    import pandas as pd
+
+    try:
+        import openpyxl  # noqa: F401
+    except ImportError:
+        raise FileFormatError('Excel files need: pip install "synfab[learn]"') from None
+    with told("cannot be read as xlsx"):
+        _check_archive(path)
+        _check_sheet(path)
+        table: pd.DataFrame = pd.read_excel(path, engine="openpyxl")
+    return table
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    require_size(size, UNPACKED_BYTES, "unpacked")
+    require_memory(AS_OBJECTS * size, "unpacked")
+
+
+def _check_sheet(path: Path) -> None:
+    """Count rows and columns in one pass: a cell's address alone decides how large a sheet is."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    try:
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # what the file says of itself is not to be trusted
+        rows = width = 0
+        for cells in _rows(sheet):
+            rows, width = rows + 1, max(width, len(cells))
+            if rows > MOST_ROWS or width > MOST_COLUMNS or rows * width > MOST_FIELDS:
+                raise FileFormatError(
+                    f"expected up to {MOST_ROWS} rows, {MOST_COLUMNS} columns and {MOST_FIELDS} "
+                    "fields; save it as CSV or Parquet"
+                )
+    finally:
+        book.close()
+
+
+def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    yield from sheet.iter_rows(values_only=True)

@@ -1,0 +1,178 @@
+"""HDF5 files of measurements: datasets of numbers in the file itself, of a size that fits."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from synfab.capacity import require_memory
+from synfab.errors import FileFormatError, SynfabError
+from synfab.learn.columns import find_columns, need
+from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
+from synfab.limits import CHUNK_BYTES, told
+
+# Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
+DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
+DEFLATE_RATIO = 1032  # no byte of deflate becomes more
+MOST_NAMES = 1_000_000
+PACKING = (DEFLATE, 4, 32000)
+SLACK, CHECKSUM = 4096, 4
+Large = dict[int, list[tuple[int, ...]]]
+
+
+def read_hdf5(path: Path) -> Sweeps:
+    """Datasets voltage and current (device, cycle, point), or such datasets in a group a device.
+
+    Raises
+    ------
+    FileFormatError, SynfabError
+        There are none, or they are not plain numbers in the file itself.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise FileFormatError('HDF5 files need: pip install "synfab[learn]"') from None
+
+    with h5py.File(path, "r") as file:
+        names = _own(file)
+        groups = [k for k in names if isinstance(file[k], h5py.Group)]
+        top = [k for k in names if isinstance(file[k], h5py.Dataset)]
+        inner = _own(file[groups[0]]) if groups else []
+    found = find_columns(top or inner)
+    need(found, ("voltage", "current"), top or inner)
+    columns = (found["voltage"], found["current"])
+    return Sweeps(lambda: _devices(path, groups if not top else None, columns))
+
+
+def _own(group: Any) -> list[str]:
+    """Names of what a group holds in the file itself; links elsewhere are refused."""
+    import h5py
+
+    if len(group) > MOST_NAMES:
+        raise FileFormatError(f"expected up to {MOST_NAMES} names in a group, found {len(group)}")
+    names = list(group)
+    for name in names:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise FileFormatError(f"{name}: a link to elsewhere; expected the data itself")
+    return names
+
+
+def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[DeviceSweeps]:
+    import h5py
+
+    try:
+        with told("damaged"), h5py.File(path, "r") as file:
+            yield from _grouped(file, groups, columns) if groups else _stacked(file, columns)
+    except SynfabError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweeps]:
+    (v_name, v_scale), (i_name, i_scale) = columns
+    for group in groups:
+        _own(file[group])
+        v, i = (_whole(file[group][name]) for name in (v_name, i_name))
+        for device in sweeps_from_arrays(v * v_scale, i * i_scale).open_devices():
+            yield device._replace(name=group)
+
+
+def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
+    (v_name, v_scale), (i_name, i_scale) = columns
+    v_set, i_set = file[v_name], file[i_name]
+    if i_set.ndim < 3:
+        arrays = _whole(v_set) * v_scale, _whole(i_set) * i_scale
+        yield from sweeps_from_arrays(*arrays).open_devices()
+        return
+    shared = None if v_set.ndim == 3 else _whole(v_set)
+    v_large, i_large = (_check(one, one.shape[1:]) for one in (v_set, i_set))
+    for k in range(len(i_set)):
+        v = _part(v_set, k, v_large) if shared is None else shared
+        one = sweeps_from_arrays(v * v_scale, _part(i_set, k, i_large) * i_scale)
+        for device in one.open_devices():
+            yield device._replace(name=str(k))
+
+
+def _whole(dataset: Any) -> Any:
+    for large in _check(dataset, dataset.shape).values():
+        _unpack(dataset, large)
+    return dataset[()]
+
+
+def _part(dataset: Any, k: int, large: Large) -> Any:
+    length = dataset.chunks[0] if dataset.chunks else 1
+    _unpack(dataset, large.get(k // length * length, []))
+    return dataset[k]
+
+
+def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
+    """Refuse what is not plain numbers in the file itself, or would not fit into memory.
+
+    Returns
+    -------
+    dict
+        Chunks that are to be looked into before they are read, by the index that they begin at.
+    """
+    import h5py
+
+    name = dataset.name
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        raise FileFormatError(f"{name}: expected a dataset of numbers")
+    if dataset.dtype.kind not in "fiub":
+        raise FileFormatError(f"{name}: expected numbers, found {dataset.dtype}")
+    if dataset.external or dataset.is_virtual:
+        raise FileFormatError(f"{name}: its numbers lie in another file; expected them in this one")
+    # As they are, as float64, and scaled.
+    require_memory(math.prod(shape) * (dataset.dtype.itemsize + 16), name)
+    if dataset.chunks is None:
+        return {}
+    require_memory(2 * _nominal(dataset), f"{name}: a chunk")
+    properties = dataset.id.get_create_plist()
+    codes = [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
+    for code in codes:
+        if code not in FILTERS:
+            raise FileFormatError(
+                f"{name}: filter {code}; expected {', '.join(FILTERS.values())} (see h5repack)"
+            )
+    return _look_at_chunks(dataset, codes)
+
+
+def _nominal(dataset: Any) -> int:
+    """Bytes that a chunk says it becomes."""
+    return int(math.prod(dataset.chunks) * dataset.dtype.itemsize)
+
+
+def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
+    """Check the stored sizes of all chunks; those that could become too large are returned.
+
+    HDF5 2.0 ends the process over a chunk that is smaller than its checksum.
+    """
+    sizes: list[tuple[tuple[int, ...], int]] = []
+    dataset.id.chunk_iter(lambda info: sizes.append((info.chunk_offset, info.size)))
+    nominal, found = _nominal(dataset), Large()
+    packed = any(code in PACKING for code in codes)
+    least = CHECKSUM + 1 if packed else nominal
+    # What cannot be packed grows a little.
+    most = nominal * 9 // 8 + SLACK if packed else nominal + CHECKSUM
+    for offset, size in sizes:
+        if not least <= size <= most:
+            raise FileFormatError(
+                f"{dataset.name}: chunk {offset}: expected {least} … {most} bytes, found {size}"
+            )
+        if DEFLATE in codes and size * DEFLATE_RATIO > CHUNK_BYTES:
+            found.setdefault(offset[0], []).append(offset)
+    return found
+
+
+def _unpack(dataset: Any, offsets: list[tuple[int, ...]]) -> None:
+    """Refuse chunks that become more than they say; HDF5 would unpack them to their end."""
+    for offset in offsets:
+        _, packed = dataset.id.read_direct_chunk(offset)
+        engine = zlib.decompressobj()
+        engine.decompress(packed, _nominal(dataset) + SLACK)
+        if engine.unconsumed_tail:
+            raise FileFormatError(
+                f"{dataset.name}: chunk {offset}: becomes more than {_nominal(dataset)} bytes"
+            )

@@ -1,0 +1,84 @@
+"""CSV and Parquet tables: how much they would become is asked before they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synfab.capacity import require_memory
+from synfab.errors import FileFormatError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_COLUMNS = 16_384  # as many as a spreadsheet has
+PIECE = 2**24
+# What a field costs while a table is read: pandas' splitter, then its column; Python objects.
+FIELD_BYTES, OBJECT_BYTES = 24, 80
+# Names of Arrow's types of numbers.
+NUMBERS = frozenset(
+    (
+        *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+        *("halffloat", "float", "double"),
+    )
+)
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a delimited text file with pandas; short lines are filled up, so few bytes can be many.
+
+    Raises
+    ------
+    FileFormatError
+        It has more columns than any table.
+    CapacityError
+        Its lines and columns would not fit into memory.
+    OSError, ValueError
+        What pandas says of it.
+    """
+    import pandas as pd
+
+    head = pd.read_csv(path, nrows=1, **options)
+    columns = head.shape[1] + head.index.nlevels
+    if columns > MOST_COLUMNS:
+        raise FileFormatError(f"expected up to {MOST_COLUMNS} columns, found {columns}")
+    each = OBJECT_BYTES if options.get("engine") == "python" else FIELD_BYTES
+    require_memory(each * columns * count_lines(path), "table")
+    result: pd.DataFrame = pd.read_csv(path, **options)
+    return result
+
+
+def count_lines(path: Path) -> int:
+    """Return the number of lines of a file, however they end."""
+    lines = 1
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            lines += max(piece.count(b"\n"), piece.count(b"\r"))
+    return lines
+
+
+def open_parquet(path: Path, columns: int = 0, read_dictionary: Any = None) -> Any:
+    """Return pyarrow's ``ParquetFile``, if the rows that it claims would fit into memory.
+
+    What is said of single columns is not looked at: pyarrow 26 ends the process when that is
+    damaged (``RowGroupMetaData.column``).
+
+    Parameters
+    ----------
+    columns
+        How many will be read whole; 0: rows are streamed.
+    read_dictionary
+        Columns of text that are to be numbers, and each text once.
+
+    Raises
+    ------
+    CapacityError
+        The columns would not fit.
+    OSError, ValueError, NotImplementedError
+        What pyarrow says of the file.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, read_dictionary=read_dictionary)
+    require_memory(3 * FIELD_BYTES * file.metadata.num_rows * columns, "table")
+    return file

@@ -1,0 +1,1 @@
+"""A fuzzer of every reader of files: hostile inputs are returned or refused, and nothing else."""
