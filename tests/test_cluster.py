@@ -145,6 +145,35 @@ def test_results_in_zarr(client, tmp_path):
     assert np.array_equal(found.reshape(SHAPE), sharded.read(number=5))
 
 
+def test_programs_come_from_files(client, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    u = np.linspace(-2.0, 1.6, 3 * SHAPE[0] * SHAPE[1], dtype=np.float32).reshape(3, -1)[::-1]
+    zarr.save_array(str(tmp_path / "u.zarr"), u)
+    np.save(tmp_path / "u.npy", u)
+    whole = sf.CellArray("published", SHAPE, seed=3).apply_voltage(-2.0).apply_voltage(0.9)
+    for row in u:
+        whole.apply_voltage(row.reshape(SHAPE))
+    for name in ("u.zarr", "u.npy"):
+        sharded = make(client).apply_program("-2, 0.9").apply_program(tmp_path / name)
+        assert np.array_equal(sharded.r, whole.r)
+    np.save(tmp_path / "short.npy", u[:, 1:])
+    for program, message in (("-2, up", "program: not"), (tmp_path / "short.npy", "of shape")):
+        with pytest.raises(sf.InvalidValueError, match=message):
+            sharded.apply_program(program)
+    assert sharded.pulses == 5
+
+
+def test_results_that_cannot_be_written_leave_nothing(client, tmp_path):
+    sharded = make(client)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(sf.InvalidValueError, match="output: cannot write"):
+        sharded.read(output=tmp_path / "file" / "out.zarr")
+    sharded.read(output=tmp_path / "out.zarr")
+    with pytest.raises(sf.InvalidValueError, match="is there already"):
+        sharded.read(output=tmp_path / "out.zarr")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out.zarr"]
+
+
 def test_bad_arguments(client):
     for options, message in (
         ({"shard_size": 0}, "shard_size: expected"), ({"every": 3}, "every: expected a folder"),

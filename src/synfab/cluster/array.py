@@ -36,6 +36,8 @@ from synfab.files import atomic_path
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import document, load_model
 from synfab.readout import noise_factors
+from synfab.simulate.pulses import read_pulses
+from synfab.simulate.zarrfile import require_zarr
 
 Array = npt.NDArray[Any]
 
@@ -162,6 +164,26 @@ class ShardedCellArray:
             self.flush()
         return self
 
+    def apply_program(self, program: str | os.PathLike[str]) -> ShardedCellArray:
+        """Apply the pulses of an expression or a file, which the workers read in parts.
+
+        Parameters
+        ----------
+        program
+            ``"-2, 0.9"``; a CSV or Parquet file with a column ``voltage``; or, on a file system
+            that the workers share, a ``.npy`` or Zarr array of voltages (pulses, cells), in V.
+
+        Raises
+        ------
+        InvalidValueError, FileFormatError
+            The program is not understood, or is for another number of cells; no pulse was applied.
+        """
+        given = os.fspath(program)
+        for number, step in enumerate(read_pulses(given, self.size).steps):
+            place = shard.FromFile(str(Path(given).absolute()), self.size, number)
+            self.apply_voltage(place if callable(step) else step)
+        return self
+
     def flush(self) -> None:
         """Send what has gathered, and wait until the cells have switched."""
         self._act(None)
@@ -231,30 +253,35 @@ class ShardedCellArray:
             parts = self._act(shard.read, [(u, options)] * self.shards)
             result: Array | None = np.concatenate(parts)
         else:
-            path = self._create(output)
-            self._act(shard.read_into, [(path, u, options)] * self.shards)
+            self._read_into(Path(output).absolute(), u, options)
             result = None
         if number is None:
             self.read_number = given + 1
         return result
 
-    def _create(self, output: str | os.PathLike[str]) -> str:
+    def _read_into(self, path: Path, u: float, options: dict[str, Any]) -> None:
+        """Let the workers write a Zarr array beside, and give it its name when it is whole."""
+        zarr = require_zarr()
+        if path.exists():
+            raise InvalidValueError(f"output: {path} is there already")
+        beside = path.with_name(f".{path.name}.{self._name}")
         try:
-            import zarr
-        except ModuleNotFoundError:
-            raise ToolError("zarr: not installed: pip install 'synfab[cluster]'") from None
-        path = str(Path(output).absolute())
-        if Path(path).exists():
-            raise InvalidValueError(f"output: {output} is there already")
-        target = zarr.create_array(
-            store=path, shape=(self.size,), dtype="f4", compressors=None,
-            chunks=(math.prod(self._roots[0].shape),),
-        )  # fmt: skip
-        target.attrs.update(
-            {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
-             "shape": list(self.shape)}
-        )  # fmt: skip
-        return path
+            target = zarr.create_array(
+                store=str(beside), shape=(self.size,), dtype="f4", compressors=None,
+                chunks=(math.prod(self._roots[0].shape),),
+            )  # fmt: skip
+            target.attrs.update(
+                {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
+                 "shape": list(self.shape)}
+            )  # fmt: skip
+            self._act(shard.read_into, [(str(beside), u, options)] * self.shards)
+            beside.rename(path)
+        except OSError as error:
+            raise InvalidValueError(
+                f"output: cannot write {path}: {error.strerror or error}"
+            ) from None
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     def matvec(
         self, v: Any, *, noise: bool = True, bandwidth: float = 1e8, number: int | None = None

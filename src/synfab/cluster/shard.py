@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from synfab.cells import CellArray
 from synfab.engines.readout_kernels import row_normals
 from synfab.model import CellModel
+from synfab.simulate.pulses import Pulses, read_pulses
 
 Key = tuple[str, int]
 
@@ -38,6 +40,24 @@ class Root:
         if self.file is not None:
             return CellArray.load(self.file)
         return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
+
+
+@dataclass(frozen=True)
+class FromFile:
+    """Voltages of one pulse in a file of (pulses, cells), read where they are needed."""
+
+    path: str
+    cells: int
+    pulse: int
+
+    def __call__(self, start: int, stop: int) -> Any:
+        """Voltages (V) of cells ``start`` … ``stop - 1``."""
+        return _opened(self.path, self.cells).voltages(self.pulse, start, stop)
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, cells: int) -> Pulses:
+    return read_pulses(path, cells)
 
 
 @dataclass(frozen=True)
