@@ -3,6 +3,8 @@
 PYTHON ?=
 CONSTRAINTS ?= constraints.txt
 PYTEST_ARGS ?=
+# Tests side by side: one process a core, 4 at most (each may take 2 GiB).
+PROCESSES ?= -n logical --maxprocesses 4 --dist worksteal
 
 BIN := .venv/bin
 RUN := $(BIN)/python -m
@@ -35,6 +37,7 @@ help:
 	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
 	@echo
 	@echo 'PYTHON=...        interpreter for .venv (default: the first Python >= 3.11)'
+	@echo 'PROCESSES=       the tests one by one, in one process'
 	@echo 'PYTEST_ARGS=...   further arguments of pytest, e.g. PYTEST_ARGS="-k model"'
 
 demo: runtime-environment
@@ -42,10 +45,10 @@ demo: runtime-environment
 	@echo 'The pictures are in $(CURDIR)/$(OUTPUT)'
 
 test: lint types simulator browser
-	$(RUN) pytest $(PYTEST_ARGS)
+	$(RUN) pytest $(PROCESSES) $(PYTEST_ARGS)
 
 test-fast: test-environment simulator browser
-	$(RUN) pytest -m 'not slow' $(PYTEST_ARGS)
+	$(RUN) pytest -m 'not slow' $(PROCESSES) $(PYTEST_ARGS)
 
 soak: test-environment
 	SYNFAB_SOAK_KILLS=50 SYNFAB_SOAK_WORKERS=20 $(RUN) pytest tests/test_simulate.py \
