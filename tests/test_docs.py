@@ -36,16 +36,26 @@ def name(page):
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run `synfab demo` as a page has it, once for all pages that have it."""
+    folder = tmp_path_factory.mktemp("demo")
+    page = folder / "page.md"
+    page.write_text("```bash\nsynfab demo\n```\n")
+    assert run_page(page, folder) == ""
+    return folder / "synfab-demo"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
-def test_every_block_runs(page, tmp_path, request):
+def test_every_block_runs(page, tmp_path, request, demo):
     if name(page) in NGSPICE:
         request.getfixturevalue("ngspice")
     code = "".join(block.text for block in blocks(page) if not block.reason)
     for word, package in NEEDS.items():
         if word in code:
             pytest.importorskip(package)
-    assert run_page(page, tmp_path) == ""
+    assert run_page(page, tmp_path, demo) == ""
 
 
 def test_blocks_are_found_and_a_reason_leaves_one_out(tmp_path):

@@ -338,6 +338,23 @@ def test_the_keyboard_reaches_the_summary_and_the_picker(page):
     assert "device" in reached
 
 
+def test_a_narrow_window_shows_both_loops_without_scrolling_sideways(browser, path):
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.open(path.as_uri())
+        browser.wait("return document.documentElement.dataset.ready === 'all'")
+        wide = browser.run(
+            "return [document.documentElement, ...document.querySelectorAll('figure')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.id || e.tagName)"
+        )
+        height = browser.run("return document.getElementById('loops').offsetHeight")
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide == []
+    assert height > 2 * 360  # one below the other
+
+
 def test_it_prints_in_full(page):
     import base64
 

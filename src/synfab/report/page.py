@@ -189,6 +189,8 @@ def _shape(level: Level) -> str:
 
 
 def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    from synfab.learn.drift import drift_in_words
+
     def words(value: Any) -> str:
         if isinstance(value, Mapping):
             return ", ".join(f"{k}: {words(v)}" for k, v in value.items()) or "none"
@@ -197,7 +199,9 @@ def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return [
-        (key.replace("_", " "), words(value)) for key, value in diagnostics.items() if value != ""
+        (key.replace("_", " "), drift_in_words(value) if key == "drift" else words(value))
+        for key, value in diagnostics.items()
+        if value != ""
     ]
 
 
