@@ -13,9 +13,9 @@ GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
 # What these three promise of accuracy is measured in test_torch_workflows.py.
 SMALL = {
-    "ml_hardware_aware": ("--chips", "2", "--epochs", "3", "--aware-epochs", "1"),
-    "ml_in_situ": ("--epochs", "2"),
-    "ml_inference": ("--chips", "2", "--epochs", "3"),
+    "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
+    "ml_in_situ": ("--epochs", "1"),
+    "ml_inference": ("--chips", "1", "--epochs", "2"),
 }
 
 
