@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import arrayfile
+from synfab import archive, arrayfile
 from synfab.demo import random_voltages
 
 
@@ -80,7 +80,7 @@ def test_a_failed_save_leaves_the_old_file(cells, tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(arrayfile, "_write", full_disk)
+    monkeypatch.setattr(archive, "_write", full_disk)
     with pytest.raises(sf.InvalidValueError, match="No space left"):
         cells.save(path)
     assert path.read_bytes() == before

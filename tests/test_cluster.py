@@ -104,6 +104,21 @@ def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
         ]  # fmt: skip
 
 
+def test_checkpoints_of_another_array_are_not_taken_for_its_own(client, tmp_path):
+    first = live(make(client, folder=tmp_path, every=4), 0, 4)
+    before = first.read()
+    with pytest.raises(sf.InvalidValueError, match=r"folder: .* holds checkpoints already"):
+        make(client, folder=tmp_path)
+    first.save(tmp_path / "elsewhere")
+    with pytest.raises(sf.InvalidValueError, match=r"checkpoints: .* holds checkpoints already"):
+        sf.cluster.ShardedCellArray.load(tmp_path / "elsewhere", client, checkpoints=tmp_path)
+    first.checkpoint()  # no pulse since: only the number of reads is new
+    again = sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    assert again.read_number == 1
+    assert np.array_equal(again.read(number=0), before)
+    assert (tmp_path / "step-000000000004").is_dir()
+
+
 def test_files(client, tmp_path):
     sharded = live(make(client))
     sharded.read()

@@ -136,11 +136,13 @@ def test_another_run_is_not_touched(tmp_path):
 
 
 def test_two_processes_do_not_write_one_output(tmp_path):
-    from synfab.simulate.store import locked
+    from synfab.files import locked
 
     path = tmp_path / "o.zarr"
-    hold = "import sys, pathlib, synfab.simulate.store as s\n"
-    hold += "with s.locked(pathlib.Path(sys.argv[1])):\n  print('held', flush=True); input()"
+    hold = "import sys, pathlib, synfab.files as s\n"
+    hold += (
+        "with s.locked(pathlib.Path(sys.argv[1]), 'output'):\n  print('held', flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -149,7 +151,7 @@ def test_two_processes_do_not_write_one_output(tmp_path):
         with pytest.raises(sf.InvalidValueError, match="another process"):
             simulate(PROGRAM, 100, path, seed=5)
         other.kill()
-    with locked(path):
+    with locked(path, "output"):
         pass  # a lock dies with its process
 
 

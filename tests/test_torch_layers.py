@@ -64,7 +64,9 @@ def test_every_readout_has_noise_of_its_own_and_it_is_counted(linear):
     x = torch.randn(3, 20)
     first, second = layer(x), layer(x)
     assert not torch.equal(first, second)
-    assert torch.equal(torch.cat([first, second]), twin(torch.cat([x, x])))
+    assert (first - second).abs().max() > 1e-3
+    # Not to the bit: a product of 6 rows may be summed in another order than one of 3.
+    torch.testing.assert_close(torch.cat([first, second]), twin(torch.cat([x, x])))
 
 
 @pytest.mark.parametrize("first", [0, 2**32 - 3, 2**63 + 5])

@@ -28,7 +28,8 @@ def task():
 def software(task):
     network = tasks.perceptron(task)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
-    return tasks.fit(network, optimizer, task, 60)
+    tasks.fit(network, optimizer, task, 60)
+    return network
 
 
 def test_software_reaches_97_percent(software, task):

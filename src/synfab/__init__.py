@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from synfab.cells import CellArray
+from synfab.checkpoints import Checkpoints
 from synfab.errors import (
     CapacityError,
     FileFormatError,
@@ -27,6 +28,7 @@ __all__ = [
     "CapacityError",
     "CellArray",
     "CellModel",
+    "Checkpoints",
     "FileFormatError",
     "InvalidTypeError",
     "InvalidValueError",

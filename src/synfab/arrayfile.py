@@ -1,33 +1,24 @@
-"""Array files: one uncompressed NPZ that says what it is and knows when it is damaged.
-
-The comment at the end of the archive holds the SHA-256 of every byte before it, so that any
-flipped byte and any cut is found before a single number is used.
-"""
+"""Array files: a checked archive with the whole state of an array."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-import re
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synfab.archive import open_archive, write_archive
+from synfab.arrays import to_numpy
 from synfab.cells import CellArray
-from synfab.errors import FileFormatError, SynfabError
-from synfab.files import atomic_path
+from synfab.errors import FileFormatError, InvalidValueError
 from synfab.modelfile import document, parse
 
 FORMAT, VERSION = "synfab-cells", 1
-COMMENT = b"sha256:%064x"
-COMMENT_BYTES = len(COMMENT % 0)
-CHUNK = 1 << 24
 FIELDS = ("shape", "seed", "order", "engine", "history", "first_cell")
 COUNTERS = ("read_number", "readout_number")
+
+Array = np.ndarray[Any, Any]
 
 
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
@@ -38,101 +29,55 @@ def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
         **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
         "model": document(cells.model),
     }
-    with atomic_path(path) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            archive.comment = COMMENT % 0
-            _write(archive, "manifest", np.frombuffer(json.dumps(manifest).encode(), np.uint8))
-            for name, array in cells._engine.storage().items():
-                _write(archive, name, np.asarray(array))
-        with temporary.open("r+b") as file:
-            digest = _digest(file, temporary.stat().st_size)
-            file.seek(-COMMENT_BYTES, os.SEEK_END)
-            file.write(b"sha256:" + digest.encode())
+    write_archive(path, manifest, _storage(cells))
 
 
 def load_array(path: str | os.PathLike[str]) -> CellArray:
     """Read an array; ``FileFormatError`` in one line if the file is not whole or not ours."""
-    name = Path(path)
-    try:
-        with name.open("rb") as file:
-            _verify(file, name)
-        with zipfile.ZipFile(name) as archive:
-            return _load(archive, name)
-    except OSError as error:
-        raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError) as error:
-        if isinstance(error, SynfabError):
-            raise
-        raise FileFormatError(
-            f"{name}: not an array file: {' '.join(str(error).split())}"
-        ) from None
+    with open_archive(path, "an array file") as archive:
+        archive.check(FORMAT, VERSION)
+        manifest = archive.manifest
+        model = parse(json.dumps(manifest["model"]).encode(), "model")
+        cells = CellArray.__new__(CellArray)
+        arguments = {key: manifest[key] for key in FIELDS}
+        shape = tuple(arguments.pop("shape"))
+        cells._allocate(model, shape, **arguments)
+        for key in COUNTERS:
+            setattr(cells, key, int(manifest[key]))
+        cells._engine.restore({key: archive.array(key) for key in cells._engine.STORED})
+        return cells
 
 
-def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray[Any, Any]) -> None:
-    info = zipfile.ZipInfo(f"{name}.npy")  # its default date: equal arrays make equal files
-    with archive.open(info, "w", force_zip64=True) as member:
-        header = io.BytesIO()
-        array = np.ascontiguousarray(array)
-        np.lib.format.write_array_header_1_0(
-            header, np.lib.format.header_data_from_array_1_0(array)
-        )
-        member.write(header.getvalue())
-        flat = array.reshape(-1).view(np.uint8)
-        for start in range(0, flat.size, CHUNK):
-            member.write(flat[start : start + CHUNK].data)
+def dump_cells(cells: CellArray) -> dict[str, Any]:
+    """Return the whole state of an array as plain numbers and arrays, for a checkpoint."""
+    identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
+    identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
+    return {**identity, "storage": _storage(cells)}
 
 
-def _digest(file: Any, size: int) -> str:
-    digest, left = hashlib.sha256(), size - COMMENT_BYTES
-    file.seek(0)
-    while left > 0:
-        data = file.read(min(CHUNK, left))
-        if not data:
-            break
-        digest.update(data)
-        left -= len(data)
-    return digest.hexdigest()
+def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
+    """Put the cells of an array into the state that ``dump_cells`` gave.
+
+    Raises
+    ------
+    InvalidValueError
+        The state is that of other cells.
+    FileFormatError
+        It is not a state of cells.
+    """
+    mine = dump_cells(cells)
+    for name in ("model", *FIELDS):
+        if state.get(name) != mine[name]:
+            raise InvalidValueError(
+                f"cells: {name}: the checkpoint has {state.get(name)}, the array {mine[name]}"
+            )
+    missing = mine["storage"].keys() - state.get("storage", {}).keys()
+    if missing:
+        raise FileFormatError(f"cells: {min(missing)}: missing")
+    cells._engine.restore({name: state["storage"][name] for name in mine["storage"]})
+    for name in COUNTERS:
+        setattr(cells, name, int(state[name]))
 
 
-def _verify(file: Any, name: Path) -> None:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - COMMENT_BYTES))
-    found = re.fullmatch(rb"sha256:([0-9a-f]{64})", file.read())
-    if not found:
-        raise FileFormatError(f"{name}: not an array file, or cut short: its checksum is missing")
-    if _digest(file, size) != found[1].decode():
-        raise FileFormatError(f"{name}: damaged: its checksum does not match its content")
-
-
-def _load(archive: zipfile.ZipFile, name: Path) -> CellArray:
-    manifest = json.loads(_read(archive, "manifest").tobytes())
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise FileFormatError(f'{name}: format: expected "{FORMAT}"')
-    version = manifest.get("version")
-    if version != VERSION:
-        raise FileFormatError(
-            f"{name}: version: the file has version {version}, this synfab reads {VERSION}"
-        )
-    model = parse(json.dumps(manifest["model"]).encode(), f"{name}: model")
-    cells = CellArray.__new__(CellArray)
-    arguments = {key: manifest[key] for key in FIELDS}
-    shape = tuple(arguments.pop("shape"))
-    cells._allocate(model, shape, **arguments)
-    for key in COUNTERS:
-        setattr(cells, key, int(manifest[key]))
-    cells._engine.restore({key: _reader(archive, name, key) for key in cells._engine.STORED})
-    return cells
-
-
-def _reader(archive: zipfile.ZipFile, name: Path, key: str) -> np.ndarray[Any, Any]:
-    if f"{key}.npy" not in archive.namelist():
-        raise FileFormatError(f"{name}: {key}: missing")
-    return _read(archive, key)
-
-
-def _read(archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, Any]:
-    info = archive.getinfo(f"{key}.npy")
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise FileFormatError(f"{key}: compressed; array files are not")
-    with archive.open(info) as member:
-        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+def _storage(cells: CellArray) -> dict[str, Array]:
+    return {name: to_numpy(array) for name, array in cells._engine.storage().items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from synfab import rules
 from synfab.cells import CellArray
-from synfab.files import atomic_path
+from synfab.files import atomic_path, make_folder
 from synfab.model import FEATURES, CellModel
 from synfab.report import figures
 from synfab.streams import Stream, normals, words
@@ -129,7 +129,7 @@ def measure(model: CellModel, path: Path) -> None:
             "Current [uA]": (1e6 * currents.transpose(2, 0, 1)).ravel().round(2),
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "output")
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
 
@@ -154,7 +154,7 @@ def draw(
     model: CellModel, output: Path, loops: Any, features: dict[str, Any], vectors: Any
 ) -> None:
     """Write the five figures to the folder ``output``."""
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output, "output")
     population = CellArray(model, 5000, seed=SEED + 3).device_parameters
     drawn = {
         "iv-loops": figures.iv_loops(*loops),

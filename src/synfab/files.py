@@ -1,7 +1,8 @@
-"""Files that are whole or not there: written aside, then renamed."""
+"""Files that are whole or not there: written aside, then renamed; and folders of one process."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from pathlib import Path
 
 from synfab.errors import InvalidValueError
 
+LOCK = ".synfab-lock"
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path that becomes ``path`` when the block ends without an error.
 
-    A crash leaves the old file or the new one, never a half. A symbolic link is followed: the file
-    it names is replaced.
+    A crash, of the machine too, leaves the old file or the new one, never a half. A symbolic link
+    is followed: the file it names is replaced.
 
     Raises
     ------
@@ -38,10 +41,71 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
+        _keep_name(target.parent)
     except OSError as error:
         raise InvalidValueError(f"path: cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path, argument: str) -> None:
+    """Make a folder and those above it; ``argument`` names who asked.
+
+    Raises
+    ------
+    InvalidValueError
+        It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValueError(f"{argument}: cannot make {folder}: {error.strerror}") from None
+
+
+@contextmanager
+def locked(folder: Path, argument: str) -> Iterator[None]:
+    """Hold a folder, made if missing, for this process alone; the lock dies with the process.
+
+    Raises
+    ------
+    InvalidValueError
+        Another process holds it, or it cannot be written; ``argument`` names who asked.
+    """
+    try:
+        folder.mkdir(parents=False, exist_ok=True)
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InvalidValueError(f"{argument}: cannot write {folder}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidValueError(
+                f"{argument}: {folder} is being written by another process"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what a killed writer left half written in a folder; only while it is ``locked``."""
+    for leftover in folder.rglob(pattern):
+        leftover.unlink(missing_ok=True)
+
+
+def _keep_name(folder: Path) -> None:
+    """Put a renaming on the disk, where the file system lets that be asked for."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # a folder may be writable and not readable
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -38,7 +38,8 @@ class TableWriter:
     """Rows pulse, voltage (V), cell, cycle, current (A) in Parquet or CSV."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        self._writer: Any = FORMATS[kind](str(path), SCHEMA)
+        self._file: Any = pa.OSFile(str(path), "wb")
+        self._writer: Any = FORMATS[kind](self._file, SCHEMA)
 
     def write(self, pulse: int, voltage: float, cycle: Any, current: Any) -> None:
         """Append the read of every cell after one pulse."""
@@ -56,4 +57,7 @@ class TableWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._file.close()

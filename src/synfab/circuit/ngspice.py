@@ -21,6 +21,7 @@ from synfab.checks import number
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
+from synfab.files import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ def run_ngspice(
     devices = [osdi] if isinstance(osdi, str | os.PathLike) else list(osdi)
     with tempfile.TemporaryDirectory(prefix="synfab-") as name:
         folder = Path(name if keep is None else keep)
-        _make_folder(folder)
+        make_folder(folder, "keep")
         loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
         show = _bar(text) if progress else None
         _execute(program, text, folder, loaded, commands, time_limit, show, origin)
@@ -187,13 +188,6 @@ def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
     if not ANALYSIS.search(text):
         raise InvalidValueError("netlist: expected an analysis (.op, .dc, .ac, .tran or .noise)")
     return END.sub("", text), origin
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidValueError(f"keep: cannot make {folder}: {error.strerror}") from None
 
 
 def _place(device: str | os.PathLike[str], folder: Path, index: int) -> str:

@@ -109,9 +109,10 @@ def build_osdi(
     source = to_osdi_source(model, order=order, name=name)
     command = find_compiler(compiler)
     with atomic_path(path) as target, tempfile.TemporaryDirectory(prefix="synfab-") as folder:
-        text = Path(folder) / "cell.c"
+        text, library = Path(folder) / "cell.c", Path(folder) / "cell.so"
         text.write_text(source)
-        _compile([*command, *FLAGS, str(text), "-o", str(target), "-lm"])
+        _compile([*command, *FLAGS, str(text), "-o", str(library), "-lm"])
+        shutil.copyfile(library, target)
     return Path(path).absolute()
 
 
@@ -136,8 +137,7 @@ def _compile(command: list[str]) -> None:
     logger.info("%s", shlex.join(command))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = next(
-            (line for line in done.stderr.splitlines() if "error" in line),
-            done.stderr.strip()[-300:] or f"exit status {done.returncode}",
-        )
+        lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
+        # The linker says what is wrong before the compiler says that there was an error.
+        said = next((line for line in lines if "error" in line or "failed:" in line), lines[-1])
         raise ToolError(f"the C compiler failed: {said}")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from synfab.circuit.ngspice import cache_folder, loads_osdi
 from synfab.errors import ToolError
+from synfab.files import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
             )
     mirror = _mirror()
     say(f"downloading ngspice of Debian {SUITE} from {mirror}")
-    cache_folder().mkdir(parents=True, exist_ok=True)
+    make_folder(cache_folder(), "SYNFAB_CACHE")
     with tempfile.TemporaryDirectory(prefix=".ngspice-", dir=cache_folder()) as name:
         folder = Path(name)
         root = folder / "ngspice" / "root"

@@ -18,7 +18,13 @@ import numpy.typing as npt
 from synfab.cells import CellArray
 from synfab.cluster import shard
 from synfab.cluster.shard import Pulse, Root
-from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError, ToolError
+from synfab.errors import (
+    FileFormatError,
+    InvalidTypeError,
+    InvalidValueError,
+    SynfabError,
+    ToolError,
+)
 from synfab.files import atomic_path
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import document, load_model, parse
@@ -86,6 +92,7 @@ class ShardedCellArray:
             raise InvalidValueError("every: expected a folder for the checkpoints as well")
         self.client, self.shape = client, tuple(int(n) for n in axes)
         self.folder = None if folder is None else Path(folder).absolute()
+        _check_empty("folder", self.folder)
         self.every, self.keep = every, keep
         self._start([], technology, options, shard_size)
 
@@ -294,7 +301,9 @@ class ShardedCellArray:
         if self.folder is None:
             raise InvalidValueError("folder: expected one at the making of the array, found none")
         path = self.folder / f"step-{self.pulses:012d}"
-        if not path.exists():
+        if self._roots[0].file == str(path / _file(0)):  # still there; reads may have gone on
+            self._write_manifest(path)
+        else:
             self.save(path)
         self._roots = [
             replace(root, file=str(path / _file(number)), pulses=self.pulses)
@@ -315,19 +324,7 @@ class ShardedCellArray:
             beside.mkdir(parents=True)
             files = [(str(beside / _file(number)),) for number in range(self.shards)]
             self._act(shard.save, files)
-            manifest = {
-                "format": FORMAT,
-                "version": VERSION,
-                "shape": self.shape,
-                "pulses": self.pulses,
-                "read_number": self.read_number,
-                "readout_number": self.readout_number,
-                "shards": [root.shape for root in self._roots],
-                "options": self._roots[0].options,
-                "model": document(self.model),
-            }
-            with atomic_path(beside / MANIFEST) as path:
-                path.write_text(json.dumps(manifest), encoding="utf-8")
+            self._write_manifest(beside)
             beside.rename(target)
         except OSError as error:
             raise InvalidValueError(
@@ -335,6 +332,21 @@ class ShardedCellArray:
             ) from None
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+    def _write_manifest(self, folder: Path) -> None:
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "shape": self.shape,
+            "pulses": self.pulses,
+            "read_number": self.read_number,
+            "readout_number": self.readout_number,
+            "shards": [root.shape for root in self._roots],
+            "options": self._roots[0].options,
+            "model": document(self.model),
+        }
+        with atomic_path(folder / MANIFEST) as path:
+            path.write_text(json.dumps(manifest), encoding="utf-8")
 
     @classmethod
     def load(
@@ -368,6 +380,8 @@ class ShardedCellArray:
             result = cls.__new__(cls)
             result.client, result.shape = client, tuple(found["shape"])
             result.folder = None if checkpoints is None else Path(checkpoints).absolute()
+            if result.folder != path.parent or not STEP.fullmatch(path.name):
+                _check_empty("checkpoints", result.folder)
             result.every, result.keep = every, keep
             roots, first = [], 0
             for number, shape in enumerate(found["shards"]):
@@ -381,7 +395,7 @@ class ShardedCellArray:
             result.read_number = int(found["read_number"])
             result.readout_number = int(found["readout_number"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, FileFormatError):
+            if isinstance(error, SynfabError):
                 raise
             reason = " ".join(str(error).split())
             raise FileFormatError(f"{folder}: not the cells of a cluster: {reason}") from None
@@ -417,6 +431,15 @@ def _steps(folder: Path) -> list[int]:
         return []
     found = (STEP.fullmatch(path.name) for path in folder.iterdir())
     return [int(match[1]) for match in found if match]
+
+
+def _check_empty(argument: str, folder: Path | None) -> None:
+    """Raise where checkpoints of another array are: one could be taken for one of these."""
+    if folder is not None and _steps(folder):
+        raise InvalidValueError(
+            f"{argument}: {folder} holds checkpoints already; resume goes on with them, another "
+            f"folder begins anew"
+        )
 
 
 def _check_client(client: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from synfab.arrays import to_numpy
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
+from synfab.checkpoints import Checkpoints
 from synfab.checks import numbers
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
@@ -319,6 +321,7 @@ class Crossbar:
         most_passes: int = 300,
         duration: float = 1e-7,
         progress: bool = False,
+        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     ) -> Programming:
         """Write and verify, row by row, until every cell is within reach of its target.
 
@@ -346,6 +349,9 @@ class Crossbar:
             Of each pulse, s.
         progress
             Show a progress bar.
+        checkpoints
+            Where to leave checkpoints between passes; a run that was stopped goes on with
+            ``Checkpoints(folder, resume=True)``, and the cells take over the state saved there.
 
         Returns
         -------
@@ -354,9 +360,9 @@ class Crossbar:
         """
         options = (tolerance, scheme, parallel, retries, most_passes, duration)
         if not progress:
-            return program(self, targets, *options, None)
+            return program(self, targets, *options, None, checkpoints)
         with progress_bar() as report:
-            return program(self, targets, *options, report)
+            return program(self, targets, *options, report, checkpoints)
 
     def program_open_loop(
         self,

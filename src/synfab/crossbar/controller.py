@@ -31,6 +31,13 @@ SETTLE = 0.75
 FLATTER = 0.7
 
 
+# What a controller remembers of its cell.
+LEARNED = (
+    "last", "amplitude", "begin", "set_level", "slope", "step", "before", "top", "attempts",
+    "pulses", "above_lrs", "below_hrs", "given_up", "settled", "reason",
+)  # fmt: skip
+
+
 class Outcome(IntEnum):
     """How a cell ended."""
 
@@ -139,6 +146,15 @@ class Controllers:
         self.amplitude[reset] = voltage[reset]
         self.last[set_] = Last.SET
         self.slope[set_] = self.steepest
+
+    def dump(self) -> dict[str, Array]:
+        """Return what they have learned, for a checkpoint."""
+        return {name: getattr(self, name) for name in LEARNED}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Take over what ``dump`` gave."""
+        for name in LEARNED:
+            setattr(self, name, np.array(state[name]))
 
     def outcomes(self, g: Array) -> Array:
         """``Outcome`` of every cell, with ``g`` (S) as last read; int8."""

@@ -7,6 +7,7 @@ sense path that is calibrated for its lines.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.arrays import to_numpy
+from synfab.arrays import digest, to_numpy
 from synfab.cells import CellArray
+from synfab.checkpoints import Checkpoints, as_checkpoints
 from synfab.checks import number
 from synfab.crossbar.access import Transistor
 from synfab.crossbar.controller import Controllers, Outcome
+from synfab.crossbar.course import Course
 from synfab.crossbar.edge import Pulse
 from synfab.crossbar.pulses import SCHEMES, power, write_bias
 from synfab.errors import InvalidTypeError, InvalidValueError
@@ -89,6 +92,7 @@ def program(
     most_passes: int,
     duration: float,
     report: Callable[[int, int], None] | None,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None,
 ) -> Programming:
     """Write and verify until every cell is where it should be; see ``Crossbar.program``."""
     wanted = check_targets(bar, targets)
@@ -108,7 +112,19 @@ def program(
         for row in np.flatnonzero(np.isfinite(voltage).any(axis=1)):
             fire(int(row), voltage[row])
 
-    g, pending, error = write_and_verify(bar.cells, controllers, pulse, most_passes, report)
+    course = Course(bar.cells, controllers, fire.energy)
+    if checkpoints is None:
+        g = course.go(pulse, most_passes, report)
+    else:
+        settings = {
+            **_settings(bar), "targets": digest(wanted), "tolerance": within,
+            "scheme": fire.scheme, "parallel": fire.parallel, "retries": int(retries),
+            "most_passes": int(most_passes), "duration": fire.duration,
+        }  # fmt: skip
+        with as_checkpoints(checkpoints).open(settings) as run:
+            if run.state is not None:
+                course.restore(run.state)
+            g = course.go(pulse, most_passes, report, run)
     return Programming(
         targets=wanted,
         achieved=np.where(np.isfinite(wanted), static_conductance(bar.cells), np.nan),
@@ -116,38 +132,16 @@ def program(
         pulses=controllers.pulses,
         energy=fire.energy,
         outliers=outliers(bar.cells),
-        pending=pending,
-        error=error,
+        pending=np.array(course.pending),
+        error=np.array(course.error),
     )
 
 
-def write_and_verify(
-    cells: CellArray,
-    controllers: Controllers,
-    pulse: Callable[[Array], None],
-    most_passes: int,
-    report: Callable[[int, int], None] | None = None,
-) -> tuple[Array, Array, Array]:
-    """Read the cells and pulse those that are off until the controllers are content.
-
-    ``pulse`` takes voltages of the array's shape, V, NaN for cells to be left alone. Returns what
-    was read last (S), and ``pending`` and ``error`` as in ``Programming``.
-    """
-    u_0, wanted = cells.model.conduction.u_0, controllers.targets
-    pending: list[int] = []
-    error: list[float] = []
-    while True:
-        g = to_numpy(cells.read(u_0)).astype(np.float64) / u_0
-        voltage = controllers.next_voltages(g)
-        pending.append(int(np.isfinite(voltage).sum()))
-        distance = np.abs(g - wanted)[np.isfinite(wanted)]
-        error.append(float(np.median(distance)) if distance.size else 0.0)
-        if report is not None:
-            report(len(pending) - 1, pending[-1])
-        if not pending[-1] or len(pending) > most_passes:
-            return g, np.array(pending), np.array(error)
-        controllers.fired(voltage)
-        pulse(voltage)
+def _settings(bar: Crossbar) -> dict[str, Any]:
+    """What a crossbar is, beside its cells: how a checkpoint tells it from another."""
+    wires = None if bar.wires is None else digest(*vars(bar.wires).values())
+    stuck = None if bar.stuck is None else digest(bar.stuck)
+    return {"job": "program", "wires": wires, "access": repr(bar.access), "stuck": stuck}
 
 
 def check_targets(bar: Crossbar, targets: npt.ArrayLike) -> Array:
@@ -202,7 +196,7 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
         task = bar.add_task("programming", total=None)
 
         def report(passes: int, pending: int) -> None:
-            if passes == 0:
+            if bar.tasks[0].total is None:
                 bar.update(task, total=pending)
             total = bar.tasks[0].total or 0
             bar.update(
@@ -228,7 +222,7 @@ class RowPulses:
                 f"parallel: expected None or an integer above 0, found {parallel!r}"
             )
         self.bar, self.scheme, self.duration = bar, scheme, duration
-        self.parallel = parallel or bar.shape[1]
+        self.parallel = int(parallel or bar.shape[1])
         self.energy = np.zeros(bar.shape)
 
     def __call__(self, row: int, voltage: Array) -> None:

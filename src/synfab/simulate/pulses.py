@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arrays import digest
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.program import read_program
 
@@ -72,7 +73,7 @@ def read_pulses(program: Any, cells: int) -> Pulses:
         if text.lower().endswith((".npy", ".zarr")):
             return _from_array(Path(text), cells)
         steps: list[Any] = list(read_program(text))
-        return Pulses(steps, _digest(np.asarray(steps)))
+        return Pulses(steps, digest(steps))
     steps = list(program)
     if not steps:
         raise InvalidValueError("program: expected at least one pulse, found none")
@@ -94,10 +95,6 @@ def read_pulses(program: Any, cells: int) -> Pulses:
             names.append(float(step).hex())
     plain = [step if callable(step) else float(step) for step in steps]
     return Pulses(plain, hashlib.sha256("|".join(names).encode()).hexdigest())
-
-
-def _digest(values: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()
 
 
 def _from_array(path: Path, cells: int) -> Pulses:

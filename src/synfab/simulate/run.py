@@ -14,11 +14,12 @@ from synfab import __version__
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.errors import InvalidValueError
+from synfab.files import LOCK, locked, sweep
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
 from synfab.simulate.pulses import read_pulses
-from synfab.simulate.store import LOCK, Results, locked, require_zarr, sweep
+from synfab.simulate.store import Results, require_zarr
 
 BLOCK = 2**21
 PROBE = 2**17  # cells of the estimate
@@ -119,8 +120,8 @@ class Simulation:
                 f"output: {self.path} is there already; resume goes on with it, another name or "
                 f"removing it begins anew"
             )
-        with locked(self.path), _told(self.path):
-            sweep(self.path)
+        with locked(self.path, "output"), _told(self.path):
+            sweep(self.path, "*.partial")
             begun = begun and not Results.stillborn(self.path)
             results = (Results.resume if begun else Results.create)(self.path, self.settings)
             done = results.finished()

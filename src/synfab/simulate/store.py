@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synfab.errors import FileFormatError, InvalidValueError, ToolError
+from synfab.files import LOCK
 
 FORMAT, VERSION = "synfab-simulation", 1
-LOCK = ".synfab-lock"
 ARRAYS = ("current", "cycle", "done")
 
 
@@ -31,38 +27,6 @@ def require_zarr() -> Any:
 def open_array(path: Path) -> Any:
     """Return a Zarr array to read."""
     return require_zarr().open_array(store=str(path), mode="r")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process alone; the lock dies with the process.
-
-    Raises
-    ------
-    InvalidValueError
-        Another process holds it, or it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=False, exist_ok=True)
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InvalidValueError(f"output: cannot write {folder}: {error.strerror}") from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidValueError(
-                f"output: {folder} is being written by another process"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a killed writer left half written beside the files of a Zarr group."""
-    for leftover in folder.rglob("*.partial"):
-        leftover.unlink(missing_ok=True)
 
 
 class Results:

@@ -14,6 +14,7 @@ from synfab.torch.mapping import default_window
 from synfab.torch.montecarlo import monte_carlo, without_outliers
 from synfab.torch.optimizer import PulsedSGD
 from synfab.torch.programming import program
+from synfab.torch.training import restore_training, training_state
 from synfab.torch.wires import effective_conductance, wired_currents
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "measure_errors",
     "monte_carlo",
     "program",
+    "restore_training",
     "to_torch",
+    "training_state",
     "wired_currents",
     "without_outliers",
 ]

@@ -31,6 +31,10 @@ from synfab.torch.pulses import Pulses, write_verify
 
 Array = npt.NDArray[Any]
 
+CELLS = "cells"  # of the optimizer's state: what torch does not know of
+# What a writer remembers of each cell, and of all.
+EACH, ALL = ("wanted", "amplitude", "g", "count", "energy"), ("updates", "refreshed")
+
 # Conductances at which the typical device's slope is tabulated.
 POINTS = 200
 
@@ -101,6 +105,35 @@ class PulsedSGD(torch.optim.Optimizer):
                 else:
                     writer.update(-group["lr"] * parameter.grad)
         return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the optimizer remembers, its pulses on the cells included.
+
+        The cells' own state is in the network's ``state_dict``; load both.
+        """
+        cells = {name: writer.dump() for name, writer in self.layers.items()}
+        return {**super().state_dict(), CELLS: cells}
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what ``state_dict`` gave.
+
+        Raises
+        ------
+        InvalidValueError
+            It is the state of another optimizer, or of other layers.
+        """
+        found = state_dict.get(CELLS)
+        if not isinstance(found, dict) or found.keys() != self.layers.keys():
+            raise InvalidValueError(
+                f"state_dict: expected pulses of the layers {', '.join(self.layers)}, found "
+                f"{', '.join(found) if isinstance(found, dict) else 'none'}"
+            )
+        for name, writer in self.layers.items():
+            writer.check(name, found[name])
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != CELLS})
+        for name, writer in self.layers.items():
+            writer.restore(found[name])
 
     def report(self) -> pd.DataFrame:
         """What training has cost so far, one row a layer.
@@ -209,9 +242,44 @@ class _Writer:
         with torch.no_grad():
             layer.weight.copy_((difference * factor).reshape(layer.weight.shape))
 
+    def dump(self) -> dict[str, Any]:
+        """Return everything that it remembers; tensors and numbers."""
+        state: dict[str, Any] = {name: getattr(self, name) for name in ALL}
+        each = (self.wanted, self.amplitude, self.g, *self._spent())
+        state.update(
+            {name: torch.from_numpy(np.array(x)) for name, x in zip(EACH, each, strict=True)}
+        )
+        return state
+
+    def check(self, layer: str, state: dict[str, Any]) -> None:
+        """Raise unless ``restore`` can take this state over."""
+        for name, mine in self.dump().items():
+            found = state.get(name)
+            if found is None or np.shape(found) != np.shape(mine):
+                raise InvalidValueError(
+                    f"state_dict: {layer}: {name}: expected shape {tuple(np.shape(mine))}, found "
+                    f"{'nothing' if found is None else tuple(np.shape(found))}"
+                )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what ``dump`` gave."""
+        values = {name: to_numpy(state[name]).copy() for name in EACH}
+        self.wanted, self.amplitude, self.g = (values[name] for name in EACH[:3])
+        split = self.layer.tiles.split
+        for fire, count, energy in zip(
+            self.fire, split(values["count"]), split(values["energy"]), strict=True
+        ):
+            fire.count, fire.energy = count, energy
+        self.updates, self.refreshed = (int(state[name]) for name in ALL)
+
+    def _spent(self) -> tuple[Array, Array]:
+        """Pulses, and energy (J), of all cells, (2, outputs, inputs)."""
+        join = self.layer.tiles.join
+        return join([fire.count for fire in self.fire]), join([fire.energy for fire in self.fire])
+
     def row(self) -> dict[str, Any]:
         """One row of the report."""
-        counts = np.concatenate([fire.count.ravel() for fire in self.fire])
+        counts, energy = self._spent()
         cycles = np.concatenate([to_numpy(fire.cells.cycle).ravel() for fire in self.fire])
         return {
             "cells": counts.size,
@@ -222,5 +290,5 @@ class _Writer:
             "cycles_a_cell": float(cycles.mean()),
             "most_cycles": int(cycles.max()),
             "refreshed": self.refreshed,
-            "energy": float(sum(fire.energy.sum() for fire in self.fire)),
+            "energy": float(energy.sum()),
         }

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
+from synfab.arrayfile import dump_cells, restore_cells
+from synfab.arrays import digest
+from synfab.cells import CellArray
+from synfab.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.crossbar.programming import Programming
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.torch import pulses
 from synfab.torch.convert import crossbar_layers
-from synfab.torch.core import CrossbarLayer
 
 METHODS = ("ideal", "write-verify", "open-loop")
 
 
 def program(
-    network: nn.Module, method: str = "write-verify", *, progress: bool = False, **options: Any
+    network: nn.Module,
+    method: str = "write-verify",
+    *,
+    progress: bool = False,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Program every layer on cells for its present ``weight``.
 
@@ -35,6 +45,9 @@ def program(
         reading; options ``step`` (V) and ``duration``.
     progress
         Show a progress bar.
+    checkpoints
+        Where to leave a checkpoint of every tile that is done, all of which are kept; programming
+        that was stopped goes on with ``Checkpoints(folder, resume=True)``.
 
     Returns
     -------
@@ -52,29 +65,69 @@ def program(
     layers = crossbar_layers(network)
     if not layers:
         raise InvalidValueError("network: expected layers on cells, found none; use convert first")
-    with _bar(progress, sum(len(layer.tiles.tiles) for _, layer in layers)) as done:
-        rows = {name or "layer": _program(layer, method, options, done) for name, layer in layers}
+    tiles = [
+        _Tile(name or "layer", cells, targets)
+        for name, layer in layers
+        for cells, targets in zip(
+            layer.tiles.cells, layer.tiles.split(layer.targets()), strict=True
+        )
+    ]
+    with _bar(progress, len(tiles)) as advance, _run(checkpoints, tiles, method, options) as run:
+        done = _finished(tiles, run)
+        for _ in done:
+            advance()
+        for number, tile in enumerate(tiles[len(done) :], len(done) + 1):
+            done.append(_program(tile, method, options))
+            if run is not None:
+                run.save(number, {"cells": dump_cells(tile.cells), "result": vars(done[-1])})
+            advance()
+    rows = {}
+    for name, layer in layers:
+        layer.refresh()
+        mine = [r for tile, r in zip(tiles, done, strict=True) if tile.layer == (name or "layer")]
+        rows[name or "layer"] = summary(mine)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _program(
-    layer: CrossbarLayer, method: str, options: dict[str, Any], done: Callable[[], None]
-) -> dict[str, Any]:
-    targets = layer.tiles.split(layer.targets())
-    results: list[Programming] = []
+class _Tile(NamedTuple):
+    """One crossbar of a layer, and what it is to be brought to, S."""
+
+    layer: str
+    cells: CellArray
+    targets: npt.NDArray[Any]
+
+
+def _program(tile: _Tile, method: str, options: dict[str, Any]) -> Programming:
     try:
-        for cells, wanted in zip(layer.tiles.cells, targets, strict=True):
-            if method == "ideal":
-                results.append(pulses.ideal(cells, wanted, **options))
-            elif method == "open-loop":
-                results.append(pulses.open_loop(cells, wanted, **options))
-            else:
-                results.append(pulses.write_verify(cells, wanted, **options)[0])
-            done()
+        if method == "ideal":
+            return pulses.ideal(tile.cells, tile.targets, **options)
+        if method == "open-loop":
+            return pulses.open_loop(tile.cells, tile.targets, **options)
+        return pulses.write_verify(tile.cells, tile.targets, **options)[0]
     except TypeError as error:
         raise InvalidTypeError(f"{method}: {error}") from None
-    layer.refresh()
-    return summary(results)
+
+
+def _run(checkpoints: Any, tiles: list[_Tile], method: str, options: dict[str, Any]) -> Any:
+    if checkpoints is None:
+        return nullcontext()
+    given = as_checkpoints(checkpoints)
+    settings = {
+        "job": "program", "method": method, "options": options, "tiles": len(tiles),
+        "targets": digest(*(tile.targets for tile in tiles)),
+    }  # fmt: skip
+    # One of them for each tile.
+    return Checkpoints(given.folder, keep=None, resume=given.resume).open(settings)
+
+
+def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
+    """Results of the tiles that were done before; their cells take over the state saved then."""
+    results: list[Programming] = []
+    while run is not None and len(results) < run.step and run.has(len(results) + 1):
+        state = run.load(len(results) + 1)
+        restore_cells(tiles[len(results)].cells, state["cells"])
+        results.append(Programming(**state["result"]))
+    return results
 
 
 def summary(results: list[Programming]) -> dict[str, Any]:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.crossbar.controller import RESET_LAST, Controllers, Outcome
+from synfab.crossbar.course import Course
 from synfab.crossbar.programming import (
     TOLERANCE,
     Programming,
     outliers,
     static_conductance,
-    write_and_verify,
 )
 from synfab.crossbar.staircase import stairs
 
@@ -70,9 +70,10 @@ def write_verify(
     pulse = Pulses(cells, duration)
     controllers = Controllers(cells.model, targets, within, retries)
     pulse(np.where(np.isfinite(targets), RESET_LAST * cells.model.conduction.u_max, np.nan))
-    g, pending, error = write_and_verify(cells, controllers, pulse, most_passes)
-    outcome = controllers.outcomes(g)
-    return _result(cells, targets, outcome, pulse, (pending, error)), controllers
+    course = Course(cells, controllers, pulse.energy)
+    outcome = controllers.outcomes(course.go(pulse, most_passes))
+    found = (np.array(course.pending), np.array(course.error))
+    return _result(cells, targets, outcome, pulse, found), controllers
 
 
 def open_loop(

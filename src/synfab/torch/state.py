@@ -10,7 +10,7 @@ import torch
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.errors import FileFormatError, InvalidValueError
-from synfab.torch.tiles import Tile, Tiles
+from synfab.torch.tiles import Tiles
 
 FORMAT, VERSION = "synfab-layer", 1
 COUNTERS = ("read_number", "readout_number")
@@ -81,9 +81,9 @@ def check(tiles: Tiles, state: Any) -> None:
 def restore(tiles: Tiles, state: dict[str, Any]) -> None:
     """Take over what ``dump`` gave, seed and cell numbers included."""
     begin = state["first_cell"]
-    made: list[Tile] = []
-    for k, tile in enumerate(tiles.tiles):
-        old, part = tile.cells, state[f"tile {k}"]
+    made: list[CellArray] = []
+    for k, old in enumerate(tiles.cells):
+        part = state[f"tile {k}"]
         cells = CellArray.__new__(CellArray)
         cells._allocate(
             old.model,
@@ -102,8 +102,10 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
         for name in COUNTERS:
             setattr(cells, name, int(part[name]))
         begin += cells.size
-        made.append(tile._replace(cells=cells))
-    tiles.tiles[:] = made
+        made.append(cells)
+    # The objects stay: crossbars and optimizers hold on to them.
+    for old, cells in zip(tiles.cells, made, strict=True):
+        vars(old).update(vars(cells))
     tiles.first_cell, tiles.end_cell = state["first_cell"], begin
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,10 @@ from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
+from synfab.arrays import digest
+from synfab.checkpoints import Checkpoints, as_checkpoints
 from synfab.errors import FileFormatError
+from synfab.torch.training import restore_training, training_state
 
 MNIST = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -109,20 +114,66 @@ def fit(
     *,
     batch: int = 32,
     seed: int = 0,
-    after: Callable[[int], None] | None = None,
-) -> nn.Module:
-    """Train with cross entropy on shuffled batches; ``after`` is called behind each epoch."""
-    order = torch.Generator().manual_seed(seed)
-    for epoch in range(epochs):
-        network.train()
-        for part in torch.split(torch.randperm(len(task.x), generator=order), batch):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(network(task.x[part]), task.label[part])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        if after is not None:
-            after(epoch)
-    return network
+    after: Callable[[int], Any] | None = None,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+) -> list[Any]:
+    """Train with cross entropy on shuffled batches.
+
+    Parameters
+    ----------
+    network, optimizer, task
+        What is trained, how, and on what.
+    epochs, batch, seed
+        How often all samples are seen, how many at once, and the seed of their order.
+    after
+        Called with the number of each epoch behind it; what it gives (in JSON's types, where there
+        are checkpoints) is kept.
+    checkpoints
+        Where to leave checkpoints; a training that was stopped goes on with
+        ``Checkpoints(folder, resume=True)`` and ends with the same bits. More epochs may be asked
+        for then.
+
+    Returns
+    -------
+    list
+        What ``after`` gave for each epoch, those before a stop included.
+    """
+    order, begin = torch.Generator().manual_seed(seed), 0
+    notes: list[Any] = []
+    settings = {
+        "job": "fit", "batch": batch, "seed": seed, "task": digest(*task),
+        "optimizer": " ".join(repr(optimizer).split()),
+    }  # fmt: skip
+    with _run(checkpoints, settings) as run:
+
+        def state() -> dict[str, Any]:
+            return {**training_state(network, optimizer), "notes": notes}
+
+        if run is not None and run.state is not None:
+            restore_training(run.state, network, optimizer)
+            notes, begin = run.state["notes"], run.step
+        step = 0
+        for epoch in range(epochs):
+            network.train()
+            for part in torch.split(torch.randperm(len(task.x), generator=order), batch):
+                step += 1
+                if step <= begin:
+                    continue
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(network(task.x[part]), task.label[part])
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                if run is not None:
+                    run.tick(step, state)
+            if after is not None and epoch >= len(notes):
+                notes.append(after(epoch))
+        if run is not None and step > begin:
+            run.save(step, state())
+    return notes
+
+
+def _run(checkpoints: Any, settings: dict[str, Any]) -> Any:
+    return nullcontext() if checkpoints is None else as_checkpoints(checkpoints).open(settings)
 
 
 def accuracy(network: nn.Module, task: Task) -> float:

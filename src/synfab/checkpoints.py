@@ -1,0 +1,262 @@
+"""Checkpoints of long runs: numbered files in a folder, of which the newest few are kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synfab.archive import Archive, is_whole, open_archive, write_archive
+from synfab.checks import number
+from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
+from synfab.files import locked, sweep
+
+FORMAT, VERSION = "synfab-checkpoint", 1
+NAME = re.compile(r"step-(\d{12})\.npz")
+LAST_STEP = 10**12 - 1
+# Arrays are named by the keys that lead to them.
+ROOT, SEPARATOR = "state", "/"
+
+logger = logging.getLogger(__name__)
+
+State = dict[str, Any]
+
+
+class Checkpoints:
+    """Where a long run leaves its state at intervals, to go on there after whatever stopped it.
+
+    Files are written aside and renamed, carry a checksum, and hold numbers only. A run that goes on
+    ends with the same bits as one that was never stopped.
+
+    Parameters
+    ----------
+    folder
+        For these files alone; made if it is missing. One run at a time writes there.
+    interval
+        Seconds between checkpoints; 0: at every opportunity.
+    keep
+        How many are kept; None: all.
+    resume
+        Go on with the newest one that is whole; where there is none, begin. False: refuse a folder
+        that holds some.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        An argument is not allowed.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        interval: float = 60.0,
+        keep: int | None = 2,
+        resume: bool = False,
+    ) -> None:
+        if not isinstance(folder, (str, os.PathLike)):
+            raise InvalidTypeError(f"folder: expected a path, found {type(folder).__name__}")
+        if not number("interval", interval) >= 0.0:
+            raise InvalidValueError(f"interval: expected 0 s or above, found {interval:g}")
+        if keep is not None and (
+            isinstance(keep, bool) or not hasattr(keep, "__index__") or keep < 1
+        ):
+            raise InvalidValueError(
+                f"keep: expected a whole number above 0 or None, found {keep!r}"
+            )
+        self.folder = Path(os.fspath(folder))
+        self.interval, self.keep, self.resume = float(interval), keep, bool(resume)
+
+    def __repr__(self) -> str:
+        return (
+            f"Checkpoints({str(self.folder)!r}, interval={self.interval:g}, keep={self.keep}, "
+            f"resume={self.resume})"
+        )
+
+    @contextmanager
+    def open(self, settings: Mapping[str, Any]) -> Iterator[Run]:
+        """Hold the folder and find out where to go on.
+
+        Parameters
+        ----------
+        settings
+            What the run is, in JSON's types; one that was begun with others is not gone on with.
+
+        Raises
+        ------
+        InvalidValueError
+            Another process writes there, the folder cannot be written, it holds checkpoints and
+            ``resume`` is False, or they are those of another run.
+        FileFormatError
+            No checkpoint there is whole, or a newer version wrote them.
+        """
+        wanted = json.loads(json.dumps(dict(settings)))
+        with locked(self.folder, "checkpoints"):
+            sweep(self.folder, ".step-*")
+            found = steps(self.folder)
+            if found and not self.resume:
+                raise InvalidValueError(
+                    f"checkpoints: {self.folder} holds some already; resume goes on with them, "
+                    f"another folder begins anew"
+                )
+            yield Run(self, wanted, *self._newest(found, wanted))
+
+    def _newest(self, found: list[int], settings: State) -> tuple[int, State | None]:
+        for step in reversed(found):
+            path = self.folder / _file(step)
+            if is_whole(path):
+                return step, read_checkpoint(path, settings)
+            logger.warning("%s: damaged, going on from the checkpoint before it", path)
+        if found:
+            raise FileFormatError(f"{self.folder}: no checkpoint there is whole")
+        return 0, None
+
+
+def as_checkpoints(given: Checkpoints | str | os.PathLike[str]) -> Checkpoints:
+    """Return checkpoints as they are, or make those of a folder that must hold none yet."""
+    return given if isinstance(given, Checkpoints) else Checkpoints(given)
+
+
+class Run:
+    """A run with checkpoints.
+
+    Attributes
+    ----------
+    step
+        Number of steps that were done when it goes on; 0 at the beginning.
+    state
+        What was saved then: nested dictionaries of arrays and of JSON's values; None at the
+        beginning.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, settings: State, step: int, state: State | None
+    ) -> None:
+        self.step, self.state = step, state
+        self._checkpoints, self._settings = checkpoints, settings
+        self._saved = -1 if state is None else step
+        self._last = time.monotonic()
+
+    def tick(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Save what ``state`` gives if the interval is over; ``step``: how many are done."""
+        if time.monotonic() - self._last >= self._checkpoints.interval:
+            self.save(step, state())
+
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint, then remove those that are one too many.
+
+        Raises
+        ------
+        InvalidValueError
+            It cannot be written; those before it are as they were.
+        """
+        if not 0 <= step <= LAST_STEP:
+            raise InvalidValueError(f"step: expected 0 … {LAST_STEP}, found {step}")
+        if step == self._saved:
+            return
+        arrays: dict[str, Any] = {}
+        manifest = {
+            "format": FORMAT, "version": VERSION, "step": step, "settings": self._settings,
+            "values": _take_apart(state, ROOT, arrays),
+        }  # fmt: skip
+        folder, keep = self._checkpoints.folder, self._checkpoints.keep
+        try:
+            write_archive(folder / _file(step), manifest, arrays)
+        except InvalidValueError as error:
+            raise InvalidValueError(
+                f"checkpoints: {error}; earlier ones are kept, resume goes on from the newest"
+            ) from None
+        self._saved, self._last = step, time.monotonic()
+        for old in [] if keep is None else steps(folder)[:-keep]:
+            (folder / _file(old)).unlink(missing_ok=True)
+
+    def has(self, step: int) -> bool:
+        """Tell whether the checkpoint of one step is there and whole."""
+        return is_whole(self._checkpoints.folder / _file(step))
+
+    def load(self, step: int) -> State:
+        """Read the checkpoint of one step, for runs that keep all of them."""
+        return read_checkpoint(self._checkpoints.folder / _file(step), self._settings)
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps of which a folder holds checkpoints, in order."""
+    found = (NAME.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> State:
+    """Read the state in a checkpoint of a run with these settings.
+
+    Raises
+    ------
+    FileFormatError
+        The file is damaged or no checkpoint of this version.
+    InvalidValueError
+        It was written by a run with other settings; names the first that differs.
+    """
+    with open_archive(path, "a checkpoint") as archive:
+        archive.check(FORMAT, VERSION)
+        begun = archive.manifest["settings"]
+        for name in dict.fromkeys((*settings, *begun)):
+            if begun.get(name) != settings.get(name):
+                raise InvalidValueError(
+                    f"{name}: {path} was begun with {_shown(begun.get(name))}, found "
+                    f"{_shown(settings.get(name))}"
+                )
+        return _put_together(archive)
+
+
+def _file(step: int) -> str:
+    return f"step-{step:012d}.npz"
+
+
+def _shown(value: Any) -> str:
+    """Return a setting for a message; of a digest, its beginning is enough."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:9]}…"
+
+
+def _take_apart(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+    """JSON values of a nested state; its arrays go to ``arrays``, by the way that leads to them."""
+    if isinstance(value, Mapping):
+        if any(not isinstance(key, str) or SEPARATOR in key for key in value):
+            raise InvalidValueError(f"{name}: expected names without {SEPARATOR!r}")
+        parts = {
+            key: _take_apart(part, f"{name}{SEPARATOR}{key}", arrays) for key, part in value.items()
+        }
+        return {key: part for key, part in parts.items() if part is not arrays}
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            raise InvalidTypeError(f"{name}: expected numbers, found {value.dtype}")
+        arrays[name] = value
+        return arrays  # stands for: not among the values
+    if isinstance(value, (np.bool_, np.integer, np.floating)):
+        return value.item()
+    try:
+        json.dumps(value)
+    except TypeError:
+        raise InvalidTypeError(
+            f"{name}: expected arrays, numbers, text or lists of them, found {type(value).__name__}"
+        ) from None
+    return value
+
+
+def _put_together(archive: Archive) -> State:
+    result: State = {ROOT: archive.manifest["values"]}
+    for name in archive.names:
+        *way, last = name.split(SEPARATOR)
+        place = result
+        for key in way:
+            place = place[key]
+        place[last] = archive.array(name)
+    found: State = result[ROOT]
+    return found

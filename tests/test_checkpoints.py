@@ -1,0 +1,303 @@
+"""Long runs that are stopped end with the same bits."""
+
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import synfab as sf
+from synfab.archive import is_whole
+from synfab.crossbar.course import Course
+
+SHAPE = (12, 12)
+RESULTS = (
+    "targets", "achieved", "outcome", "pulses", "energy", "outliers", "pending", "error",
+)  # fmt: skip
+
+
+def crossbar(seed=5, **options):
+    access = sf.crossbar.Transistor(1e3)
+    cells = sf.CellArray("published", SHAPE, seed=seed, **options)
+    return sf.Crossbar(cells, 2.5, access=access)
+
+
+def targets():
+    return np.random.default_rng(0).uniform(20e-6, 180e-6, SHAPE)
+
+
+def go_on(folder, **options):
+    return sf.Checkpoints(folder, **{"interval": 0.0, "resume": True, **options})
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def stopped_after(passes, monkeypatch, folder, **options):
+    """Program a crossbar until the given pass; checkpoints stay in the folder."""
+    bar = crossbar(**options)
+
+    def report(done, _):
+        if done == passes:
+            raise PowerCutError
+
+    course_go = Course.go
+    monkeypatch.setattr(
+        Course, "go", lambda self, pulse, most, _, run: course_go(self, pulse, most, report, run)
+    )
+    with pytest.raises(PowerCutError):
+        bar.program(targets(), checkpoints=go_on(folder, resume=False))
+    monkeypatch.undo()
+
+
+def steps(folder):
+    return sorted(path.name for path in folder.glob("step-*"))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"history": "int16"}, {"history": "compact"}, {"engine": "array"}]
+)
+def test_programming_that_was_stopped_ends_the_same(tmp_path, monkeypatch, options):
+    bar = crossbar(**options)
+    expected = bar.program(targets())
+    stopped_after(20, monkeypatch, tmp_path, **options)
+    again = crossbar(**options)
+    found = again.program(targets(), checkpoints=go_on(tmp_path))
+    for name in RESULTS:
+        assert np.array_equal(getattr(found, name), getattr(expected, name), equal_nan=True), name
+    assert np.array_equal(again.cells.r, bar.cells.r)
+    assert np.array_equal(again.cells.read(), bar.cells.read())
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path, monkeypatch):
+    stopped_after(9, monkeypatch, tmp_path)
+    assert steps(tmp_path) == ["step-000000000008.npz", "step-000000000009.npz"]
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, monkeypatch, caplog):
+    expected = crossbar().program(targets())
+    stopped_after(9, monkeypatch, tmp_path)
+    newest = tmp_path / "step-000000000009.npz"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    with caplog.at_level(logging.WARNING, "synfab.checkpoints"):
+        found = crossbar().program(targets(), checkpoints=go_on(tmp_path))
+    assert "step-000000000009.npz: damaged" in caplog.text
+    assert np.array_equal(found.achieved, expected.achieved)
+
+
+def test_the_clock_does_not_choose_the_checkpoint(tmp_path, monkeypatch):
+    expected = crossbar().program(targets())
+    stopped_after(9, monkeypatch, tmp_path)
+    os.utime(tmp_path / "step-000000000009.npz", (0, 0))  # 1970; the other one is of today
+    monkeypatch.setattr(time, "time", lambda: -1e9)
+    with go_on(tmp_path).open(_settings_in(tmp_path)) as run:
+        assert run.step == 9
+    found = crossbar().program(targets(), checkpoints=go_on(tmp_path))
+    assert np.array_equal(found.achieved, expected.achieved)
+
+
+def _settings_in(folder):
+    from synfab.archive import open_archive
+
+    with open_archive(folder / steps(folder)[-1], "a checkpoint") as archive:
+        return archive.manifest["settings"]
+
+
+def test_nothing_whole_is_said(tmp_path, monkeypatch):
+    stopped_after(3, monkeypatch, tmp_path)
+    for path in tmp_path.glob("step-*"):
+        path.write_bytes(b"PK")
+    with pytest.raises(sf.FileFormatError, match="no checkpoint there is whole"):
+        crossbar().program(targets(), checkpoints=go_on(tmp_path))
+
+
+def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
+    stopped_after(3, monkeypatch, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("step-*")}
+    ours = go_on(tmp_path)
+    other = sf.Crossbar(crossbar().cells, 5.0, access=sf.crossbar.Transistor(1e3))
+    for change, message in (
+        (lambda: crossbar().program(targets(), checkpoints=tmp_path), "holds some already"),
+        (lambda: crossbar().program(1.1 * targets(), checkpoints=ours), "^targets: "),
+        (lambda: crossbar().program(targets(), retries=3, checkpoints=ours), "^retries: .* 10"),
+        (lambda: crossbar(seed=6).program(targets(), checkpoints=ours), "^cells: seed: .* 5"),
+        (lambda: crossbar(order=2).program(targets(), checkpoints=ours), "^cells: order: "),
+        (lambda: other.program(targets(), checkpoints=ours), "^wires: "),
+    ):
+        with pytest.raises(sf.InvalidValueError, match=message) as caught:
+            change()
+        assert "\n" not in str(caught.value)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.glob("step-*")}
+
+
+def test_a_later_version_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(sf.checkpoints, "VERSION", 2)
+    with go_on(tmp_path).open({}) as run:
+        run.save(1, {})
+    monkeypatch.undo()
+    with (
+        pytest.raises(sf.FileFormatError, match="version: the file has version 2"),
+        go_on(tmp_path).open({}),
+    ):
+        pass
+
+
+def test_one_run_at_a_time(tmp_path):
+    with (
+        go_on(tmp_path).open({}),
+        pytest.raises(sf.InvalidValueError, match=r"checkpoints: .* another process"),
+        go_on(tmp_path).open({}),
+    ):
+        pass
+
+
+def test_states_come_back_as_they_were(tmp_path):
+    state = {
+        "a": {"b.c": np.arange(6, dtype=np.int16).reshape(2, 3), "empty": {}, "none": None},
+        "flags": np.array([True, False]), "scalar": np.float32(0.1), "zero": np.array(3.5),
+        "nan": np.array([np.nan, -0.0]), "text": "a line", "list": [1, 2.5, "x"],
+    }  # fmt: skip
+    with go_on(tmp_path).open({"who": "me"}) as run:
+        assert (run.step, run.state) == (0, None)
+        run.save(7, state)
+    (tmp_path / ".step-000000000008.npz.x1").write_bytes(b"killed while it was written")
+    with go_on(tmp_path).open({"who": "me"}) as run:
+        assert run.step == 7
+        found = run.state
+    assert found["a"]["b.c"].tobytes() == state["a"]["b.c"].tobytes()
+    assert found["a"]["b.c"].shape == (2, 3)
+    assert found["nan"].tobytes() == state["nan"].tobytes()
+    assert found["zero"].shape == ()
+    assert found["flags"].tolist() == [True, False]
+    assert found["scalar"] == float(np.float32(0.1))
+    assert (found["a"]["empty"], found["a"]["none"]) == ({}, None)
+    assert (found["text"], found["list"]) == ("a line", [1, 2.5, "x"])
+    assert steps(tmp_path) == ["step-000000000007.npz"]
+    assert not list(tmp_path.glob(".step-*"))
+
+
+def test_intervals_are_those_of_the_running_clock(tmp_path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with sf.Checkpoints(tmp_path, interval=60.0).open({}) as run:
+        for seconds, step in ((159.0, 1), (160.0, 2), (219.0, 3), (220.0, 4)):
+            now = seconds
+            run.tick(step, dict)
+    assert steps(tmp_path) == ["step-000000000002.npz", "step-000000000004.npz"]
+
+
+def test_bad_arguments(tmp_path):
+    for options, message in (
+        ({"folder": 3}, "folder: expected a path"), ({"interval": -1.0}, "interval: expected"),
+        ({"interval": "x"}, "interval: expected"), ({"keep": 0}, "keep: expected"),
+    ):  # fmt: skip
+        with pytest.raises(sf.SynfabError, match=message):
+            sf.Checkpoints(**{"folder": tmp_path, **options})
+    with go_on(tmp_path).open({}) as run:
+        for state, message in (
+            ({"a": {"x/y": 1}}, "state/a: expected names"), ({1: 2}, "state: expected names"),
+            ({"a": np.array(["x"])}, "state/a: expected numbers"),
+            ({"a": object()}, "state/a: expected arrays"),
+        ):  # fmt: skip
+            with pytest.raises(sf.SynfabError, match=message):
+                run.save(1, state)
+        with pytest.raises(sf.InvalidValueError, match="step: expected"):
+            run.save(-1, {})
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "none" / "below"):
+        with (
+            pytest.raises(sf.InvalidValueError, match="checkpoints: cannot write"),
+            sf.Checkpoints(folder).open({}),
+        ):
+            pass
+    assert steps(tmp_path) == []
+
+
+def test_odd_folders(tmp_path):
+    real = tmp_path / "new\nline and 'quotes' \N{GREEK SMALL LETTER OMEGA}"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    with go_on(tmp_path / "link").open({}) as run:
+        run.save(3, {"x": np.zeros(2)})
+    with go_on(real).open({}) as run:
+        assert run.step == 3
+
+
+PROGRAM = """
+import sys, numpy as np, synfab as sf
+folder, output = sys.argv[1:]
+cells = sf.CellArray("published", (24, 24), seed=5)
+bar = sf.Crossbar(cells, 2.5, access=sf.crossbar.Transistor(1e3))
+targets = np.random.default_rng(0).uniform(20e-6, 180e-6, (24, 24))
+print("begun", flush=True)
+done = bar.program(targets, checkpoints=sf.Checkpoints(folder, interval=0.0, resume=True))
+np.savez(output, r=cells.r, read=cells.read(), **vars(done))
+"""
+TRAIN = """
+import sys, numpy as np, torch, synfab as sf
+from synfab.torch import PulsedSGD, convert, tasks
+folder, output = sys.argv[1:]
+torch.manual_seed(1)
+task = tasks.synthetic()
+chip = convert(tasks.perceptron(task, 12), seed=3, weight_range=1.0)
+chip.insert(2, torch.nn.Dropout(0.2))
+optimizer = PulsedSGD(chip, lr=0.1)
+print("begun", flush=True)
+notes = tasks.fit(chip, optimizer, task, 8, after=lambda epoch: tasks.accuracy(chip, task),
+                  checkpoints=sf.Checkpoints(folder, interval=0.0, resume=True))
+flat = sf.torch.training_state(chip, optimizer)
+table = optimizer.report()
+weights = {k: v for k, v in flat["network"].items() if isinstance(v, np.ndarray)}
+np.savez(output, notes=notes, table=table.to_numpy(), generator=flat["generator"],
+         r0=chip[0].tiles.states(), r3=chip[3].tiles.states(), **weights)
+"""
+
+
+def run_to_the_end(code, folder, output):
+    command = [sys.executable, "-c", code, str(folder), str(output)]
+    begin = time.perf_counter()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return time.perf_counter() - begin
+
+
+def kill(code, folder, output, moment):
+    command = [sys.executable, "-c", code, str(folder), str(output)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        assert run.stdout is not None
+        run.stdout.readline()  # what comes before it touches no file
+        time.sleep(moment)
+        run.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [PROGRAM, TRAIN], ids=["programming", "training"])
+def test_killed_at_any_moment_a_run_ends_the_same(tmp_path, code):
+    """``make soak`` does it at 50 moments."""
+    if code is TRAIN:
+        pytest.importorskip("torch")
+    run_to_the_end(code, tmp_path / "warm", tmp_path / "warm.npz")
+    whole = tmp_path / "whole.npz"
+    length = run_to_the_end(code, tmp_path / "whole", whole) - 2.0  # without its start
+    choose, kills = random.Random(3), int(os.environ.get("SYNFAB_SOAK_KILLS", "4"))
+    folder, output, between = tmp_path / "run", tmp_path / "run.npz", 0
+    for number in range(kills):
+        kill(code, folder, output, choose.uniform(0.0, max(0.3, length / 2.0)))
+        found = list(folder.glob("step-*"))
+        assert all(is_whole(path) for path in found)
+        between += bool(found) and not output.exists()
+        if number % 2 or output.exists():
+            run_to_the_end(code, folder, output)
+            with np.load(whole) as expected, np.load(output) as ended:
+                assert set(ended.files) == set(expected.files)
+                for name in ended.files:
+                    assert ended[name].tobytes() == expected[name].tobytes(), name
+            for path in (*folder.iterdir(), output):
+                path.unlink()
+    assert between >= kills // 4  # the kills have met runs that were under way
