@@ -2,7 +2,8 @@
 
 Coarse: 4-bit cells, 5 ohm wires, programmed open loop. The network is trained on with the errors of
 programmed test cells, the levels and the wires in its forward pass.
-Run it with: python examples/ml_hardware_aware.py   (writes ml-hardware-aware.png)
+Run it with: python examples/ml_hardware_aware.py   (writes ml-hardware-aware.png; --help)
+It needs PyTorch: pip install '.[torch]'
 """
 
 import argparse

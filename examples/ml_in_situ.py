@@ -1,6 +1,7 @@
 """Training in situ: every update of the weights is pulses on the cells of one chip.
 
 Run it with: python examples/ml_in_situ.py   (writes ml-in-situ.png; --help shows options)
+It needs PyTorch: pip install '.[torch]'
 """
 
 import argparse

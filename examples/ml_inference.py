@@ -1,6 +1,7 @@
 """Inference on many chips: train in software, program virtual chips, look at their accuracies.
 
 Run it with: python examples/ml_inference.py   (writes ml-inference.png; --help shows options)
+It needs PyTorch: pip install '.[torch]'
 """
 
 import argparse

@@ -1,6 +1,10 @@
 import os
 from pathlib import Path
 
+# Threads of BLAS wait in loops for one another: here and in every program that tests start they
+# would take a third of the machine, and gain nothing.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import numpy as np
 import pytest

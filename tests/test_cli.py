@@ -110,3 +110,20 @@ def test_the_shell_completes_commands():
         env=os.environ | typed | {"_SYNFAB_COMPLETE": "complete_bash"},
     )  # fmt: skip
     assert done.stdout.split() == ["explore", "export"]
+
+
+def test_the_doctor_knows_every_extra():
+    import tomllib
+    from pathlib import Path
+
+    from synfab.doctor import EXTRAS
+
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    extras = set(tomllib.loads(text)["project"]["optional-dependencies"])
+    assert {name for name, _, _ in EXTRAS} == extras - {"docs", "test"}
+
+
+def test_without_jax_one_line_says_what_to_install():
+    code = "import sys; sys.modules['jax'] = None\nimport synfab\nsynfab.jax"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].endswith("pip install 'synfab[jax]'")

@@ -11,6 +11,12 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
+# What these three promise of accuracy is measured in test_torch_workflows.py.
+SMALL = {
+    "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
+    "ml_in_situ": ("--epochs", "1"),
+    "ml_inference": ("--chips", "1", "--epochs", "2"),
+}
 
 
 @pytest.mark.slow
@@ -21,7 +27,7 @@ def test_example(script, tmp_path, request):
     if script.stem == "cells_in_spectre" and importlib.util.find_spec("evas") is None:
         pytest.skip("evas-sim is not installed")
     done = subprocess.run(
-        [sys.executable, "-W", "error", script],
+        [sys.executable, "-W", "error", script, *SMALL.get(script.stem, ())],
         cwd=tmp_path,
         capture_output=True,
         text=True,

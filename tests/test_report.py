@@ -221,6 +221,40 @@ def test_every_figure_is_drawn(page):
     assert page.run("return document.querySelectorAll('.plot').length") == 1 + 4 * 4 + 16
 
 
+def test_what_is_in_the_window_is_drawn_before_the_rest(browser, path):
+    browser.open(path.as_uri())
+    count = """
+        const drawn = [...document.querySelectorAll('.plot')].filter((p) => p.firstElementChild);
+        return document.documentElement.dataset.ready ? drawn.length : 0"""
+    begun = browser.wait(count)
+    browser.wait("return document.documentElement.dataset.ready === 'all'")
+    marks = browser.run(
+        "return ['view', 'all'].map((m) => performance.getEntriesByName(m)[0].startTime)"
+    )
+    assert marks[0] < marks[1]
+    assert begun <= browser.run(count)
+
+
+def test_a_figure_that_is_drawn_late_shows_the_device_that_was_picked(browser, path):
+    browser.open(path.as_uri())
+    # Before anything is drawn: the page's own script has just run.
+    browser.run(
+        "const p = document.getElementById('device'); p.value = '5';"
+        "p.dispatchEvent(new Event('change'))"
+    )
+    browser.wait("return document.documentElement.dataset.ready === 'all'")
+    medians = browser.run(
+        "return Bokeh.documents.flatMap((d) => d.get_model_by_name('series-measured') ?? [])"
+        ".map((s) => s.data.median_2[0])"
+    )
+    expected = browser.run(
+        "const c = JSON.parse(document.getElementById('columns').textContent);"
+        "const b = Uint8Array.from(atob(c['series-measured'][5].median_2), (x) => x.charCodeAt(0));"
+        "return new Float32Array(b.buffer)[0]"
+    )
+    assert medians == [expected] * 4
+
+
 SHOWN = """
 for (const d of Bokeh.documents) {
   const s = d.get_model_by_name(arguments[0]);
@@ -302,6 +336,23 @@ def test_the_keyboard_reaches_the_summary_and_the_picker(page):
                                 "document.activeElement.className"))  # fmt: skip
     assert reached[0] == "skip"
     assert "device" in reached
+
+
+def test_a_narrow_window_shows_both_loops_without_scrolling_sideways(browser, path):
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.open(path.as_uri())
+        browser.wait("return document.documentElement.dataset.ready === 'all'")
+        wide = browser.run(
+            "return [document.documentElement, ...document.querySelectorAll('figure')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.id || e.tagName)"
+        )
+        height = browser.run("return document.getElementById('loops').offsetHeight")
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide == []
+    assert height > 2 * 360  # one below the other
 
 
 def test_it_prints_in_full(page):

@@ -22,7 +22,15 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 RUNS = ("python", "bash")
-SHELL = 'set -eu\nexport PATH={path}:$PATH\nsynfab() {{ {python} -m synfab "$@"; }}\n'
+SHELL = """set -eu
+export PATH={path}:$PATH
+synfab() {{
+    if [ "$*" = demo ] && [ -n "${{{demo}:-}}" ]; then cp -R "${demo}" synfab-demo
+    else {python} -m synfab "$@"; fi
+}}
+"""
+# Names the folder that `synfab demo` has written, where it need not do so on every page.
+DEMO = "SYNFAB_DEMO_IS_IN"
 
 
 class Block(NamedTuple):
@@ -49,15 +57,18 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-def run_page(page: Path, folder: Path) -> str:
-    """Run the blocks of a page in a folder; return what went wrong, or nothing."""
+def run_page(page: Path, folder: Path, demo: Path | None = None) -> str:
+    """Run the blocks of a page in a folder; return what went wrong, or nothing.
+
+    ``demo`` is what the command ``synfab demo`` has written: pages that begin with it get a copy.
+    """
     done = subprocess.run(
         [sys.executable, "-W", "error", __file__, str(page.resolve())],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"MPLBACKEND": "Agg"},
+        env=os.environ | {"MPLBACKEND": "Agg"} | ({} if demo is None else {DEMO: str(demo)}),
     )
     return done.stderr[-3000:] if done.returncode else ""
 
@@ -72,7 +83,7 @@ def _main(page: Path) -> None:
             text = "\n" * block.line + block.text
             exec(compile(text, str(page), "exec"), names)
             continue
-        setup = SHELL.format(path=Path(sys.executable).parent, python=sys.executable)
+        setup = SHELL.format(path=Path(sys.executable).parent, python=sys.executable, demo=DEMO)
         done = subprocess.run(
             ["bash", "-c", setup + block.text], capture_output=True, text=True, check=False
         )

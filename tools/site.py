@@ -1,12 +1,14 @@
-"""Hooks of the site: links out of docs/ lead to the files' text, the command line writes itself."""
+"""Hooks of the site: scripts, the command line and the list of files write themselves."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = "<!-- commands -->"
+FILES = "<!-- files -->"
 SCRIPT = re.compile(r"<!-- script: (\S+) -->")
 
 
@@ -22,7 +24,22 @@ def on_page_markdown(markdown: str, **_: object) -> str:
         )
 
     markdown = SCRIPT.sub(script, markdown)
+    if FILES in markdown:
+        markdown = markdown.replace(FILES, _files())
     return markdown.replace(COMMANDS, _commands()) if COMMANDS in markdown else markdown
+
+
+def _files() -> str:
+    """Return a table of the package's files; each room begins with itself."""
+    package = ROOT / "src" / "synfab"
+    rows = ["| file | what it is |", "|---|---|"]
+    rooms = sorted(p.parent for p in package.glob("*/__init__.py"))
+    for room in [package, *rooms]:
+        for file in [room / "__init__.py", *sorted(room.glob("[!_]*.py"))]:
+            words = ast.get_docstring(ast.parse(file.read_text())) or ""
+            name = f"{file.relative_to(package)}".removesuffix("__init__.py") or "synfab"
+            rows.append(f"| `{name}` | {words.splitlines()[0].replace('``', '`')} |")
+    return "\n".join(rows)
 
 
 def _commands() -> str:

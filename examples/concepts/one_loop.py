@@ -27,7 +27,7 @@ def at(part, u):
 
 notes = (
     (at(down, u_set + 0.01), "U$_{SET}$: the filament closes", (-1.45, 60)),
-    (at(back, -0.3), "R$_{LRS}$: slope of this branch", (-1.45, -35)),
+    (at(back, -0.3), "R$_{LRS}$: slope\nof this branch", (-1.25, -60)),
     (at(up, u_reset), "U$_{RESET}$: it begins to open", (-0.45, 190)),
     (at(up, 1.1), "the transition:\nevery state between\ncan be had", (0.86, 130)),
     (at(home, 0.9), "R$_{HRS}$: slope of this branch", (0.35, -60)),

@@ -22,6 +22,6 @@ axis.set(xlabel="magnitude of the SET voltage (V)", ylabel="share of 20,000 cell
 for quantile in (0.5, 0.999):
     at = -voltage[np.argmax(share >= quantile)]
     axis.axvline(at, color="0.6", lw=0.8)
-    axis.text(at - 0.04, 6e-5, f"{quantile:.1%}: {at:.2f} V", rotation=90, va="bottom")
+    axis.text(at - 0.04, 4.8e-5, f"{quantile:.1%}: {at:.2f} V", rotation=90, fontsize=9)
 axis.legend(frameon=False, loc="center right")
 figure.savefig("switching_voltages.png", dpi=120)

@@ -29,6 +29,10 @@ EXTRAS = (
     ("learn", "openpyxl", "Excel files"),
     ("report", "bokeh", "reports (--report)"),
     ("explore", "panel", "the explorer (synfab explore)"),
+    ("zarr", "zarr", "simulations into Zarr (synfab simulate)"),
+    ("cluster", "distributed", "arrays on many machines"),
+    ("torch", "torch", "layers for PyTorch, and its engine"),
+    ("jax", "jax", "cells on JAX's arrays"),
 )
 
 
@@ -69,7 +73,8 @@ def _ngspice() -> Finding:
     try:
         return Finding("ngspice with OSDI", True, str(find_ngspice()), needed_for=purpose)
     except SynfabError as error:
-        return Finding("ngspice with OSDI", False, str(error), _mend_ngspice(), purpose)
+        found = str(error).split("; `synfab doctor`", maxsplit=1)[0]  # which is being read
+        return Finding("ngspice with OSDI", False, found, _mend_ngspice(), purpose)
 
 
 def _mend_ngspice() -> str:

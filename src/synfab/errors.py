@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class SynfabError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose; one line, always."""
+
+    def __str__(self) -> str:
+        # Names of files may hold line breaks, and so may what a library says.
+        return "\\n".join(super().__str__().splitlines())
 
 
 class InvalidValueError(SynfabError, ValueError):

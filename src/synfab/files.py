@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,24 +20,31 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path that becomes ``path`` when the block ends without an error.
 
     A crash, of the machine too, leaves the old file or the new one, never a half. A symbolic link
-    is followed: the file it names is replaced.
+    is followed: the file it names is replaced. Devices and pipes are refused, since renaming would
+    put a file in their place.
 
     Raises
     ------
     InvalidValueError
         ``path`` is a folder, its folder is missing, or cannot be written.
     """
-    target = Path(os.path.realpath(os.fspath(path)))
-    if target.is_dir():
-        raise InvalidValueError(f"path: {path} is a folder; expected the name of a file")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", dir=target.parent)
-    except OSError as error:
-        raise InvalidValueError(f"path: cannot write {path}: {error.strerror}") from None
+        target = Path(os.path.realpath(os.fspath(path)))
+        mode = _mode(target)
+        if stat.S_ISDIR(mode):
+            raise InvalidValueError(f"path: {path} is a folder; expected the name of a file")
+        if not stat.S_ISREG(mode):
+            raise InvalidValueError(f"path: {path} is a device or a pipe; expected a file")
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:32]}.", dir=target.parent)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InvalidValueError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidValueError(f"path: cannot write {path}: {reason}") from None
     os.close(handle)
     temporary = Path(name)
     try:
-        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        temporary.chmod(stat.S_IMODE(mode) & 0o777)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -106,6 +114,14 @@ def _keep_name(folder: Path) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def _mode(target: Path) -> int:
+    """Kind and permissions of a file, or those that a new one will have."""
+    try:
+        return target.stat().st_mode
+    except FileNotFoundError:
+        return stat.S_IFREG | (0o666 & ~_umask())
 
 
 def _umask() -> int:

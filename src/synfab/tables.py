@@ -38,7 +38,7 @@ class TableWriter:
     """Rows pulse, voltage (V), cell, cycle, current (A) in Parquet or CSV."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        self._file: Any = pa.OSFile(str(path), "wb")
+        self._file: Any = path.open("wb")
         self._writer: Any = FORMATS[kind](self._file, SCHEMA)
 
     def write(self, pulse: int, voltage: float, cycle: Any, current: Any) -> None:

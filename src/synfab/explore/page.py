@@ -28,8 +28,9 @@ TEMPLATE = """
 body {font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2328; background: #fff;
   margin: 0 1.2rem 2rem}
 h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0 .2rem}
-.page {display: flex; flex-wrap: wrap; gap: 1.5rem} aside {flex: 0 0 280px}
-main {flex: 1 1 700px} .beside {display: flex; flex-wrap: wrap; gap: 1rem}
+.page {display: grid; grid-template-columns: 280px minmax(0, 1fr); gap: 1.5rem; align-items: start}
+.beside {display: flex; flex-wrap: wrap; gap: 1rem}
+@media (max-width: 860px) {.page {grid-template-columns: minmax(0, 1fr)}}
 </style>{% endblock %}
 {% block contents %}
 <header><h1>Explorer: {{ name }}</h1></header>
@@ -116,7 +117,7 @@ def page(model: CellModel) -> Any:
 
     knobs = controls(model)
     loop_view, distribution_view, crossbar_view = LoopView(), DistributionView(), CrossbarView()
-    text = pn.pane.HTML("", width=900)
+    text = pn.pane.HTML("", sizing_mode="stretch_width")
 
     def update(*_: Any) -> None:
         value = {name: knob.value for name, knob in knobs.items()}

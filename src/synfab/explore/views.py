@@ -22,7 +22,7 @@ class LoopView:
         from bokeh.models import ColumnDataSource
 
         self.source = ColumnDataSource({"voltage": [], "current": [], "cell": [], "colour": []})
-        self.figure = new_panel("voltage (V)", "current (uA)", width=560, height=400)
+        self.figure = new_panel("voltage (V)", "current (uA)", width=520, height=400)
         lines = self.figure.multi_line(
             "voltage", "current", source=self.source, line_color="colour", line_width=1.1
         )

@@ -55,6 +55,7 @@ def fit(
     """Learn a model from measured I-V loops or a table of features."""
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
+    from synfab.learn.drift import drift_in_words
     from synfab.learn.sweeps import Sweeps
     from synfab.modelfile import load_model, save_model
 
@@ -85,7 +86,7 @@ def fit(
         return
     table = Table(show_header=False, title=f"{output}: {result.model.name}")
     for key, value in result.diagnostics.items():
-        text = _drift_text(value) if key == "drift" else _short(value)
+        text = drift_in_words(value) if key == "drift" else _short(value)
         if text:
             table.add_row(key.replace("_", " "), text)
     out.print(table)
@@ -226,13 +227,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _drift_text(drift: dict[str, Any]) -> str:
-    """Say which features drift, and how far."""
-    lines = [
-        f"{name}: {facts['change']:+.2f} sigma over the record, {facts['early']:+.2f} at its start"
-        for name, facts in drift.items()
-        if facts["drifts"]
-    ]
-    return "; ".join(lines) + (" (see skip, detrend)" if lines else "none found")

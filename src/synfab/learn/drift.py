@@ -93,3 +93,13 @@ def detrended(features: FeatureTable) -> FeatureTable:
         features.names, features.device, features.cycle, np.concatenate(parts), features.rejected,
         {**features.notes, "detrended": True},
     )  # fmt: skip
+
+
+def drift_in_words(drift: dict[str, Any]) -> str:
+    """Say which features drift, and how far."""
+    lines = [
+        f"{name}: {facts['change']:+.2f} sigma over the record, {facts['early']:+.2f} at its start"
+        for name, facts in drift.items()
+        if facts["drifts"]
+    ]
+    return "; ".join(lines) + (" (see skip, detrend)" if lines else "none found")

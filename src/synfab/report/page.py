@@ -115,7 +115,8 @@ def render(
         script=Markup((folder / "report.js").read_text()),
         library=Markup(_library()),
         figures=_json([json_item(panel.figure, panel.name) for panel in panels]),
-        columns=_json({"names": one.names, "columns": one.columns}),
+        offered=_json({"names": one.names, "shown": list(one.columns)}),
+        columns=_json(one.columns),
         names=one.names,
         sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
                   {"id": "tables", "title": "Tables"},
@@ -188,6 +189,8 @@ def _shape(level: Level) -> str:
 
 
 def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    from synfab.learn.drift import drift_in_words
+
     def words(value: Any) -> str:
         if isinstance(value, Mapping):
             return ", ".join(f"{k}: {words(v)}" for k, v in value.items()) or "none"
@@ -196,7 +199,9 @@ def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return [
-        (key.replace("_", " "), words(value)) for key, value in diagnostics.items() if value != ""
+        (key.replace("_", " "), drift_in_words(value) if key == "drift" else words(value))
+        for key, value in diagnostics.items()
+        if value != ""
     ]
 
 

@@ -48,6 +48,7 @@ def new_panel(x_label: str, y_label: str, width: int = 255, height: int = 235) -
         background_fill_color="#ffffff", outline_line_color="#8a8a8a",
     )  # fmt: skip
     made.toolbar.logo = None
+    made.toolbar.stylesheets = ["@media print { :host { visibility: hidden; } }"]
     for axis in (made.xaxis, made.yaxis):
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_color = axis.major_label_text_color = "#222222"

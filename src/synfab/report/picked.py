@@ -68,6 +68,9 @@ def _loop_panels(
         data = [_loop_columns(one) for one in loops]
         columns[f"loops-{word}"] = [_encoded(one) for one in data]
         figure = new_panel("voltage (V)", f"{word} current (uA)", width=520, height=370)
+        # One beside the other where there is room, one below the other on a telephone.
+        figure.sizing_mode, figure.max_width, figure.min_width = "stretch_width", 520, 300
+        figure.styles = {"flex": "1 1 340px"}
         if figures:
             figure.x_range, figure.y_range = figures[0].x_range, figures[0].y_range
         source = ColumnDataSource(data[0], name=f"loops-{word}")
@@ -81,7 +84,8 @@ def _loop_panels(
         "generated cell under the same voltages, on the same axes"
     )
     title = "I-V loops: measured on the left, generated on the right"
-    return [Panel("loops", title, text, row(*figures), {}, 1040, 370)]
+    both = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
+    return [Panel("loops", title, text, both, {}, 1040, 370)]
 
 
 def _series_panels(

@@ -2,19 +2,23 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const figures = read("figures");
-  const { names, columns } = read("columns");
-  const sources = {};
+  const { names, shown } = read("offered");
+  const sources = Object.fromEntries(shown.map((name) => [name, []]));
+  // The columns of all devices are megabytes: they are read when somebody picks one.
+  let columns;
 
   const decode = (text) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     return new Float32Array(bytes.buffer);
   };
-  const device = (name, k) =>
-    Object.fromEntries(Object.entries(columns[name][k]).map(([c, t]) => [c, decode(t)]));
+  const device = (name, k) => {
+    columns ??= read("columns");
+    return Object.fromEntries(Object.entries(columns[name][k]).map(([c, t]) => [c, decode(t)]));
+  };
 
   const table = (k) => {
     const lines = [];
-    for (const name of Object.keys(columns)) {
+    for (const name of shown) {
       const data = device(name, k);
       const heads = Object.keys(data);
       lines.push(["table", "device", ...heads].join(","));
@@ -33,17 +37,22 @@
   });
   picker.addEventListener("change", () => {
     const k = Number(picker.value);
-    for (const name of Object.keys(sources))
-      for (const source of sources[name]) source.data = device(name, k);
+    for (const name of shown) {
+      const data = device(name, k);
+      for (const source of sources[name]) source.data = data;
+    }
     document.getElementById("picked").textContent = `Device ${names[k]} is shown.`;
   });
 
   const embed = async (item) => {
     const views = await Bokeh.embed.embed_item(item);
     const document_ = [...views][0].model.document;
-    for (const name of Object.keys(columns)) {
+    for (const name of shown) {
       const source = document_.get_model_by_name(name);
-      if (source) (sources[name] ??= []).push(source);
+      if (!source) continue;
+      sources[name].push(source);
+      // Somebody may have picked a device before this figure was drawn.
+      if (picker.value !== "0") source.data = device(name, Number(picker.value));
     }
   };
   const aside = (item) => document.getElementById(item.target_id).closest("details");
@@ -55,13 +64,42 @@
     document.documentElement.dataset.ready = stage;
     performance.mark(stage);
   };
+
+  // What is in the window is drawn first, then the rest, while nobody waits for anything else.
+  const waiting = figures.filter((item) => !aside(item));
+  const near = new Set();
+  const pause = () => new Promise((resolve) => setTimeout(resolve));
+  const idle = () =>
+    window.requestIdleCallback
+      ? new Promise((resolve) => requestIdleCallback(resolve, { timeout: 300 }))
+      : pause();
+  const watch = () =>
+    new Promise((resolve) => {
+      const observer = new IntersectionObserver(
+        (entries) => {
+          for (const { target, isIntersecting } of entries)
+            near[isIntersecting ? "add" : "delete"](target.id);
+          resolve();
+        },
+        { rootMargin: "100px 0px" },
+      );
+      for (const item of waiting) observer.observe(document.getElementById(item.target_id));
+    });
+  const inView = () => {
+    if (!document.documentElement.dataset.ready) mark("view");
+  };
   const draw = async () => {
-    for (const item of figures.filter((item) => !aside(item))) {
-      await embed(item);
-      // What is drawn can be seen and used while the rest is drawn.
-      if (!document.documentElement.dataset.ready) mark("first");
-      await new Promise((resolve) => setTimeout(resolve));
+    await watch();
+    while (waiting.length) {
+      let k = waiting.findIndex((item) => near.has(item.target_id));
+      if (k < 0) {
+        inView();
+        await idle();
+        k = Math.max(0, waiting.findIndex((item) => near.has(item.target_id)));
+      } else await pause();
+      await embed(waiting.splice(k, 1)[0]);
     }
+    inView();
     mark("all");
   };
   document.querySelector("section details")?.addEventListener("toggle", drawAside, { once: true });
