@@ -94,11 +94,13 @@ def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as first:
         live(make(first, folder=tmp_path, every=4), 0, 11)
+    (tmp_path / ".step-000000000012.0a1b").mkdir()  # killed while it was written
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as second:
         again = sf.cluster.ShardedCellArray.resume(tmp_path, second, every=4)
         assert again.pulses == 8
         live(again, again.pulses, 14)
         assert np.array_equal(again.r, live(sf.CellArray("published", SHAPE, seed=3), 0, 14).r)
+        assert again.pulses == 14
         assert sorted(p.name for p in tmp_path.iterdir()) == [
             "step-000000000008", "step-000000000012",
         ]  # fmt: skip

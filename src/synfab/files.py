@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +56,31 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise InvalidValueError(f"path: cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``path`` when the block ends without an error.
+
+    Raises
+    ------
+    InvalidValueError
+        ``path`` is there already, or cannot be written; ``argument`` names who asked.
+    """
+    if path.exists():
+        raise InvalidValueError(f"{argument}: {path} is there already")
+    beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        beside.rename(path)
+        _keep_name(path.parent)
+    except OSError as error:
+        raise InvalidValueError(
+            f"{argument}: cannot write {path}: {error.strerror or error}"
+        ) from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def make_folder(folder: Path, argument: str) -> None:

@@ -32,7 +32,7 @@ from synfab.errors import (
     InvalidValueError,
     ToolError,
 )
-from synfab.files import atomic_path
+from synfab.files import atomic_folder, atomic_path
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import document, load_model
 from synfab.readout import noise_factors
@@ -260,12 +260,9 @@ class ShardedCellArray:
         return result
 
     def _read_into(self, path: Path, u: float, options: dict[str, Any]) -> None:
-        """Let the workers write a Zarr array beside, and give it its name when it is whole."""
+        """Let the workers write a Zarr array, which gets its name when it is whole."""
         zarr = require_zarr()
-        if path.exists():
-            raise InvalidValueError(f"output: {path} is there already")
-        beside = path.with_name(f".{path.name}.{self._name}")
-        try:
+        with atomic_folder(path, "output") as beside:
             target = zarr.create_array(
                 store=str(beside), shape=(self.size,), dtype="f4", compressors=None,
                 chunks=(math.prod(self._roots[0].shape),),
@@ -275,13 +272,6 @@ class ShardedCellArray:
                  "shape": list(self.shape)}
             )  # fmt: skip
             self._act(shard.read_into, [(str(beside), u, options)] * self.shards)
-            beside.rename(path)
-        except OSError as error:
-            raise InvalidValueError(
-                f"output: cannot write {path}: {error.strerror or error}"
-            ) from None
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     def matvec(
         self, v: Any, *, noise: bool = True, bandwidth: float = 1e8, number: int | None = None
@@ -344,26 +334,16 @@ class ShardedCellArray:
         self._pulses, self._sent = [[] for _ in self._roots], 0
         for old in sorted(_steps(self.folder))[: -self.keep]:
             shutil.rmtree(self.folder / f"step-{old:012d}")
+        for unfinished in self.folder.glob(".step-*"):  # whoever wrote it was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
         return path
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
-        target = Path(folder).absolute()
-        if target.exists():
-            raise InvalidValueError(f"folder: {folder} is there already")
-        beside = target.with_name(f".{target.name}.{self._name}")
-        try:
-            beside.mkdir(parents=True)
+        with atomic_folder(Path(folder).absolute(), "folder") as beside:
             files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
             self._act(shard.save, files)
             self._write_manifest(beside)
-            beside.rename(target)
-        except OSError as error:
-            raise InvalidValueError(
-                f"folder: cannot write {folder}: {error.strerror or error}"
-            ) from None
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     def _write_manifest(self, folder: Path) -> None:
         manifest = {
