@@ -53,6 +53,8 @@ def _check_sheet(path: Path) -> None:
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
+        if not book.worksheets:
+            raise FileFormatError("expected a sheet of rows, found none")
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of itself is not to be trusted
         rows = width = empty = 0
