@@ -3,10 +3,13 @@
 import os
 import random
 import secrets
+import sys
 
 import pytest
 from fuzz import campaign, mutate
 from fuzz.targets import TARGETS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
 
 # Broken readers, by what the fuzzer must say of them.
 BROKEN = """

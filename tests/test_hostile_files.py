@@ -262,15 +262,16 @@ def sheet(address):
     )
 
 
-@pytest.mark.slow
 def test_an_excel_file_is_counted_before_it_is_a_table(tmp_path, refused, monkeypatch):
     pytest.importorskip("openpyxl")
     monkeypatch.setattr(excel, "UNPACKED_BYTES", 2**24)
     content = members(seeds.excels(tmp_path)[0])
     path, name = tmp_path / "far.xlsx", "xl/worksheets/sheet1.xml"
     for data, words in (
-        (sheet("XFD1048576"), "fields; save it as"),
-        (sheet("A99999999999"), "rows"),
+        (sheet("XFD1048576"), "up to 10000 empty rows"),
+        (sheet("A99999999999"), "up to 10000 empty rows"),
+        (sheet("AMJ9999"), "fields; save it as"),
+        (sheet("XFD1"), "fields; save it as"),
         (sheet("ZZZ1"), "columns"),
         (b" " * (2**24 + 1), "unpacked: would take"),
     ):

@@ -21,6 +21,7 @@ CORPUS = HERE / "corpus"
 # A call may take so much time of the processor, and so much on the clock of a busy machine.
 CPU_SECONDS, CLOCK_SECONDS = 10.0, 90.0
 LARGEST = 2**18  # bytes of an input
+SLOW = 0.5  # s; what takes longer is read once, and not mutated further
 
 
 class Child:
@@ -164,7 +165,7 @@ def step(name, tally, child):
     tally.grown = max(tally.grown, answer.get("grown", 0))
     if answer["outcome"] == "failed":
         return answer["place"], answer["text"], data
-    if answer["new"] and len(data) < 2**16:
+    if answer["new"] and len(data) < 2**16 and answer["seconds"] < SLOW:
         tally.pool.append(data)
         tally.kept += 1
     return None

@@ -11,6 +11,7 @@ import resource
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -76,13 +77,14 @@ def one(name, target, data, folder, lines):
         unbundle(data, path)
     else:
         path.write_bytes(data)
-    before = peak(reset=True)
+    before, begin = peak(reset=True), time.process_time()
     sys.settrace(lines.trace)
     try:
         answer = judged(target, path)
     finally:
         sys.settrace(None)
-    return {**answer, "new": lines.new(), "grown": peak() - before}
+    used = time.process_time() - begin
+    return {**answer, "new": lines.new(), "grown": peak() - before, "seconds": used}
 
 
 def judged(target, path):

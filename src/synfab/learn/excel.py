@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
 from synfab.limits import require_size, told
-from synfab.tablefile import MOST_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_ROWS = 2**20
-MOST_FIELDS = 2**24
+MOST_ROWS, MOST_EMPTY = 2**20, 10_000
+MOST_WIDTH, MOST_FIELDS = 1024, 2**23
 UNPACKED_BYTES = 2**28
 AS_OBJECTS = 12  # times that, as the elements of a tree
 
@@ -55,19 +53,19 @@ def _check_sheet(path: Path) -> None:
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
+        if not book.worksheets:
+            raise FileFormatError("expected a sheet of rows, found none")
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of itself is not to be trusted
-        rows = width = 0
-        for cells in _rows(sheet):
-            rows, width = rows + 1, max(width, len(cells))
-            if rows > MOST_ROWS or width > MOST_COLUMNS or rows * width > MOST_FIELDS:
+        rows = width = empty = 0
+        for cells in sheet.iter_rows(values_only=True):
+            rows, width, empty = rows + 1, max(width, len(cells)), empty + (not cells)
+            if empty > MOST_EMPTY:
+                raise FileFormatError(f"expected up to {MOST_EMPTY} empty rows between others")
+            if rows > MOST_ROWS or width > MOST_WIDTH or rows * width > MOST_FIELDS:
                 raise FileFormatError(
-                    f"expected up to {MOST_ROWS} rows, {MOST_COLUMNS} columns and {MOST_FIELDS} "
+                    f"expected up to {MOST_ROWS} rows, {MOST_WIDTH} columns and {MOST_FIELDS} "
                     "fields; save it as CSV or Parquet"
                 )
     finally:
         book.close()
-
-
-def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    yield from sheet.iter_rows(values_only=True)

@@ -108,6 +108,8 @@ def _check_arrays(path: Path, group: Any, settings: dict[str, Any]) -> None:
     }
     for name, (shape, chunks, kind) in wanted.items():
         array = group[name]
+        if not hasattr(array, "chunks"):
+            raise FileFormatError(f"{path}: {name}: expected an array, found a group")
         found = (tuple(array.shape), tuple(array.chunks), np.dtype(array.dtype))
         if found != (shape, chunks, np.dtype(kind)):
             raise FileFormatError(

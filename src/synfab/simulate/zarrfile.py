@@ -95,6 +95,8 @@ class Table:
         self.path, self.shape, self.dtype = path, tuple(self.array.shape), self.array.dtype
         self.ndim = len(self.shape)
         self.chunks = tuple(self.array.chunks)
+        if any(length < 1 for length in self.chunks):
+            raise FileFormatError(f"{path}: expected chunks of some length, found {self.chunks}")
         self.chunk_bytes = math.prod(self.chunks) * self.dtype.itemsize
         require_memory(3 * self.chunk_bytes, f"{path}: a chunk")
 
