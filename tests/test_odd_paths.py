@@ -96,3 +96,19 @@ def test_places_that_cannot_be_are_one_line(tmp_path):
 
 def test_errors_are_one_line_whatever_they_speak_of():
     assert str(sf.InvalidValueError("a\nb\r\nc")) == r"a\nb\nc"
+
+
+def test_lines_are_not_folded_and_names_are_not_markup(tmp_path):
+    """A program reads what a command says."""
+    place = f"{'long ' * 30}[red] [b].va"
+    done = command("export", "veriloga", "-o", place, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().startswith(f"{place}: ")
+    assert len(done.stdout.splitlines()) == 1
+    model = sf.load_model()
+    named = sf.CellModel("a [/red] b", model.marginals, model.histories, model.population,
+                         model.conduction)  # fmt: skip
+    sf.save_model(named, tmp_path / "m.json")
+    shown = command("info", "m.json", folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert b"a [/red] b" in shown.stdout

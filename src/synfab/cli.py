@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.status import Status
 from rich.table import Table
@@ -17,20 +17,18 @@ from synfab import __version__
 from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
+from synfab.terminal import out, progress, say
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
 )
-out = Console()
-progress = Console(stderr=True)
-
 ModelArgument = Annotated[str, typer.Argument(help='"published" or a model file')]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        out.print(f"synfab {__version__}", highlight=False)
+        say(f"synfab {__version__}")
         raise typer.Exit
 
 
@@ -66,7 +64,7 @@ def demo(
         rows = [step._asdict() for step in steps]
         _print_json({"steps": rows, "bytes_per_cell": memory, "figures": str(output)})
         return
-    table = Table(title=f"{loaded.name} model, 1024 x 1024 cells, {memory} bytes per cell")
+    table = Table(title=f"{escape(loaded.name)} model, 1024 x 1024 cells, {memory} bytes per cell")
     for heading, side in (("step", "left"), ("time", "right"), ("throughput", "right")):
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
     for step in steps:
@@ -75,12 +73,12 @@ def demo(
         table.add_row(step.name, f"{step.seconds * 1e3:.1f} ms", "" if slow else rate)
     out.print(table)
     for name in sorted(output.glob("*.png")):
-        out.print(f"  {name}", highlight=False)
+        say(f"  {name}")
     measured, fitted = output / "cycling.csv", output / "mine.json"
     note = f"  {measured}: I-V loops to fit a model to, and to see how well it fits:"
-    out.print(note, highlight=False, soft_wrap=True)
+    say(note)
     command = f"synfab fit {measured} -o {fitted} --report {output / 'report.html'}"
-    out.print(f"  {command}", highlight=False, soft_wrap=True)
+    say(f"  {command}")
 
 
 @app.command()
@@ -108,7 +106,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         return
     table = Table(show_header=False)
     for key, value in facts.items():
-        table.add_row(key, json.dumps(value) if not isinstance(value, str) else value)
+        table.add_row(key, escape(value if isinstance(value, str) else json.dumps(value)))
     out.print(table)
 
 
@@ -160,7 +158,7 @@ def simulate(
             array.apply_voltage(u)
             currents = array.read(read_voltage, **read_options)
             writer.write(number, u, array.cycle, currents)
-    out.print(f"{len(pulses)} pulses on {cells} cells: {output}", highlight=False)
+    say(f"{len(pulses)} pulses on {cells} cells: {output}")
 
 
 def _simulate_to_zarr(
@@ -178,7 +176,7 @@ def _simulate_to_zarr(
         task = bar.add_task("cells", total=cells)
         simulation.run(resume=resume, advance=lambda done: bar.update(task, advance=done))
     count = len(simulation.pulses)
-    out.print(f"{count} pulses on {cells} cells: {output}", highlight=False)
+    say(f"{count} pulses on {cells} cells: {output}")
 
 
 @app.command()
@@ -195,7 +193,7 @@ def explore(
     loaded = load_model(model)
 
     def started(address: str) -> None:
-        out.print(f"{address}  (end it with Ctrl-C)", highlight=False)
+        say(f"{address}  (end it with Ctrl-C)")
 
     progress.print("starting; the very first time takes half a minute, to compile the kernels …")
     serve(loaded, port, show=show, started=started)
@@ -242,10 +240,10 @@ def doctor(
         return
     for finding in findings:
         mark = "ok     " if finding.good else "missing"
-        out.print(f"{mark}  {finding.subject}: {finding.found}", highlight=False, soft_wrap=True)
+        say(f"{mark}  {finding.subject}: {finding.found}")
         if not finding.good:
             need = f"         needed for {finding.needed_for}; mend it with:"
-            out.print(f"{need} {finding.mend}", highlight=False, soft_wrap=True, markup=False)
+            say(f"{need} {finding.mend}")
 
 
 app.add_typer(circuit.app, name="export")

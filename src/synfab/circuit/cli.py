@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-out = Console()
+from synfab.terminal import say
+
 app = typer.Typer(no_args_is_help=True, help="Write the cells for a circuit simulator.")
 
 ModelArgument = Annotated[str, typer.Argument(help='"published" or a model file')]
@@ -38,7 +38,7 @@ def osdi(
     else:
         build_osdi(loaded, output, order=order, name=name)
     device = name or default_name(loaded)
-    out.print(f"{output}: .model memory {device} seed=1", highlight=False)
+    say(f"{output}: .model memory {device} seed=1")
 
 
 @app.command()
@@ -56,7 +56,7 @@ def veriloga(
     text = to_veriloga(model, order=order, name=name, noise=noise)
     with atomic_path(output) as path:
         path.write_text(text)
-    out.print(f"{output}: {len(text.splitlines())} lines", highlight=False)
+    say(f"{output}: {len(text.splitlines())} lines")
 
 
 @app.command()
@@ -87,4 +87,4 @@ def netlist(
         snapshot=snapshot,
     )
     result.save(output)
-    out.print(f"{output}: {cells.shape[0]} x {cells.shape[1]} cells", highlight=False)
+    say(f"{output}: {cells.shape[0]} x {cells.shape[1]} cells")

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
 from synfab.errors import InvalidValueError
-
-out = Console()
-progress = Console(stderr=True)
+from synfab.terminal import out, progress, say
 
 Source = Annotated[Path, typer.Argument(help="I-V loops or features: CSV, Parquet, HDF5, NPZ, …")]
 ColumnsOption = Annotated[
@@ -84,19 +82,18 @@ def fit(
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
         sys.stdout.write(json.dumps({**made, **result.diagnostics}, indent=2) + "\n")
         return
-    table = Table(show_header=False, title=f"{output}: {result.model.name}")
+    table = Table(show_header=False, title=escape(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
         text = drift_in_words(value) if key == "drift" else _short(value)
         if text:
             table.add_row(key.replace("_", " "), text)
     out.print(table)
     if report is not None:
-        out.print(f"report: {report}", highlight=False)
+        say(f"report: {report}")
     if sum(features.rejected.values()):
-        out.print(
+        say(
             f"{sum(features.rejected.values())} cycles could not be judged and are left out: "
-            + ", ".join(f"{k} {v}" for k, v in features.rejected.items()),
-            highlight=False,
+            + ", ".join(f"{k} {v}" for k, v in features.rejected.items())
         )
 
 
@@ -133,15 +130,15 @@ def compare(
         sys.stdout.write(json.dumps({**made, **found.summary()}, indent=2) + "\n")
         return
     judged = verdicts(found)
-    table = Table(title=f"{loaded.name} against {source}")
+    table = Table(title=escape(f"{loaded.name} against {source}"))
     for heading in ("property", "verdict", "distance", "yardstick"):
         table.add_column(heading, justify="left" if heading in ("property", "verdict") else "right")
     for v in judged:
         table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
     out.print(table)
-    out.print(headline(judged), highlight=False)
+    say(headline(judged))
     if report is not None:
-        out.print(f"report: {report}", highlight=False)
+        say(f"report: {report}")
 
 
 def _check_report(path: Path | None) -> None:
