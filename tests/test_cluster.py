@@ -185,6 +185,8 @@ def test_bad_arguments(client):
         given = {"model": "published", "shape": 4, "seed": 1, "client": client, **options}
         with pytest.raises(sf.SynfabError, match=message):
             sf.cluster.ShardedCellArray(**given)
+    with pytest.raises(sf.CapacityError, match=r"shape: .* the 4 workers have"):
+        sf.cluster.ShardedCellArray("published", 2**44, seed=1, client=client)
     cells = make(client)
     with pytest.raises(sf.InvalidValueError, match="u: expected finite"):
         cells.apply_voltage(float("nan"))

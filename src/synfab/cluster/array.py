@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.capacity import bytes_per_cell, require_memory, size_text
 from synfab.cells import CellArray
 from synfab.cluster import shard
 from synfab.cluster.manifest import (
@@ -27,6 +28,7 @@ from synfab.cluster.manifest import (
 )
 from synfab.cluster.shard import Pulse, Root
 from synfab.errors import (
+    CapacityError,
     FileFormatError,
     InvalidTypeError,
     InvalidValueError,
@@ -101,6 +103,7 @@ class ShardedCellArray:
         self.folder = None if folder is None else Path(folder).absolute()
         _check_empty("folder", self.folder)
         self.every, self.keep = every, keep
+        _check_memory(client, self.size, technology.history(order).order, history)
         self._start([], technology, options, shard_size)
 
     def _start(
@@ -250,6 +253,7 @@ class ShardedCellArray:
         given = self.read_number if number is None else number
         options = {"bandwidth": bandwidth, "noise": noise, "number": given}
         if output is None:
+            require_memory(2 * 4 * self.size, "read: every current here; output=")
             parts = self._act(shard.read, [(u, options)] * self.shards)
             result: Array | None = np.concatenate(parts)
         else:
@@ -430,6 +434,19 @@ def _check_empty(argument: str, folder: Path | None) -> None:
         raise InvalidValueError(
             f"{argument}: {folder} holds checkpoints already; resume goes on with them, another "
             f"folder begins anew"
+        )
+
+
+def _check_memory(client: Any, cells: int, order: int, history: str) -> None:
+    """Raise ``CapacityError`` if the cells would not fit into the memory of the workers."""
+    needed = cells * bytes_per_cell(order, history)
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [worker["memory_limit"] for worker in workers]
+    if limits and all(limits) and needed > sum(limits):
+        raise CapacityError(
+            f"shape: {cells} cells need {size_text(needed)}, the {len(limits)} workers have "
+            f'{size_text(sum(limits))}; take fewer cells, history="compact" or more workers, and '
+            f"wait until they are there"
         )
 
 
