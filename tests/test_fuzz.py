@@ -17,7 +17,7 @@ import os, time
 from fuzz.targets import Target
 import synfab as sf
 
-def nothing_said(path): raise sf.FileFormatError("")
+def silent(path): raise sf.FileFormatError("")
 def defect(path): raise KeyError("x")
 def crash(path): os.abort()
 def hang(path):
@@ -26,7 +26,7 @@ def memory(path): bytearray(2**40)
 def refuses(path): raise sf.FileFormatError("no")
 
 TARGETS = {f.__name__: Target("", "bytes", f, None)
-           for f in (nothing_said, defect, crash, hang, memory, refuses)}
+           for f in (silent, defect, crash, hang, memory, refuses)}
 """
 
 
@@ -64,7 +64,7 @@ def test_a_campaign_finds_nothing(capsys):
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        ("nothing_said", "message"), ("defect", "KeyError"), ("crash", "crash -6"), ("hang", "hang"),
+        ("silent", "message"), ("defect", "KeyError"), ("crash", "crash -6"), ("hang", "hang"),
         ("memory", "MemoryError"), ("refuses", None),
     ],
 )  # fmt: skip
