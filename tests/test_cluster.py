@@ -106,6 +106,20 @@ def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
         ]  # fmt: skip
 
 
+def test_a_damaged_checkpoint_is_passed_over(client, tmp_path, caplog):
+    live(make(client, folder=tmp_path, every=4), 0, 8).flush()
+    shard = tmp_path / "step-000000000008" / "shard-000005.npz"
+    shard.write_bytes(shard.read_bytes()[:-200])
+    again = sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    assert again.pulses == 4
+    assert "step-000000000008: damaged" in caplog.text
+    whole = live(sf.CellArray("published", SHAPE, seed=3), 0, 6)
+    assert np.array_equal(live(again, 4, 6).r, whole.r)
+    (tmp_path / "step-000000000004" / "shard-000000.npz").write_bytes(b"")
+    with pytest.raises(sf.FileFormatError, match="no checkpoint there is whole"):
+        sf.cluster.ShardedCellArray.resume(tmp_path, client)
+
+
 def test_checkpoints_of_another_array_are_not_taken_for_its_own(client, tmp_path):
     first = live(make(client, folder=tmp_path, every=4), 0, 4)
     before = first.read()

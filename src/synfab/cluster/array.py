@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shutil
 import uuid
 from dataclasses import replace
@@ -15,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.capacity import bytes_per_cell, require_memory, size_text
+from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cluster import shard
+from synfab.cluster.client import check_client, check_memory
+from synfab.cluster.folder import STEP, check_empty, newest_whole, step_folder, steps
 from synfab.cluster.manifest import (
     FORMAT,
     MANIFEST,
@@ -28,11 +29,8 @@ from synfab.cluster.manifest import (
 )
 from synfab.cluster.shard import Pulse, Root
 from synfab.errors import (
-    CapacityError,
-    FileFormatError,
     InvalidTypeError,
     InvalidValueError,
-    ToolError,
 )
 from synfab.files import atomic_folder, atomic_path
 from synfab.model import FEATURES, CellModel
@@ -45,7 +43,6 @@ Array = npt.NDArray[Any]
 
 SHARD = 2**22
 QUEUE = 32  # pulses that are sent together; a message costs milliseconds
-STEP = re.compile(r"step-(\d{12})")
 
 
 class ShardedCellArray:
@@ -87,7 +84,7 @@ class ShardedCellArray:
         every: int | None = None,
         keep: int = 2,
     ) -> None:
-        _check_client(client)
+        check_client(client)
         technology = load_model(model)
         options = {"seed": seed, "order": order, "history": history}
         CellArray(technology, 1, **options)  # type: ignore[arg-type]  # says what is wrong
@@ -101,9 +98,9 @@ class ShardedCellArray:
             raise InvalidValueError("every: expected a folder for the checkpoints as well")
         self.client, self.shape = client, tuple(int(n) for n in axes)
         self.folder = None if folder is None else Path(folder).absolute()
-        _check_empty("folder", self.folder)
+        check_empty("folder", self.folder)
         self.every, self.keep = every, keep
-        _check_memory(client, self.size, technology.history(order).order, history)
+        check_memory(client, self.size, technology.history(order).order, history)
         self._start([], technology, options, shard_size)
 
     def _start(
@@ -326,7 +323,7 @@ class ShardedCellArray:
         """Write every shard to the folder; from here on, lost shards begin there."""
         if self.folder is None:
             raise InvalidValueError("folder: expected one at the making of the array, found none")
-        path = self.folder / f"step-{self.pulses:012d}"
+        path = step_folder(self.folder, self.pulses)
         if self._roots[0].file == str(path / shard_file(0)):  # still there; reads may have gone on
             self._write_manifest(path)
         else:
@@ -336,8 +333,8 @@ class ShardedCellArray:
             for number, root in enumerate(self._roots)
         ]
         self._pulses, self._sent = [[] for _ in self._roots], 0
-        for old in sorted(_steps(self.folder))[: -self.keep]:
-            shutil.rmtree(self.folder / f"step-{old:012d}")
+        for old in steps(self.folder)[: -self.keep]:
+            shutil.rmtree(step_folder(self.folder, old))
         for unfinished in self.folder.glob(".step-*"):  # whoever wrote it was killed
             shutil.rmtree(unfinished, ignore_errors=True)
         return path
@@ -381,14 +378,14 @@ class ShardedCellArray:
         FileFormatError
             The folder is not one of these, or damaged.
         """
-        _check_client(client)
+        check_client(client)
         path = Path(folder).absolute()
         found = read_manifest(path)
         result = cls.__new__(cls)
         result.client, result.shape = client, found.shape
         result.folder = None if checkpoints is None else Path(checkpoints).absolute()
         if result.folder != path.parent or not STEP.fullmatch(path.name):
-            _check_empty("checkpoints", result.folder)
+            check_empty("checkpoints", result.folder)
         result.every, result.keep = every, keep
         firsts = zip(found.shards, first_cells(found), strict=True)
         roots = [
@@ -409,53 +406,17 @@ class ShardedCellArray:
         every: int | None = None,
         keep: int = 2,
     ) -> ShardedCellArray:
-        """Go on from the newest checkpoint of a folder; ``pulses`` says how far it had come."""
-        steps = sorted(_steps(Path(folder)))
-        if not steps:
-            raise FileFormatError(f"{folder}: no checkpoint there")
-        newest = Path(folder) / f"step-{steps[-1]:012d}"
+        """Go on from the newest whole checkpoint; ``pulses`` says how far it had come.
+
+        Raises
+        ------
+        FileFormatError
+            There is none in the folder.
+        """
+        check_client(client)
+        newest = newest_whole(Path(folder).absolute(), client)
         return cls.load(newest, client, checkpoints=folder, every=every, keep=keep)
 
     def close(self) -> None:
         """Let the workers forget the cells."""
         self.client.run(shard.forget, self._name)
-
-
-def _steps(folder: Path) -> list[int]:
-    if not folder.is_dir():
-        return []
-    found = (STEP.fullmatch(path.name) for path in folder.iterdir())
-    return [int(match[1]) for match in found if match]
-
-
-def _check_empty(argument: str, folder: Path | None) -> None:
-    """Raise where checkpoints of another array are: one could be taken for one of these."""
-    if folder is not None and _steps(folder):
-        raise InvalidValueError(
-            f"{argument}: {folder} holds checkpoints already; resume goes on with them, another "
-            f"folder begins anew"
-        )
-
-
-def _check_memory(client: Any, cells: int, order: int, history: str) -> None:
-    """Raise ``CapacityError`` if the cells would not fit into the memory of the workers."""
-    needed = cells * bytes_per_cell(order, history)
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = [worker["memory_limit"] for worker in workers]
-    if limits and all(limits) and needed > sum(limits):
-        raise CapacityError(
-            f"shape: {cells} cells need {size_text(needed)}, the {len(limits)} workers have "
-            f'{size_text(sum(limits))}; take fewer cells, history="compact" or more workers, and '
-            f"wait until they are there"
-        )
-
-
-def _check_client(client: Any) -> None:
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise ToolError("dask: not installed: pip install 'synfab[cluster]'") from None
-    if not isinstance(client, Client):
-        raise InvalidTypeError(
-            f"client: expected a distributed.Client, found {type(client).__name__}"
-        )

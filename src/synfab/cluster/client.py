@@ -1,0 +1,33 @@
+"""What is asked of a Dask client before cells are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synfab.capacity import bytes_per_cell, size_text
+from synfab.errors import CapacityError, InvalidTypeError, ToolError
+
+
+def check_client(client: Any) -> None:
+    """Raise unless this is a client of a cluster."""
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ToolError("dask: not installed: pip install 'synfab[cluster]'") from None
+    if not isinstance(client, Client):
+        raise InvalidTypeError(
+            f"client: expected a distributed.Client, found {type(client).__name__}"
+        )
+
+
+def check_memory(client: Any, cells: int, order: int, history: str) -> None:
+    """Raise ``CapacityError`` if the cells would not fit into the memory of the workers."""
+    needed = cells * bytes_per_cell(order, history)
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [worker["memory_limit"] for worker in workers]
+    if limits and all(limits) and needed > sum(limits):
+        raise CapacityError(
+            f"shape: {cells} cells need {size_text(needed)}, the {len(limits)} workers have "
+            f'{size_text(sum(limits))}; take fewer cells, history="compact" or more workers, and '
+            f"wait until they are there"
+        )
