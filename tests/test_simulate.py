@@ -119,6 +119,23 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
         assert zarr.open_group(str(path))["done"][:].all()
 
 
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    path = tmp_path / "o.zarr"
+    program = ["--cells", "40000000", "--program", "-2, 0.9", "--seed", "5", "-o", str(path)]
+    begun = [sys.executable, "-m", "synfab", "simulate", *program]
+    with subprocess.Popen(begun, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stderr is not None
+        assert b"about" in run.stderr.readline()
+        while not (path / "done").exists():
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        said = run.stderr.read().decode()
+    assert run.returncode == 130
+    assert said.endswith("stopped; the same command with --resume goes on\n")
+    assert len(said.strip().splitlines()) == 1
+
+
 def test_another_run_is_not_touched(tmp_path):
     path = tmp_path / "o.zarr"
     simulate(PROGRAM, 100, path, seed=5)

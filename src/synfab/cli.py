@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -174,7 +175,13 @@ def _simulate_to_zarr(
     progress.print(f"{estimate}", highlight=False, soft_wrap=True)
     with Progress(console=progress, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("cells", total=cells)
-        simulation.run(resume=resume, advance=lambda done: bar.update(task, advance=done))
+        try:
+            simulation.run(resume=resume, advance=lambda done: bar.update(task, advance=done))
+        except KeyboardInterrupt:
+            bar.stop()
+            warnings.simplefilter("ignore", RuntimeWarning)  # of Zarr, whose tasks were cut off
+            sys.stderr.write("stopped; the same command with --resume goes on\n")
+            raise typer.Exit(130) from None
     count = len(simulation.pulses)
     say(f"{count} pulses on {cells} cells: {output}")
 
