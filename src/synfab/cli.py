@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ from synfab import __version__
 from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
-from synfab.terminal import out, progress, say
+from synfab.terminal import interrupts_between_steps, out, progress, say
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
@@ -175,13 +174,18 @@ def _simulate_to_zarr(
     progress.print(f"{estimate}", highlight=False, soft_wrap=True)
     with Progress(console=progress, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("cells", total=cells)
-        try:
-            simulation.run(resume=resume, advance=lambda done: bar.update(task, advance=done))
-        except KeyboardInterrupt:
-            bar.stop()
-            warnings.simplefilter("ignore", RuntimeWarning)  # of Zarr, whose tasks were cut off
-            sys.stderr.write("stopped; the same command with --resume goes on\n")
-            raise typer.Exit(130) from None
+        with interrupts_between_steps() as check:
+
+            def advance(done: int) -> None:
+                bar.update(task, advance=done)
+                check()
+
+            try:
+                simulation.run(resume=resume, advance=advance)
+            except KeyboardInterrupt:
+                bar.stop()
+                sys.stderr.write("stopped; the same command with --resume goes on\n")
+                raise typer.Exit(130) from None
     count = len(simulation.pulses)
     say(f"{count} pulses on {cells} cells: {output}")
 
