@@ -91,6 +91,74 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, monkeypatch, caplog):
     assert np.array_equal(found.achieved, expected.achieved)
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_damaged_checkpoints_do_not_push_out_whole_ones(tmp_path, keep):
+    for step in (10, 20):
+        with go_on(tmp_path, keep=2).open({}) as run:
+            run.save(step, {"step": step})
+    (tmp_path / "step-000000000020.npz").write_bytes(b"PK")
+    with go_on(tmp_path, keep=keep).open({}) as run:
+        assert run.step == 10
+        run.save(12, {"step": 12})
+    with go_on(tmp_path, keep=keep).open({}) as run:
+        assert run.state == {"step": 12}
+    assert steps(tmp_path) == [
+        *(["step-000000000010.npz"] if keep == 2 else []), "step-000000000012.npz",
+        "step-000000000020.npz.damaged",
+    ]  # fmt: skip
+
+
+def test_any_number_of_arrays_comes_back(tmp_path):
+    state = {f"tile {k}": {"r": np.full(2, k)} for k in range(10_500)}
+    with go_on(tmp_path).open({}) as run:
+        run.save(1, state)
+    with go_on(tmp_path).open({}) as run:
+        assert run.state["tile 10499"]["r"].tolist() == [10499, 10499]
+
+
+def test_what_is_not_a_checkpoint_is_left_alone(tmp_path):
+    for name in (".step-notes", "sub/.step-000000000001.npz.abc", "step-1.npz", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".step-000000000002.npz.folder").mkdir()
+    with go_on(tmp_path, keep=1).open({}) as run:
+        run.save(1, {})
+        run.save(2, {})
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert names == {
+        ".step-notes", "sub", "sub/.step-000000000001.npz.abc", "step-1.npz", "notes.txt",
+        ".step-000000000002.npz.folder", ".synfab-lock", "step-000000000002.npz",
+    }  # fmt: skip
+
+
+def test_a_child_does_not_hold_the_folder_of_its_dead_parent(tmp_path):
+    code = (
+        "import os, sys, time, synfab as sf\n"
+        "with sf.Checkpoints(sys.argv[1]).open({}) as run:\n"
+        "    if os.fork():\n        print('forked', flush=True)\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "kept")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as parent:
+        try:
+            assert parent.stdout.readline() == b"forked\n"
+            parent.kill()
+            parent.wait()
+            with go_on(tmp_path / "kept").open({}) as run:
+                assert run.step == 0
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_a_folder_that_cannot_be_locked_is_said(tmp_path, monkeypatch, caplog):
+    def none(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with caplog.at_level(logging.WARNING, "synfab.files"), go_on(tmp_path).open({}) as run:
+        run.save(1, {})
+    assert "cannot be locked" in caplog.text
+
+
 def test_the_clock_does_not_choose_the_checkpoint(tmp_path, monkeypatch):
     expected = crossbar().program(targets())
     stopped_after(9, monkeypatch, tmp_path)
@@ -162,7 +230,7 @@ def test_states_come_back_as_they_were(tmp_path):
         "a": {"b.c": np.arange(6, dtype=np.int16).reshape(2, 3), "empty": {}, "none": None},
         "flags": np.array([True, False]), "scalar": np.float32(0.1), "zero": np.array(3.5),
         "nan": np.array([np.nan, -0.0]), "one": float("nan"), "none": np.zeros((0, 3)),
-        "text": "a line", "list": [1, 2.5, "x"],
+        "text": "a line", "list": [1, 2.5, "x"], "arrays": [np.ones(2), {"b": [np.zeros(1)]}, 3],
     }  # fmt: skip
     with go_on(tmp_path).open({"who": "me"}) as run:
         assert (run.step, run.state) == (0, None)
@@ -179,6 +247,8 @@ def test_states_come_back_as_they_were(tmp_path):
     assert found["none"].shape == (0, 3)
     assert found["flags"].tolist() == [True, False]
     assert found["scalar"] == float(np.float32(0.1))
+    first, second, third = found["arrays"]
+    assert (first.tolist(), second["b"][0].tolist(), third) == ([1.0, 1.0], [0.0], 3)
     assert (found["a"]["empty"], found["a"]["none"]) == ({}, None)
     assert (found["text"], found["list"]) == ("a line", [1, 2.5, "x"])
     assert steps(tmp_path) == ["step-000000000007.npz"]
@@ -206,12 +276,23 @@ def test_bad_arguments(tmp_path):
         for state, message in (
             ({"a": {"x/y": 1}}, "state/a: expected names"), ({1: 2}, "state: expected names"),
             ({"a": np.array(["x"])}, "state/a: expected numbers"),
-            ({"a": object()}, "state/a: expected arrays"),
+            ({"a": object()}, "state/a: expected arrays"), ({"a\0": 1}, "state: expected names"),
+            ({"a": [object()]}, "state/a/0: expected arrays"),
         ):  # fmt: skip
             with pytest.raises(sf.SynfabError, match=message):
                 run.save(1, state)
         with pytest.raises(sf.InvalidValueError, match="step: expected"):
             run.save(-1, {})
+    for settings, message in (
+        ({"lr": float("nan")}, "^lr: expected finite"), ({"x": object()}, "^x: expected numbers"),
+        ({"x": "y" * 200_000}, "^x: expected up to"),
+    ):  # fmt: skip
+        with pytest.raises(sf.SynfabError, match=message), go_on(tmp_path).open(settings):
+            pass
+    with go_on(tmp_path / "new").open({"n": np.int64(3), "x": np.float32(0.5)}) as run:
+        run.save(1, {})
+    with go_on(tmp_path / "new").open({"n": 3, "x": 0.5}) as run:
+        assert run.step == 1
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "none" / "below"):
         with (

@@ -136,6 +136,44 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert len(said.strip().splitlines()) == 1
 
 
+def test_a_changed_file_of_voltages_is_another_program(tmp_path):
+    u = np.zeros((2, 100), np.float32)
+    np.save(tmp_path / "u.npy", u)
+    zarr.save_array(str(tmp_path / "u.zarr"), u)
+    for name in ("u.npy", "u.zarr"):
+        simulate(tmp_path / name, 100, tmp_path / f"{name}.out", seed=5)
+        (tmp_path / "moved").mkdir(exist_ok=True)
+        copied = (tmp_path / name).rename(tmp_path / "moved" / name)  # the same numbers elsewhere
+        simulate(copied, 100, tmp_path / f"{name}.out", seed=5, resume=True)
+    np.save(tmp_path / "moved" / "u.npy", u + 1.0)
+    zarr.open_array(str(tmp_path / "moved" / "u.zarr"))[:] = 1.0
+    for name in ("u.npy", "u.zarr"):
+        with pytest.raises(sf.InvalidValueError, match=r"^program: "):
+            simulate(tmp_path / "moved" / name, 100, tmp_path / f"{name}.out", seed=5, resume=True)
+
+
+def test_a_block_whose_chunks_a_power_cut_took_is_run_again(tmp_path):
+    path = tmp_path / "o.zarr"
+    simulate(PROGRAM, CELLS, path, seed=5, block=BLOCK)
+    expected = results(path)
+    (path / "current" / "c" / "1" / "2").write_bytes(b"")
+    (path / "cycle" / "c" / "0" / "0").unlink()
+    simulate(PROGRAM, CELLS, path, seed=5, block=BLOCK, resume=True)
+    for found, wanted in zip(results(path), expected, strict=True):
+        assert np.array_equal(found, wanted)
+    assert (path / "cycle" / "c" / "0" / "0").exists()
+
+
+def test_a_wrong_folder_is_left_as_it_was(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "video.partial").write_text("half a film")
+    (tmp_path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(sf.FileFormatError, match="not a simulation"):
+        simulate(PROGRAM, 100, tmp_path, seed=5, resume=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_another_run_is_not_touched(tmp_path):
     path = tmp_path / "o.zarr"
     simulate(PROGRAM, 100, path, seed=5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import zipfile
@@ -76,7 +77,7 @@ def write_archive(
     path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> None:
     """Write a manifest (JSON) and arrays to ``path``, whole or not at all."""
-    text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
+    text = np.frombuffer(json.dumps(manifest, allow_nan=False).encode(), np.uint8)
     with atomic_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             archive.comment = COMMENT % 0
@@ -105,7 +106,7 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
     try:
         with name.open("rb") as file:
             _verify(file, what)
-        with told(f"not {what}"), open_archive(name) as opened:
+        with told(f"not {what}"), open_archive(name, math.inf) as opened:
             yield Archive(opened, name.stat().st_size)
     except SynfabError as error:
         kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError

@@ -17,14 +17,18 @@ import numpy as np
 from synfab.archive import Archive, is_whole, open_checked, write_archive
 from synfab.checks import number
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
-from synfab.files import locked, sweep
+from synfab.files import locked
 
 FORMAT, VERSION = "synfab-checkpoint", 1
 NAME = re.compile(r"step-(\d{12})\.npz")
+HALF = re.compile(r"\.step-\d{12}\.npz\.\w+")  # what a killed writer leaves
 LAST_STEP = 10**12 - 1
 # Arrays are named by the keys that lead to them.
 ROOT, SEPARATOR = "state", "/"
 VALUES = "values"  # what is no array
+LIST = "[]"  # marks the parts of a list that holds arrays
+FORBIDDEN = {SEPARATOR, "\0"}
+MOST_TEXT = 100_000  # of a setting; large ones are known by a digest
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +77,7 @@ class Checkpoints:
             raise InvalidValueError(
                 f"keep: expected a whole number above 0 or None, found {keep!r}"
             )
-        self.folder = Path(os.fspath(folder))
+        self.folder = Path(folder).absolute()
         self.interval, self.keep, self.resume = float(interval), keep, bool(resume)
 
     def __repr__(self) -> str:
@@ -99,9 +103,11 @@ class Checkpoints:
         FileFormatError
             No checkpoint there is whole, or a newer version wrote them.
         """
-        wanted = json.loads(json.dumps(dict(settings)))
+        wanted = {name: _setting(name, value) for name, value in settings.items()}
         with locked(self.folder, "checkpoints"):
-            sweep(self.folder, ".step-*")
+            for path in self.folder.iterdir():
+                if HALF.fullmatch(path.name) and path.is_file():
+                    path.unlink()
             found = steps(self.folder)
             if found and not self.resume:
                 raise InvalidValueError(
@@ -111,11 +117,16 @@ class Checkpoints:
             yield Run(self, wanted, *self._newest(found, wanted))
 
     def _newest(self, found: list[int], settings: State) -> tuple[int, State | None]:
+        damaged: list[Path] = []
         for step in reversed(found):
             path = self.folder / _file(step)
             if is_whole(path):
-                return step, read_checkpoint(path, settings)
+                state = read_checkpoint(path, settings)
+                for other in damaged:  # out of the way: they count as none of those that are kept
+                    other.replace(other.with_name(f"{other.name}.damaged"))
+                return step, state
             logger.warning("%s: damaged, going on from the checkpoint before it", path)
+            damaged.append(path)
         if found:
             raise FileFormatError(f"{self.folder}: no checkpoint there is whole")
         return 0, None
@@ -143,7 +154,6 @@ class Run:
     ) -> None:
         self.step, self.state = step, state
         self._checkpoints, self._settings = checkpoints, settings
-        self._saved = -1 if state is None else step
         self._last = time.monotonic()
 
     def tick(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
@@ -161,8 +171,6 @@ class Run:
         """
         if not 0 <= step <= LAST_STEP:
             raise InvalidValueError(f"step: expected 0 … {LAST_STEP}, found {step}")
-        if step == self._saved:
-            return
         arrays: dict[str, Any] = {}
         text = json.dumps(_take_apart(state, ROOT, arrays))
         arrays[VALUES] = np.frombuffer(text.encode(), np.uint8)
@@ -176,8 +184,9 @@ class Run:
             raise InvalidValueError(
                 f"checkpoints: {error}; earlier ones are kept, resume goes on from the newest"
             ) from None
-        self._saved, self._last = step, time.monotonic()
-        for old in [] if keep is None else steps(folder)[:-keep]:
+        self._last = time.monotonic()
+        before = [old for old in steps(folder) if old <= step]
+        for old in [] if keep is None else before[:-keep]:
             (folder / _file(old)).unlink(missing_ok=True)
 
     def has(self, step: int) -> bool:
@@ -230,29 +239,60 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:9]}…"
 
 
+def _setting(name: str, value: Any) -> Any:
+    """Return a setting in JSON's types; NumPy's numbers become those."""
+
+    def plain(number: Any) -> Any:
+        if isinstance(number, np.generic):
+            return number.item()
+        raise TypeError
+
+    try:
+        text = json.dumps(value, allow_nan=False, default=plain)
+    except TypeError:
+        raise InvalidTypeError(
+            f"{name}: expected numbers, text or lists of them, found {type(value).__name__}"
+        ) from None
+    except ValueError:
+        raise InvalidValueError(f"{name}: expected finite numbers, found {value!r}") from None
+    if len(text) > MOST_TEXT:
+        raise InvalidValueError(f"{name}: expected up to {MOST_TEXT} characters, found {len(text)}")
+    return json.loads(text)
+
+
 def _take_apart(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     """JSON values of a nested state; its arrays go to ``arrays``, by the way that leads to them."""
-    if isinstance(value, Mapping):
-        if any(not isinstance(key, str) or SEPARATOR in key for key in value):
-            raise InvalidValueError(f"{name}: expected names without {SEPARATOR!r}")
-        parts = {
-            key: _take_apart(part, f"{name}{SEPARATOR}{key}", arrays) for key, part in value.items()
-        }
-        return {key: part for key, part in parts.items() if part is not arrays}
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biuf":
             raise InvalidTypeError(f"{name}: expected numbers, found {value.dtype}")
         arrays[name] = value
         return arrays  # stands for: not among the values
-    if isinstance(value, (np.bool_, np.integer, np.floating)):
-        return value.item()
+    if isinstance(value, np.generic):
+        return _take_apart(value.item(), name, arrays)
+    if isinstance(value, Mapping):
+        _check_names(value, name)
+        parts = {
+            key: _take_apart(part, f"{name}{SEPARATOR}{key}", arrays) for key, part in value.items()
+        }
+        return {key: part for key, part in parts.items() if part is not arrays}
     try:
         json.dumps(value)
     except TypeError:
+        if isinstance(value, (list, tuple)):  # of arrays, somewhere
+            numbered = {str(k): part for k, part in enumerate(value)}
+            return {LIST: len(value), **_take_apart(numbered, name, arrays)}
         raise InvalidTypeError(
             f"{name}: expected arrays, numbers, text or lists of them, found {type(value).__name__}"
         ) from None
     return value
+
+
+def _check_names(state: Mapping[Any, Any], name: str) -> None:
+    for key in state:
+        if not isinstance(key, str) or key == LIST or not set(key).isdisjoint(FORBIDDEN):
+            raise InvalidValueError(
+                f"{name}: expected names without {SEPARATOR!r} and NUL, found {key!r}"
+            )
 
 
 def _put_together(archive: Archive) -> State:
@@ -268,7 +308,15 @@ def _put_together(archive: Archive) -> State:
         if not isinstance(place, dict) or len(way) == 0:
             raise FileFormatError(f"{name}: belongs nowhere")
         place[last] = archive.array(name)
-    found = result[ROOT]
+    found = _with_lists(result[ROOT])
     if not isinstance(found, dict):
         raise FileFormatError("values: expected a JSON object")
     return found
+
+
+def _with_lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if LIST not in value:
+        return {key: _with_lists(part) for key, part in value.items()}
+    return [_with_lists(value[str(k)]) for k in range(len(value) - 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import stat
@@ -15,6 +16,8 @@ from pathlib import Path
 from synfab.errors import InvalidValueError
 
 LOCK = ".synfab-lock"
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
-        _keep_name(target.parent)
+        _keep(target.parent)
     except OSError as error:
         raise InvalidValueError(f"path: cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -73,8 +76,10 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
     try:
         beside.mkdir(parents=True)
         yield beside
+        for file in beside.rglob("*"):
+            _keep(file)
         beside.rename(path)
-        _keep_name(path.parent)
+        _keep(path.parent)
     except OSError as error:
         raise InvalidValueError(
             f"{argument}: cannot write {path}: {error.strerror or error}"
@@ -101,6 +106,8 @@ def make_folder(folder: Path, argument: str) -> None:
 def locked(folder: Path, argument: str) -> Iterator[None]:
     """Hold a folder, made if missing, for this process alone; the lock dies with the process.
 
+    Where a file system knows no locks, there is a warning and none.
+
     Raises
     ------
     InvalidValueError
@@ -111,6 +118,7 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise InvalidValueError(f"{argument}: cannot write {folder}: {error.strerror}") from None
+    _handles.add(handle)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,21 +126,32 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
             raise InvalidValueError(
                 f"{argument}: {folder} is being written by another process"
             ) from None
+        except OSError as error:
+            logger.warning("%s: cannot be locked: %s; let no other run write there", folder, error)
         yield
     finally:
+        if handle in _handles:
+            _handles.remove(handle)
+            os.close(handle)
+
+
+# Locks belong to this process: a child that is forked must not hold them when it has died.
+_handles: set[int] = set()
+
+
+def _let_go() -> None:
+    for handle in _handles:
         os.close(handle)
+    _handles.clear()
 
 
-def sweep(folder: Path, pattern: str) -> None:
-    """Remove what a killed writer left half written in a folder; only while it is ``locked``."""
-    for leftover in folder.rglob(pattern):
-        leftover.unlink(missing_ok=True)
+os.register_at_fork(after_in_child=_let_go)
 
 
-def _keep_name(folder: Path) -> None:
-    """Put a renaming on the disk, where the file system lets that be asked for."""
+def _keep(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk, where that can be asked for."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError:  # a folder may be writable and not readable
         return
     try:

@@ -18,19 +18,19 @@ MEMBERS = 10_000  # arrays in one archive
 KINDS = "fiubUS"  # numbers, masks and names
 
 
-def open_archive(path: str | os.PathLike[str]) -> zipfile.ZipFile:
-    """Open a ZIP archive of arrays.
+def open_archive(path: str | os.PathLike[str], members: float = MEMBERS) -> zipfile.ZipFile:
+    """Open a ZIP archive of up to so many arrays.
 
     Raises
     ------
     FileFormatError
-        It is none, or has more members than any such file.
+        It is none, or has more members.
     """
     with told("not an archive of arrays"):
         archive = zipfile.ZipFile(path)
-    if len(archive.filelist) > MEMBERS:
+    if len(archive.filelist) > members:
         archive.close()
-        raise FileFormatError(f"expected up to {MEMBERS} arrays, found {len(archive.filelist)}")
+        raise FileFormatError(f"expected up to {members} arrays, found {len(archive.filelist)}")
     return archive
 
 

@@ -116,8 +116,19 @@ def _from_array(path: Path, cells: int) -> Pulses:
     def step(pulse: int) -> Callable[[int, int], Array]:
         return lambda start, stop: read(pulse, start, stop)
 
-    name = f"{path.name} {tuple(table.shape)} {table.dtype}"
+    name = f"{path.name} {tuple(table.shape)} {table.dtype} {_content(path)}"
     return Pulses([step(pulse) for pulse in range(table.shape[0])], name)
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder and their names."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    found = hashlib.sha256()
+    for file in files:
+        with told(f"{file}: cannot read the program"), file.open("rb") as stream:
+            found.update(str(file.relative_to(path)).encode("utf-8", "surrogateescape"))
+            found.update(hashlib.file_digest(stream, "sha256").digest())
+    return found.hexdigest()
 
 
 def _map(path: Path) -> Array:

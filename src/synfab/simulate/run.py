@@ -14,7 +14,7 @@ from synfab import __version__
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.errors import InvalidValueError
-from synfab.files import LOCK, locked, sweep
+from synfab.files import LOCK, locked
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
@@ -115,16 +115,12 @@ class Simulation:
         advance
             Called with the number of cells that were finished.
         """
-        begun = self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir())
-        if self.path.is_file() or (begun and not resume):
-            raise InvalidValueError(
-                f"output: {self.path} is there already; resume goes on with it, another name or "
-                f"removing it begins anew"
-            )
+        if self._is_begun(resume):
+            Results.resume(self.path, self.settings)  # before anything is left in a wrong folder
         with locked(self.path, "output"), _told(self.path):
-            sweep(self.path, "*.partial")
-            begun = begun and not Results.stillborn(self.path)
+            begun = self._is_begun(resume)  # another process may just have ended
             results = (Results.resume if begun else Results.create)(self.path, self.settings)
+            Results.sweep(self.path)
             done = results.finished()
             array: CellArray | None = None
             for number, start in enumerate(self.starts):
@@ -138,6 +134,15 @@ class Simulation:
                 if advance is not None:
                     advance(size)
             results.group.attrs["software"] = f"synfab {__version__}"
+
+    def _is_begun(self, resume: bool) -> bool:
+        there = self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir())
+        if self.path.is_file() or (there and not resume):
+            raise InvalidValueError(
+                f"output: {self.path} is there already; resume goes on with it, another name or "
+                f"removing it begins anew"
+            )
+        return there and not Results.stillborn(self.path)
 
     def _run_block(self, array: CellArray, results: Results) -> None:
         start, stop = array.first_cell, array.first_cell + array.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from synfab.simulate.zarrfile import check_metadata, packing, require_zarr
 
 FORMAT, VERSION = "synfab-simulation", 1
 ARRAYS = ("current", "cycle", "done")
+HALF = re.compile(r"zarr\.[0-9a-f]+\.partial")  # of the group's description, as Zarr writes it
 
 
 class Results:
@@ -47,7 +49,8 @@ class Results:
     @staticmethod
     def stillborn(path: Path) -> bool:
         """Tell whether nothing is there but what ``create`` makes before its last step."""
-        if any(p.name not in {LOCK, "zarr.json", *ARRAYS} for p in path.iterdir()):
+        expected = {LOCK, "zarr.json", *ARRAYS}
+        if any(p.name not in expected and not HALF.fullmatch(p.name) for p in path.iterdir()):
             return False
         try:
             if not (path / "zarr.json").exists():
@@ -56,6 +59,15 @@ class Results:
             return read_object(data, str(path)).get("attributes") == {}
         except FileFormatError:
             return False
+
+    @staticmethod
+    def sweep(path: Path) -> None:
+        """Remove files of a group that is ours which a killed writer left half written."""
+        halves = [p for p in path.iterdir() if HALF.fullmatch(p.name)]
+        for name in ARRAYS:
+            halves += (path / name).rglob("*.partial")
+        for half in halves:
+            half.unlink(missing_ok=True)
 
     @classmethod
     def resume(cls, path: Path, settings: dict[str, Any]) -> Results:
@@ -89,11 +101,25 @@ class Results:
             The record of them is damaged.
         """
         with told(f"{self.path}: done: damaged"):
-            return set(np.flatnonzero(self.done[:]).tolist())
+            marked = np.flatnonzero(self.done[:]).tolist()
+        return {block for block in marked if self._is_there(block)}
+
+    def _is_there(self, block: int) -> bool:
+        """Tell whether the chunks of a block are; a power cut may have left the mark alone."""
+        for name in ("current", "cycle"):
+            array = self.group[name]
+            for read in range(array.shape[0]):
+                file = self.path / name / array.metadata.encode_chunk_key((read, block))
+                whole = 4 * array.chunks[1] if name == "current" else 1  # packed: any size
+                if not file.is_file() or file.stat().st_size < whole:
+                    return False
+        return True
 
     def write(self, name: str, read: int, start: int, values: Any) -> None:
         """Write what one block gave at one read."""
-        self.group[name][read, start : start + len(values)] = values
+        # Chunks of zeros too, so that one that is not there is one that was lost.
+        with require_zarr().config.set({"array.write_empty_chunks": True}):
+            self.group[name][read, start : start + len(values)] = values
 
 
 def _check_arrays(path: Path, group: Any, settings: dict[str, Any]) -> None:
