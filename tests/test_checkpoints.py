@@ -338,7 +338,7 @@ notes = tasks.fit(chip, optimizer, task, 8, after=lambda epoch: tasks.accuracy(c
 flat = sf.torch.training_state(chip, optimizer)
 table = optimizer.report()
 weights = {k: v for k, v in flat["network"].items() if isinstance(v, np.ndarray)}
-np.savez(output, notes=notes, table=table.to_numpy(), generator=flat["generator"],
+np.savez(output, notes=notes, table=table.to_numpy(), generator=flat["generators"][0],
          r0=chip[0].tiles.states(), r3=chip[3].tiles.states(), **weights)
 """
 

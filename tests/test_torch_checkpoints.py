@@ -5,7 +5,16 @@ import pytest
 import torch
 
 import synfab as sf
-from synfab.torch import PulsedSGD, convert, program, restore_training, tasks, training_state
+from synfab.torch import (
+    PulsedSGD,
+    convert,
+    hardware_aware,
+    measure_errors,
+    program,
+    restore_training,
+    tasks,
+    training_state,
+)
 from synfab.torch import programming as programming_module
 
 
@@ -32,6 +41,8 @@ def steps_of(chip, optimizer, count, begin=0):
 
 
 def same(first, second):
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
     return np.array_equal(np.asarray(first), np.asarray(second))
@@ -77,23 +88,41 @@ def test_the_state_of_another_optimizer_is_refused():
     assert same(before, training_state(chip, optimizer))
 
 
-@pytest.mark.parametrize("kind", ["pulses", "adam"])
+def software(kind):
+    """A network in software and what it is trained with."""
+    torch.manual_seed(1)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(16, 6), torch.nn.BatchNorm1d(6), torch.nn.Dropout(0.2),
+        torch.nn.Linear(6, 4),
+    )  # fmt: skip
+    if kind == "aware":
+        errors = measure_errors(points=4, cells=32)
+        network = hardware_aware(network, seed=2, errors=errors)
+    if kind == "tensor":
+        return network, torch.optim.SGD(network.parameters(), lr=torch.tensor(0.05), momentum=0.9)
+    return network, torch.optim.Adam(network.parameters(), lr=0.02)
+
+
+# Stopped at the end of an epoch, a scheduler moves before this process has made a step.
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler:UserWarning")
+@pytest.mark.parametrize("kind", ["pulses", "adam", "aware", "scheduled", "tensor"])
 @pytest.mark.parametrize("stop", [1, 15, 16, 34])
 def test_training_that_was_stopped_ends_the_same(tmp_path, monkeypatch, kind, stop):
     task = tasks.synthetic()
 
     def make():
-        chip, optimizer = chip_and_optimizer()
-        if kind == "pulses":
-            return chip, optimizer
-        network = torch.nn.Sequential(
-            torch.nn.Linear(16, 6), torch.nn.BatchNorm1d(6), torch.nn.Dropout(0.2),
-            torch.nn.Linear(6, 4), torch.nn.Linear(4, 4, dtype=torch.float32),
-        )  # fmt: skip
-        return network, torch.optim.Adam(network.parameters(), lr=0.01)
+        return chip_and_optimizer() if kind == "pulses" else software(kind)
 
     def fit(pair, **options):
-        return tasks.fit(*pair, task, 3, after=lambda _: tasks.accuracy(pair[0], task), **options)
+        network, optimizer = pair
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
+
+        def after(_):
+            if kind == "scheduled":
+                scheduler.step()
+            return tasks.accuracy(network, task)
+
+        return tasks.fit(*pair, task, 3, after=after, stateful=[scheduler], **options)
 
     whole = make()
     notes = fit(whole)
@@ -118,8 +147,13 @@ def test_training_that_was_stopped_ends_the_same(tmp_path, monkeypatch, kind, st
     finished = make()
     assert fit(finished, checkpoints=sf.Checkpoints(tmp_path, resume=True)) == notes
     assert same(expected, training_state(*finished))
+    assert not finished[0].training  # as accuracy has left it
+    # The same objects once more, as in a notebook.
+    assert fit(finished, checkpoints=sf.Checkpoints(tmp_path, resume=True)) == notes
     with pytest.raises(sf.InvalidValueError, match=r"^batch: "):
         fit(make(), batch=16, checkpoints=sf.Checkpoints(tmp_path, resume=True))
+    with pytest.raises(sf.InvalidValueError, match=r"^epochs: "):
+        tasks.fit(*make(), task, 1, checkpoints=sf.Checkpoints(tmp_path, resume=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

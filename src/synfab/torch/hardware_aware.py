@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from synfab.cells import CellArray
+from synfab.cells import CellArray, check_word
 from synfab.checks import number
 from synfab.crossbar.array import Crossbar
 from synfab.errors import InvalidTypeError, InvalidValueError
@@ -212,6 +212,15 @@ class Cells(nn.Module):
         self.errors, self.bits, self.clip = errors, bits, clip
         self.bars, self.limits = bars, limits
         self.number = 0
+
+    def get_extra_state(self) -> dict[str, int]:
+        """Return which errors come next, for ``state_dict``."""
+        return {"number": self.number}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Go on with the errors that come next."""
+        number_ = state.get("number") if isinstance(state, dict) else None
+        self.number = check_word("state_dict: number", number_)
 
     def clipped(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Weights within what the window will hold, and the largest of them."""

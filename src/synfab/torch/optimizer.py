@@ -34,6 +34,7 @@ Array = npt.NDArray[Any]
 CELLS = "cells"  # of the optimizer's state: what torch does not know of
 # What a writer remembers of each cell, and of all.
 EACH, ALL = ("wanted", "amplitude", "g", "count", "energy"), ("updates", "refreshed")
+TOLD = ("granularity", "duration")  # what it was told, which must be the same
 
 # Conductances at which the typical device's slope is tabulated.
 POINTS = 200
@@ -165,6 +166,7 @@ class _Writer:
         typical = layer.model.population.means[int(np.argmax(layer.model.population.weights))]
         self.begin = RESET_FIRST * float(typical[3])
         self.limit = RESET_LAST * layer.model.conduction.u_max
+        self.duration = duration
         self.fire = [Pulses(cells, duration) for cells in layer.tiles.cells]
         self.updates = self.refreshed = 0
         plus, minus = layer.targets()
@@ -244,7 +246,7 @@ class _Writer:
 
     def dump(self) -> dict[str, Any]:
         """Return everything that it remembers; tensors and numbers."""
-        state: dict[str, Any] = {name: getattr(self, name) for name in ALL}
+        state: dict[str, Any] = {name: getattr(self, name) for name in (*ALL, *TOLD)}
         each = (self.wanted, self.amplitude, self.g, *self._spent())
         state.update(
             {name: torch.from_numpy(np.array(x)) for name, x in zip(EACH, each, strict=True)}
@@ -259,6 +261,13 @@ class _Writer:
                 raise InvalidValueError(
                     f"state_dict: {layer}: {name}: expected shape {tuple(np.shape(mine))}, found "
                     f"{'nothing' if found is None else tuple(np.shape(found))}"
+                )
+
+        for name in TOLD:
+            if state[name] != getattr(self, name):
+                raise InvalidValueError(
+                    f"state_dict: {layer}: {name}: expected {getattr(self, name):g}, found "
+                    f"{state[name]:g}"
                 )
 
     def restore(self, state: dict[str, Any]) -> None:

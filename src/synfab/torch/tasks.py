@@ -6,7 +6,7 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from synfab.arrays import digest
 from synfab.capacity import require_memory
 from synfab.checkpoints import Checkpoints, as_checkpoints
-from synfab.errors import FileFormatError
-from synfab.torch.training import restore_training, training_state
+from synfab.errors import FileFormatError, InvalidValueError
+from synfab.torch.training import optimizer_settings, restore_training, training_state
 
 MNIST = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -141,6 +141,7 @@ def fit(
     batch: int = 32,
     seed: int = 0,
     after: Callable[[int], Any] | None = None,
+    stateful: Sequence[Any] = (),
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
 ) -> list[Any]:
     """Train with cross entropy on shuffled batches.
@@ -154,6 +155,9 @@ def fit(
     after
         Called with the number of each epoch behind it; what it gives (in JSON's types, where there
         are checkpoints) is kept.
+    stateful
+        What else has a ``state_dict`` that goes into checkpoints, such as a scheduler that
+        ``after`` moves on.
     checkpoints
         Where to leave checkpoints; a training that was stopped goes on with
         ``Checkpoints(folder, resume=True)`` and ends with the same bits. More epochs may be asked
@@ -168,19 +172,25 @@ def fit(
     notes: list[Any] = []
     settings = {
         "job": "fit", "batch": batch, "seed": seed, "task": digest(*task),
-        "optimizer": " ".join(repr(optimizer).split()),
+        **optimizer_settings(optimizer),
     }  # fmt: skip
     with _run(checkpoints, settings) as run:
 
         def state() -> dict[str, Any]:
-            return {**training_state(network, optimizer), "notes": notes}
+            return {**training_state(network, optimizer, *stateful), "notes": notes}
 
         if run is not None and run.state is not None:
-            restore_training(run.state, network, optimizer)
+            if run.step > epochs * -(-len(task.x) // batch):
+                raise InvalidValueError(
+                    f"epochs: expected those that were done at least, {len(run.state['notes'])}, "
+                    f"found {epochs}"
+                )
+            restore_training(run.state, network, optimizer, *stateful)
             notes, begin = run.state["notes"], run.step
         step = 0
         for epoch in range(epochs):
-            network.train()
+            if step >= begin:  # none of its batches has been seen
+                network.train()
             for part in torch.split(torch.randperm(len(task.x), generator=order), batch):
                 step += 1
                 if step <= begin:
