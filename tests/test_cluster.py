@@ -93,8 +93,8 @@ def test_workers_may_be_killed_at_any_moment(client, tmp_path):
 def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as first:
-        live(make(first, folder=tmp_path, every=4), 0, 11)
-    (tmp_path / ".step-000000000012.0a1b").mkdir()  # killed while it was written
+        live(make(first, folder=tmp_path, every=4), 0, 11).close()
+    (tmp_path / f".step-000000000012.{'0a' * 16}").mkdir()  # killed while it was written
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as second:
         again = sf.cluster.ShardedCellArray.resume(tmp_path, second, every=4)
         assert again.pulses == 8
@@ -102,20 +102,24 @@ def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
         assert np.array_equal(again.r, live(sf.CellArray("published", SHAPE, seed=3), 0, 14).r)
         assert again.pulses == 14
         assert sorted(p.name for p in tmp_path.iterdir()) == [
-            "step-000000000008", "step-000000000012",
+            ".synfab-lock", "step-000000000008", "step-000000000012",
         ]  # fmt: skip
 
 
 def test_a_damaged_checkpoint_is_passed_over(client, tmp_path, caplog):
-    live(make(client, folder=tmp_path, every=4), 0, 8).flush()
+    live(make(client, folder=tmp_path, every=4), 0, 8).close()
     shard = tmp_path / "step-000000000008" / "shard-000005.npz"
     shard.write_bytes(shard.read_bytes()[:-200])
-    again = sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    again = sf.cluster.ShardedCellArray.resume(tmp_path, client, every=4, keep=1)
     assert again.pulses == 4
     assert "step-000000000008: damaged" in caplog.text
-    whole = live(sf.CellArray("published", SHAPE, seed=3), 0, 6)
-    assert np.array_equal(live(again, 4, 6).r, whole.r)
-    (tmp_path / "step-000000000004" / "shard-000000.npz").write_bytes(b"")
+    whole = live(sf.CellArray("published", SHAPE, seed=3), 0, 9)
+    assert np.array_equal(live(again, 4, 9).r, whole.r)
+    again.close()
+    names = [path.name for path in sorted(tmp_path.iterdir())]
+    assert names[:2] == [".synfab-lock", "step-000000000008"]
+    assert names[2].endswith(".damaged")
+    (tmp_path / "step-000000000008" / "shard-000000.npz").write_bytes(b"")
     with pytest.raises(sf.FileFormatError, match="no checkpoint there is whole"):
         sf.cluster.ShardedCellArray.resume(tmp_path, client)
 
@@ -123,16 +127,33 @@ def test_a_damaged_checkpoint_is_passed_over(client, tmp_path, caplog):
 def test_checkpoints_of_another_array_are_not_taken_for_its_own(client, tmp_path):
     first = live(make(client, folder=tmp_path, every=4), 0, 4)
     before = first.read()
+    with pytest.raises(sf.InvalidValueError, match=r"folder: .* another process"):
+        make(client, folder=tmp_path)
+    first.checkpoint()  # no pulse since: only the number of reads is new
+    first.save(tmp_path / "elsewhere")
+    first.close()
     with pytest.raises(sf.InvalidValueError, match=r"folder: .* holds checkpoints already"):
         make(client, folder=tmp_path)
-    first.save(tmp_path / "elsewhere")
     with pytest.raises(sf.InvalidValueError, match=r"checkpoints: .* holds checkpoints already"):
         sf.cluster.ShardedCellArray.load(tmp_path / "elsewhere", client, checkpoints=tmp_path)
-    first.checkpoint()  # no pulse since: only the number of reads is new
+    with pytest.raises(sf.InvalidValueError, match=r"checkpoints: .* holds checkpoints already"):
+        sf.cluster.ShardedCellArray.load(
+            tmp_path / "step-000000000004", client, checkpoints=tmp_path
+        )
     again = sf.cluster.ShardedCellArray.resume(tmp_path, client)
     assert again.read_number == 1
     assert np.array_equal(again.read(number=0), before)
     assert (tmp_path / "step-000000000004").is_dir()
+
+
+def test_numbers_of_numpy_are_numbers(client, tmp_path):
+    cells = sf.cluster.ShardedCellArray(
+        "published", (np.int64(4), 8), seed=np.int64(3), order=np.int32(2), client=client,
+        shard_size=np.int16(16),
+    )  # fmt: skip
+    cells.save(tmp_path / "cells")
+    again = sf.cluster.ShardedCellArray.load(tmp_path / "cells", client)
+    assert np.array_equal(again.read(), sf.CellArray("published", (4, 8), seed=3, order=2).read())
 
 
 def test_files(client, tmp_path):
@@ -177,6 +198,22 @@ def test_programs_come_from_files(client, tmp_path):
         with pytest.raises(sf.InvalidValueError, match=message):
             sharded.apply_program(program)
     assert sharded.pulses == 5
+    u = np.array(u)
+    u[1, -1] = np.nan
+    np.save(tmp_path / "nan.npy", u)
+    with pytest.raises(sf.InvalidValueError, match=r"pulse 6: .*NaN"):
+        sharded.apply_program(tmp_path / "nan.npy")
+    assert np.array_equal(sharded.r, whole.r)
+    assert sharded.pulses == 5
+
+
+def test_a_lost_shard_is_not_made_of_a_file_that_changed(client, tmp_path):
+    np.save(tmp_path / "u.npy", np.full((1, SHAPE[0] * SHAPE[1]), 0.9))
+    sharded = make(client).apply_voltage(-2.0).apply_program(tmp_path / "u.npy")
+    np.save(tmp_path / "u.npy", np.full((1, SHAPE[0] * SHAPE[1]), 1.2))
+    client.run(sf.cluster.shard.forget, sharded._name)
+    with pytest.raises(sf.InvalidValueError, match="has changed since"):
+        sharded.read()
 
 
 def test_results_that_cannot_be_written_leave_nothing(client, tmp_path):
@@ -194,7 +231,7 @@ def test_bad_arguments(client):
     for options, message in (
         ({"shard_size": 0}, "shard_size: expected"), ({"every": 3}, "every: expected a folder"),
         ({"history": "none"}, "history: expected"), ({"shape": (0, 3)}, "shape: expected"),
-        ({"client": None}, "client: expected"),
+        ({"client": None}, "client: expected"), ({"seed": -1}, "seed: expected"),
     ):  # fmt: skip
         given = {"model": "published", "shape": 4, "seed": 1, "client": client, **options}
         with pytest.raises(sf.SynfabError, match=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,11 @@ progress = Console(stderr=True)
 
 def say(text: str) -> None:
     """Print a line as it is: never folded or coloured, names of files to the byte."""
-    typer.echo(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.flush()
+    if hasattr(sys.stdout, "buffer"):
+        typer.echo(text.encode("utf-8", "surrogateescape"))
+    else:  # redirected within this process
+        sys.stdout.write(f"{text}\n")
 
 
 @contextmanager

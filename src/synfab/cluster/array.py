@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import uuid
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
-from synfab.cluster.folder import STEP, check_empty, newest_whole, step_folder, steps
+from synfab.cluster.folder import check_empty, held, newest_whole, step_folder, steps
 from synfab.cluster.manifest import (
     FORMAT,
     MANIFEST,
@@ -28,10 +29,7 @@ from synfab.cluster.manifest import (
     shard_file,
 )
 from synfab.cluster.shard import Pulse, Root
-from synfab.errors import (
-    InvalidTypeError,
-    InvalidValueError,
-)
+from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.files import atomic_folder, atomic_path
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import document, load_model
@@ -86,8 +84,8 @@ class ShardedCellArray:
     ) -> None:
         check_client(client)
         technology = load_model(model)
-        options = {"seed": seed, "order": order, "history": history}
-        CellArray(technology, 1, **options)  # type: ignore[arg-type]  # says what is wrong
+        one = CellArray(technology, 1, seed=seed, order=order, history=history)  # or what is wrong
+        options = {"seed": one.seed, "order": one.order, "history": history}
         axes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
         if not axes or any(isinstance(n, bool) or int(n) != n or n < 1 for n in axes):
             raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {shape}")
@@ -97,11 +95,18 @@ class ShardedCellArray:
         if every is not None and folder is None:
             raise InvalidValueError("every: expected a folder for the checkpoints as well")
         self.client, self.shape = client, tuple(int(n) for n in axes)
-        self.folder = None if folder is None else Path(folder).absolute()
-        check_empty("folder", self.folder)
         self.every, self.keep = every, keep
-        check_memory(client, self.size, technology.history(order).order, history)
-        self._start([], technology, options, shard_size)
+        check_memory(client, self.size, one.order, history)
+        self._hold("folder", folder)
+        check_empty("folder", self.folder)
+        self._start([], technology, options, int(shard_size))
+
+    def _hold(self, argument: str, folder: str | os.PathLike[str] | None) -> None:
+        """Take a folder for the checkpoints of this array alone, until ``close``."""
+        self.folder = None if folder is None else Path(folder).absolute()
+        self._holding = ExitStack()
+        if self.folder is not None:
+            self._holding.enter_context(held(self.folder, argument))
 
     def _start(
         self, roots: list[Root], model: CellModel, options: dict[str, Any], shard_size: int
@@ -156,8 +161,8 @@ class ShardedCellArray:
         """
         parts = [u] * self.shards if callable(u) else self._split("u", u, "iuf")
         masks = [None] * self.shards if where is None else self._split("where", where, "b")
-        for held, part, mask in zip(self._pulses, parts, masks, strict=True):
-            held.append(Pulse(part, mask))
+        for waiting, part, mask in zip(self._pulses, parts, masks, strict=True):
+            waiting.append(Pulse(part, mask))
         if self.every is not None and len(self._pulses[0]) >= self.every:
             self.checkpoint()
         elif len(self._pulses[0]) - self._sent >= QUEUE:
@@ -176,12 +181,21 @@ class ShardedCellArray:
         Raises
         ------
         InvalidValueError, FileFormatError
-            The program is not understood, or is for another number of cells; no pulse was applied.
+            The program is not understood, is for another number of cells, or has a voltage that is
+            not finite; ``pulses`` says how many were applied.
+
+        Notes
+        -----
+        A worker that is lost is replaced by one that reads the file again: it must stay as it is
+        until the next checkpoint.
         """
         given = os.fspath(program)
-        for number, step in enumerate(read_pulses(given, self.size).steps):
-            place = shard.FromFile(str(Path(given).absolute()), self.size, number)
+        steps_ = read_pulses(given, self.size).steps
+        stamp = shard.stamp(given) if any(map(callable, steps_)) else None
+        for number, step in enumerate(steps_):
+            place = shard.FromFile(str(Path(given).absolute()), self.size, number, stamp)
             self.apply_voltage(place if callable(step) else step)
+        self.flush()  # while the file is what it is
         return self
 
     def flush(self) -> None:
@@ -213,7 +227,12 @@ class ShardedCellArray:
         waiting = {number: self._submit(number, self._sent, task, given) for number in
                    range(self.shards)}  # fmt: skip
         while waiting:
-            found = self.client.gather(waiting)
+            try:
+                found = self.client.gather(waiting)
+            except shard.PulseError:
+                for unsent in self._pulses:  # they would fail each time
+                    del unsent[self._sent :]
+                raise
             waiting = {}
             for number, answer in found.items():
                 if answer is None:  # its worker is gone, and the cells with it
@@ -335,8 +354,6 @@ class ShardedCellArray:
         self._pulses, self._sent = [[] for _ in self._roots], 0
         for old in steps(self.folder)[: -self.keep]:
             shutil.rmtree(step_folder(self.folder, old))
-        for unfinished in self.folder.glob(".step-*"):  # whoever wrote it was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
         return path
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -379,23 +396,24 @@ class ShardedCellArray:
             The folder is not one of these, or damaged.
         """
         check_client(client)
-        path = Path(folder).absolute()
-        found = read_manifest(path)
         result = cls.__new__(cls)
-        result.client, result.shape = client, found.shape
-        result.folder = None if checkpoints is None else Path(checkpoints).absolute()
-        if result.folder != path.parent or not STEP.fullmatch(path.name):
-            check_empty("checkpoints", result.folder)
         result.every, result.keep = every, keep
+        result._hold("checkpoints", checkpoints)
+        check_empty("checkpoints", result.folder)
+        result._read(Path(folder).absolute(), client)
+        return result
+
+    def _read(self, path: Path, client: Any) -> None:
+        found = read_manifest(path)
+        self.client, self.shape = client, found.shape
         firsts = zip(found.shards, first_cells(found), strict=True)
         roots = [
             Root(found.model, shape, first, found.options, str(path / shard_file(number)),
                  found.pulses)
             for number, (shape, first) in enumerate(firsts)
         ]  # fmt: skip
-        result._start(roots, found.model, found.options, SHARD)
-        result.read_number, result.readout_number = found.read_number, found.readout_number
-        return result
+        self._start(roots, found.model, found.options, SHARD)
+        self.read_number, self.readout_number = found.read_number, found.readout_number
 
     @classmethod
     def resume(
@@ -414,9 +432,15 @@ class ShardedCellArray:
             There is none in the folder.
         """
         check_client(client)
-        newest = newest_whole(Path(folder).absolute(), client)
-        return cls.load(newest, client, checkpoints=folder, every=every, keep=keep)
+        if not steps(Path(folder)):
+            raise FileFormatError(f"{folder}: no checkpoint there")
+        result = cls.__new__(cls)
+        result.every, result.keep = every, keep
+        result._hold("folder", folder)
+        result._read(newest_whole(Path(folder).absolute(), client), client)
+        return result
 
     def close(self) -> None:
-        """Let the workers forget the cells."""
+        """Let the workers forget the cells, and others have the folder."""
+        self._holding.close()
         self.client.run(shard.forget, self._name)

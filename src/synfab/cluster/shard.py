@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 
 from synfab.cells import CellArray
 from synfab.engines.readout_kernels import row_normals
+from synfab.errors import FileFormatError, InvalidValueError
 from synfab.model import CellModel
 from synfab.simulate.pulses import Pulses, read_pulses
+from synfab.simulate.zarrfile import METADATA
 
 Key = tuple[str, int]
 
@@ -42,6 +45,13 @@ class Root:
         return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
 
 
+class PulseError(InvalidValueError):
+    """A pulse could not be applied, and never can."""
+
+
+Stamp = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class FromFile:
     """Voltages of one pulse in a file of (pulses, cells), read where they are needed."""
@@ -49,14 +59,24 @@ class FromFile:
     path: str
     cells: int
     pulse: int
+    stamp: Stamp | None
 
     def __call__(self, start: int, stop: int) -> Any:
         """Voltages (V) of cells ``start`` … ``stop - 1``."""
-        return _opened(self.path, self.cells).voltages(self.pulse, start, stop)
+        if stamp(self.path) != self.stamp:
+            raise FileFormatError(f"{self.path}: has changed since its pulses were applied")
+        return _opened(self.path, self.cells, self.stamp).voltages(self.pulse, start, stop)
+
+
+def stamp(path: str) -> Stamp:
+    """What a file, or the description of a Zarr array, is told from a later one by."""
+    descriptions = [Path(path) / name for name in METADATA]
+    status = next((p for p in descriptions if p.is_file()), Path(path)).stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=4)
-def _opened(path: str, cells: int) -> Pulses:
+def _opened(path: str, cells: int, _stamp: Stamp | None) -> Pulses:
     return read_pulses(path, cells)
 
 
@@ -105,8 +125,11 @@ def act(
         if done != root.pulses:
             return None
         count, cells = done, root.make()
-    for pulse in pulses[count - done :]:
-        pulse.apply(cells)
+    for number, pulse in enumerate(pulses[count - done :], count):
+        try:
+            pulse.apply(cells)
+        except Exception as error:
+            raise PulseError(f"pulse {number}: {error}") from None
     result = None if task is None else task(cells, *arguments)
     with _lock:
         _held[key] = (done + len(pulses), cells)
