@@ -1,5 +1,7 @@
 """Names and places of files as they come: whatever they are, one line or the right file."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab.terminal import say
 
 ODD = {
     "blanks": b"a b  c ",
@@ -112,3 +115,10 @@ def test_lines_are_not_folded_and_names_are_not_markup(tmp_path):
     shown = command("info", "m.json", folder=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert b"a [/red] b" in shown.stdout
+
+
+def test_lines_go_where_a_program_redirects_them():
+    caught = io.StringIO()
+    with contextlib.redirect_stdout(caught):
+        say("a line")
+    assert caught.getvalue() == "a line\n"
