@@ -165,6 +165,22 @@ def test_short_lines_of_a_wide_table_are_not_filled_up(tmp_path, refused, read):
     refused(read, path, "up to 16384 columns")
 
 
+@pytest.mark.parametrize("read", [consumed, lambda path: read_program(str(path))])
+def test_the_first_lines_are_looked_at_before_they_are_columns(tmp_path, refused, read):
+    """Of 600,000 names, pandas' frame took 685 MiB."""
+    path = tmp_path / "wide.csv"
+    for text, words in (
+        ("voltage,current," + "long name," * 600_000, "a first line of up to 1048576 bytes"),
+        ("voltage,current" + ",a" * 400_000, "up to 16384 columns, found 400002"),
+        ("\ufeff\n \nvoltage,current" + ",a" * 400_000, "up to 16384 columns, found 400002"),
+        ('voltage,"current\n"' + ",a" * 400_000, "up to 16384 columns, found 400002"),
+        ("voltage,current\n1,1" + ",1" * 400_000, "up to 16384 columns, found 400002"),
+        ('voltage,"' + '\n"",' * 400_000, "a first line of up to 1048576 bytes|field larger"),
+    ):
+        path.write_text(text + "\n1,1\n", encoding="utf-8")
+        refused(read, path, words, most=2**25)
+
+
 def test_voltages_are_of_the_file_they_are_in(tmp_path, refused):
     path = tmp_path / "u.npy"
     path.write_bytes(npy((LARGE, 12)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COLUMNS = 16_384  # as many as a spreadsheet has
+LONGEST = 2**20  # bytes of the line of names, and of the first one of values
+BLANK = " \t\r\n\u00ef\u00bb\u00bf"  # also the three bytes of a byte order mark
 PIECE = 2**24
 # What a field costs while a table is read: pandas' splitter, then its column; Python objects.
 FIELD_BYTES, OBJECT_BYTES = 24, 80
@@ -30,7 +34,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     Raises
     ------
     FileFormatError
-        It has more columns than any table.
+        It has more columns than any table, or longer names.
     CapacityError
         Its lines and columns would not fit into memory.
     OSError, ValueError
@@ -38,6 +42,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
+    check_head(path, options.get("sep", ","))
     head = pd.read_csv(path, nrows=1, **options)
     columns = head.shape[1] + head.index.nlevels
     if columns > MOST_COLUMNS:
@@ -46,6 +51,37 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     require_memory(each * columns * count_lines(path), "table")
     result: pd.DataFrame = pd.read_csv(path, **options)
     return result
+
+
+def check_head(path: Path, separator: str) -> None:
+    """Look at the names and the first values, for pandas makes objects of every column at once.
+
+    Raises
+    ------
+    FileFormatError
+        They are longer, or more, than those of any table.
+    """
+    size = filled = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal size
+        while line := file.readline(LONGEST + 1):
+            size += len(line)
+            if size > LONGEST:
+                raise FileFormatError(f"expected a first line of up to {LONGEST} bytes")
+            yield line
+
+    with path.open(encoding="latin-1") as file:  # a character is a byte
+        records: Iterable[list[str]] = map(str.split, lines())
+        if len(separator) == 1:
+            records = csv.reader(lines(), delimiter=separator)  # names in quotes may hold lines
+        for fields in records:
+            if len(fields) > MOST_COLUMNS:
+                raise FileFormatError(f"expected up to {MOST_COLUMNS} columns, found {len(fields)}")
+            size = 0
+            filled += any(field.strip(BLANK) for field in fields)
+            if filled == 2:
+                return
 
 
 def count_lines(path: Path) -> int:
