@@ -19,7 +19,7 @@ BLANK = " \t\r\n\u00ef\u00bb\u00bf"  # also the three bytes of a byte order mark
 PIECE = 2**24
 # What a field costs while a table is read: pandas' splitter, then its column; Python objects.
 FIELD_BYTES, OBJECT_BYTES = 24, 80
-# Names of Arrow's types of numbers.
+# Names of Arrow's types of numbers, but for decimals, which name their digits.
 NUMBERS = frozenset(
     (
         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
@@ -91,6 +91,18 @@ def count_lines(path: Path) -> int:
         while piece := file.read(PIECE):
             lines += max(piece.count(b"\n"), piece.count(b"\r"))
     return lines
+
+
+def is_number(kind: str) -> bool:
+    """Tell whether Arrow's type of this name is one of numbers."""
+    return kind in NUMBERS or kind.startswith("decimal")
+
+
+def doubles(column: Any) -> Any:
+    """Return a column of Arrow, decimals (a literal in SQL is one) as the nearest float64."""
+    if not str(column.type).startswith("decimal"):
+        return column
+    return column.cast("string").cast("double")  # Arrow's own way between them rounds twice
 
 
 def open_parquet(path: Path, columns: int = 0, read_dictionary: Any = None) -> Any:
