@@ -412,6 +412,39 @@ def test_data_that_lie_in_other_files_are_refused(tmp_path, refused, h5py):
         refused(consumed, path, said)
 
 
+def test_links_inside_a_file_are_followed_and_unused_ones_are_not(tmp_path, h5py):
+    """Files in the manner of NeXus have such links."""
+    wave = np.tile(np.concatenate([np.linspace(0, -1, 50), np.linspace(-1, 1, 50)]), (2, 3, 1))
+    with h5py.File(tmp_path / "stacked.h5", "w") as file:
+        file["store/volts"], file["now"] = wave, h5py.SoftLink("/store")
+        file["raw"], file["none"] = h5py.ExternalLink("none.h5", "/"), h5py.SoftLink("/nowhere")
+        file["voltage"], file["current"] = h5py.SoftLink("now/./volts"), 1e-4 * wave
+    with h5py.File(tmp_path / "grouped.h5", "w") as file:
+        for k in range(2):
+            file[f"{k}/raw"] = h5py.ExternalLink("none.h5", "/raw")
+            file[f"{k}/current"], file[f"{k}/U"] = 1e-4 * wave[k], h5py.SoftLink("V")
+        file["0/V"], file["1/V"] = wave[0], h5py.SoftLink("/0/V")
+        file["latest"] = h5py.SoftLink("/1")
+        file["log"] = h5py.SoftLink("/nowhere")
+    for name in ("stacked.h5", "grouped.h5"):
+        assert [device.name for device in consumed(tmp_path / name)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("path", ["/out/voltage", "/a", "/missing", "current/voltage", "/chain/0"])
+def test_links_that_lead_out_of_a_file_or_nowhere_are_refused(tmp_path, refused, h5py, path):
+    loop = np.ones((1, 2, 9))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["voltage"] = loop
+    with h5py.File(tmp_path / "links.h5", "w") as file:
+        file["out"] = h5py.ExternalLink("other.h5", "/")
+        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+        for k in range(20):
+            file[f"chain/{k}"] = h5py.SoftLink(f"/chain/{k + 1}")
+        file["chain/20"] = file["current"] = loop
+        file["voltage"] = h5py.SoftLink(path)
+    refused(consumed, tmp_path / "links.h5", "voltage: a link to elsewhere")
+
+
 # ---- results and tasks ------------------------------------------------------------
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError, SynfabError
-from synfab.learn.columns import find_columns, need
+from synfab.learn.columns import ALIASES, SWEEP_COLUMNS, find_columns, need, split_name
+from synfab.learn.hdf5links import inside, split_names
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
 from synfab.limits import CHUNK_BYTES, told
 
 # Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 DEFLATE_RATIO = 1032  # no byte of deflate becomes more
-MOST_NAMES = 1_000_000
 PACKING = (DEFLATE, 4, 32000)
 SLACK, CHECKSUM = 4096, 4
 Large = dict[int, list[tuple[int, ...]]]
@@ -37,27 +37,22 @@ def read_hdf5(path: Path) -> Sweeps:
         raise FileFormatError('HDF5 files need: pip install "synfab[learn]"') from None
 
     with h5py.File(path, "r") as file:
-        names = _own(file)
-        groups = [k for k in names if isinstance(file[k], h5py.Group)]
-        top = [k for k in names if isinstance(file[k], h5py.Dataset)]
-        inner = _own(file[groups[0]]) if groups else []
-    found = find_columns(top or inner)
-    need(found, ("voltage", "current"), top or inner)
+        own, links, groups = split_names(file)
+        grouped = bool(groups) and not _quantities(own + links)
+        if grouped:
+            own, links, _ = split_names(inside(file, groups[0]))
+    # A link may be a second name of what is there.
+    names = own if len(_quantities(own)) == len(SWEEP_COLUMNS) else own + links
+    found = find_columns(names)
+    need(found, SWEEP_COLUMNS, names)
     columns = (found["voltage"], found["current"])
-    return Sweeps(lambda: _devices(path, groups if not top else None, columns))
+    return Sweeps(lambda: _devices(path, groups if grouped else None, columns))
 
 
-def _own(group: Any) -> list[str]:
-    """Names of what a group holds in the file itself; links elsewhere are refused."""
-    import h5py
-
-    if len(group) > MOST_NAMES:
-        raise FileFormatError(f"expected up to {MOST_NAMES} names in a group, found {len(group)}")
-    names = list(group)
-    for name in names:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise FileFormatError(f"{name}: a link to elsewhere; expected the data itself")
-    return names
+def _quantities(names: list[str]) -> set[str]:
+    """Return which of voltage and current are among the names."""
+    plain = {split_name(name)[0] for name in names}
+    return {quantity for quantity in SWEEP_COLUMNS if plain & ALIASES[quantity]}
 
 
 def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[DeviceSweeps]:
@@ -73,15 +68,15 @@ def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[Dev
 def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweeps]:
     (v_name, v_scale), (i_name, i_scale) = columns
     for group in groups:
-        _own(file[group])
-        v, i = (_whole(file[group][name]) for name in (v_name, i_name))
+        here = inside(file, group)
+        v, i = (_whole(inside(here, name)) for name in (v_name, i_name))
         for device in sweeps_from_arrays(v * v_scale, i * i_scale).open_devices():
             yield device._replace(name=group)
 
 
 def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
     (v_name, v_scale), (i_name, i_scale) = columns
-    v_set, i_set = file[v_name], file[i_name]
+    v_set, i_set = inside(file, v_name), inside(file, i_name)
     if i_set.ndim < 3:
         arrays = _whole(v_set) * v_scale, _whole(i_set) * i_scale
         yield from sweeps_from_arrays(*arrays).open_devices()
