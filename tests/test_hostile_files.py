@@ -19,7 +19,7 @@ import synfab as sf
 from synfab import capacity, limits
 from synfab.circuit.waveforms import read_raw
 from synfab.errors import ToolError
-from synfab.learn import excel, parquet
+from synfab.learn import excel, hdf5, parquet
 from synfab.learn.readers import read_any
 from synfab.program import parse_program, read_program
 from synfab.simulate.pulses import read_pulses
@@ -43,7 +43,7 @@ def npy(shape, kind="<f8", data=b""):
 @pytest.fixture
 def scarce(monkeypatch):
     """Let 512 MiB be all that can be had, so that the bombs need not be larger."""
-    for module in (capacity, parquet):
+    for module in (capacity, hdf5, parquet):
         monkeypatch.setattr(module, "available_memory", lambda: 2**29)
 
 
@@ -377,6 +377,50 @@ def test_a_chunk_that_becomes_more_than_it_says_is_refused(tmp_path, refused, h5
             )
             made.id.write_direct_chunk((0, 0, 0), packed)
     refused(consumed, path, "becomes more than 1048576 bytes")
+
+
+def test_a_chunk_becomes_no_more_than_a_part_of_the_memory(tmp_path, refused, h5py):
+    """Where 1 GiB is not there, 200 kB that become 200 MB are looked at as well."""
+    path = tmp_path / "chunk.h5"
+    packed = zlib.compress(bytes(200_000_000), 9)
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            made = file.create_dataset(name, (1, 3, 2**14), "f8", chunks=(1, 3, 2**14),
+                                       compression="gzip")  # fmt: skip
+            made.id.write_direct_chunk((0, 0, 0), packed)
+    assert path.stat().st_size < 500_000
+    refused(consumed, path, "becomes more than 393216 bytes")
+
+
+def test_two_filters_that_pack_are_refused(tmp_path, refused, h5py):
+    """Each multiplies what the other makes: of 14.8 kB became 4.1 GiB."""
+    path = tmp_path / "twice.h5"
+    packed = zlib.compress(zlib.compress(bytes(2**27), 9), 9)
+    assert len(packed) < 1000
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_chunk((1, 2, 50))
+            plist.set_deflate(9)
+            plist.set_deflate(9)
+            space = h5py.h5s.create_simple((1, 2, 50))
+            kind = h5py.h5t.IEEE_F64LE
+            made = h5py.h5d.create(file.id, name.encode(), kind, space, plist)
+            h5py.Dataset(made).id.write_direct_chunk((0, 0, 0), packed)
+    refused(consumed, path, "voltage: expected one filter that packs, found gzip, gzip")
+
+
+def test_chunks_that_gzip_left_as_they_are_are_read(tmp_path, scarce, h5py):
+    wave = np.random.default_rng(1).normal(size=(2, 3, 2**14)) * 1e-3
+    path = tmp_path / "left.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            made = file.create_dataset(name, wave.shape, "f8", chunks=wave.shape,
+                                       compression="gzip", shuffle=True)  # fmt: skip
+            # The second filter is left out, and its input is what the first one made.
+            shuffled = wave.reshape(-1).view(np.uint8).reshape(-1, 8).T.tobytes()
+            made.id.write_direct_chunk((0, 0, 0), shuffled, filter_mask=2)
+    np.testing.assert_array_equal(next(read_any(path).open_devices()).voltage, wave[0].ravel())
 
 
 def test_data_that_lie_in_other_files_are_refused(tmp_path, refused, h5py):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synfab.capacity import require_memory
+from synfab.capacity import available_memory, require_memory
 from synfab.errors import FileFormatError, SynfabError
 from synfab.learn.columns import ALIASES, SWEEP_COLUMNS, find_columns, need, split_name
 from synfab.learn.hdf5links import inside, split_names
@@ -124,14 +124,22 @@ def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
     if dataset.chunks is None:
         return {}
     require_memory(2 * _nominal(dataset), f"{name}: a chunk")
-    properties = dataset.id.get_create_plist()
-    codes = [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
+    codes = _filters(dataset)
     for code in codes:
         if code not in FILTERS:
             raise FileFormatError(
                 f"{name}: filter {code}; expected {', '.join(FILTERS.values())} (see h5repack)"
             )
+    packing = [FILTERS[code] for code in codes if code in PACKING]
+    if len(packing) > 1:  # each would multiply what the other makes of a chunk
+        raise FileFormatError(f"{name}: expected one filter that packs, found {', '.join(packing)}")
     return _look_at_chunks(dataset, codes)
+
+
+def _filters(dataset: Any) -> list[int]:
+    """Codes of the filters that its chunks went through, in their order."""
+    properties = dataset.id.get_create_plist()
+    return [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
 
 
 def _nominal(dataset: Any) -> int:
@@ -151,20 +159,24 @@ def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
     least = CHECKSUM + 1 if packed else nominal
     # What cannot be packed grows a little.
     most = nominal * 9 // 8 + SLACK if packed else nominal + CHECKSUM
+    allowed = min(CHUNK_BYTES, available_memory() // 4 or CHUNK_BYTES)
     for offset, size in sizes:
         if not least <= size <= most:
             raise FileFormatError(
                 f"{dataset.name}: chunk {offset}: expected {least} … {most} bytes, found {size}"
             )
-        if DEFLATE in codes and size * DEFLATE_RATIO > CHUNK_BYTES:
+        if DEFLATE in codes and size * DEFLATE_RATIO > allowed:
             found.setdefault(offset[0], []).append(offset)
     return found
 
 
 def _unpack(dataset: Any, offsets: list[tuple[int, ...]]) -> None:
     """Refuse chunks that become more than they say; HDF5 would unpack them to their end."""
+    codes = _filters(dataset)
     for offset in offsets:
-        _, packed = dataset.id.read_direct_chunk(offset)
+        skipped, packed = dataset.id.read_direct_chunk(offset)
+        if skipped >> codes.index(DEFLATE) & 1:
+            continue  # HDF5 leaves out what would not make it smaller
         engine = zlib.decompressobj()
         engine.decompress(packed, _nominal(dataset) + SLACK)
         if engine.unconsumed_tail:
