@@ -423,6 +423,19 @@ def test_chunks_that_gzip_left_as_they_are_are_read(tmp_path, scarce, h5py):
     np.testing.assert_array_equal(next(read_any(path).open_devices()).voltage, wave[0].ravel())
 
 
+@pytest.mark.parametrize(
+    "filters", [{"compression": "lzf"}, {"compression": "lzf", "fletcher32": True},
+                {"compression": "gzip"}, {"fletcher32": True}]
+)  # fmt: skip
+def test_chunks_of_one_number_are_read(tmp_path, h5py, filters):
+    wave = np.concatenate([np.linspace(0, -1, 50), np.linspace(-1, 1, 50)]).astype(np.float32)
+    path = tmp_path / "small.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            file.create_dataset(name, data=wave, chunks=(1,), **filters)
+    np.testing.assert_array_equal(next(read_any(path).open_devices()).voltage, wave)
+
+
 def test_data_that_lie_in_other_files_are_refused(tmp_path, refused, h5py):
     path, other = tmp_path / "out.h5", tmp_path / "other.h5"
     loop = np.ones((1, 2, 9))

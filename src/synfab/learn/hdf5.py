@@ -18,7 +18,8 @@ from synfab.limits import CHUNK_BYTES, told
 # Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 DEFLATE_RATIO = 1032  # no byte of deflate becomes more
-PACKING = (DEFLATE, 4, 32000)
+FLETCHER, SZIP, LZF = 3, 4, 32000
+PACKING = (DEFLATE, SZIP, LZF)
 SLACK, CHECKSUM = 4096, 4
 Large = dict[int, list[tuple[int, ...]]]
 
@@ -150,13 +151,16 @@ def _nominal(dataset: Any) -> int:
 def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
     """Check the stored sizes of all chunks; those that could become too large are returned.
 
-    HDF5 2.0 ends the process over a chunk that is smaller than its checksum.
+    HDF5 2.0 ends the process over a chunk that is smaller than its checksum, and takes the first
+    bytes of szip for a length without asking whether they are there.
     """
     sizes: list[tuple[tuple[int, ...], int]] = []
     dataset.id.chunk_iter(lambda info: sizes.append((info.chunk_offset, info.size)))
     nominal, found = _nominal(dataset), Large()
     packed = any(code in PACKING for code in codes)
-    least = CHECKSUM + 1 if packed else nominal
+    least = min(CHECKSUM + 1, nominal) if packed else nominal
+    if FLETCHER in codes or SZIP in codes:
+        least = max(least, CHECKSUM + 1)
     # What cannot be packed grows a little.
     most = nominal * 9 // 8 + SLACK if packed else nominal + CHECKSUM
     allowed = min(CHUNK_BYTES, available_memory() // 4 or CHUNK_BYTES)
