@@ -99,7 +99,8 @@ def _whole(dataset: Any) -> Any:
 
 def _part(dataset: Any, k: int, large: Large) -> Any:
     length = dataset.chunks[0] if dataset.chunks else 1
-    _unpack(dataset, large.get(k // length * length, []))
+    # Once: chunks may hold many devices.
+    _unpack(dataset, large.pop(k // length * length, []))
     return dataset[k]
 
 
