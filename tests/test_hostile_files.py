@@ -285,16 +285,59 @@ def test_an_excel_file_is_counted_before_it_is_a_table(tmp_path, refused, monkey
     path, name = tmp_path / "far.xlsx", "xl/worksheets/sheet1.xml"
     for data, words in (
         (sheet("XFD1048576"), "up to 10000 empty rows"),
-        (sheet("A99999999999"), "up to 10000 empty rows"),
+        (sheet("A99999999999"), "fields; save it as"),
         (sheet("AMJ9999"), "fields; save it as"),
         (sheet("XFD1"), "fields; save it as"),
         (sheet("ZZZ1"), "columns"),
+        (
+            sheet("A1").replace(
+                "</row>", '</row><row r="2"/><row r="10003"><c r="A10003"><v>1</v></c></row>'
+            ),
+            "up to 10000 empty rows",
+        ),
+        (
+            sheet("A1").replace(
+                "</row>",
+                "</row>" + "".join(f'<row r="{k}"><c r="XFD{k}"/></row>' for k in range(2, 2**11)),
+            ),
+            "fields; save it as",
+        ),
         (b" " * (2**24 + 1), "unpacked: would take"),
     ):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for member, old in content.items():
                 archive.writestr(member, data if member == name else old)
         refused(consumed, path, words)
+
+
+@pytest.mark.parametrize(
+    "ghost", ['<row r="20000" ht="30"/>', '<row r="1000000"><c r="A1000000" s="0"/></row>',
+              '<row r="9000"><c r="BXX9000" s="0"/></row>',
+              '<row r="9000"><c r="XFD9000" t="inlineStr"><is><t></t></is></c></row>']
+)  # fmt: skip
+def test_rows_of_which_only_the_looks_are_there_do_not_count(tmp_path, scarce, ghost):
+    """Sheets that were worked on have such rows: a height, a colour, a border."""
+    pytest.importorskip("openpyxl")
+    content = members(seeds.excels(tmp_path)[0])
+    path, name = tmp_path / "plain.xlsx", "xl/worksheets/sheet1.xml"
+
+    def write(data):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, old in content.items():
+                archive.writestr(member, data if member == name else old)
+
+    write(content[name])
+    plain = excel.read_excel(path)
+    cell = b'<c r="BXX2" s="0"/></row>'  # column 2000 of a row of numbers
+    head, second, rest = content[name].split(b"</row>", 2)
+    data = head + b"</row>" + second + cell + rest
+    write(data.replace(b"</sheetData>", ghost.encode() + b"</sheetData>"))
+    tracemalloc.start()
+    try:
+        pd.testing.assert_frame_equal(excel.read_excel(path), plain)
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.slow
@@ -434,6 +477,18 @@ def test_chunks_of_one_number_are_read(tmp_path, h5py, filters):
         for name in ("voltage", "current"):
             file.create_dataset(name, data=wave, chunks=(1,), **filters)
     np.testing.assert_array_equal(next(read_any(path).open_devices()).voltage, wave)
+
+
+def test_a_chunk_of_many_devices_is_looked_at_once(tmp_path, scarce, h5py, monkeypatch):
+    wave = np.random.default_rng(1).normal(size=(8, 2, 2**14))
+    path, looked = tmp_path / "many.h5", []
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            file.create_dataset(name, data=wave, chunks=wave.shape, compression="gzip")
+    made = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", lambda: looked.append(1) or made())
+    assert len(list(read_any(path).open_devices())) == 8
+    assert len(looked) == 2
 
 
 def test_data_that_lie_in_other_files_are_refused(tmp_path, refused, h5py):
