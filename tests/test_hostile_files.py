@@ -19,7 +19,7 @@ import synfab as sf
 from synfab import capacity, limits
 from synfab.circuit.waveforms import read_raw
 from synfab.errors import ToolError
-from synfab.learn import excel, parquet
+from synfab.learn import excel, hdf5, parquet
 from synfab.learn.readers import read_any
 from synfab.program import parse_program, read_program
 from synfab.simulate.pulses import read_pulses
@@ -43,7 +43,7 @@ def npy(shape, kind="<f8", data=b""):
 @pytest.fixture
 def scarce(monkeypatch):
     """Let 512 MiB be all that can be had, so that the bombs need not be larger."""
-    for module in (capacity, parquet):
+    for module in (capacity, hdf5, parquet):
         monkeypatch.setattr(module, "available_memory", lambda: 2**29)
 
 
@@ -165,6 +165,22 @@ def test_short_lines_of_a_wide_table_are_not_filled_up(tmp_path, refused, read):
     refused(read, path, "up to 16384 columns")
 
 
+@pytest.mark.parametrize("read", [consumed, lambda path: read_program(str(path))])
+def test_the_first_lines_are_looked_at_before_they_are_columns(tmp_path, refused, read):
+    """Of 600,000 names, pandas' frame took 685 MiB."""
+    path = tmp_path / "wide.csv"
+    for text, words in (
+        ("voltage,current," + "long name," * 600_000, "a first line of up to 1048576 bytes"),
+        ("voltage,current" + ",a" * 400_000, "up to 16384 columns, found 400002"),
+        ("\ufeff\n \nvoltage,current" + ",a" * 400_000, "up to 16384 columns, found 400002"),
+        ('voltage,"current\n"' + ",a" * 400_000, "up to 16384 columns, found 400002"),
+        ("voltage,current\n1,1" + ",1" * 400_000, "up to 16384 columns, found 400002"),
+        ('voltage,"' + '\n"",' * 400_000, "a first line of up to 1048576 bytes|field larger"),
+    ):
+        path.write_text(text + "\n1,1\n", encoding="utf-8")
+        refused(read, path, words, most=2**25)
+
+
 def test_voltages_are_of_the_file_they_are_in(tmp_path, refused):
     path = tmp_path / "u.npy"
     path.write_bytes(npy((LARGE, 12)))
@@ -269,16 +285,59 @@ def test_an_excel_file_is_counted_before_it_is_a_table(tmp_path, refused, monkey
     path, name = tmp_path / "far.xlsx", "xl/worksheets/sheet1.xml"
     for data, words in (
         (sheet("XFD1048576"), "up to 10000 empty rows"),
-        (sheet("A99999999999"), "up to 10000 empty rows"),
+        (sheet("A99999999999"), "fields; save it as"),
         (sheet("AMJ9999"), "fields; save it as"),
         (sheet("XFD1"), "fields; save it as"),
         (sheet("ZZZ1"), "columns"),
+        (
+            sheet("A1").replace(
+                "</row>", '</row><row r="2"/><row r="10003"><c r="A10003"><v>1</v></c></row>'
+            ),
+            "up to 10000 empty rows",
+        ),
+        (
+            sheet("A1").replace(
+                "</row>",
+                "</row>" + "".join(f'<row r="{k}"><c r="XFD{k}"/></row>' for k in range(2, 2**11)),
+            ),
+            "fields; save it as",
+        ),
         (b" " * (2**24 + 1), "unpacked: would take"),
     ):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for member, old in content.items():
                 archive.writestr(member, data if member == name else old)
         refused(consumed, path, words)
+
+
+@pytest.mark.parametrize(
+    "ghost", ['<row r="20000" ht="30"/>', '<row r="1000000"><c r="A1000000" s="0"/></row>',
+              '<row r="9000"><c r="BXX9000" s="0"/></row>',
+              '<row r="9000"><c r="XFD9000" t="inlineStr"><is><t></t></is></c></row>']
+)  # fmt: skip
+def test_rows_of_which_only_the_looks_are_there_do_not_count(tmp_path, scarce, ghost):
+    """Sheets that were worked on have such rows: a height, a colour, a border."""
+    pytest.importorskip("openpyxl")
+    content = members(seeds.excels(tmp_path)[0])
+    path, name = tmp_path / "plain.xlsx", "xl/worksheets/sheet1.xml"
+
+    def write(data):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, old in content.items():
+                archive.writestr(member, data if member == name else old)
+
+    write(content[name])
+    plain = excel.read_excel(path)
+    cell = b'<c r="BXX2" s="0"/></row>'  # column 2000 of a row of numbers
+    head, second, rest = content[name].split(b"</row>", 2)
+    data = head + b"</row>" + second + cell + rest
+    write(data.replace(b"</sheetData>", ghost.encode() + b"</sheetData>"))
+    tracemalloc.start()
+    try:
+        pd.testing.assert_frame_equal(excel.read_excel(path), plain)
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.slow
@@ -363,6 +422,75 @@ def test_a_chunk_that_becomes_more_than_it_says_is_refused(tmp_path, refused, h5
     refused(consumed, path, "becomes more than 1048576 bytes")
 
 
+def test_a_chunk_becomes_no_more_than_a_part_of_the_memory(tmp_path, refused, h5py):
+    """Where 1 GiB is not there, 200 kB that become 200 MB are looked at as well."""
+    path = tmp_path / "chunk.h5"
+    packed = zlib.compress(bytes(200_000_000), 9)
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            made = file.create_dataset(name, (1, 3, 2**14), "f8", chunks=(1, 3, 2**14),
+                                       compression="gzip")  # fmt: skip
+            made.id.write_direct_chunk((0, 0, 0), packed)
+    assert path.stat().st_size < 500_000
+    refused(consumed, path, "becomes more than 393216 bytes")
+
+
+def test_two_filters_that_pack_are_refused(tmp_path, refused, h5py):
+    """Each multiplies what the other makes: of 14.8 kB became 4.1 GiB."""
+    path = tmp_path / "twice.h5"
+    packed = zlib.compress(zlib.compress(bytes(2**27), 9), 9)
+    assert len(packed) < 1000
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_chunk((1, 2, 50))
+            plist.set_deflate(9)
+            plist.set_deflate(9)
+            space = h5py.h5s.create_simple((1, 2, 50))
+            kind = h5py.h5t.IEEE_F64LE
+            made = h5py.h5d.create(file.id, name.encode(), kind, space, plist)
+            h5py.Dataset(made).id.write_direct_chunk((0, 0, 0), packed)
+    refused(consumed, path, "voltage: expected one filter that packs, found gzip, gzip")
+
+
+def test_chunks_that_gzip_left_as_they_are_are_read(tmp_path, scarce, h5py):
+    wave = np.random.default_rng(1).normal(size=(2, 3, 2**14)) * 1e-3
+    path = tmp_path / "left.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            made = file.create_dataset(name, wave.shape, "f8", chunks=wave.shape,
+                                       compression="gzip", shuffle=True)  # fmt: skip
+            # The second filter is left out, and its input is what the first one made.
+            shuffled = wave.reshape(-1).view(np.uint8).reshape(-1, 8).T.tobytes()
+            made.id.write_direct_chunk((0, 0, 0), shuffled, filter_mask=2)
+    np.testing.assert_array_equal(next(read_any(path).open_devices()).voltage, wave[0].ravel())
+
+
+@pytest.mark.parametrize(
+    "filters", [{"compression": "lzf"}, {"compression": "lzf", "fletcher32": True},
+                {"compression": "gzip"}, {"fletcher32": True}]
+)  # fmt: skip
+def test_chunks_of_one_number_are_read(tmp_path, h5py, filters):
+    wave = np.concatenate([np.linspace(0, -1, 50), np.linspace(-1, 1, 50)]).astype(np.float32)
+    path = tmp_path / "small.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            file.create_dataset(name, data=wave, chunks=(1,), **filters)
+    np.testing.assert_array_equal(next(read_any(path).open_devices()).voltage, wave)
+
+
+def test_a_chunk_of_many_devices_is_looked_at_once(tmp_path, scarce, h5py, monkeypatch):
+    wave = np.random.default_rng(1).normal(size=(8, 2, 2**14))
+    path, looked = tmp_path / "many.h5", []
+    with h5py.File(path, "w") as file:
+        for name in ("voltage", "current"):
+            file.create_dataset(name, data=wave, chunks=wave.shape, compression="gzip")
+    made = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", lambda: looked.append(1) or made())
+    assert len(list(read_any(path).open_devices())) == 8
+    assert len(looked) == 2
+
+
 def test_data_that_lie_in_other_files_are_refused(tmp_path, refused, h5py):
     path, other = tmp_path / "out.h5", tmp_path / "other.h5"
     loop = np.ones((1, 2, 9))
@@ -394,6 +522,39 @@ def test_data_that_lie_in_other_files_are_refused(tmp_path, refused, h5py):
             file["current"] = loop
             make(file)
         refused(consumed, path, said)
+
+
+def test_links_inside_a_file_are_followed_and_unused_ones_are_not(tmp_path, h5py):
+    """Files in the manner of NeXus have such links."""
+    wave = np.tile(np.concatenate([np.linspace(0, -1, 50), np.linspace(-1, 1, 50)]), (2, 3, 1))
+    with h5py.File(tmp_path / "stacked.h5", "w") as file:
+        file["store/volts"], file["now"] = wave, h5py.SoftLink("/store")
+        file["raw"], file["none"] = h5py.ExternalLink("none.h5", "/"), h5py.SoftLink("/nowhere")
+        file["voltage"], file["current"] = h5py.SoftLink("now/./volts"), 1e-4 * wave
+    with h5py.File(tmp_path / "grouped.h5", "w") as file:
+        for k in range(2):
+            file[f"{k}/raw"] = h5py.ExternalLink("none.h5", "/raw")
+            file[f"{k}/current"], file[f"{k}/U"] = 1e-4 * wave[k], h5py.SoftLink("V")
+        file["0/V"], file["1/V"] = wave[0], h5py.SoftLink("/0/V")
+        file["latest"] = h5py.SoftLink("/1")
+        file["log"] = h5py.SoftLink("/nowhere")
+    for name in ("stacked.h5", "grouped.h5"):
+        assert [device.name for device in consumed(tmp_path / name)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("path", ["/out/voltage", "/a", "/missing", "current/voltage", "/chain/0"])
+def test_links_that_lead_out_of_a_file_or_nowhere_are_refused(tmp_path, refused, h5py, path):
+    loop = np.ones((1, 2, 9))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["voltage"] = loop
+    with h5py.File(tmp_path / "links.h5", "w") as file:
+        file["out"] = h5py.ExternalLink("other.h5", "/")
+        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+        for k in range(20):
+            file[f"chain/{k}"] = h5py.SoftLink(f"/chain/{k + 1}")
+        file["chain/20"] = file["current"] = loop
+        file["voltage"] = h5py.SoftLink(path)
+    refused(consumed, tmp_path / "links.h5", "voltage: a link to elsewhere")
 
 
 # ---- results and tasks ------------------------------------------------------------

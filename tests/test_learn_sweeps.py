@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ import synfab as sf
 from synfab import learn
 from synfab.cli import app
 from synfab.learn.extraction import Loops
+from synfab.learn.parquet import whole_table
+from synfab.program import read_program
 
 DATA = Path(os.environ.get("SYNFAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
 real = pytest.mark.skipif(
@@ -203,6 +206,47 @@ def test_the_same_loops_from_every_kind_of_file(small, tmp_path):
         learn.read_sweeps(tmp_path / "a.pkl")
     tidy((voltage, current[:1, :6])).to_excel(tmp_path / "a.xlsx", index=False)
     assert len(next(learn.read_sweeps(tmp_path / "a.xlsx").devices()).cycles) == 6
+
+
+@pytest.mark.parametrize("kind", ["string_view", "binary_view", "bool"])
+def test_devices_of_any_kind_of_name(small, tmp_path, kind):
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    frame = tidy(small)
+    names = {"string_view": ["a", "b"], "binary_view": [b"a", b"b"], "bool": [False, True]}[kind]
+    column = pa.array(
+        [names[k] for k in frame["device"]], getattr(pa, kind.replace("bool", "bool_"))()
+    )
+    table = pa.Table.from_pandas(frame).set_column(0, "device", column)
+    pq.write_table(table, tmp_path / "names.parquet")
+    found = learn.read_sweeps(tmp_path / "names.parquet")
+    assert [device.name for device in found.devices()] == [str(name) for name in names]
+    same(found, small)
+
+
+@pytest.mark.parametrize("digits", [("decimal128", 20, 9), ("decimal256", 60, 12)])
+def test_decimals_are_numbers(small, tmp_path, digits):
+    """DuckDB and Spark write literals such as 1.5 as decimals."""
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    kind = getattr(pa, digits[0])(*digits[1:])
+    voltage, current = (np.round(x, 9) for x in small)
+    table = pa.Table.from_pandas(tidy((voltage, current)))
+    for name in ("cycle", "voltage", "current"):
+        column = pa.array([Decimal(f"{x:.9f}") for x in table[name].to_pylist()], kind)
+        table = table.set_column(table.column_names.index(name), name, column)
+    pq.write_table(table, tmp_path / "points.parquet")
+    same(learn.read_sweeps(tmp_path / "points.parquet"), (voltage, current))
+    pq.write_table(table.select(["voltage"]), tmp_path / "program.parquet")
+    assert read_program(str(tmp_path / "program.parquet"))[:9] == voltage[:9].tolist()
+    rows = {name: pa.array([Decimal(f"{k}.1") for k in range(800, 810)], kind)
+            for name in ("r_hrs", "u_set", "r_lrs", "u_reset")}  # fmt: skip
+    pq.write_table(pa.table(rows), tmp_path / "features.parquet")
+    frame = whole_table(tmp_path / "features.parquet", None)
+    assert (frame.dtypes == np.float64).all()
+    assert frame["u_set"].tolist() == [k + 0.1 for k in range(800, 810)]
 
 
 @pytest.mark.parametrize(

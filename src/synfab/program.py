@@ -10,7 +10,7 @@ from typing import Any
 
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.limits import told
-from synfab.tablefile import NUMBERS, open_parquet, read_csv
+from synfab.tablefile import doubles, is_number, open_parquet, read_csv
 
 MAX_PULSES = 10_000_000
 TOKEN = re.compile(
@@ -90,10 +90,10 @@ def _parquet_column(path: Path) -> Any:
     names = file.schema_arrow.names
     if "voltage" not in names:
         raise _no_column(names)
-    if str(file.schema_arrow.field("voltage").type) not in NUMBERS:
+    if not is_number(str(file.schema_arrow.field("voltage").type)):
         raise FileFormatError("voltage: expected numbers")
     _check_count(file.metadata.num_rows)
-    return file.read(columns=["voltage"]).column(0).to_pylist()
+    return doubles(file.read(columns=["voltage"]).column(0)).to_pylist()
 
 
 def _no_column(names: Iterable[object]) -> FileFormatError:

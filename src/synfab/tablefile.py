@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COLUMNS = 16_384  # as many as a spreadsheet has
+LONGEST = 2**20  # bytes of the line of names, and of the first one of values
+BLANK = " \t\r\n\u00ef\u00bb\u00bf"  # also the three bytes of a byte order mark
 PIECE = 2**24
 # What a field costs while a table is read: pandas' splitter, then its column; Python objects.
 FIELD_BYTES, OBJECT_BYTES = 24, 80
-# Names of Arrow's types of numbers.
+# Names of Arrow's types of numbers, but for decimals, which name their digits.
 NUMBERS = frozenset(
     (
         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
@@ -30,7 +34,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     Raises
     ------
     FileFormatError
-        It has more columns than any table.
+        It has more columns than any table, or longer names.
     CapacityError
         Its lines and columns would not fit into memory.
     OSError, ValueError
@@ -38,6 +42,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
+    check_head(path, options.get("sep", ","))
     head = pd.read_csv(path, nrows=1, **options)
     columns = head.shape[1] + head.index.nlevels
     if columns > MOST_COLUMNS:
@@ -48,6 +53,37 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     return result
 
 
+def check_head(path: Path, separator: str) -> None:
+    """Look at the names and the first values, for pandas makes objects of every column at once.
+
+    Raises
+    ------
+    FileFormatError
+        They are longer, or more, than those of any table.
+    """
+    size = filled = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal size
+        while line := file.readline(LONGEST + 1):
+            size += len(line)
+            if size > LONGEST:
+                raise FileFormatError(f"expected a first line of up to {LONGEST} bytes")
+            yield line
+
+    with path.open(encoding="latin-1") as file:  # a character is a byte
+        records: Iterable[list[str]] = map(str.split, lines())
+        if len(separator) == 1:
+            records = csv.reader(lines(), delimiter=separator)  # names in quotes may hold lines
+        for fields in records:
+            if len(fields) > MOST_COLUMNS:
+                raise FileFormatError(f"expected up to {MOST_COLUMNS} columns, found {len(fields)}")
+            size = 0
+            filled += any(field.strip(BLANK) for field in fields)
+            if filled == 2:
+                return
+
+
 def count_lines(path: Path) -> int:
     """Return the number of lines of a file, however they end."""
     lines = 1
@@ -55,6 +91,18 @@ def count_lines(path: Path) -> int:
         while piece := file.read(PIECE):
             lines += max(piece.count(b"\n"), piece.count(b"\r"))
     return lines
+
+
+def is_number(kind: str) -> bool:
+    """Tell whether Arrow's type of this name is one of numbers."""
+    return kind in NUMBERS or kind.startswith("decimal")
+
+
+def doubles(column: Any) -> Any:
+    """Return a column of Arrow, decimals (a literal in SQL is one) as the nearest float64."""
+    if not str(column.type).startswith("decimal"):
+        return column
+    return column.cast("string").cast("double")  # Arrow's own way between them rounds twice
 
 
 def open_parquet(path: Path, columns: int = 0, read_dictionary: Any = None) -> Any:

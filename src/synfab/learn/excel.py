@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 MOST_ROWS, MOST_EMPTY = 2**20, 10_000
 MOST_WIDTH, MOST_FIELDS = 1024, 2**23
 UNPACKED_BYTES = 2**28
+MOST_LOOKED = 2**24  # fields that are looked at, most of which may be empty
 AS_OBJECTS = 12  # times that, as the elements of a tree
 
 
@@ -35,8 +37,9 @@ def read_excel(path: Path) -> pd.DataFrame:
         raise FileFormatError('Excel files need: pip install "synfab[learn]"') from None
     with told("cannot be read as xlsx"):
         _check_archive(path)
-        _check_sheet(path)
-        table: pd.DataFrame = pd.read_excel(path, engine="openpyxl")
+        rows = _count_rows(path)
+        # The first is that of names; pandas would hold the empty ones behind the last.
+        table: pd.DataFrame = pd.read_excel(path, engine="openpyxl", nrows=max(rows - 1, 0))
     return table
 
 
@@ -47,8 +50,11 @@ def _check_archive(path: Path) -> None:
     require_memory(AS_OBJECTS * size, "unpacked")
 
 
-def _check_sheet(path: Path) -> None:
-    """Count rows and columns in one pass: a cell's address alone decides how large a sheet is."""
+def _count_rows(path: Path) -> int:
+    """Count rows and columns in one pass: a cell's address alone decides how large a sheet is.
+
+    Empty ones at the end, which a height or a colour leaves in a file, are not counted.
+    """
     import openpyxl
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
@@ -57,15 +63,36 @@ def _check_sheet(path: Path) -> None:
             raise FileFormatError("expected a sheet of rows, found none")
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of itself is not to be trusted
-        rows = width = empty = 0
-        for cells in sheet.iter_rows(values_only=True):
-            rows, width, empty = rows + 1, max(width, len(cells)), empty + (not cells)
-            if empty > MOST_EMPTY:
+        last = filled = width = looked = 0
+        for row, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+            looked += len(cells)
+            if row > MOST_ROWS or looked > MOST_LOOKED:
+                raise _too_large()
+            used = _used(cells) if cells else 0
+            if not used:
+                continue
+            last, filled, width = row, filled + 1, max(width, used)
+            if last - filled > MOST_EMPTY:
                 raise FileFormatError(f"expected up to {MOST_EMPTY} empty rows between others")
-            if rows > MOST_ROWS or width > MOST_WIDTH or rows * width > MOST_FIELDS:
-                raise FileFormatError(
-                    f"expected up to {MOST_ROWS} rows, {MOST_WIDTH} columns and {MOST_FIELDS} "
-                    "fields; save it as CSV or Parquet"
-                )
+            if width > MOST_WIDTH or last * width > MOST_FIELDS:
+                raise _too_large()
+        return last
     finally:
         book.close()
+
+
+def _used(cells: Sequence[Any]) -> int:
+    """Return the number of cells up to the last that is not empty."""
+    if cells.count(None) == len(cells):
+        return 0
+    for k in range(len(cells), 0, -1):
+        if cells[k - 1] not in (None, ""):
+            return k
+    return 0
+
+
+def _too_large() -> FileFormatError:
+    return FileFormatError(
+        f"expected up to {MOST_ROWS} rows, {MOST_WIDTH} columns and {MOST_FIELDS} fields; "
+        "save it as CSV or Parquet"
+    )

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synfab.capacity import require_memory
+from synfab.capacity import available_memory, require_memory
 from synfab.errors import FileFormatError, SynfabError
-from synfab.learn.columns import find_columns, need
+from synfab.learn.columns import ALIASES, SWEEP_COLUMNS, find_columns, need, split_name
+from synfab.learn.hdf5links import inside, split_names
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
 from synfab.limits import CHUNK_BYTES, told
 
 # Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 DEFLATE_RATIO = 1032  # no byte of deflate becomes more
-MOST_NAMES = 1_000_000
-PACKING = (DEFLATE, 4, 32000)
+FLETCHER, SZIP, LZF = 3, 4, 32000
+PACKING = (DEFLATE, SZIP, LZF)
 SLACK, CHECKSUM = 4096, 4
 Large = dict[int, list[tuple[int, ...]]]
 
@@ -37,27 +38,22 @@ def read_hdf5(path: Path) -> Sweeps:
         raise FileFormatError('HDF5 files need: pip install "synfab[learn]"') from None
 
     with h5py.File(path, "r") as file:
-        names = _own(file)
-        groups = [k for k in names if isinstance(file[k], h5py.Group)]
-        top = [k for k in names if isinstance(file[k], h5py.Dataset)]
-        inner = _own(file[groups[0]]) if groups else []
-    found = find_columns(top or inner)
-    need(found, ("voltage", "current"), top or inner)
+        own, links, groups = split_names(file)
+        grouped = bool(groups) and not _quantities(own + links)
+        if grouped:
+            own, links, _ = split_names(inside(file, groups[0]))
+    # A link may be a second name of what is there.
+    names = own if len(_quantities(own)) == len(SWEEP_COLUMNS) else own + links
+    found = find_columns(names)
+    need(found, SWEEP_COLUMNS, names)
     columns = (found["voltage"], found["current"])
-    return Sweeps(lambda: _devices(path, groups if not top else None, columns))
+    return Sweeps(lambda: _devices(path, groups if grouped else None, columns))
 
 
-def _own(group: Any) -> list[str]:
-    """Names of what a group holds in the file itself; links elsewhere are refused."""
-    import h5py
-
-    if len(group) > MOST_NAMES:
-        raise FileFormatError(f"expected up to {MOST_NAMES} names in a group, found {len(group)}")
-    names = list(group)
-    for name in names:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise FileFormatError(f"{name}: a link to elsewhere; expected the data itself")
-    return names
+def _quantities(names: list[str]) -> set[str]:
+    """Return which of voltage and current are among the names."""
+    plain = {split_name(name)[0] for name in names}
+    return {quantity for quantity in SWEEP_COLUMNS if plain & ALIASES[quantity]}
 
 
 def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[DeviceSweeps]:
@@ -73,15 +69,15 @@ def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[Dev
 def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweeps]:
     (v_name, v_scale), (i_name, i_scale) = columns
     for group in groups:
-        _own(file[group])
-        v, i = (_whole(file[group][name]) for name in (v_name, i_name))
+        here = inside(file, group)
+        v, i = (_whole(inside(here, name)) for name in (v_name, i_name))
         for device in sweeps_from_arrays(v * v_scale, i * i_scale).open_devices():
             yield device._replace(name=group)
 
 
 def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
     (v_name, v_scale), (i_name, i_scale) = columns
-    v_set, i_set = file[v_name], file[i_name]
+    v_set, i_set = inside(file, v_name), inside(file, i_name)
     if i_set.ndim < 3:
         arrays = _whole(v_set) * v_scale, _whole(i_set) * i_scale
         yield from sweeps_from_arrays(*arrays).open_devices()
@@ -103,7 +99,8 @@ def _whole(dataset: Any) -> Any:
 
 def _part(dataset: Any, k: int, large: Large) -> Any:
     length = dataset.chunks[0] if dataset.chunks else 1
-    _unpack(dataset, large.get(k // length * length, []))
+    # Once: chunks may hold many devices.
+    _unpack(dataset, large.pop(k // length * length, []))
     return dataset[k]
 
 
@@ -129,14 +126,22 @@ def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
     if dataset.chunks is None:
         return {}
     require_memory(2 * _nominal(dataset), f"{name}: a chunk")
-    properties = dataset.id.get_create_plist()
-    codes = [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
+    codes = _filters(dataset)
     for code in codes:
         if code not in FILTERS:
             raise FileFormatError(
                 f"{name}: filter {code}; expected {', '.join(FILTERS.values())} (see h5repack)"
             )
+    packing = [FILTERS[code] for code in codes if code in PACKING]
+    if len(packing) > 1:  # each would multiply what the other makes of a chunk
+        raise FileFormatError(f"{name}: expected one filter that packs, found {', '.join(packing)}")
     return _look_at_chunks(dataset, codes)
+
+
+def _filters(dataset: Any) -> list[int]:
+    """Codes of the filters that its chunks went through, in their order."""
+    properties = dataset.id.get_create_plist()
+    return [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
 
 
 def _nominal(dataset: Any) -> int:
@@ -147,29 +152,36 @@ def _nominal(dataset: Any) -> int:
 def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
     """Check the stored sizes of all chunks; those that could become too large are returned.
 
-    HDF5 2.0 ends the process over a chunk that is smaller than its checksum.
+    HDF5 2.0 ends the process over a chunk that is smaller than its checksum, and takes the first
+    bytes of szip for a length without asking whether they are there.
     """
     sizes: list[tuple[tuple[int, ...], int]] = []
     dataset.id.chunk_iter(lambda info: sizes.append((info.chunk_offset, info.size)))
     nominal, found = _nominal(dataset), Large()
     packed = any(code in PACKING for code in codes)
-    least = CHECKSUM + 1 if packed else nominal
+    least = min(CHECKSUM + 1, nominal) if packed else nominal
+    if FLETCHER in codes or SZIP in codes:
+        least = max(least, CHECKSUM + 1)
     # What cannot be packed grows a little.
     most = nominal * 9 // 8 + SLACK if packed else nominal + CHECKSUM
+    allowed = min(CHUNK_BYTES, available_memory() // 4 or CHUNK_BYTES)
     for offset, size in sizes:
         if not least <= size <= most:
             raise FileFormatError(
                 f"{dataset.name}: chunk {offset}: expected {least} … {most} bytes, found {size}"
             )
-        if DEFLATE in codes and size * DEFLATE_RATIO > CHUNK_BYTES:
+        if DEFLATE in codes and size * DEFLATE_RATIO > allowed:
             found.setdefault(offset[0], []).append(offset)
     return found
 
 
 def _unpack(dataset: Any, offsets: list[tuple[int, ...]]) -> None:
     """Refuse chunks that become more than they say; HDF5 would unpack them to their end."""
+    codes = _filters(dataset)
     for offset in offsets:
-        _, packed = dataset.id.read_direct_chunk(offset)
+        skipped, packed = dataset.id.read_direct_chunk(offset)
+        if skipped >> codes.index(DEFLATE) & 1:
+            continue  # HDF5 leaves out what would not make it smaller
         engine = zlib.decompressobj()
         engine.decompress(packed, _nominal(dataset) + SLACK)
         if engine.unconsumed_tail:

@@ -15,7 +15,7 @@ from synfab.errors import CapacityError, FileFormatError, InvalidValueError
 from synfab.learn.columns import find_columns, need
 from synfab.learn.sweeps import DeviceSweeps, device_sweeps
 from synfab.limits import told
-from synfab.tablefile import NUMBERS, open_parquet
+from synfab.tablefile import doubles, is_number, open_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ Wanted = dict[str, tuple[str, float]]
 
 KEPT: tuple[str, ...] = ("device", "cycle", "voltage", "current")
 BATCH, ROWS = 2**20, 2**14
-TEXT = ("string", "large_string", "binary", "large_binary")
+TEXT = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
 def streamed_columns(path: Path, columns: Mapping[str, str] | None) -> Wanted | None:
@@ -46,13 +46,13 @@ def streamed_columns(path: Path, columns: Mapping[str, str] | None) -> Wanted | 
     wanted: Wanted = {k: found[k] for k in KEPT if k in found}
     for name, (column, _) in wanted.items():
         kind = str(schema.field(column).type)
-        if kind not in NUMBERS and (name != "device" or not _is_text(kind)):
+        if not is_number(kind) and (name != "device" or not _is_name(kind)):
             raise FileFormatError(f"{column}: expected numbers, found {kind}")
     return wanted
 
 
-def _is_text(kind: str) -> bool:
-    return kind in TEXT or kind.startswith("dictionary")
+def _is_name(kind: str) -> bool:
+    return kind in TEXT or kind == "bool" or kind.startswith("dictionary")
 
 
 def whole_table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
@@ -75,7 +75,8 @@ def whole_table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
     batches, held, most = [], 0, available_memory() // 4 or 2**62
     # Few rows at a time: a list in one row may be of any length.
     for batch in file.iter_batches(batch_size=ROWS, columns=used):
-        batches.append(batch)
+        plain = [doubles(column) for column in batch.columns]
+        batches.append(pa.RecordBatch.from_arrays(plain, names=batch.schema.names))
         held += batch.nbytes
         if held > most:
             raise CapacityError(f"table: {file.metadata.num_rows} rows do not fit into memory")
@@ -150,7 +151,7 @@ def _batches(path: Path, wanted: Wanted) -> Iterator[tuple[Any, dict[str, Array]
 
 
 def _numbers(column: Any, scale: float) -> Array:
-    values: Array = column.to_numpy(zero_copy_only=False)
+    values: Array = doubles(column).to_numpy(zero_copy_only=False)
     return values * np.float32(scale) if scale != 1.0 else values
 
 

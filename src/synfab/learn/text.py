@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from synfab.errors import InvalidValueError
 from synfab.learn.columns import ALIASES
-from synfab.tablefile import read_csv
+from synfab.tablefile import LONGEST, check_head, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Columns = Mapping[str, str] | None
 
-LONGEST = 2**20  # characters of a line of names
 EVENTS = frozenset(("READ", "SET", "RESET", "ENDURANCE", "FORM"))
 
 
@@ -27,9 +26,8 @@ def read_text(path: Path, columns: Columns) -> pd.DataFrame:
     if not lines:
         raise InvalidValueError("the file is empty")
     first = lines[0].rstrip("\r\n")
-    if len(first) == LONGEST:
-        raise InvalidValueError(f"expected a first line of less than {LONGEST} characters")
     if any(f",{event}," in first for event in EVENTS):
+        check_head(path, ",")
         return _event_log(path)
     separator = next((mark for mark in ("\t", ";", ",") if mark in first), r"\s+")
     fields = [f for f in (first.split() if separator == r"\s+" else first.split(separator)) if f]

@@ -21,7 +21,6 @@ Array = npt.NDArray[Any]
 PLAIN = frozenset(("bytes", "transpose", "crc32c"))
 PACKING = frozenset(("zstd", "blosc", "gzip", "zlib", "lz4"))
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-MOST_CHUNKS = 10_000_000  # that one array may have in a row
 PIECE = 2**20
 ZSTD = b"\x28\xb5\x2f\xfd"
 
