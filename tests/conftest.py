@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from pathlib import Path
 
 # Threads of BLAS wait in loops for one another: here and in every program that tests start they
@@ -72,3 +73,31 @@ def ngspice():
         return find_ngspice()
     except sf.SynfabError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    """Let 512 MiB be all that can be had, so that the bombs need not be larger."""
+    from synfab import capacity
+    from synfab.learn import hdf5, parquet
+
+    for module in (capacity, hdf5, parquet):
+        monkeypatch.setattr(module, "available_memory", lambda: 2**29)
+
+
+@pytest.fixture
+def refused(tmp_path, scarce):
+    """Return a function: a reader refuses, in one line that names the file, and asks for little."""
+
+    def check(read, path, words, most=2**26):
+        tracemalloc.start()
+        try:
+            with pytest.raises(sf.SynfabError, match=words) as caught:
+                read(path)
+            assert tracemalloc.get_traced_memory()[1] < most
+        finally:
+            tracemalloc.stop()
+        assert len(str(caught.value).splitlines()) == 1
+        assert path.name in str(caught.value)
+
+    return check
