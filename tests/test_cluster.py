@@ -238,6 +238,24 @@ def test_results_that_cannot_be_written_leave_nothing(client, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out.zarr"]
 
 
+def test_a_disk_that_is_full_only_at_the_end_is_said(client, tmp_path, monkeypatch):
+    """Network file systems take what is written, and say at fsync that there was no room."""
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    sharded = make(client)
+    sharded.flush()
+    monkeypatch.setattr("os.fsync", full)
+    for write in (
+        lambda: sharded.read(output=tmp_path / "out.zarr"),
+        lambda: sharded.save(tmp_path / "cells"),
+    ):
+        with pytest.raises(sf.InvalidValueError, match="No space left"):
+            write()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_arguments(client):
     for options, message in (
         ({"shard_size": 0}, "shard_size: expected"), ({"every": 3}, "every: expected a folder"),

@@ -76,8 +76,12 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
     try:
         beside.mkdir(parents=True)
         yield beside
-        for file in beside.rglob("*"):
-            _keep(file)
+        for part in beside.rglob("*"):
+            if part.is_dir():
+                _keep(part)
+            else:  # some file systems say only now that there was no room
+                with part.open("rb") as written:
+                    os.fsync(written.fileno())
         beside.rename(path)
         _keep(path.parent)
     except OSError as error:
@@ -148,10 +152,10 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-def _keep(path: Path) -> None:
-    """Put a file, or the names in a folder, on the disk, where that can be asked for."""
+def _keep(folder: Path) -> None:
+    """Put the names in a folder on the disk, where that can be asked for."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY)
     except OSError:  # a folder may be writable and not readable
         return
     try:
