@@ -71,11 +71,10 @@ def draw(measured: dict[int, float], task: float) -> None:
 def main() -> None:
     medians = {}
     for workers in (1, 2):
-        os.environ["SYNFAB_NUM_THREADS"] = "1"  # of each worker
         with (
             LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None,
-                memory_limit=None,
+                memory_limit=None, env={"SYNFAB_NUM_THREADS": "1"},  # of each worker
             ) as cluster,
             Client(cluster) as client,
         ):  # fmt: skip

@@ -18,15 +18,17 @@ SHAPE = (64, 128)
 
 @contextlib.contextmanager
 def four_workers():
-    os.environ["SYNFAB_NUM_THREADS"] = "1"
     with (
         distributed.LocalCluster(
-            n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=4,
+            threads_per_worker=1,
+            env={"SYNFAB_NUM_THREADS": "1"},  # of the workers alone: clusters may be nested
+            dashboard_address=None,
+            silence_logs=50,
         ) as cluster,
         distributed.Client(cluster) as found,
     ):
         yield found
-    del os.environ["SYNFAB_NUM_THREADS"]
 
 
 @pytest.fixture(scope="module")
