@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from synfab.archive import open_checked, write_archive
+from synfab.arguments import check_shape, check_word
 from synfab.arrays import to_numpy
 from synfab.capacity import bytes_per_cell
-from synfab.cells import CellArray, check_shape, check_word
+from synfab.cells import CellArray
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.limits import require_size
 from synfab.modelfile import document, parse

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from synfab.cells import HISTORIES, CellArray
+from synfab.cells import CellArray
 from synfab.demo import random_voltages
+from synfab.engines.choice import HISTORIES
 from synfab.engines.threads import share
 
 SIDE = 1024

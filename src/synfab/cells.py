@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab import rules
-from synfab.arrays import to_numpy
+from synfab.arguments import Arguments, check_integer, check_shape, check_word
 from synfab.capacity import check_capacity
 from synfab.cellview import CellView
-from synfab.engines.array_engine import ArrayEngine
-from synfab.engines.library import NUMPY, find_library
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.engines.choice import check_engine, library_name, make_engine
+from synfab.engines.library import find_library
+from synfab.errors import InvalidValueError
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
 from synfab.readout import Readout, noise_factors
@@ -24,10 +24,6 @@ from synfab.streams import MAX_SEED, check_seed
 
 # NumPy's for the engines "numba" and "array"; PyTorch's and JAX's for those of these names.
 Array = Any
-
-ENGINES = ("auto", "numba", "array", "torch", "jax")
-MOST_AXES = 32
-HISTORIES = ("float32", "int16", "compact")
 
 
 class CellArray:
@@ -96,40 +92,22 @@ class CellArray:
         self.shape = check_shape(shape)
         self.seed = check_seed(seed)
         self.order = self.model.history(order).order
-        if engine not in ENGINES:
-            raise InvalidValueError(
-                f"engine: expected one of {', '.join(ENGINES)}, found {engine!r}"
-            )
-        if history not in HISTORIES:
-            raise InvalidValueError(
-                f"history: expected one of {', '.join(HISTORIES)}, found {history!r}"
-            )
-        self.engine = "numba" if engine == "auto" else engine
+        self.engine = check_engine(engine, history)
         self.history = history
-        if self.engine != "numba" and history != "float32":
-            raise InvalidValueError(f'history: "{history}" needs engine "numba"')
         self.first_cell = self._check_first(first_cell)
-        library = self.engine if self.engine in ("torch", "jax") else "numpy"
-        self._library = find_library(library, device)
+        self._library = find_library(library_name(self.engine), device)
+        self._given = Arguments(self._library, self.shape)
         if self._library.place.startswith("cpu"):
             check_capacity(self.size, self.order, history)
         self.read_number = 0
         self.readout_number = 0
-        arguments = (self.model, self.size, self.seed, self.first_cell, self.order)
-        self._engine: Any
-        if history == "compact":
-            from synfab.engines.compact_engine import CompactEngine
-
-            self._engine = CompactEngine(*arguments)
-        elif self.engine == "numba":
-            from synfab.engines.numba_engine import NumbaEngine
-
-            self._engine = NumbaEngine(*arguments, history)
-        else:
-            self._engine = ArrayEngine(*arguments, self._library)
+        self._engine = make_engine(
+            self.engine, history, self._library,
+            self.model, self.size, self.seed, self.first_cell, self.order,
+        )  # fmt: skip
 
     def _check_first(self, first_cell: Any) -> int:
-        first = _check_integer("first_cell", first_cell)
+        first = check_integer("first_cell", first_cell)
         if not 0 <= first <= MAX_SEED - self.size:
             raise InvalidValueError(
                 f"first_cell: expected 0 … 2**64 - 1 - {self.size}, found {first}"
@@ -204,8 +182,8 @@ class CellArray:
         InvalidValueError
             NaN, infinity or a wrong shape; no cell has changed then.
         """
-        mask = None if where is None else self._mask(where)
-        self._engine.apply_voltage(self._voltages(u, mask), mask)
+        mask = self._given.mask(where)
+        self._engine.apply_voltage(self._given.voltages(u, mask), mask)
         return self
 
     def set_conductance(self, g: npt.ArrayLike, *, where: npt.ArrayLike | None = None) -> CellArray:
@@ -220,8 +198,8 @@ class CellArray:
             A conductance is outside what the technology can hold; no cell has changed then.
         """
         xp, conduction = self._library.xp, self.model.conduction
-        mask = None if where is None else self._mask(where)
-        given = self._broadcast("g", self._real("g", g))
+        mask = self._given.mask(where)
+        given = self._given.broadcast("g", self._given.real("g", g))
         wanted = xp.reshape(xp.astype(given, self._library.wide), (-1,))
         span, top = conduction.g_llrs - conduction.g_hhrs, rules.highest_state(self.model)
         low, high = conduction.g_llrs - top * span, conduction.g_llrs
@@ -245,11 +223,11 @@ class CellArray:
 
     def current(self, u: npt.ArrayLike) -> Array:
         """Noise-free current (A) of every cell at ``u`` (V), float32; changes nothing."""
-        return self._shaped(self._engine.current(self._voltages(u, None)))
+        return self._shaped(self._engine.current(self._given.voltages(u)))
 
     def conductance(self, u: float = 0.2) -> Array:
         """Static conductance I/U (S) of every cell at one voltage ``u`` (V), not 0."""
-        voltage = self._voltages(u, None)
+        voltage = self._given.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
         return self.current(u) / voltage[0]
@@ -274,7 +252,7 @@ class CellArray:
             Which read this is: equal numbers give equal noise. None counts on from the last.
         """
         johnson, shot = noise_factors(bandwidth)
-        voltages = self._voltages(u, None)
+        voltages = self._given.voltages(u)
         if not noise:
             return self.current(u)
         given = self.read_number if number is None else check_word("number", number)
@@ -311,23 +289,13 @@ class CellArray:
         array
             Current of each row (A), float64, shape (rows,) or (rows, B).
         """
-        if self.ndim != 2:
-            raise InvalidValueError(
-                f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
-            )
-        factors = noise_factors(bandwidth)
+        voltages = self._given.column_voltages(v)
         columns, xp = self.shape[1], self._library.xp
-        voltages = np.asarray(to_numpy(self._real("v", v)), np.float32)
-        if voltages.ndim not in (1, 2) or voltages.shape[0] != columns or voltages.size == 0:
-            raise InvalidValueError(
-                f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"
-            )
-        if not np.isfinite(voltages).all():
-            raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         batch = np.ascontiguousarray(voltages.reshape(columns, -1).T, np.float64)
         count = len(batch)
         if number is not None:
             check_word("number", number, count)
+        factors = noise_factors(bandwidth)
         readout = Readout.of(self.model.conduction, batch, factors if noise else None)
         # Both sums in one pass over r.
         sums = self._engine.row_sums(columns, readout.weights)
@@ -408,79 +376,3 @@ class CellArray:
 
     def _copied(self, array: Array) -> Array:
         return self._library.xp.asarray(array, copy=True)
-
-    # ---- arguments ------------------------------------------------------------------------------
-
-    def _real(self, name: str, value: Any) -> Array:
-        """Real numbers as an array of the engine's library, on its device."""
-        library = self._library
-        array = value if isinstance(value, library.kind) else to_numpy(value)
-        space = library.xp if isinstance(value, library.kind) else np
-        if not space.isdtype(array.dtype, ("integral", "real floating")):
-            raise InvalidTypeError(f"{name}: expected real numbers, found {array.dtype}")
-        return library.asarray(array)
-
-    def _broadcast(self, name: str, array: Array) -> Array:
-        try:
-            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidValueError(
-                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
-            )
-        return self._library.xp.broadcast_to(array, self.shape)
-
-    def _voltages(self, u: Any, mask: Array | None) -> Array:
-        """One float32, or one for each cell; NaN is allowed only outside the mask."""
-        xp, array = self._library.xp, self._real("u", u)
-        single = math.prod(array.shape) == 1 and array.ndim <= self.ndim
-        if not single and tuple(array.shape) != self.shape:
-            array = self._broadcast("u", array)
-        with np.errstate(over="ignore"):  # what float32 cannot hold is found below
-            flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (-1,))
-        if mask is None or flat.shape[0] == 1:
-            used = flat
-        elif self._library is NUMPY:
-            used = flat[mask]
-        else:
-            used = xp.where(mask, flat, 0.0)
-        if not bool(xp.all(xp.isfinite(used))):
-            raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
-        return flat
-
-    def _mask(self, where: Any) -> Array:
-        """One flag for each cell."""
-        library = self._library
-        array = where if isinstance(where, library.kind) else to_numpy(where)
-        space = library.xp if isinstance(where, library.kind) else np
-        if not space.isdtype(array.dtype, "bool"):
-            raise InvalidTypeError(f"where: expected booleans, found {array.dtype}")
-        array = library.asarray(array)
-        whole = array if tuple(array.shape) == self.shape else self._broadcast("where", array)
-        return library.xp.reshape(whole, (-1,))
-
-
-def _check_integer(name: str, value: object) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InvalidTypeError(f"{name}: expected an integer, found {type(value).__name__}")
-    return int(value.__index__())
-
-
-def check_word(name: str, value: object, room: int = 1) -> int:
-    """Return a number of a read, which random numbers take as a 32-bit word."""
-    found = _check_integer(name, value)
-    if not 0 <= found <= 2**32 - room:
-        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
-    return found
-
-
-def check_shape(shape: object) -> tuple[int, ...]:
-    """Return the lengths of 1 … 32 axes, each of one cell or more."""
-    axes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    if len(axes) > MOST_AXES:
-        raise InvalidValueError(f"shape: expected up to {MOST_AXES} axes, found {len(axes)}")
-    result = tuple(_check_integer("shape", axis) for axis in axes)
-    if not result or any(axis < 1 for axis in result):
-        raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {result}")
-    return result

@@ -58,7 +58,7 @@ class CellView:
 
     def current(self, u: float = 0.2) -> Array:
         """Noise-free current (A) at one voltage ``u`` (V)."""
-        voltage = self._cells._voltages(u, None)
+        voltage = self._cells._given.voltages(u)
         if voltage.shape[0] != 1:
             raise InvalidValueError("u: expected one voltage")
         r = self._state()[1].r

@@ -85,7 +85,7 @@ def demo(
 def info(model: ModelArgument = "published", as_json: JsonOption = False) -> None:
     """Say what a model is: orders, voltages, population, provenance."""
     from synfab.capacity import bytes_per_cell
-    from synfab.cells import HISTORIES
+    from synfab.engines.choice import HISTORIES
     from synfab.modelfile import load_model
 
     loaded = load_model(model)

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synfab.cells import check_shape, check_word
+from synfab.arguments import check_shape, check_word
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.jsonfile import read_object
 from synfab.limits import read_whole

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from synfab.cells import CellArray, check_word
+from synfab.arguments import check_word
+from synfab.cells import CellArray
 from synfab.checks import number
 from synfab.crossbar.array import Crossbar
 from synfab.errors import InvalidTypeError, InvalidValueError

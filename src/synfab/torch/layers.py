@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from torch import Tensor, nn
 from torch.nn import functional
 
-from synfab.cells import _check_integer
+from synfab.arguments import check_integer
 from synfab.errors import InvalidValueError
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.options import LayerOptions
@@ -181,7 +181,7 @@ class CrossbarConv2d(CrossbarLayer):
 
 
 def _positive(name: str, value: Any) -> int:
-    found = _check_integer(name, value)
+    found = check_integer(name, value)
     if found < 1:
         raise InvalidValueError(f"{name}: expected 1 or more, found {found}")
     return found

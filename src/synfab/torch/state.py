@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from synfab.arguments import check_word
 from synfab.arrays import to_numpy
-from synfab.cells import CellArray, check_word
+from synfab.cells import CellArray
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.streams import MAX_SEED, check_seed
 from synfab.torch.tiles import Tiles

@@ -1,0 +1,117 @@
+"""What the methods of an array are given: checked, and brought to the library of its engine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from synfab.arrays import to_numpy
+from synfab.engines.library import NUMPY, Library
+from synfab.errors import InvalidTypeError, InvalidValueError
+
+Array = Any
+
+MOST_AXES = 32
+
+
+class Arguments:
+    """Checks the arguments of one array's methods; errors name the argument."""
+
+    def __init__(self, library: Library, shape: tuple[int, ...]) -> None:
+        self.library, self.shape = library, shape
+
+    def real(self, name: str, value: Any) -> Array:
+        """Real numbers as an array of the engine's library, on its device."""
+        library = self.library
+        array = value if isinstance(value, library.kind) else to_numpy(value)
+        space = library.xp if isinstance(value, library.kind) else np
+        if not space.isdtype(array.dtype, ("integral", "real floating")):
+            raise InvalidTypeError(f"{name}: expected real numbers, found {array.dtype}")
+        return library.asarray(array)
+
+    def broadcast(self, name: str, array: Array) -> Array:
+        """One number for each cell, in the array's shape."""
+        try:
+            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InvalidValueError(
+                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
+            )
+        return self.library.xp.broadcast_to(array, self.shape)
+
+    def voltages(self, u: Any, mask: Array | None = None) -> Array:
+        """One float32, or one for each cell; NaN is allowed only outside the mask."""
+        xp, array = self.library.xp, self.real("u", u)
+        single = math.prod(array.shape) == 1 and array.ndim <= len(self.shape)
+        if not single and tuple(array.shape) != self.shape:
+            array = self.broadcast("u", array)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+            flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (-1,))
+        if mask is None or flat.shape[0] == 1:
+            used = flat
+        elif self.library is NUMPY:
+            used = flat[mask]
+        else:
+            used = xp.where(mask, flat, 0.0)
+        if not bool(xp.all(xp.isfinite(used))):
+            raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
+        return flat
+
+    def mask(self, where: Any) -> Array | None:
+        """One flag for each cell; None stays None: all of them."""
+        if where is None:
+            return None
+        library = self.library
+        array = where if isinstance(where, library.kind) else to_numpy(where)
+        space = library.xp if isinstance(where, library.kind) else np
+        if not space.isdtype(array.dtype, "bool"):
+            raise InvalidTypeError(f"where: expected booleans, found {array.dtype}")
+        array = library.asarray(array)
+        whole = array if tuple(array.shape) == self.shape else self.broadcast("where", array)
+        return library.xp.reshape(whole, (-1,))
+
+    def column_voltages(self, v: Any) -> np.ndarray[Any, Any]:
+        """Input vectors of a crossbar readout: float32, (columns,) or (columns, B), on the host."""
+        if len(self.shape) != 2:
+            raise InvalidValueError(
+                f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
+            )
+        columns = self.shape[1]
+        voltages = np.asarray(to_numpy(self.real("v", v)), np.float32)
+        if voltages.ndim not in (1, 2) or voltages.shape[0] != columns or voltages.size == 0:
+            raise InvalidValueError(
+                f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"
+            )
+        if not np.isfinite(voltages).all():
+            raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
+        return voltages
+
+
+def check_integer(name: str, value: object) -> int:
+    """Return an integer of Python or NumPy; a boolean is none."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidTypeError(f"{name}: expected an integer, found {type(value).__name__}")
+    return int(value.__index__())
+
+
+def check_word(name: str, value: object, room: int = 1) -> int:
+    """Return a number of a read, which random numbers take as a 32-bit word."""
+    found = check_integer(name, value)
+    if not 0 <= found <= 2**32 - room:
+        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
+    return found
+
+
+def check_shape(shape: object) -> tuple[int, ...]:
+    """Return the lengths of 1 … 32 axes, each of one cell or more."""
+    axes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if len(axes) > MOST_AXES:
+        raise InvalidValueError(f"shape: expected up to {MOST_AXES} axes, found {len(axes)}")
+    result = tuple(check_integer("shape", axis) for axis in axes)
+    if not result or any(axis < 1 for axis in result):
+        raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {result}")
+    return result
