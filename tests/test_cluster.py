@@ -77,6 +77,37 @@ def test_functions_and_masks(client):
     assert np.array_equal(sharded.r, whole.r)
 
 
+def test_shards_take_what_an_array_takes(client):
+    """NaN outside a mask; a voltage of each cell to read at; only reads with noise are counted."""
+    whole, sharded = sf.CellArray("published", SHAPE, seed=3), make(client)
+    u = np.full(SHAPE, np.nan)
+    u[::3] = -2.0
+    v = np.linspace(0.05, 0.3, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    for cells in (whole, sharded):
+        cells.apply_voltage(u, where=~np.isnan(u))
+        cells.read(noise=False)
+        cells.matvec(np.full(SHAPE[1], 0.1), noise=False)
+    assert np.array_equal(sharded.r, whole.r)
+    assert np.array_equal(sharded.read(v), whole.read(v))
+    assert np.array_equal(sharded.read(v[0]), whole.read(v[0]))
+    assert np.array_equal(sharded @ v[0], whole @ v[0])
+    assert (sharded.read_number, sharded.readout_number) == (2, 1)
+
+
+def test_a_task_that_fails_costs_no_cells(client, tmp_path):
+    sharded = make(client).apply_voltage(-2.0)
+    sharded.flush()
+    (tmp_path / "there").write_text("")
+    with pytest.raises(sf.InvalidValueError):
+        sharded._shards.act(
+            sf.cluster.shard.save, [(str(tmp_path / "there" / "file"),)] * sharded.shards
+        )
+    there = client.run(
+        lambda name: sum(key[0] == name for key in sf.cluster.shard._held), sharded._shards.name
+    )
+    assert sum(there.values()) == sharded.shards
+
+
 def kill_somebody(client, choose):
     workers = client.run(os.getpid)
     os.kill(workers[choose.choice(sorted(workers))], signal.SIGKILL)
@@ -224,7 +255,7 @@ def test_a_lost_shard_is_not_made_of_a_file_that_changed(client, tmp_path):
     np.save(tmp_path / "u.npy", np.full((1, SHAPE[0] * SHAPE[1]), 0.9))
     sharded = make(client).apply_voltage(-2.0).apply_program(tmp_path / "u.npy")
     np.save(tmp_path / "u.npy", np.full((1, SHAPE[0] * SHAPE[1]), 1.2))
-    client.run(sf.cluster.shard.forget, sharded._name)
+    client.run(sf.cluster.shard.forget, sharded._shards.name)
     with pytest.raises(sf.InvalidValueError, match="has changed since"):
         sharded.read()
 
@@ -263,6 +294,7 @@ def test_bad_arguments(client):
         ({"shard_size": 0}, "shard_size: expected"), ({"every": 3}, "every: expected a folder"),
         ({"history": "none"}, "history: expected"), ({"shape": (0, 3)}, "shape: expected"),
         ({"client": None}, "client: expected"), ({"seed": -1}, "seed: expected"),
+        ({"keep": 0}, "keep: expected"), ({"shape": 2.5}, "shape: expected an integer"),
     ):  # fmt: skip
         given = {"model": "published", "shape": 4, "seed": 1, "client": client, **options}
         with pytest.raises(sf.SynfabError, match=message):
@@ -272,10 +304,16 @@ def test_bad_arguments(client):
     cells = make(client)
     with pytest.raises(sf.InvalidValueError, match="u: expected finite"):
         cells.apply_voltage(float("nan"))
-    with pytest.raises(sf.InvalidValueError, match="broadcasts"):
+    with pytest.raises(sf.InvalidValueError, match="does not broadcast"):
         cells.apply_voltage(np.zeros(3))
     with pytest.raises(sf.InvalidValueError, match="v: expected shape"):
         cells.matvec(np.zeros(3))
+    with pytest.raises(sf.InvalidValueError, match="number: expected"):
+        cells.read(number=-1)
     with pytest.raises(sf.InvalidValueError, match="folder: expected one"):
         cells.checkpoint()
+    load = sf.cluster.ShardedCellArray.load
+    for wrong in ({"keep": 0}, {"every": 5}, {"every": 0}):
+        with pytest.raises(sf.InvalidValueError, match=f"{next(iter(wrong))}: expected"):
+            load("nowhere", client, **wrong)
     assert cells.pulses == 0

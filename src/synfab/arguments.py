@@ -98,6 +98,14 @@ def check_integer(name: str, value: object) -> int:
     return int(value.__index__())
 
 
+def check_count(name: str, value: object) -> int:
+    """Return how many of something there are: one or more."""
+    found = check_integer(name, value)
+    if found < 1:
+        raise InvalidValueError(f"{name}: expected a whole number above 0, found {found}")
+    return found
+
+
 def check_word(name: str, value: object, room: int = 1) -> int:
     """Return a number of a read, which random numbers take as a 32-bit word."""
     found = check_integer(name, value)

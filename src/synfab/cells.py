@@ -290,29 +290,34 @@ class CellArray:
             Current of each row (A), float64, shape (rows,) or (rows, B).
         """
         voltages = self._given.column_voltages(v)
-        columns, xp = self.shape[1], self._library.xp
-        batch = np.ascontiguousarray(voltages.reshape(columns, -1).T, np.float64)
-        count = len(batch)
+        batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         if number is not None:
-            check_word("number", number, count)
+            check_word("number", number, len(batch))
         factors = noise_factors(bandwidth)
-        readout = Readout.of(self.model.conduction, batch, factors if noise else None)
-        # Both sums in one pass over r.
-        sums = self._engine.row_sums(columns, readout.weights)
-        result = self._library.asarray(readout.base) + sums[:, :count]
-        if noise:
-            variance = readout.unit * sums[:, count:] + self._library.asarray(readout.noise_base)
-            deviation = xp.sqrt(xp.where(variance > 0.0, variance, 0.0))
-            result = result + deviation * self.readout_noise(count, number)
+        z = self.readout_noise(len(batch), number) if noise else None
+        result = self._row_currents(batch, factors, z)
         return result[:, 0] if voltages.ndim == 1 else result
 
-    def readout_noise(self, count: int, number: int | None = None) -> Array:
+    def _row_currents(self, batch: Array, factors: tuple[float, float], z: Array | None) -> Array:
+        """Currents (rows, B) for voltages (B, columns); ``z``: normal numbers, None: no noise."""
+        xp, library, count = self._library.xp, self._library, len(batch)
+        readout = Readout.of(self.model.conduction, batch, factors if z is not None else None)
+        # Both sums in one pass over r.
+        sums = self._engine.row_sums(self.shape[1], readout.weights)
+        result = library.asarray(readout.base) + sums[:, :count]
+        if z is None:
+            return result
+        variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
+        return result + xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * z
+
+    def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:
         """Standard normal numbers of ``count`` crossbar readouts, (rows, count).
 
-        ``number`` says which input vector the first is; None counts on from the last.
+        ``number`` says which input vector the first is; None counts on from the last. Where the
+        array is a part of a larger one, ``first_row`` is the number of its first row there.
         """
         given = self.readout_number if number is None else check_word("number", number, count)
-        drawn = self._engine.readout_noise(self.shape[0], count, given)
+        drawn = self._engine.readout_noise(first_row, self.shape[0], given, count)
         if number is None:
             self.readout_number = given + count
         return drawn

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from synfab.archive import Archive, is_whole, open_checked, write_archive
+from synfab.arguments import check_count
 from synfab.checks import number
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.files import locked
@@ -71,14 +72,9 @@ class Checkpoints:
             raise InvalidTypeError(f"folder: expected a path, found {type(folder).__name__}")
         if not number("interval", interval) >= 0.0:
             raise InvalidValueError(f"interval: expected 0 s or above, found {interval:g}")
-        if keep is not None and (
-            isinstance(keep, bool) or not hasattr(keep, "__index__") or keep < 1
-        ):
-            raise InvalidValueError(
-                f"keep: expected a whole number above 0 or None, found {keep!r}"
-            )
         self.folder = Path(folder).absolute()
-        self.interval, self.keep, self.resume = float(interval), keep, bool(resume)
+        self.keep = None if keep is None else check_count("keep", keep)
+        self.interval, self.resume = float(interval), bool(resume)
 
     def __repr__(self) -> str:
         return (

@@ -6,15 +6,14 @@ import json
 import math
 import os
 import shutil
-import uuid
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arguments import check_count, check_shape, check_word
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cluster import shard
@@ -28,8 +27,9 @@ from synfab.cluster.manifest import (
     read_manifest,
     shard_file,
 )
-from synfab.cluster.shard import Pulse, Root
-from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
+from synfab.cluster.shard import Root
+from synfab.cluster.shards import QUEUE, Shards
+from synfab.errors import FileFormatError, InvalidValueError
 from synfab.files import atomic_folder, atomic_path
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import document, load_model
@@ -40,7 +40,6 @@ from synfab.simulate.zarrfile import require_zarr
 Array = npt.NDArray[Any]
 
 SHARD = 2**22
-QUEUE = 32  # pulses that are sent together; a message costs milliseconds
 
 
 class ShardedCellArray:
@@ -86,44 +85,61 @@ class ShardedCellArray:
         technology = load_model(model)
         one = CellArray(technology, 1, seed=seed, order=order, history=history)  # or what is wrong
         options = {"seed": one.seed, "order": one.order, "history": history}
-        axes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        if not axes or any(isinstance(n, bool) or int(n) != n or n < 1 for n in axes):
-            raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {shape}")
-        for name, value in (("shard_size", shard_size), ("every", every), ("keep", keep)):
-            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
-                raise InvalidValueError(f"{name}: expected a whole number above 0, found {value!r}")
-        if every is not None and folder is None:
-            raise InvalidValueError("every: expected a folder for the checkpoints as well")
-        self.client, self.shape = client, tuple(int(n) for n in axes)
-        self.every, self.keep = every, keep
-        check_memory(client, self.size, one.order, history)
-        self._hold("folder", folder)
-        check_empty("folder", self.folder)
-        self._start([], technology, options, int(shard_size))
-
-    def _hold(self, argument: str, folder: str | os.PathLike[str] | None) -> None:
-        """Take a folder for the checkpoints of this array alone, until ``close``."""
-        self.folder = None if folder is None else Path(folder).absolute()
-        self._holding = ExitStack()
-        if self.folder is not None:
-            self._holding.enter_context(held(self.folder, argument))
-
-    def _start(
-        self, roots: list[Root], model: CellModel, options: dict[str, Any], shard_size: int
-    ) -> None:
-        if not roots:
-            first = 0
-            for shape in shard.shard_shapes(self.shape, shard_size):
-                roots.append(Root(model, shape, first, options))
-                first += math.prod(shape)
-        self.model, self.seed = model, options["seed"]
+        axes, largest = check_shape(shape), check_count("shard_size", shard_size)
+        check_memory(client, math.prod(axes), one.order, history)
+        roots, first = [], 0
+        for part in shard.shard_shapes(axes, largest):
+            roots.append(Root(technology, part, first, options))
+            first += math.prod(part)
+        self._hold("folder", folder, every, keep)
+        self._shards = Shards(client, roots)
         self.read_number = self.readout_number = 0
-        self._roots, self._name = roots, uuid.uuid4().hex
-        self._pulses: list[list[Pulse]] = [[] for _ in roots]  # since the root
-        self._sent = 0  # of them, which the workers have
-        self._homes: list[str | None] = [None] * len(roots)
+
+    def _hold(
+        self,
+        argument: str,
+        folder: str | os.PathLike[str] | None,
+        every: int | None,
+        keep: int,
+        *,
+        empty: bool = True,
+    ) -> None:
+        """Take a folder for the checkpoints of this array alone, until ``close``."""
+        self.every = None if every is None else check_count("every", every)
+        self.keep = check_count("keep", keep)
+        if every is not None and folder is None:
+            raise InvalidValueError(
+                f"every: expected a folder for the checkpoints as well ({argument}=)"
+            )
+        self.folder = None if folder is None else Path(folder).absolute()
+        with ExitStack() as holding:  # let go if the folder is not what it should be
+            if self.folder is not None:
+                holding.enter_context(held(self.folder, argument))
+            if empty:
+                check_empty(argument, self.folder)
+            self._holding = holding.pop_all()
 
     # ---- what the array is ----------------------------------------------------------------------
+
+    @property
+    def client(self) -> Any:
+        """``distributed.Client`` of the cluster."""
+        return self._shards.client
+
+    @property
+    def model(self) -> CellModel:
+        """The technology of the cells."""
+        return self._shards.roots[0].model
+
+    @property
+    def seed(self) -> int:
+        """Seed of the cells."""
+        return int(self._shards.roots[0].options["seed"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array."""
+        return self._shards.given.shape
 
     @property
     def size(self) -> int:
@@ -133,12 +149,12 @@ class ShardedCellArray:
     @property
     def shards(self) -> int:
         """Number of shards."""
-        return len(self._roots)
+        return len(self._shards)
 
     @property
     def pulses(self) -> int:
         """Number of pulses since the cells were made."""
-        return self._roots[0].pulses + len(self._pulses[0])
+        return self._shards.pulses
 
     def __repr__(self) -> str:
         cells = " x ".join(map(str, self.shape))
@@ -157,16 +173,13 @@ class ShardedCellArray:
             One voltage, an array that broadcasts to the shape, or a function of (start, stop), the
             numbers of cells, that the workers call.
         where
-            Boolean mask that broadcasts to the shape.
+            Boolean mask that broadcasts to the shape; what ``u`` holds elsewhere is ignored.
         """
-        parts = [u] * self.shards if callable(u) else self._split("u", u, "iuf")
-        masks = [None] * self.shards if where is None else self._split("where", where, "b")
-        for waiting, part, mask in zip(self._pulses, parts, masks, strict=True):
-            waiting.append(Pulse(part, mask))
-        if self.every is not None and len(self._pulses[0]) >= self.every:
+        self._shards.apply(u, where)
+        if self.every is not None and self._shards.since >= self.every:
             self.checkpoint()
-        elif len(self._pulses[0]) - self._sent >= QUEUE:
-            self.flush()
+        else:
+            self._shards.send(QUEUE)
         return self
 
     def apply_program(self, program: str | os.PathLike[str]) -> ShardedCellArray:
@@ -200,61 +213,13 @@ class ShardedCellArray:
 
     def flush(self) -> None:
         """Send what has gathered, and wait until the cells have switched."""
-        self._act(None)
-
-    def _split(self, name: str, given: Any, kinds: str) -> list[Any]:
-        """One voltage for all, or an array in the parts of the shards."""
-        array = np.asarray(given)
-        if array.dtype.kind not in kinds:
-            raise InvalidTypeError(f"{name}: expected numbers or a mask, found {array.dtype}")
-        if array.dtype.kind != "b" and not np.isfinite(array).all():
-            raise InvalidValueError(f"{name}: expected finite voltages, found NaN or infinity")
-        if array.ndim == 0:
-            return [array[()]] * self.shards
-        try:
-            whole = np.broadcast_to(array, self.shape)
-        except ValueError:
-            raise InvalidValueError(
-                f"{name}: expected a shape that broadcasts to {self.shape}, found {array.shape}"
-            ) from None
-        edges = np.cumsum([root.shape[0] for root in self._roots])[:-1]
-        return [np.ascontiguousarray(part) for part in np.split(whole, edges)]
-
-    def _act(self, task: Any, arguments: Any = None) -> list[Any]:
-        """Bring every shard up to date, then do a task with it; results in order."""
-        given = [()] * self.shards if arguments is None else arguments
-        results: list[Any] = [None] * self.shards
-        waiting = {number: self._submit(number, self._sent, task, given) for number in
-                   range(self.shards)}  # fmt: skip
-        while waiting:
-            try:
-                found = self.client.gather(waiting)
-            except shard.PulseError:
-                for unsent in self._pulses:  # they would fail each time
-                    del unsent[self._sent :]
-                raise
-            waiting = {}
-            for number, answer in found.items():
-                if answer is None:  # its worker is gone, and the cells with it
-                    waiting[number] = self._submit(number, 0, task, given)
-                else:
-                    self._homes[number], results[number] = answer
-        self._sent = len(self._pulses[0])
-        return results
-
-    def _submit(self, number: int, sent: int, task: Any, given: Any) -> Any:
-        root, home = self._roots[number], self._homes[number]
-        there = {} if home is None else {"workers": [home], "allow_other_workers": True}
-        return self.client.submit(
-            shard.act, (self._name, number), root, root.pulses + sent,
-            self._pulses[number][sent:], task, given[number], pure=False, **there,
-        )  # fmt: skip
+        self._shards.send()
 
     # ---- reading --------------------------------------------------------------------------------
 
     def read(
         self,
-        u: float = 0.2,
+        u: npt.ArrayLike = 0.2,
         *,
         bandwidth: float = 1e8,
         noise: bool = True,
@@ -266,54 +231,47 @@ class ShardedCellArray:
         With ``output``, a path that workers share, they write a Zarr array (cells,) and nothing is
         returned, so that no machine holds all.
         """
-        given = self.read_number if number is None else number
+        given = self.read_number if number is None else check_word("number", number)
+        noise_factors(bandwidth)  # or what is wrong
         options = {"bandwidth": bandwidth, "noise": noise, "number": given}
+        arguments = [(part, options) for part in self._shards.voltages(u)]
         if output is None:
             require_memory(2 * 4 * self.size, "read: every current here; output=")
-            parts = self._act(shard.read, [(u, options)] * self.shards)
-            result: Array | None = np.concatenate(parts)
+            result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
-            self._read_into(Path(output).absolute(), u, options)
+            self._read_into(Path(output).absolute(), arguments)
             result = None
-        if number is None:
+        if number is None and noise:
             self.read_number = given + 1
         return result
 
-    def _read_into(self, path: Path, u: float, options: dict[str, Any]) -> None:
+    def _read_into(self, path: Path, arguments: list[tuple[Any, dict[str, Any]]]) -> None:
         """Let the workers write a Zarr array, which gets its name when it is whole."""
         zarr = require_zarr()
         with atomic_folder(path, "output") as beside:
             target = zarr.create_array(
                 store=str(beside), shape=(self.size,), dtype="f4", compressors=None,
-                chunks=(math.prod(self._roots[0].shape),),
+                chunks=(math.prod(self._shards.roots[0].shape),),
             )  # fmt: skip
             target.attrs.update(
                 {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
                  "shape": list(self.shape)}
             )  # fmt: skip
-            self._act(shard.read_into, [(str(beside), u, options)] * self.shards)
+            self._shards.act(shard.read_into, [(str(beside), *given) for given in arguments])
 
     def matvec(
         self, v: Any, *, noise: bool = True, bandwidth: float = 1e8, number: int | None = None
     ) -> Array:
         """Read the array as a crossbar with ideal wires; see ``CellArray.matvec``."""
-        if len(self.shape) != 2:
-            raise InvalidValueError(
-                f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
-            )
-        voltages = np.asarray(v, np.float32)
-        columns = self.shape[1]
-        if voltages.ndim not in (1, 2) or voltages.shape[0] != columns:
-            raise InvalidValueError(
-                f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"
-            )
-        batch = voltages.reshape(columns, -1)
-        given = self.readout_number if number is None else number
-        factors = noise_factors(bandwidth) if noise else None
-        rows = np.cumsum([0, *(root.shape[0] for root in self._roots)])[:-1]
-        parts = self._act(shard.matvec, [(batch, int(row), given, factors) for row in rows])
+        voltages = self._shards.given.column_voltages(v)
+        batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
+        count, factors = len(batch), noise_factors(bandwidth)
+        given = self.readout_number if number is None else check_word("number", number, count)
+        options = (batch, given, factors, noise)
+        rows = self._shards.first_rows
+        parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
         if number is None and noise:
-            self.readout_number = given + batch.shape[1]
+            self.readout_number = given + count
         result = np.concatenate(parts)
         return result[:, 0] if voltages.ndim == 1 else result
 
@@ -323,18 +281,21 @@ class ShardedCellArray:
     @property
     def features(self) -> dict[str, Array]:
         """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V)."""
-        parts = self._act(shard.attribute, [("features",)] * self.shards)
+        parts = self._attribute("features")
         return {name: np.concatenate([part[name] for part in parts]) for name in FEATURES}
 
     @property
     def r(self) -> Array:
         """Mixing state r of every cell."""
-        return np.concatenate(self._act(shard.attribute, [("r",)] * self.shards))
+        return np.concatenate(self._attribute("r"))
 
     @property
     def cycle(self) -> Array:
         """Cycle number n of every cell."""
-        return np.concatenate(self._act(shard.attribute, [("cycle",)] * self.shards))
+        return np.concatenate(self._attribute("cycle"))
+
+    def _attribute(self, name: str) -> list[Any]:
+        return self._shards.act(shard.attribute, [(name,)] * self.shards)
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -343,15 +304,12 @@ class ShardedCellArray:
         if self.folder is None:
             raise InvalidValueError("folder: expected one at the making of the array, found none")
         path = step_folder(self.folder, self.pulses)
-        if self._roots[0].file == str(path / shard_file(0)):  # still there; reads may have gone on
+        files = [str(path / shard_file(number)) for number in range(self.shards)]
+        if self._shards.roots[0].file == files[0]:  # still there; reads may have gone on
             self._write_manifest(path)
         else:
             self.save(path)
-        self._roots = [
-            replace(root, file=str(path / shard_file(number)), pulses=self.pulses)
-            for number, root in enumerate(self._roots)
-        ]
-        self._pulses, self._sent = [[] for _ in self._roots], 0
+        self._shards.begin_at(files)
         for old in steps(self.folder)[: -self.keep]:
             shutil.rmtree(step_folder(self.folder, old))
         return path
@@ -360,7 +318,7 @@ class ShardedCellArray:
         """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
         with atomic_folder(Path(folder).absolute(), "folder") as beside:
             files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
-            self._act(shard.save, files)
+            self._shards.act(shard.save, files)
             self._write_manifest(beside)
 
     def _write_manifest(self, folder: Path) -> None:
@@ -371,8 +329,8 @@ class ShardedCellArray:
             "pulses": self.pulses,
             "read_number": self.read_number,
             "readout_number": self.readout_number,
-            "shards": [root.shape for root in self._roots],
-            "options": self._roots[0].options,
+            "shards": [root.shape for root in self._shards.roots],
+            "options": self._shards.roots[0].options,
             "model": document(self.model),
         }
         with atomic_path(folder / MANIFEST) as path:
@@ -397,22 +355,18 @@ class ShardedCellArray:
         """
         check_client(client)
         result = cls.__new__(cls)
-        result.every, result.keep = every, keep
-        result._hold("checkpoints", checkpoints)
-        check_empty("checkpoints", result.folder)
+        result._hold("checkpoints", checkpoints, every, keep)
         result._read(Path(folder).absolute(), client)
         return result
 
     def _read(self, path: Path, client: Any) -> None:
         found = read_manifest(path)
-        self.client, self.shape = client, found.shape
         firsts = zip(found.shards, first_cells(found), strict=True)
-        roots = [
+        self._shards = Shards(client, [
             Root(found.model, shape, first, found.options, str(path / shard_file(number)),
                  found.pulses)
             for number, (shape, first) in enumerate(firsts)
-        ]  # fmt: skip
-        self._start(roots, found.model, found.options, SHARD)
+        ])  # fmt: skip
         self.read_number, self.readout_number = found.read_number, found.readout_number
 
     @classmethod
@@ -435,12 +389,11 @@ class ShardedCellArray:
         if not steps(Path(folder)):
             raise FileFormatError(f"{folder}: no checkpoint there")
         result = cls.__new__(cls)
-        result.every, result.keep = every, keep
-        result._hold("folder", folder)
+        result._hold("folder", folder, every, keep, empty=False)
         result._read(newest_whole(Path(folder).absolute(), client), client)
         return result
 
     def close(self) -> None:
         """Let the workers forget the cells, and others have the folder."""
         self._holding.close()
-        self.client.run(shard.forget, self._name)
+        self._shards.forget()

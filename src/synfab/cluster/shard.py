@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from synfab.cells import CellArray
-from synfab.engines.readout_kernels import row_normals
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.model import CellModel
 from synfab.simulate.pulses import Pulses, read_pulses
@@ -130,9 +129,11 @@ def act(
             pulse.apply(cells)
         except Exception as error:
             raise PulseError(f"pulse {number}: {error}") from None
-    result = None if task is None else task(cells, *arguments)
-    with _lock:
-        _held[key] = (done + len(pulses), cells)
+    try:
+        result = None if task is None else task(cells, *arguments)
+    finally:  # a disk that is full is no reason to make the cells again
+        with _lock:
+            _held[key] = (done + len(pulses), cells)
     return get_worker().address, result
 
 
@@ -161,23 +162,16 @@ def read_into(cells: CellArray, path: str, u: Any, options: dict[str, Any]) -> N
 
 
 def matvec(
-    cells: CellArray, v: Any, first_row: int, number: int, factors: tuple[float, float] | None
+    cells: CellArray,
+    first_row: int,
+    batch: Any,
+    number: int,
+    factors: tuple[float, float],
+    noise: bool,
 ) -> Any:
     """Rows of a crossbar readout; its noise is that of the rows' numbers in the whole array."""
-    from synfab.readout import Readout
-
-    columns, batch = cells.shape[1], np.ascontiguousarray(v.T, np.float64)
-    readout = Readout.of(cells.model.conduction, batch, factors)
-    sums = cells._engine.row_sums(columns, readout.weights)
-    result = readout.base + sums[:, : len(batch)]
-    if factors is not None:
-        z = np.empty((len(batch), len(result)), np.float32)
-        row_normals(
-            0, len(batch), np.uint64(first_row), np.uint64(number), np.uint64(cells.seed), z
-        )
-        variance = readout.unit * sums[:, len(batch) :] + readout.noise_base
-        result = result + np.sqrt(np.maximum(variance, 0.0)) * z.T
-    return result
+    z = cells.readout_noise(len(batch), number, first_row=first_row) if noise else None
+    return cells._row_currents(batch, factors, z)
 
 
 def attribute(cells: CellArray, name: str) -> Any:

@@ -181,10 +181,10 @@ class ArrayEngine:
         z = self._draw_noise(key, counter, index + counter[0] * 0, lane)
         return self._add_noise(self.state.r, self._spread(u), z, johnson, shot)
 
-    def readout_noise(self, rows: int, count: int, number: int) -> Array:
-        """Normal numbers of a crossbar readout, (rows, count)."""
+    def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
+        """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
         word, asarray = self.library.word, self.library.asarray
-        row = asarray(np.arange(rows, dtype=word))[:, None]
+        row = asarray(np.arange(first, first + rows).astype(word))[:, None]
         index = asarray(np.arange(number, number + count).astype(word))[None, :]
         key = self.library.key(self.seed)
         drawn: Array = self._draw(

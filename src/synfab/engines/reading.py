@@ -21,6 +21,26 @@ def plain(u: Array) -> Array:
     return plain if plain.flags.writeable else plain.copy()
 
 
+def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Array:
+    """Standard normal numbers of crossbar readouts, (count, rows), float32.
+
+    Parameters
+    ----------
+    first
+        Number of the first row among all rows of the seed.
+    number
+        Which input vector is the first, a 32-bit word.
+    """
+    out = np.empty((count, rows), np.float32)
+    fixed = (np.uint64(first), np.uint64(number), np.uint64(seed), out)
+
+    def work(low: int, high: int) -> None:
+        readout_kernels.row_normals(low, high, *fixed)
+
+    share(work, count, count * rows)
+    return out
+
+
 class Reading:
     """What Numba engines read from ``states``."""
 
@@ -68,11 +88,9 @@ class Reading:
         share(work, self.n_cells, self.n_cells)
         return out
 
-    def readout_noise(self, rows: int, count: int, number: int) -> Array:
-        """Normal numbers of a crossbar readout, (rows, count)."""
-        out = np.empty((rows, count), np.float32)
-        readout_kernels.readout_noise(np.uint32(number), self.key, out)
-        return out
+    def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
+        """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
+        return row_normals(int(self.key), first, rows, number, count).T
 
     def row_sums(self, columns: int, weights: Array) -> Array:
         """Sum over columns of r times each row of ``weights`` (B, columns): (rows, B)."""

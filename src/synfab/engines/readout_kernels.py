@@ -76,18 +76,6 @@ def add_read_noise(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def readout_noise(number, key, out):  # type: ignore[no-untyped-def]
-    """First normal of stream 4 for each row and each input vector from ``number`` on."""
-    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
-    for row in range(out.shape[0]):
-        for b in range(out.shape[1]):
-            w0, w1, _, _ = philox(
-                uint32(row), uint32(0), uint32(number + uint32(b)), uint32(4), k0, k1
-            )
-            out[row, b] = normal_pair(w0, w1)[0]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
     """Equals ``rules.cycle_features`` for the cells of some groups; ``out`` is (4, n_cells)."""
     cells = np.empty(GROUP, np.int64)
@@ -144,7 +132,7 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
-    """Readouts ``low`` … ``high`` of ``readout_noise``, rows numbered from ``first``: (B, rows)."""
+    """First normals of stream 4: readouts ``low`` … ``high``, rows from ``first``; (B, rows)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     word = np.empty((2, GROUP), np.uint32)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synfab import __version__
+from synfab.arguments import check_count
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.errors import InvalidValueError
@@ -51,7 +52,7 @@ class Simulation:
             raise InvalidValueError(f"reads: expected one of {', '.join(READS)}, found {reads!r}")
         if not 1 <= block <= 2**31:
             raise InvalidValueError(f"block: expected 1 … 2**31 cells, found {block}")
-        _check_count(cells)
+        cells = check_count("cells", cells)
         self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
         self.path = Path(output)
         self.pulses = read_pulses(program, cells)
@@ -153,11 +154,6 @@ class Simulation:
                 array.read_number = pulse
                 results.write("current", read, start, self._read(array))
                 results.write("cycle", read, start, array.cycle)
-
-
-def _check_count(cells: object) -> None:
-    if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
-        raise InvalidValueError(f"cells: expected a whole number above 0, found {cells!r}")
 
 
 @contextmanager

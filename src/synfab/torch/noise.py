@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from synfab.engines.readout_kernels import row_normals
-from synfab.engines.threads import share
+from synfab.engines.reading import row_normals
 from synfab.streams import WORD, Stream, normals, words
 
 
@@ -35,14 +33,7 @@ def readout_normals(
         Where the numbers are needed; the same numbers everywhere, to float32 rounding.
     """
     if device.type == "cpu":
-        out = np.empty((count, rows), np.float32)
-        fixed = (np.uint64(first), np.uint64(number & WORD), np.uint64(seed), out)
-
-        def work(low: int, high: int) -> None:
-            row_normals(low, high, *fixed)
-
-        share(work, count, count * rows)
-        return torch.from_numpy(out)
+        return torch.from_numpy(row_normals(seed, first, rows, number & WORD, count))
     return _on_device(seed, first, rows, number, count, device)
 
 
