@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import synfab as sf
 from synfab import learn
 from synfab.cli import app
-from synfab.learn.extraction import Loops
+from synfab.learn.loops import Loops
 from synfab.learn.parquet import whole_table
 from synfab.program import read_program
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from synfab.errors import FileFormatError
+import numpy as np
+
+from synfab.errors import FileFormatError, SynfabError
 from synfab.limits import DOCUMENT_BYTES, require_size
 
 
@@ -46,3 +49,65 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"found {name}; allowed: finite numbers")
+
+
+class Fields:
+    """The fields of one JSON object, each taken once, under a readable name."""
+
+    def __init__(self, content: Any, name: str, required: tuple[str, ...]) -> None:
+        if not isinstance(content, dict):
+            raise FileFormatError(f"{name or 'file'}: expected a JSON object")
+        self.content, self.prefix = content, f"{name}." if name else ""
+        for key in required:
+            if key not in content:
+                raise FileFormatError(f"{self.prefix}{key}: missing")
+        for key in content:
+            if key not in required:
+                raise FileFormatError(f"{self.prefix}{key[:40]!r}: unknown field")
+
+    def make(self, build: Callable[[], Any]) -> Any:
+        """Run ``build``, putting the object's name before the field an error names."""
+        try:
+            return build()
+        except SynfabError as error:
+            raise FileFormatError(f"{self.prefix}{error}") from None
+
+    def array(self, key: str, *, depth: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Nested lists of numbers; anything else in them is an error that names the field."""
+        _require_numbers(self.content[key], self.prefix + key, depth)
+        try:
+            return np.array(self.content[key], dtype=np.float64)
+        except (ValueError, OverflowError):
+            raise FileFormatError(f"{self.prefix}{key}: expected rows of equal length") from None
+
+    def text(self, key: str) -> str:
+        """A string."""
+        value = self.content[key]
+        if not isinstance(value, str):
+            raise FileFormatError(f"{self.prefix}{key}: expected text, found {_kind(value)}")
+        return value
+
+    def items(self, key: str) -> list[Any]:
+        """A list of one thing or more, of any kind."""
+        value = self.content[key]
+        if not isinstance(value, list) or not value:
+            raise FileFormatError(f"{self.prefix}{key}: expected a list that is not empty")
+        return value
+
+
+def _kind(value: Any) -> str:
+    return {dict: "an object", list: "a list", str: "text", bool: "a boolean"}.get(
+        type(value), "null" if value is None else "a number"
+    )
+
+
+def _require_numbers(value: Any, name: str, depth: int) -> None:
+    if depth:
+        if not isinstance(value, list) or not value:
+            raise FileFormatError(f"{name}: expected a list of numbers, found {_kind(value)}")
+        for item in value:
+            _require_numbers(item, name, depth - 1)
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise FileFormatError(f"{name}: expected a number, found {_kind(value)}")
+    elif not abs(value) <= 1e300:
+        raise FileFormatError(f"{name}: expected a finite number")

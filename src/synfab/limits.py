@@ -6,7 +6,7 @@ therefore asks first how much there would be, and refuses what would not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from synfab.errors import CapacityError, FileFormatError, SynfabError
 DOCUMENT_BYTES = 16 * 2**20
 # What one chunk or page of a compressed file may become, where its own size cannot be known.
 CHUNK_BYTES = 2**30
+# A history of order p is a matrix of (4 p)**2 numbers, and judging it takes (4 p)**3 steps.
+HIGHEST_ORDER, ALL_ORDERS = 100, 1000
 MOST_WORDS = 500  # characters of what a library says
 
 
@@ -26,6 +28,14 @@ def require_size(claimed: int, allowed: int, where: str) -> None:
         raise FileFormatError(
             f"{where}: would take {size_text(claimed)}, allowed are {size_text(allowed)}"
         )
+
+
+def require_order(name: str, order: int, others: Iterable[int]) -> None:
+    """Refuse histories whose matrices would take all memory, or minutes to judge."""
+    if order > HIGHEST_ORDER:
+        raise FileFormatError(f"{name}: expected up to {HIGHEST_ORDER} lags, found {order}")
+    if order + sum(others) > ALL_ORDERS:
+        raise FileFormatError(f"{name}: expected up to {ALL_ORDERS} lags in all histories together")
 
 
 def read_whole(path: Path, what: str, allowed: int = DOCUMENT_BYTES) -> bytes:

@@ -17,7 +17,7 @@ SETTINGS = {"cells": CELLS, "block": 5, "reads": 2, "pulses": 2, "program": "p",
 def models(folder):
     """A file of our own, one with marginals in pieces, and one in the published layout."""
     import synfab as sf
-    from synfab.modelfile import GREEK
+    from synfab.publishedfile import GREEK
 
     made = sf.load_model()
     small = _small(made)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from synfab.conduction import Conduction
 from synfab.errors import InvalidValueError, SynfabError
-from synfab.learn.extraction import (
+from synfab.learn.loops import (
     BACK_SQUARES,
     BACK_SUM,
     END,

@@ -1,10 +1,4 @@
-"""From loops to features: where a loop SETs and RESETs, and what it conducts in between.
-
-Definitions. SET: the middle of the step with the largest gain of current beyond Ohm's law.
-RESET, "onset": where the current begins to fall behind the LRS curve; "peak": where it is largest.
-Resistances: slopes, never V / I, so that offsets do not matter; with known I-V curves the whole
-branch is fitted, without them the points within 1.5 U_0 of zero.
-"""
+"""From sweeps to features: one row for every loop that can be judged."""
 
 from __future__ import annotations
 
@@ -14,293 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from synfab.conduction import Conduction
 from synfab.errors import InvalidValueError
+from synfab.learn.conduction import fit_conduction
 from synfab.learn.features import FeatureTable
-from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.learn.loops import BELOW_LIMIT, JUDGED, LIMIT, REASONS, Loops
+from synfab.learn.sweeps import Sweeps
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
-REASONS = (
-    "judged",
-    "too few points",
-    "no negative half",
-    "no positive half",
-    "no SET",
-    "no RESET",
-    "current clipped",
-)
-JUDGED, SHORT, NO_NEGATIVE, NO_POSITIVE, NO_SET, NO_RESET, CLIPPED = range(7)
-FEWEST_POINTS = 16
-BELOW_LIMIT = 0.95  # of the compliance current: what is used of a branch
 RESET_DEFINITIONS = ("onset", "peak")
-
-# Columns of what is found in a loop: indices of points …
-START, SET, NEGATIVE, ZERO, ONSET, POSITIVE, END = range(7)
-# … and sums and numbers.
-OFFSET, G_HRS, G_LRS, U_SET, U_RESET, OUT_SUM, OUT_SQUARES = range(7)
-BACK_SUM, BACK_SQUARES, NOISE, LIMIT = range(7, 11)
-
-
-@njit(cache=True, nogil=True)
-def _line(v, i, low, high, window, limit):  # type: ignore[no-untyped-def]
-    """Slope and intercept of the points within ``window`` of zero; their number."""
-    n, sv, si, svv, svi = 0, 0.0, 0.0, 0.0, 0.0
-    for k in range(low, high):
-        if abs(v[k]) <= window and abs(i[k]) <= limit:
-            n += 1
-            sv += v[k]
-            si += i[k]
-            svv += v[k] * v[k]
-            svi += v[k] * i[k]
-    spread = n * svv - sv * sv
-    if n < 3 or spread <= 0.0:
-        return 0.0, 0.0, 0
-    slope = (n * svi - sv * si) / spread
-    return slope, (si - slope * sv) / n, n
-
-
-@njit(cache=True, nogil=True)
-def _value(coefficients, u):  # type: ignore[no-untyped-def]
-    value = 0.0
-    for c in coefficients:
-        value = value * u + c
-    return value
-
-
-@njit(cache=True, nogil=True)
-def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-untyped-def]
-    """Sums of the least-squares conductance of a branch: I = alpha(U) + beta(U) G + offset."""
-    total, squares = 0.0, 0.0
-    for k in range(low, high):
-        if abs(i[k]) > limit:
-            continue
-        b = _value(beta, v[k])
-        total += b * (i[k] - offset - _value(alpha, v[k]))
-        squares += b * b
-    return total, squares
-
-
-@njit(cache=True, nogil=True)
-def _offset(v, i, low, high, alpha, beta, limit):  # type: ignore[no-untyped-def]
-    """Offset of a branch whose conductance is not known either."""
-    n, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0
-    for k in range(low, high):
-        if abs(i[k]) <= limit:
-            b, y = _value(beta, v[k]), i[k] - _value(alpha, v[k])
-            n, sb, sy, sbb, sby = n + 1, sb + b, sy + y, sbb + b * b, sby + b * y
-    spread = n * sbb - sb * sb
-    if n < 4 or spread <= 0.0:
-        return np.nan
-    return (sy - (n * sby - sb * sy) / spread * sb) / n
-
-
-@njit(cache=True, nogil=True)
-def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
-    """Current (A) to stay below: a limit holds many points of the negative half at one value."""
-    lowest, held = np.min(i[start:zero]), 0
-    for k in range(start, zero):
-        held += i[k] < 0.97 * lowest
-    return BELOW_LIMIT * abs(lowest) if held > 0.2 * (zero - start) else np.inf
-
-
-@njit(cache=True, nogil=True)
-def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
-    """Find the corners of a loop and its SET; returns a reason, noise and the current limit."""
-    n = len(v)
-    if n < FEWEST_POINTS:
-        return SHORT, 0.0, np.inf
-    negative = np.argmin(v)
-    if v[negative] > -1.5 * u_0:
-        return NO_NEGATIVE, 0.0, np.inf
-    positive = negative + np.argmax(v[negative:])
-    if v[positive] < 1.5 * u_0:
-        return NO_POSITIVE, 0.0, np.inf
-    start = negative
-    while start > 0 and v[start - 1] < 0.0:
-        start -= 1
-    zero = negative
-    while zero < positive and v[zero] < 0.0:
-        zero += 1
-    end = positive
-    while end < n - 1 and v[end + 1] > 0.0:
-        end += 1
-    bends = np.abs(i[2:] - 2.0 * i[1:-1] + i[:-2])
-    noise = np.median(bends) * 0.605  # 1.4826 / sqrt(6)
-    limit = _compliance(i, start, zero)
-    highest, run, longest = np.max(i[zero : end + 1]), 0, 0
-    for k in range(zero, end + 1):
-        run = run + 1 if i[k] >= 0.9995 * highest else 0
-        longest = max(longest, run)
-    at[START], at[NEGATIVE], at[ZERO] = start, negative, zero
-    at[POSITIVE], at[END] = positive, end + 1
-    return (CLIPPED if longest >= 6 else JUDGED), noise, limit
-
-
-@njit(cache=True, nogil=True)
-def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-def]
-    """Index of the last point before the SET, or -1."""
-    best, found = 0.0, -1
-    for k in range(at[START], at[NEGATIVE]):
-        if v[k] > -0.25 * u_0:
-            continue
-        here, there = -(i[k] - offset), -(i[k + 1] - offset)
-        gain = there - here * v[k + 1] / v[k]
-        room = g_lrs * abs(v[k]) - here
-        least = max(6.0 * noise, 0.15 * room, 0.02 * g_lrs * abs(v[k]))
-        if gain > best and gain > least:
-            best, found = gain, k
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no-untyped-def]
-    """First point from which on the current stays behind the LRS curve, and where the gap opens."""
-    # From the far end back: a curve that is a little off must not end the LRS too early.
-    k = at[POSITIVE]
-    while k > at[ZERO]:
-        expected = _value(alpha, v[k - 1]) + _value(beta, v[k - 1]) * g_lrs
-        if expected - (i[k - 1] - offset) <= max(5.0 * noise, 0.05 * abs(expected)):
-            break
-        k -= 1
-    if k + 2 > at[POSITIVE]:
-        return -1, 0.0
-    # The gap opens linearly: a line through three points leads back to where it is zero.
-    sv, sg, svv, svg = 0.0, 0.0, 0.0, 0.0
-    for m in range(3):
-        u = v[k + m]
-        gap = _value(alpha, u) + _value(beta, u) * g_lrs - (i[k + m] - offset)
-        sv, sg, svv, svg = sv + u, sg + gap, svv + u * u, svg + u * gap
-    slope = (3.0 * svg - sv * sg) / max(3.0 * svv - sv * sv, 1e-30)
-    opens = (sv - sg / slope) / 3.0 if slope > 0.0 else v[k]
-    step = abs(v[k] - v[k - 1])
-    return k, min(max(opens, v[k] - 1.5 * step), v[k])
-
-
-@njit(cache=True, nogil=True)
-def _analyse(  # type: ignore[no-untyped-def]
-    v_all, i_all, offsets, u_0, alpha, beta, known, device_offset, peak, points, numbers, reasons
-):
-    """Judge every loop of a device."""
-    for loop in range(len(offsets) - 1):
-        v, i = v_all[offsets[loop] : offsets[loop + 1]], i_all[offsets[loop] : offsets[loop + 1]]
-        at, out = points[loop], numbers[loop]
-        out[:] = np.nan
-        reason, noise, limit = _landmarks(v, i, u_0, at)
-        reasons[loop] = reason
-        if reason != JUDGED:
-            continue
-        out[NOISE], out[LIMIT] = noise, limit
-        window = 1.5 * u_0
-        g_lrs, offset, n = _line(v, i, at[NEGATIVE], at[POSITIVE], window, limit)
-        if n == 0 or g_lrs <= 0.0:
-            reasons[loop] = NO_SET
-            continue
-        out[OFFSET] = offset
-        if not np.isnan(device_offset):
-            offset = device_offset
-        at[SET] = _find_set(v, i, at, g_lrs, offset, noise, u_0)
-        if at[SET] < 0:
-            reasons[loop] = NO_SET
-            continue
-        out[U_SET] = 0.5 * (v[at[SET]] + v[at[SET] + 1])
-        g_back, _, n_back = _line(v, i, at[POSITIVE], at[END], window, np.inf)
-        if n_back and g_back > 0.85 * g_lrs:
-            reasons[loop] = NO_RESET
-            continue
-        at[ONSET] = at[ZERO] + np.argmax(i[at[ZERO] : at[POSITIVE] + 1])
-        out[U_RESET] = v[at[ONSET]]
-        if known:
-            # Twice: the branch ends at the onset, and the onset needs the branch.
-            safe = max(at[ZERO] + int(0.8 * (at[ONSET] - at[ZERO])), at[ZERO] + 2)
-            out[OFFSET] = _offset(v, i, at[NEGATIVE] + 1, safe, alpha, beta, limit)
-            for _ in range(2):
-                total, squares = _branch(
-                    v, i, at[NEGATIVE] + 1, max(at[ONSET] - 1, at[ZERO] + 2), offset, alpha, beta,
-                    limit,
-                )  # fmt: skip
-                g_lrs = total / squares
-                k, opens = _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta)
-                if k < 0:
-                    break
-                at[ONSET] = k
-            if k < 0:
-                reasons[loop] = NO_RESET
-                continue
-            if not peak:
-                out[U_RESET] = opens
-            out[OUT_SUM], out[OUT_SQUARES] = _branch(
-                v, i, at[START], at[SET] + 1, offset, alpha, beta, limit
-            )
-            out[BACK_SUM], out[BACK_SQUARES] = _branch(
-                v, i, at[POSITIVE] + 1, at[END], offset, alpha, beta, np.inf
-            )
-        else:
-            g_hrs, _, n = _line(v, i, at[START], at[SET] + 1, window, limit)
-            out[G_HRS] = g_hrs if n else np.nan
-            out[BACK_SUM], out[BACK_SQUARES] = g_back, float(n_back)
-        out[G_LRS] = g_lrs
-
-
-class Loops:
-    """What was found in the loops of one device; arrays over its loops."""
-
-    def __init__(
-        self,
-        device: DeviceSweeps,
-        u_0: float,
-        conduction: Conduction | None,
-        reset: str = "onset",
-    ) -> None:
-        count = len(device.cycles)
-        self.device = device
-        self.points = np.zeros((count, 7), np.int64)
-        self.numbers = np.full((count, 11), np.nan)
-        self.reasons = np.zeros(count, np.int64)
-        v, i = (np.ascontiguousarray(x, np.float64) for x in (device.voltage, device.current))
-        alpha, beta = family(conduction) if conduction is not None else (np.zeros(1), np.zeros(1))
-        fixed = (v, i, device.offsets, u_0, alpha, beta)
-        rest = (reset == "peak", self.points, self.numbers, self.reasons)
-        if conduction is None:
-            _analyse(*fixed, False, np.nan, *rest)
-            return
-        # The offset belongs to the instrument: one for the device.
-        _analyse(*fixed, True, np.nan, *rest)
-        found = self.numbers[self.reasons == JUDGED, OFFSET]
-        offset = float(np.nanmedian(found)) if np.isfinite(found).any() else 0.0
-        _analyse(*fixed, True, offset, *rest)
-        self._join_hrs()
-
-    def _join_hrs(self) -> None:
-        """The HRS of a loop is also that of the way back before it."""
-        numbers, good = self.numbers, self.reasons == JUDGED
-        total, squares = numbers[:, OUT_SUM].copy(), numbers[:, OUT_SQUARES].copy()
-        follows = np.zeros(len(good), bool)
-        follows[1:] = good[1:] & good[:-1] & (np.diff(self.device.cycles) == 1)
-        before = np.flatnonzero(follows) - 1
-        total[follows] += numbers[before, BACK_SUM]
-        squares[follows] += numbers[before, BACK_SQUARES]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            numbers[:, G_HRS] = total / squares
-
-    def features(self) -> Array:
-        """Features, (loops, 4); NaN where a loop could not be judged."""
-        n = self.numbers
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.stack([1.0 / n[:, G_HRS], n[:, U_SET], 1.0 / n[:, G_LRS], n[:, U_RESET]], 1)
-        values[self.reasons != JUDGED] = np.nan
-        values[~(values[:, 0] > 0.0), 0] = np.nan
-        return np.asarray(values)
-
-
-def family(conduction: Conduction) -> tuple[Array, Array]:
-    """Return polynomials alpha and beta with I = alpha(U) + beta(U) G, G = I(U_0) / U_0."""
-    span = conduction.g_llrs - conduction.g_hhrs
-    beta = np.polysub(conduction.llrs, conduction.hhrs) / span
-    return np.polysub(conduction.llrs, beta * conduction.g_llrs), beta
 
 
 def extract_features(
@@ -330,42 +49,26 @@ def extract_features(
     FeatureTable
         Cycles that could not be judged are counted by reason in ``rejected``.
     """
-    from synfab.learn.conduction import fit_conduction
-
     if reset not in RESET_DEFINITIONS:
         raise InvalidValueError(
             f"reset: expected {' or '.join(RESET_DEFINITIONS)}, found {reset!r}"
         )
     notes: dict[str, Any] = {}
-    if conduction == "fit":
-        try:
-            conduction = fit_conduction(sweeps, u_0=u_0).conduction
-        except InvalidValueError as error:
-            # Slopes near zero are noisier than whole branches, but better than nothing.
-            conduction, notes["slopes_only"] = None, str(error)
-            logger.warning("resistances are slopes near 0 V: %s", error)
-    if isinstance(conduction, str):
-        raise InvalidValueError(f"conduction: expected 'fit', None or curves, found {conduction!r}")
-    if conduction is not None:
-        u_0 = conduction.u_0
+    curves = _curves(sweeps, conduction, u_0, notes)
+    u_0 = u_0 if curves is None else curves.u_0
     names, cycles, values, limits = [], [], [], []
-    reasons: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     for device in sweeps.devices():
-        loops = Loops(device, u_0, conduction, reset)
+        loops = Loops(device, u_0, curves, reset)
         found = loops.features()
         good = (loops.reasons == JUDGED) & np.isfinite(found).all(axis=1)
-        for reason, count in zip(*np.unique(loops.reasons, return_counts=True), strict=True):
-            if reason != JUDGED:
-                reasons[REASONS[reason]] += int(count)
-        lost = int(((loops.reasons == JUDGED) & ~good).sum())
-        if lost:
-            reasons["HRS without a slope"] += lost
+        rejected.update(_rejected(loops, good))
         limits.append(loops.numbers[good, LIMIT])
         names.append(np.full(int(good.sum()), device.name))
         cycles.append(device.cycles[good])
         values.append(found[good])
     if not values or not sum(map(len, values)):
-        told = ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "no loops"
+        told = ", ".join(f"{reason}: {count}" for reason, count in rejected.items()) or "no loops"
         raise InvalidValueError(f"sweeps: no loop could be judged ({told})")
     notes |= {"set_at_positive_voltage": sweeps.mirrored(), "u_reset": reset, "u_0": u_0}
     limited = np.concatenate(limits)
@@ -373,5 +76,31 @@ def extract_features(
         notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]) / BELOW_LIMIT)
     return FeatureTable.build(
         np.concatenate(names), np.concatenate(cycles), np.concatenate(values),
-        rejected=dict(reasons), notes={**sweeps.notes, **notes},
+        rejected=dict(rejected), notes={**sweeps.notes, **notes},
     )  # fmt: skip
+
+
+def _curves(
+    sweeps: Sweeps, conduction: Conduction | str | None, u_0: float, notes: dict[str, Any]
+) -> Conduction | None:
+    """I-V curves that were given, or learned; None and a note where that fails."""
+    if conduction == "fit":
+        try:
+            return fit_conduction(sweeps, u_0=u_0).conduction
+        except InvalidValueError as error:
+            # Slopes near zero are noisier than whole branches, but better than nothing.
+            notes["slopes_only"] = str(error)
+            logger.warning("resistances are slopes near 0 V: %s", error)
+            return None
+    if isinstance(conduction, str):
+        raise InvalidValueError(f"conduction: expected 'fit', None or curves, found {conduction!r}")
+    return conduction
+
+
+def _rejected(loops: Loops, good: Array) -> dict[str, int]:
+    """How many loops give no features, by reason."""
+    judged = loops.reasons == JUDGED
+    reasons, counts = np.unique(loops.reasons[~judged], return_counts=True)
+    found = {REASONS[k]: int(n) for k, n in zip(reasons, counts, strict=True)}
+    lost = int((judged & ~good).sum())
+    return {**found, "HRS without a slope": lost} if lost else found

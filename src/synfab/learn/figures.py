@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
-from synfab.learn.extraction import JUDGED, NEGATIVE, ONSET, SET, ZERO, Loops
+from synfab.learn.loops import JUDGED, NEGATIVE, ONSET, SET, ZERO, Loops
 from synfab.model import FEATURES
 from synfab.report import figures as report
 from synfab.report.figures import COLOURS, new_figure
