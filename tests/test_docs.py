@@ -101,6 +101,14 @@ def test_the_design_names_every_room(page):
     assert [name_ for name_ in rooms + files if name_ not in text] == []
 
 
+def test_the_reference_names_what_may_be_set_in_the_environment():
+    sources = [path.read_text() for path in (ROOT / "src").rglob("*.py")]
+    variables = {name for text in sources for name in re.findall(r"SYNFAB_[A-Z_]+", text)}
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    assert "SYNFAB_NUM_THREADS" in variables
+    assert [name for name in variables if f"`{name}`" not in page] == []
+
+
 def pictures(page):
     return re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", page.read_text())
 
