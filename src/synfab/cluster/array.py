@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -19,20 +18,13 @@ from synfab.cells import CellArray
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
 from synfab.cluster.folder import check_empty, held, newest_whole, step_folder, steps
-from synfab.cluster.manifest import (
-    FORMAT,
-    MANIFEST,
-    VERSION,
-    first_cells,
-    read_manifest,
-    shard_file,
-)
-from synfab.cluster.shard import Root
+from synfab.cluster.manifest import Manifest, read_manifest, shard_file, write_manifest
+from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.errors import FileFormatError, InvalidValueError
-from synfab.files import atomic_folder, atomic_path
+from synfab.files import atomic_folder
 from synfab.model import FEATURES, CellModel
-from synfab.modelfile import document, load_model
+from synfab.modelfile import load_model
 from synfab.readout import noise_factors
 from synfab.simulate.pulses import read_pulses
 from synfab.simulate.zarrfile import require_zarr
@@ -87,12 +79,9 @@ class ShardedCellArray:
         options = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = check_shape(shape), check_count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
-        roots, first = [], 0
-        for part in shard.shard_shapes(axes, largest):
-            roots.append(Root(technology, part, first, options))
-            first += math.prod(part)
         self._hold("folder", folder, every, keep)
-        self._shards = Shards(client, roots)
+        shapes = shard.shard_shapes(axes, largest)
+        self._shards = Shards(client, make_roots(technology, shapes, options))
         self.read_number = self.readout_number = 0
 
     def _hold(
@@ -322,19 +311,10 @@ class ShardedCellArray:
             self._write_manifest(beside)
 
     def _write_manifest(self, folder: Path) -> None:
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "shape": self.shape,
-            "pulses": self.pulses,
-            "read_number": self.read_number,
-            "readout_number": self.readout_number,
-            "shards": [root.shape for root in self._shards.roots],
-            "options": self._shards.roots[0].options,
-            "model": document(self.model),
-        }
-        with atomic_path(folder / MANIFEST) as path:
-            path.write_text(json.dumps(manifest), encoding="utf-8")
+        roots = self._shards.roots
+        shapes, options = tuple(root.shape for root in roots), roots[0].options
+        counters = (self.pulses, self.read_number, self.readout_number)
+        write_manifest(folder, Manifest(self.model, self.shape, shapes, options, *counters))
 
     @classmethod
     def load(
@@ -361,12 +341,8 @@ class ShardedCellArray:
 
     def _read(self, path: Path, client: Any) -> None:
         found = read_manifest(path)
-        firsts = zip(found.shards, first_cells(found), strict=True)
-        self._shards = Shards(client, [
-            Root(found.model, shape, first, found.options, str(path / shard_file(number)),
-                 found.pulses)
-            for number, (shape, first) in enumerate(firsts)
-        ])  # fmt: skip
+        roots = make_roots(found.model, found.shards, found.options, path, found.pulses)
+        self._shards = Shards(client, roots)
         self.read_number, self.readout_number = found.read_number, found.readout_number
 
     @classmethod

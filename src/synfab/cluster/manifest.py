@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from synfab.arguments import check_shape, check_word
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.files import atomic_path
 from synfab.jsonfile import read_object
 from synfab.limits import read_whole
 from synfab.model import CellModel
-from synfab.modelfile import parse
+from synfab.modelfile import document, parse
 from synfab.streams import check_seed
 
 FORMAT, VERSION = "synfab-sharded-cells", 1
@@ -35,6 +35,14 @@ class Manifest(NamedTuple):
 def shard_file(number: int) -> str:
     """Name of the file of a shard."""
     return f"shard-{number:06d}.npz"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a folder, whole or not at all."""
+    content = {**manifest._asdict(), "model": document(manifest.model)}
+    with atomic_path(folder / MANIFEST) as path:
+        text = json.dumps({"format": FORMAT, "version": VERSION, **content})
+        path.write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -86,12 +94,3 @@ def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
         options,
         *(check_word(name, found[name]) for name in ("pulses", "read_number", "readout_number")),
     )
-
-
-def first_cells(manifest: Manifest) -> list[int]:
-    """Return the number of the first cell of each shard."""
-    first, result = 0, []
-    for shape in manifest.shards:
-        result.append(first)
-        first += math.prod(shape)
-    return result

@@ -8,7 +8,7 @@ the same cells, bit for bit, because every random number is a function of the ce
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from synfab.cells import CellArray
+from synfab.cluster.manifest import shard_file
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.model import CellModel
 from synfab.simulate.pulses import Pulses, read_pulses
@@ -42,6 +43,22 @@ class Root:
         if self.file is not None:
             return CellArray.load(self.file)
         return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
+
+
+def make_roots(
+    model: CellModel,
+    shapes: Iterable[tuple[int, ...]],
+    options: dict[str, Any],
+    folder: Path | None = None,
+    pulses: int = 0,
+) -> list[Root]:
+    """Make the roots of an array's shards, which follow one another; ``folder``: if saved there."""
+    roots, first = [], 0
+    for number, shape in enumerate(shapes):
+        file = None if folder is None else str(folder / shard_file(number))
+        roots.append(Root(model, shape, first, options, file, pulses))
+        first += math.prod(shape)
+    return roots
 
 
 class PulseError(InvalidValueError):
