@@ -14,6 +14,7 @@ from synfab import __version__
 from synfab.arguments import check_count
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
+from synfab.checks import number
 from synfab.errors import InvalidValueError
 from synfab.files import LOCK, locked
 from synfab.model import CellModel
@@ -50,7 +51,7 @@ class Simulation:
         require_zarr()
         if reads not in READS:
             raise InvalidValueError(f"reads: expected one of {', '.join(READS)}, found {reads!r}")
-        if not 1 <= block <= 2**31:
+        if check_count("block", block) > 2**31:
             raise InvalidValueError(f"block: expected 1 … 2**31 cells, found {block}")
         cells = check_count("cells", cells)
         self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
@@ -58,11 +59,11 @@ class Simulation:
         self.pulses = read_pulses(program, cells)
         order = self.model.history(order).order
         self.make: dict[str, Any] = {"seed": seed, "order": order, "history": history}
-        self._array(1)  # says now what is wrong with these arguments
+        self.measure: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
+        self.read_voltage = number("read_voltage", read_voltage)
+        self._read(self._array(1))  # says now what is wrong with these arguments
         self.memory = self.block * (bytes_per_cell(order, history) + 16)
         require_memory(self.memory, "block")
-        self.measure: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
-        self.read_voltage = float(read_voltage)
         self.kept = range(len(self.pulses)) if reads == "every" else [len(self.pulses) - 1]
         self.settings: dict[str, Any] = {
             "cells": cells,
@@ -124,14 +125,14 @@ class Simulation:
             Results.sweep(self.path)
             done = results.finished()
             array: CellArray | None = None
-            for number, start in enumerate(self.starts):
+            for block, start in enumerate(self.starts):
                 size = min(self.block, self.cells - start)
-                if number not in done:
+                if block not in done:
                     if array is None or array.size != size:
                         array = None  # its memory first
                         array = self._array(size)
                     self._run_block(array.renew(start), results)
-                    results.done[number] = 1
+                    results.done[block] = 1
                 if advance is not None:
                     advance(size)
             results.group.attrs["software"] = f"synfab {__version__}"
