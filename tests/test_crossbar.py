@@ -209,7 +209,7 @@ def test_bad_wires_are_one_clear_line(options, message):
     [
         (np.zeros(4), r"v: expected shape \(5,\)"),
         (np.array([0.0, np.nan, 0.0, 0.0, 0.0]), "NaN or infinity"),
-        (np.array(["a"] * 5), "v: expected volts"),
+        (np.array(["a"] * 5), "v: expected real numbers"),
         (np.zeros((5, 0)), "v: expected shape"),
     ],
 )

@@ -74,14 +74,14 @@ class Arguments:
         whole = array if tuple(array.shape) == self.shape else self.broadcast("where", array)
         return library.xp.reshape(whole, (-1,))
 
-    def column_voltages(self, v: Any) -> np.ndarray[Any, Any]:
-        """Input vectors of a crossbar readout: float32, (columns,) or (columns, B), on the host."""
+    def column_voltages(self, v: Any, kind: Any = np.float32) -> np.ndarray[Any, Any]:
+        """Input vectors of a crossbar readout, (columns,) or (columns, B), NumPy's ``kind``."""
         if len(self.shape) != 2:
             raise InvalidValueError(
                 f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
             )
         columns = self.shape[1]
-        voltages = np.asarray(to_numpy(self.real("v", v)), np.float32)
+        voltages = np.asarray(to_numpy(self.real("v", v)), kind)
         if voltages.ndim not in (1, 2) or voltages.shape[0] != columns or voltages.size == 0:
             raise InvalidValueError(
                 f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"

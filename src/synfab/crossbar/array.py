@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.arguments import Arguments
 from synfab.arrays import to_numpy
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
@@ -20,15 +21,15 @@ from synfab.crossbar.gradients import Gradient, gradient
 from synfab.crossbar.network import Cells, Solution
 from synfab.crossbar.programming import Programming, program, progress_bar
 from synfab.crossbar.pulses import Write, write
-from synfab.crossbar.reading import converter, sense
+from synfab.crossbar.reading import converter, read_rows
 from synfab.crossbar.reduction import distances
 from synfab.crossbar.solver import solve_lines
 from synfab.crossbar.staircase import staircase
 from synfab.crossbar.wires import Wires, make_wires
+from synfab.engines.library import NUMPY
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.readout import adc as convert_currents
 from synfab.readout import dac as convert_voltages
-from synfab.readout import noise_factors
 
 Array = npt.NDArray[Any]
 
@@ -100,6 +101,7 @@ class Crossbar:
             )
         self.cells = cells
         self.shape = (rows, columns)
+        self._given = Arguments(NUMPY, self.shape)
         self.access = access
         self.wires = make_wires(
             (rows, columns), wire_resistance, source_resistance, sense_resistance, drive, sense
@@ -199,38 +201,14 @@ class Crossbar:
             A, float64, shape (rows,) or (rows, B). With ideal wires and nothing but nonlinear cells
             this is exactly ``cells.matvec``.
         """
-        voltages = self._voltages(v)
+        voltages = self._given.column_voltages(v, np.float64)
         if dac is not None:
             voltages = convert_voltages(voltages, *converter("dac", dac))
         limits = None if adc is None else converter("adc", adc)
-        currents = self._read(
-            voltages, noise, bandwidth, number, linear, floating_columns, self._gates(gates)
+        currents = read_rows(
+            self, voltages, noise, bandwidth, number, linear, floating_columns, self._gates(gates)
         )
         return currents if limits is None else convert_currents(currents, *limits)
-
-    def _read(
-        self,
-        voltages: Array,
-        noise: bool,
-        bandwidth: float,
-        number: int | None,
-        linear: bool,
-        floating_columns: Any,
-        on: Array | None,
-    ) -> Array:
-        plain = self.access is None and self.stuck is None
-        if self.wires is None and plain and floating_columns is None and not linear:
-            ideal = self.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number)
-            return to_numpy(ideal)
-        batch = voltages.reshape(len(voltages), -1).T
-        shape = self.shape
-        biases = [make_bias(shape, u, 0.0, floating_columns, None, on) for u in batch]
-        factors = noise_factors(bandwidth) if noise else None
-        currents, variance = sense(self, biases, self.conducting(linear, on), factors)
-        if noise:
-            z = to_numpy(self.cells.readout_noise(len(batch), number))
-            currents += np.sqrt(variance) * z
-        return currents[:, 0] if voltages.ndim == 1 else currents
 
     def gradient(
         self,
@@ -428,16 +406,3 @@ class Crossbar:
         if not isinstance(self.access, Transistor):
             raise InvalidValueError("gates: expected None, the crossbar has no transistors")
         return lines("gates", gates, self.shape[0 if self.access.gates == "rows" else 1])
-
-    def _voltages(self, v: npt.ArrayLike) -> Array:
-        array = np.asarray(v)
-        columns = self.shape[1]
-        if array.dtype.kind not in "fiu":
-            raise InvalidTypeError(f"v: expected volts, found {array.dtype}")
-        if array.ndim not in (1, 2) or len(array) != columns or array.size == 0:
-            raise InvalidValueError(
-                f"v: expected shape ({columns},) or ({columns}, B), found {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
-        return array.astype(np.float64)

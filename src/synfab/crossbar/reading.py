@@ -7,15 +7,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.crossbar.bias import Bias
+from synfab.arrays import to_numpy
+from synfab.crossbar.bias import Bias, make_bias
 from synfab.crossbar.network import Cells
 from synfab.engines.threads import share
 from synfab.errors import InvalidTypeError
+from synfab.readout import noise_factors
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar
 
 Array = npt.NDArray[Any]
+
+
+def read_rows(
+    bar: Crossbar,
+    voltages: Array,
+    noise: bool,
+    bandwidth: float,
+    number: int | None,
+    linear: bool,
+    floating_columns: Any,
+    gates: Array | None,
+) -> Array:
+    """Currents of the rows for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
+    bare = bar.wires is None and bar.access is None and bar.stuck is None
+    if bare and floating_columns is None and not linear:
+        return to_numpy(bar.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number))
+    batch = voltages.reshape(len(voltages), -1).T
+    biases = [make_bias(bar.shape, u, 0.0, floating_columns, None, gates) for u in batch]
+    factors = noise_factors(bandwidth) if noise else None
+    currents, variance = sense(bar, biases, bar.conducting(linear, gates), factors)
+    if noise:
+        currents += np.sqrt(variance) * to_numpy(bar.cells.readout_noise(len(batch), number))
+    return currents[:, 0] if voltages.ndim == 1 else currents
 
 
 def sense(
