@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab import rules
 from synfab.capacity import bytes_per_cell
+from synfab.cellstate import get_state
 from synfab.demo import random_voltages
+from synfab.population import Population
 
 FEATURE_BOUNDS = {"r_hrs": 3e-5, "u_set": 1e-5, "r_lrs": 1e-5, "u_reset": 1e-5}
 
@@ -52,6 +55,44 @@ def test_engines_agree_over_a_hundred_cycles(published):
         np.testing.assert_allclose(pair[0].features[name], pair[1].features[name], rtol=bound)
     noisy = [cells.read(0.2) for cells in pair]
     np.testing.assert_allclose(noisy[0], noisy[1], rtol=3e-5)
+
+
+@pytest.fixture(scope="module")
+def odd(published):
+    """Devices that no fab aims at, of five kinds.
+
+    Their HRS conducts better than their LRS; they RESET beyond U_max only; their HRS would not be
+    passive; they RESET from a negative voltage on; they SET at any voltage.
+    """
+    common = int(np.argmax(published.population.weights))
+    means = np.tile(published.population.means[common], (5, 1))
+    means[0, [0, 2]] = 3.5, 2e4
+    means[1, 3], means[2, 0], means[3, 3], means[4, 1] = 1.6, 9.0, -0.1, 1.7
+    factors = np.stack([published.population.factors[common]] * 5)
+    parts = (published.marginals, published.histories)
+    return sf.CellModel("odd", *parts, Population(np.ones(5), means, factors), published.conduction)
+
+
+def test_engines_agree_on_odd_devices(odd):
+    pair = [sf.CellArray(odd, 1000, seed=7, engine=e) for e in ("numba", "array")]
+    g = np.linspace(1e-6, 2.6e-4, 1000)
+    top = rules.highest_state(odd)
+    for u in (-2.0, 0.0, 0.05, 1.0, 1.1, 1.46, -2.0, 1.3, 1.5, -2.0, 1.7, "program", 1.0, 1.4):
+        for cells in pair:
+            _ = cells.set_conductance(g) if u == "program" else cells.apply_voltage(u)
+        fast, slow = map(get_state, pair)
+        for name in ("r", "threshold", "steepness", "phase", "cycle"):
+            np.testing.assert_allclose(fast[name], slow[name], atol=2e-5, err_msg=f"{u} V: {name}")
+        assert fast["r"].max() <= top
+        assert not (pair[0].in_hrs & pair[0].in_lrs).any()
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_beyond_the_trained_voltages_arrays_are_ohmic(published, engine):
+    cells = live(sf.CellArray(published, 1000, seed=1, engine=engine))
+    for u in (-3.0, -1.6, -1.5, -0.4, 1.4, 1.46, 1.6, 3.0):
+        exact = published.conduction.current(cells.r.astype(np.float64), np.float32(u))
+        np.testing.assert_allclose(cells.current(u), exact, rtol=1e-5, atol=2e-11)
 
 
 @pytest.mark.parametrize("history", ["float32", "int16"])
@@ -175,8 +216,6 @@ def test_views_read_the_cells_they_name(published):
 
 
 def test_ideal_programming_is_the_same_in_both_engines(published):
-    from synfab.cellstate import get_state
-
     g = np.random.default_rng(1).uniform(1e-6, 2.6e-4, 40_000)
     states = []
     for engine in ("numba", "array"):
