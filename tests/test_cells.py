@@ -165,6 +165,26 @@ def test_a_mask_touches_only_the_selected_cells(published):
     assert np.array_equal(masked.r[~mask], before[~mask])
 
 
+@pytest.mark.parametrize("where", [None, np.ones(1000, bool)])
+def test_kernels_meet_thresholds_as_the_rules_do(published, where):
+    """SET at u_set itself, RESET beyond the threshold only, completely at U_max itself."""
+    cells = sf.CellArray(published, 1000, seed=2)
+    u_set, u_reset = cells.features["u_set"], cells.features["u_reset"]
+    cells.apply_voltage(np.nextafter(u_set, np.float32(1.0)), where=where)
+    assert not cells.in_lrs.any()
+    cells.apply_voltage(u_set, where=where)
+    assert cells.in_lrs.all()
+    cells.apply_voltage(u_reset, where=where)
+    assert cells.in_lrs.all()
+    partly = cells.copy().apply_voltage(np.nextafter(u_reset, np.float32(2.0)), where=where)
+    assert not (partly.in_lrs | partly.in_hrs).any()
+    partly.apply_voltage(np.nextafter(np.float32(1.46), np.float32(0.0)), where=where)
+    assert not partly.in_hrs.any()
+    partly.apply_voltage(1.46, where=where)
+    assert partly.in_hrs.all()
+    assert (partly.cycle == 1).all()
+
+
 def test_int16_history_stays_close_to_float32(published):
     pair = [sf.CellArray(published, 1000, seed=4, history=h) for h in ("float32", "int16")]
     for _ in range(30):
