@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab import rules
 from synfab.capacity import bytes_per_cell
+from synfab.cellstate import get_state
+from synfab.conduction import Conduction
 from synfab.demo import random_voltages
+from synfab.population import Population
 
 FEATURE_BOUNDS = {"r_hrs": 3e-5, "u_set": 1e-5, "r_lrs": 1e-5, "u_reset": 1e-5}
 
@@ -50,8 +54,60 @@ def test_engines_agree_over_a_hundred_cycles(published):
             cells.apply_voltage(-2.0).apply_voltage(1.5)
     for name, bound in FEATURE_BOUNDS.items():
         np.testing.assert_allclose(pair[0].features[name], pair[1].features[name], rtol=bound)
-    noisy = [cells.read(0.2) for cells in pair]
-    np.testing.assert_allclose(noisy[0], noisy[1], rtol=3e-5)
+    for u in (0.2, 0.0, -0.4):
+        noisy = [cells.read(u) for cells in pair]
+        np.testing.assert_allclose(noisy[0], noisy[1], rtol=3e-5, atol=2e-12)
+
+
+def test_arrays_know_where_a_short_curve_ends(published):
+    """Powers that an HHRS curve lacks, or has beyond those of the LLRS curve, change nothing."""
+    c = published.conduction
+    longer = Conduction(np.pad(c.hhrs, (5, 0)), c.llrs, c.eta, c.u_max, c.u_0, c.voltage_range)
+    parts = (published.marginals, published.histories, published.population)
+    pair = [sf.CellArray(sf.CellModel("m", *parts, x), (20, 50), seed=3) for x in (c, longer)]
+    for cells in pair:
+        cells.apply_voltage(-2.0).apply_voltage(random_voltages((20, 50), 1))
+    identical(*pair)
+    read = [sf.Crossbar(cells, 2.0).read(np.full(50, 0.3), noise=False) for cells in pair]
+    np.testing.assert_allclose(*read, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def odd(published):
+    """Devices that no fab aims at, of five kinds.
+
+    Their HRS conducts better than their LRS; they RESET beyond U_max only; their HRS would not be
+    passive; they RESET from a negative voltage on; they SET at any voltage.
+    """
+    common = int(np.argmax(published.population.weights))
+    means = np.tile(published.population.means[common], (5, 1))
+    means[0, [0, 2]] = 3.5, 2e4
+    means[1, 3], means[2, 0], means[3, 3], means[4, 1] = 1.6, 9.0, -0.1, 1.7
+    factors = np.stack([published.population.factors[common]] * 5)
+    parts = (published.marginals, published.histories)
+    return sf.CellModel("odd", *parts, Population(np.ones(5), means, factors), published.conduction)
+
+
+def test_engines_agree_on_odd_devices(odd):
+    pair = [sf.CellArray(odd, 1000, seed=7, engine=e) for e in ("numba", "array")]
+    g = np.linspace(1e-6, 2.6e-4, 1000)
+    top = rules.highest_state(odd)
+    for u in (-2.0, 0.0, 0.05, 1.0, 1.1, 1.46, -2.0, 1.3, 1.5, -2.0, 1.7, "program", 1.0, 1.4):
+        for cells in pair:
+            _ = cells.set_conductance(g) if u == "program" else cells.apply_voltage(u)
+        fast, slow = map(get_state, pair)
+        for name in ("r", "threshold", "steepness", "phase", "cycle"):
+            np.testing.assert_allclose(fast[name], slow[name], atol=2e-5, err_msg=f"{u} V: {name}")
+        assert fast["r"].max() <= top
+        assert not (pair[0].in_hrs & pair[0].in_lrs).any()
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_beyond_the_trained_voltages_arrays_are_ohmic(published, engine):
+    cells = live(sf.CellArray(published, 1000, seed=1, engine=engine))
+    for u in (-3.0, -1.6, -1.5, -0.4, 1.4, 1.46, 1.6, 3.0):
+        exact = published.conduction.current(cells.r.astype(np.float64), np.float32(u))
+        np.testing.assert_allclose(cells.current(u), exact, rtol=1e-5, atol=2e-11)
 
 
 @pytest.mark.parametrize("history", ["float32", "int16"])
@@ -82,6 +138,20 @@ def test_a_slice_by_global_number_is_the_same_cells(published, history, start):
     assert np.array_equal(part.read(number=4), whole.read(number=4)[start:])
 
 
+def test_a_slice_of_the_reference_is_the_same_cells(published):
+    """To rounding: NumPy sums matrices of different widths in different orders."""
+    whole, part = (
+        sf.CellArray(published, 1000 - start, seed=3, first_cell=start, engine="array")
+        for start in (0, 257)
+    )
+    for cells in (whole, part):
+        cells.apply_voltage(-2.0).apply_voltage(1.5).apply_voltage(-2.0)
+    for name, bound in FEATURE_BOUNDS.items():
+        np.testing.assert_allclose(part.features[name], whole.features[name][257:], rtol=bound)
+    noise, wanted = part.read(number=4), whole.read(number=4)[257:]
+    np.testing.assert_allclose(noise, wanted, rtol=3e-5)
+
+
 def test_a_mask_touches_only_the_selected_cells(published):
     masked, split = (live(sf.CellArray(published, 1000, seed=2)) for _ in range(2))
     before = masked.r
@@ -93,6 +163,26 @@ def test_a_mask_touches_only_the_selected_cells(published):
     assert np.array_equal(masked.r[~mask], before[~mask])
     masked.apply_voltage(-2.0, where=mask).apply_voltage(1.5, where=mask)
     assert np.array_equal(masked.r[~mask], before[~mask])
+
+
+@pytest.mark.parametrize("where", [None, np.ones(1000, bool)])
+def test_kernels_meet_thresholds_as_the_rules_do(published, where):
+    """SET at u_set itself, RESET beyond the threshold only, completely at U_max itself."""
+    cells = sf.CellArray(published, 1000, seed=2)
+    u_set, u_reset = cells.features["u_set"], cells.features["u_reset"]
+    cells.apply_voltage(np.nextafter(u_set, np.float32(1.0)), where=where)
+    assert not cells.in_lrs.any()
+    cells.apply_voltage(u_set, where=where)
+    assert cells.in_lrs.all()
+    cells.apply_voltage(u_reset, where=where)
+    assert cells.in_lrs.all()
+    partly = cells.copy().apply_voltage(np.nextafter(u_reset, np.float32(2.0)), where=where)
+    assert not (partly.in_lrs | partly.in_hrs).any()
+    partly.apply_voltage(np.nextafter(np.float32(1.46), np.float32(0.0)), where=where)
+    assert not partly.in_hrs.any()
+    partly.apply_voltage(1.46, where=where)
+    assert partly.in_hrs.all()
+    assert (partly.cycle == 1).all()
 
 
 def test_int16_history_stays_close_to_float32(published):
@@ -163,6 +253,39 @@ def test_crossbar_noise_is_that_of_its_cells(published):
     assert cells.readout_number == 2000
 
 
+def test_readouts_without_bandwidth_have_no_noise(published):
+    cells = sf.CellArray(published, (5, 4), seed=1)
+    v = np.linspace(-0.2, 0.2, 4)
+    quiet = cells.matvec(v, noise=False)
+    np.testing.assert_allclose(cells.matvec(v, bandwidth=0.0), quiet, rtol=1e-6)
+    np.testing.assert_array_equal(cells.read(bandwidth=0.0), cells.current(0.2))
+
+
+def test_a_crossbar_at_rest_has_the_johnson_noise_of_its_cells(published):
+    row = sf.CellArray(published, (2, 500), seed=1)
+    row.apply_voltage(-2.0).apply_voltage(random_voltages((2, 500), 1))
+    noise = row.matvec(np.zeros((500, 4000)))
+    slope = published.conduction.slope(row.r.astype(np.float64), 0.0).sum(axis=1)
+    variance = 4 * 1.380649e-23 * 300 * 1e8 * slope
+    # Variances of 4,000 numbers each: standard error .022.
+    np.testing.assert_allclose(noise.var(axis=1), variance, rtol=4.5 * 0.0224)
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_renewed_cells_are_those_of_a_new_array(published, engine):
+    used = sf.CellArray(published, (20, 50), seed=3, engine=engine)
+    used.apply_voltage(-2.0).apply_voltage(1.2)
+    _ = used.read(), used @ np.full(50, 0.1)
+    used.renew(77)
+    new = sf.CellArray(published, (20, 50), seed=3, engine=engine, first_cell=77)
+    for cells in (used, new):
+        cells.apply_voltage(-2.0).apply_voltage(1.2)
+    identical(used, new)
+    assert np.array_equal(used.read(), new.read())
+    assert np.array_equal(used @ np.full(50, 0.1), new @ np.full(50, 0.1))
+    assert used.first_cell == 77
+
+
 def test_views_read_the_cells_they_name(published):
     cells = sf.CellArray(published, (20, 50), seed=1).apply_voltage(-2.0)
     view = cells[3:9, ::2]
@@ -175,8 +298,6 @@ def test_views_read_the_cells_they_name(published):
 
 
 def test_ideal_programming_is_the_same_in_both_engines(published):
-    from synfab.cellstate import get_state
-
     g = np.random.default_rng(1).uniform(1e-6, 2.6e-4, 40_000)
     states = []
     for engine in ("numba", "array"):
@@ -200,14 +321,52 @@ def test_set_conductance_is_exact_and_lasting(published, engine):
     np.testing.assert_allclose(cells.conductance()[:10], 1e-4, rtol=2e-5)
 
 
-def test_results_never_alias_the_state(published):
-    cells = live(sf.CellArray(published, 1000, seed=1))
-    before = cells.r
-    for array in (cells.r, cells.cycle, cells.in_hrs, cells.device_parameters, cells.current(0.2)):
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_set_conductance_takes_the_whole_window_with_its_ends(published, engine):
+    conduction = published.conduction
+    high = conduction.g_llrs
+    low = high - rules.highest_state(published) * (high - conduction.g_hhrs)
+    cells = sf.CellArray(published, 2, seed=1, engine=engine).set_conductance([low, high])
+    assert cells.r[0] <= rules.highest_state(published)
+    assert cells.r[1] == 0.0
+    for beyond in (np.nextafter(low, 0.0), np.nextafter(high, 1.0)):
+        with pytest.raises(sf.InvalidValueError, match=r"^g: expected"):
+            cells.set_conductance(beyond)
+
+
+def test_readouts_are_numbered_as_far_as_words_go(published):
+    cells = sf.CellArray(published, (3, 2), seed=1)
+    batch = np.full((2, 2), 0.1)
+    last = cells.matvec(batch, number=2**32 - 2)
+    assert np.array_equal(cells.matvec(batch[:, 1], number=2**32 - 1), last[:, 1])
+    for job in (cells.matvec, lambda b, number: cells.readout_noise(2, number)):
+        with pytest.raises(sf.InvalidValueError, match=r"^number: expected 0"):
+            job(batch, number=2**32 - 1)
+    assert cells.readout_number == 0
+    with pytest.raises(sf.InvalidValueError, match=r"^v: expected finite voltages"):
+        cells.matvec([0.1, np.nan])
+
+
+def test_many_cells_are_programmed_as_few_are(published, monkeypatch):
+    g = np.linspace(2e-5, 2.4e-4, 50)
+    whole = sf.CellArray(published, 50, seed=1, engine="array").set_conductance(g)
+    monkeypatch.setattr("synfab.engines.array_engine.PROGRAMMED_AT_ONCE", 8)
+    parts = sf.CellArray(published, 50, seed=1, engine="array").set_conductance(g)
+    assert np.array_equal(get_state(parts)["threshold"], get_state(whole)["threshold"])
+    assert np.array_equal(parts.r, whole.r)
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_results_never_alias_the_state(published, engine):
+    cells = live(sf.CellArray(published, 1000, seed=1, engine=engine))
+    before, count = cells.r, cells.cycle
+    r, cycle, hrs, lrs = cells.r, cells.cycle, cells.in_hrs, cells.in_lrs
+    for array in (r, cycle, hrs, lrs, cells.device_parameters, cells.current(0.2)):
         array[...] = 0
     for array in cells.features.values():
         array[...] = 0
     assert np.array_equal(cells.r, before)
+    assert np.array_equal(cells.cycle, count)
     u = np.zeros(1000)
     cells.read(u)
     assert not u.any()
@@ -227,6 +386,10 @@ def test_a_copy_goes_on_alike_and_apart(published):
         (lambda c: c.apply_voltage(np.nan), "u: expected finite voltages"),
         (lambda c: c.apply_voltage([1.0, 2.0, np.inf, 0.0]), "u: expected finite voltages"),
         (lambda c: c.apply_voltage(1e39), "u: expected finite voltages"),
+        (
+            lambda c: c.apply_voltage([0.0, np.nan, 0.0, 0.0], where=[False, True, True, False]),
+            "u: expected finite voltages",
+        ),
         (lambda c: c.apply_voltage(np.zeros(3)), r"u: shape \(3,\) does not broadcast"),
         (lambda c: c.apply_voltage("1"), "u: expected real numbers"),
         (lambda c: c.apply_voltage(1.0, where=np.ones(3, bool)), "where: shape"),
@@ -234,6 +397,10 @@ def test_a_copy_goes_on_alike_and_apart(published):
         (lambda c: c.read(bandwidth=-1.0), "bandwidth: expected Hz"),
         (lambda c: c.read(number=-1), "number: expected 0"),
         (lambda c: c.conductance(0.0), "u: expected one voltage"),
+        (lambda c: c.conductance([0.1, 0.2, 0.2, 0.2]), "u: expected one voltage"),
+        (lambda c: c.apply_voltage(True), "u: expected real numbers"),
+        (lambda c: c.apply_voltage(np.ones((1, 1, 1))), r"u: shape \(1, 1, 1\) does not"),
+        (lambda c: c.read(number=2**32), r"number: expected 0 … 2\*\*32 - 1"),
         (lambda c: c @ np.zeros(4), "cells: a crossbar readout needs rows x columns"),
         (lambda c: c.set_conductance(1.0), "g: expected"),
         (lambda c: c.set_conductance(np.nan), "g: expected"),
@@ -262,6 +429,9 @@ def test_bad_input_is_one_line_and_changes_nothing(published, job, message):
         ({"order": 11}, "order: the model has no order 11"),
         ({"order": 2.0}, "order: expected an integer"),
         ({"first_cell": -1}, "first_cell: expected"),
+        ({"first_cell": 2**64 - 4}, "first_cell: expected"),
+        ({"shape": (1,) * 33}, "shape: expected up to 32 axes, found 33"),
+        ({"shape": ()}, "shape: expected axes"),
         ({"model": "none.json"}, "none.json: cannot read"),
         ({"model": 3}, "model: expected"),
     ],
@@ -281,7 +451,14 @@ def test_the_converter_clips_at_both_ends():
     levels = sf.adc(np.array([-1.0, 0.0, 0.24, 0.26, 3.0, 9.0]), 0.0, 3.0, 2)
     np.testing.assert_allclose(levels, [0.0, 0.0, 0.0, 0.0, 3.0, 3.0])
     assert sf.adc(1.6, 0.0, 3.0, 2) == 2.0
-    for bad in ({"bits": 0}, {"bits": 1.5}, {"i_max": 0.0}, {"i": np.nan}, {"i": "1"}):
+    for bad in (
+        {"bits": 0},
+        {"bits": 25},
+        {"bits": 1.5},
+        {"i_max": 0.0},
+        {"i": np.nan},
+        {"i": "1"},
+    ):
         with pytest.raises(sf.SynfabError, match=f"^{next(iter(bad))}"):
             sf.adc(**{"i": 1.0, "i_min": 0.0, "i_max": 3.0, "bits": 2, **bad})
 

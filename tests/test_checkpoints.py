@@ -189,7 +189,10 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
     stopped_after(3, monkeypatch, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("step-*")}
     ours = go_on(tmp_path)
-    other = sf.Crossbar(crossbar().cells, 5.0, access=sf.crossbar.Transistor(1e3))
+    access, dead = sf.crossbar.Transistor(1e3), np.eye(12, dtype=bool)
+    other = sf.Crossbar(crossbar().cells, 5.0, access=access)
+    broken = sf.Crossbar(crossbar().cells, 2.5, access=access, open_cells=dead)
+    weaker = sf.Crossbar(crossbar().cells, 2.5, access=sf.crossbar.Transistor(2e3))
     for change, message in (
         (lambda: crossbar().program(targets(), checkpoints=tmp_path), "holds some already"),
         (lambda: crossbar().program(1.1 * targets(), checkpoints=ours), "^targets: "),
@@ -197,6 +200,18 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
         (lambda: crossbar(seed=6).program(targets(), checkpoints=ours), "^cells: seed: .* 5"),
         (lambda: crossbar(order=2).program(targets(), checkpoints=ours), "^cells: order: "),
         (lambda: other.program(targets(), checkpoints=ours), "^wires: "),
+        (lambda: broken.program(targets(), checkpoints=ours), "^stuck: "),
+        (lambda: weaker.program(targets(), checkpoints=ours), "^access: "),
+        *(
+            (lambda k=k, v=v: crossbar().program(targets(), checkpoints=ours, **{k: v}), f"^{k}: ")
+            for k, v in {
+                "tolerance": 1e-6,
+                "duration": 2e-7,
+                "scheme": "V/2",
+                "parallel": 3,
+                "most_passes": 7,
+            }.items()
+        ),
     ):
         with pytest.raises(sf.InvalidValueError, match=message) as caught:
             change()

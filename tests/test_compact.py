@@ -103,6 +103,13 @@ def test_the_same_pulse_again_does_nothing(published):
     assert np.array_equal(cells.r, before)
 
 
+@pytest.mark.parametrize(("cell", "k", "level"), [(4_440_167, 2, 127), (11_398_727, 0, -127)])
+def test_the_rarest_draws_are_cut_off_and_not_turned_round(published, cell, k, level):
+    """Draws of 5.86 and -5.69 standard deviations; a byte ends at 5.3."""
+    cells = sf.CellArray(published, 1, seed=1, first_cell=cell, history="compact")
+    assert cells._engine.storage()["history"][0, k, 0] == level
+
+
 def test_slices_masks_and_threads_make_the_same_cells(published, monkeypatch):
     whole = sf.CellArray(published, 40_000, seed=6, history="compact")
     parts = [

@@ -126,6 +126,19 @@ def test_ideal_wires_are_the_plain_product():
     np.testing.assert_allclose(noisy, cells.matvec(v, number=7), atol=2e-9)
 
 
+def test_a_crossbar_at_rest_has_johnson_noise():
+    cells = written(20, 30)
+    at_rest = sf.Crossbar(cells, 1e-5).read(np.zeros(30), number=7)
+    assert at_rest.all()
+    np.testing.assert_allclose(at_rest, cells.matvec(np.zeros(30), number=7), rtol=1e-4)
+
+
+def test_a_gate_may_be_without_effect():
+    bar = sf.Crossbar(written(4, 5), 2.0, access=sf.crossbar.Transistor(1e3, 1e3))
+    v = np.full(5, 0.2)
+    np.testing.assert_array_equal(bar.solve(v).currents, bar.solve(v, gates=[]).currents)
+
+
 @pytest.mark.parametrize("resistance", [1e-3, 2.5, 1e3])
 def test_nonlinear_networks_meet_kirchhoff(resistance):
     """Currents follow the cells' I-V curves at the voltages found, and no node leaks."""
@@ -216,6 +229,23 @@ def test_bad_wires_are_one_clear_line(options, message):
 def test_bad_voltages_are_one_clear_line(v, message):
     with pytest.raises(sf.SynfabError, match=message):
         sf.Crossbar(written(4, 5)).read(v)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"v": np.full(5, np.nan)}, "v: expected finite voltages"),
+        ({"row_voltage": np.inf}, "row_voltage: expected finite voltages"),
+        ({"row_voltage": np.zeros(3)}, r"row_voltage: expected shape \(4,\)"),
+        ({"floating_rows": -5}, "floating_rows: expected line numbers 0 … 3"),
+        ({"floating_rows": [[0, 1]]}, "floating_rows: expected a mask, a slice or line numbers"),
+        ({"floating_rows": 0.5}, "floating_rows: expected a mask, a slice or line numbers"),
+        ({"floating_rows": np.ones(3, bool)}, r"floating_rows: expected a mask \(4,\)"),
+    ],
+)
+def test_bad_lines_are_one_clear_line(options, message):
+    with pytest.raises(sf.SynfabError, match=f"^{message}"):
+        sf.Crossbar(written(4, 5), 1.0).solve(**{"v": np.zeros(5), **options})
 
 
 def test_what_is_too_large_is_said_before_it_is_allocated(monkeypatch):
@@ -309,6 +339,27 @@ def test_floating_lines_of_open_cells_are_no_problem():
     found = bar.solve(np.full(6, 0.2), floating_rows=2, floating_columns=4)
     assert found.residual <= 1e-12
     assert not found.cell_current[dead].any()
+
+
+@pytest.mark.parametrize("side", ["rows", "columns"])
+def test_a_floating_line_beside_driven_ones_carries_nothing_to_its_end(side):
+    bar = sf.Crossbar(written(6, 6), 2.0)
+    found = bar.solve(np.linspace(0.1, 0.3, 6), **{f"floating_{side}": 2})
+    ends = found.currents if side == "rows" else found.driver_currents
+    assert abs(ends[2]) < 1e-12
+    assert (np.abs(np.delete(ends, 2)) > 1e-7).all()
+
+
+def test_what_a_floating_line_would_be_held_at_does_not_matter():
+    """Not even if nothing else is tied to it."""
+    dead = np.zeros((6, 6), bool)
+    dead[:, 4] = True
+    bar = sf.Crossbar(written(6, 6), 2.0, open_cells=dead)
+    v = np.full(6, 0.2)
+    one = bar.solve(v, floating_columns=4)
+    v[4] = 5.0
+    two = bar.solve(v, floating_columns=4)
+    np.testing.assert_array_equal(one.column_voltage, two.column_voltage)
 
 
 def test_open_and_shorted_cells():

@@ -67,12 +67,23 @@ def test_gradients_equal_finite_differences(options, linear):
         assert found.rows[i] == pytest.approx(difference, rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.parametrize("wire", [0.0, 20.0])
+def test_gradients_know_the_voltages_of_the_rows(wire):
+    bar, w = made(wire=wire), np.linspace(-0.4, 0.3, 6)
+    found = bar.gradient(V, SEED, row_voltage=w)
+    loss = lambda v: SEED @ bar.solve(v, row_voltage=w).currents  # noqa: E731
+    for j in range(5):
+        step = 1e-5 * np.eye(5)[j]
+        difference = (loss(V + step) - loss(V - step)) / 2e-5
+        assert found.columns[j] == pytest.approx(difference, rel=1e-5, abs=1e-9)
+
+
 def test_gradients_know_floating_lines_and_defects():
-    dead = np.zeros((6, 5), bool)
-    dead[2, 2] = True
-    bar = made(open_cells=dead)
+    dead, short = np.zeros((6, 5), bool), np.zeros((6, 5), bool)
+    dead[2, 2] = short[3, 0] = True
+    bar = made(open_cells=dead, shorted_cells=short)
     found = bar.gradient(V, SEED, floating_rows=[4], floating_columns=[1])
-    assert found.conductance[2, 2] == 0.0
+    assert found.conductance[2, 2] == found.conductance[3, 0] == 0.0
     assert found.rows[4] == found.columns[1] == 0.0
     loss = lambda v: SEED @ bar.solve(v, floating_rows=[4], floating_columns=[1]).currents  # noqa: E731
     step = 1e-5 * np.eye(5)[0]

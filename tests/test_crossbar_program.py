@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.crossbar import Outcome, bit_slices, differential_pairs, offset_line
-from synfab.crossbar.staircase import typical_voltage
+from synfab.crossbar import Outcome, bit_slices, differential_pairs, offset_line, programming
+from synfab.crossbar.pulses import write_bias
+from synfab.crossbar.staircase import stairs, typical_voltage
 
 G_MIN, G_MAX = 20e-6, 180e-6
 
@@ -92,6 +93,63 @@ def test_the_open_loop_leaves_the_devices_differences():
     assert np.abs(blind.errors).mean() > 5.0 * np.abs(seeing.errors).mean()
 
 
+@pytest.mark.parametrize(
+    ("access", "parallel", "together"),
+    [
+        (None, None, [[-1.0], [-0.4], [1.2, 1.0], [0.5]]),
+        (sf.crossbar.Transistor(1e3, gates="columns"), None, [[-1.0], [-0.4], [1.2, 1.0], [0.5]]),
+        (sf.crossbar.Transistor(1e3), None, [[-1.0, -0.4], [1.2, 0.5, 1.0]]),
+        (sf.crossbar.Transistor(1e3), 2, [[-1.0, -0.4], [1.2, 0.5], [1.0]]),
+        (None, 1, [[-1.0], [-0.4], [1.2], [1.0], [0.5]]),
+    ],
+)
+def test_what_is_pulsed_together(monkeypatch, access, parallel, together):
+    """One sign at a time, SETs first; alike in size where every cell sees part of a pulse."""
+    fired = []
+
+    def record(bar, rows, columns, voltage, scheme):
+        fired.append(list(voltage))
+        return write_bias(bar, rows, columns, voltage, scheme)
+
+    monkeypatch.setattr(programming, "write_bias", record)
+    fire = programming.RowPulses(bar_of(2, 6, access=access), "ground", 1e-7, parallel)
+    fire(1, np.array([1.2, 0.5, 1.0, -1.0, np.nan, -0.4]))
+    assert fired == together
+
+
+def test_the_default_scheme_is_that_which_disturbs_least():
+    gated = (sf.crossbar.Transistor(1e3), sf.crossbar.Transistor(1e3, gates="columns"), None)
+    picked = [programming.pick_scheme(bar_of(2, 2, access=access), None) for access in gated]
+    assert picked == ["ground", "V/3", "V/3"]
+
+
+def test_the_open_loop_is_a_reset_a_set_and_rising_stairs():
+    model = sf.load_model()
+    targets = np.array([2e-5, 1e-4, np.nan])
+    levels = np.stack(list(stairs(model, targets, 0.05)))
+    assert np.isnan(levels[:, 2]).all()
+    assert (levels[0, :2] == 1.25 * model.conduction.u_max).all()
+    assert (levels[1, :2] == 2.0 * model.population.means[0, 1]).all()
+    for k in range(2):
+        rising = levels[2:, k][np.isfinite(levels[2:, k])]
+        np.testing.assert_allclose(np.diff(rising[:-1]), 0.05)
+        assert 0.0 < rising[-1] - rising[-2] <= 0.05
+        assert rising[-1] == typical_voltage(model, targets)[k]
+
+
+def test_the_open_loop_counts_its_pulses_and_knows_what_it_left_alone():
+    dead = np.zeros((3, 4), bool)
+    dead[2, 3] = True
+    targets = np.full((3, 4), 1e-4)
+    targets[0, 1] = np.nan
+    found = bar_of(3, 4, 0.0, open_cells=dead).program_open_loop(targets)
+    assert found.outcome[0, 1] == Outcome.LEFT_ALONE
+    assert found.outcome[2, 3] == Outcome.DEFECT
+    assert found.pulses[0, 1] == 0
+    assert found.energy[0, 1] == 0.0
+    assert (np.delete(found.pulses.ravel(), 1) > 10).all()
+
+
 def test_the_typical_voltage_falls_with_the_target():
     model = sf.load_model()
     u = typical_voltage(model, np.array([2e-5, 5e-5, 1e-4, 1.5e-4, 2e-4]))
@@ -163,6 +221,11 @@ def test_a_programmed_crossbar_multiplies():
 def test_bad_programs_are_one_clear_line(arguments, message):
     with pytest.raises(sf.SynfabError, match=message):
         bar_of(2, 2).program(**{"targets": 1e-4, **arguments})
+
+
+def test_stairs_that_do_not_rise_are_refused():
+    with pytest.raises(sf.InvalidValueError, match="step: expected V above 0"):
+        bar_of(2, 2).program_open_loop(1e-4, step=0.0)
 
 
 def test_bad_weights_are_one_clear_line():

@@ -25,6 +25,46 @@ def test_schemes_put_their_share_on_every_cell(scheme, row, column, other):
     np.testing.assert_allclose(u, expected, atol=1e-15)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(("scheme", "unselected"), [("V/2", 0.15), ("V/3", 0.1), ("ground", 0.0)])
+def test_columns_of_several_voltages_follow_the_strongest(scheme, unselected, sign):
+    """Selected cells see what was asked for, unselected columns a part of the strongest."""
+    bar = sf.Crossbar(fresh(4, 5), 0.0)
+    asked = sign * np.array([0.1, 0.3])
+    u = bar.write(rows=2, columns=[1, 3], voltage=asked, scheme=scheme).solution.cell_voltage
+    np.testing.assert_allclose(u[2, [1, 3]], asked, atol=1e-15)
+    np.testing.assert_allclose(u[2, [0, 2, 4]], sign * unselected, atol=1e-15)
+
+
+def test_gates_along_columns_cut_off_the_unselected_ones():
+    cells = fresh(6, 6)
+    bar = sf.Crossbar(cells, 1.0, access=Transistor(1e3, gates="columns"))
+    found = bar.write(rows=slice(None), columns=[1, 4], voltage=-1.5, scheme="ground")
+    off = [0, 2, 3, 5]
+    assert not found.solution.cell_current[:, off].any()
+    assert found.switched[:, [1, 4]].all()
+    assert not found.switched[:, off].any()
+
+
+def test_small_arrays_are_written_event_by_event_unless_told_otherwise():
+    solves = {}
+    for shape in ((32, 4), (33, 4)):
+        solves[shape] = [
+            sf.Crossbar(fresh(*shape), 2.5).write(rows=3, columns=1, voltage=-1.2, exact=exact)
+            for exact in (None, True, False)
+        ]
+    default, exact, ramp = (found.solves for found in solves[32, 4])
+    assert default == exact != ramp
+    default, exact, ramp = (found.solves for found in solves[33, 4])
+    assert default == ramp != exact
+
+
+def test_a_pulse_of_no_duration_takes_no_energy():
+    found = sf.Crossbar(fresh(4, 4), 1.0).write(rows=1, columns=1, voltage=-1.5, duration=0.0)
+    assert found.switched[1, 1]
+    assert (found.energy, found.charge, found.loss) == (0.0, 0.0, 0.0)
+
+
 def test_a_floating_scheme_shares_the_voltage_out_among_sneak_paths():
     bar = sf.Crossbar(fresh(12, 12), 1.0)
     u = bar.write(rows=2, columns=3, voltage=0.3, scheme="floating").solution.cell_voltage
@@ -169,6 +209,7 @@ def test_pulses_are_reproducible():
     [
         ({"scheme": "V/4"}, "scheme: expected one of V/2, V/3, floating, ground"),
         ({"steps": 11}, "steps: expected 1 … 10, found 11"),
+        ({"steps": 0}, "steps: expected 1 … 10, found 0"),
         ({"voltage": [1.0, 2.0, 3.0]}, "voltage: expected one finite number, or one for each of 2"),
         ({"voltage": np.nan}, "voltage: expected one finite"),
         ({"rows": []}, "at least one selected line"),
@@ -202,3 +243,7 @@ def test_rows_whose_gates_are_off_may_be_left_out(drive):
     np.testing.assert_allclose(a.driver_currents, b.driver_currents, atol=1e-8)
     assert left_out.energy == pytest.approx(kept.energy, rel=1e-5)
     np.testing.assert_array_equal(left_out.switched, kept.switched)
+    on = [3, 8]
+    np.testing.assert_allclose(
+        left_out.extreme_voltage[on], kept.extreme_voltage[on], rtol=1e-3, atol=1e-5
+    )

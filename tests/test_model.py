@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 import synfab as sf
 from synfab.conduction import Conduction
@@ -78,10 +79,14 @@ def test_the_slope_is_the_derivative_of_the_current(published):
     [
         ({"eta": 0.0}, "eta"),
         ({"u_max": 0.1}, "u_max"),
+        ({"u_max": 0.2}, "u_max"),
         ({"hhrs": [1e-5, 1e-6]}, "hhrs: expected I"),
         ({"llrs": [-1e-4, 0.0]}, "llrs"),
+        ({"llrs": [1e-6, 0.0]}, "llrs: expected to conduct more than hhrs"),
         ({"llrs": [-3e-4, 2e-4, 0.0]}, "passive"),
+        ({"llrs": [1e-4, 0.0, 0.0, 0.0], "hhrs": [-1e-9, 0.0]}, "llrs: no state is passive"),
         ({"voltage_range": (0.1, 1.0)}, "voltage_range"),
+        ({"voltage_range": (-1.0, 0.1)}, "voltage_range"),
         ({"voltage_range": (-1.5, np.inf)}, "voltage_range"),
     ],
 )
@@ -100,9 +105,30 @@ def test_unphysical_conduction_is_refused(change, message):
         Conduction(**{**good, **change})
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_what_curves_do_beyond_the_trained_voltages_does_not_matter(side):
+    """The LLRS curve would be active between 1.68 and 2.32 V."""
+    llrs = 1e-4 * np.array([1.0, -4.0 * side, 3.9, 0.0])
+    conduction = Conduction([1e-6, 0.0], llrs, 3.0, 1.5, 0.2, (-1.5, 1.5))
+    assert conduction.r_max == 1.0
+
+
 def test_an_unstable_history_is_refused():
     with pytest.raises(sf.InvalidValueError, match="unstable history, spectral radius 1"):
         History(np.eye(4), [np.eye(4)])
+
+
+@pytest.mark.parametrize(
+    ("innovation", "message"),
+    [
+        (np.eye(4) + np.eye(4, k=1), "innovation: expected lower triangular"),
+        (np.diag([1.0, 1.0, 1.0, 0.0]), "innovation: expected a positive diagonal"),
+        (np.diag([1.0, 1.0, 1.0, 1e-200]), "innovation: its covariance is not positive definite"),
+    ],
+)
+def test_a_history_without_fresh_noise_in_a_feature_is_refused(innovation, message):
+    with pytest.raises(sf.InvalidValueError, match=message):
+        History(innovation, [0.5 * np.eye(4)])
 
 
 @pytest.mark.parametrize(
@@ -112,6 +138,87 @@ def test_an_unstable_history_is_refused():
 def test_an_impossible_population_is_refused(weights, scale, message):
     with pytest.raises(sf.InvalidValueError, match=message):
         Population(weights, np.zeros((2, 8)), np.stack([np.eye(8) * scale] * 2))
+
+
+def test_weights_of_a_population_need_no_common_sum():
+    means, factors = np.zeros((2, 8)), np.stack([np.eye(8)] * 2)
+    means[1] = 3.0
+    one, ten = (Population(np.array(w), means, factors) for w in ([0.25, 0.75], [2.5, 7.5]))
+    for name in ("probabilities", "cumulative"):
+        np.testing.assert_array_equal(getattr(ten, name), getattr(one, name))
+    np.testing.assert_allclose(ten.mean(), np.full(8, 2.25))
+
+
+def test_a_device_is_of_the_kind_that_explains_it_best():
+    generator = np.random.default_rng(3)
+    factors = np.tril(generator.normal(size=(3, 8, 8)), -1) * 0.2
+    factors += np.eye(8) * np.array([0.5, 1.0, 2.0])[:, None, None]
+    means = generator.normal(size=(3, 8)) * 0.3
+    population = Population([6.0, 3.0, 1.0], means, factors)
+    devices = generator.normal(size=(2000, 8))
+    density = [
+        np.log(weight) + multivariate_normal(mean, factor @ factor.T).logpdf(devices)
+        for weight, mean, factor in zip([6.0, 3.0, 1.0], means, factors, strict=True)
+    ]
+    kinds = population.component(devices)
+    np.testing.assert_array_equal(kinds, np.argmax(density, axis=0))
+    assert np.bincount(kinds).min() > 20
+
+
+def rebuilt(model, **changes):
+    names = ("name", "marginals", "histories", "population", "conduction", "provenance")
+    return sf.CellModel(**{**{name: getattr(model, name) for name in names}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: {"name": 3}, "name: expected text, found int"),
+        (lambda m: {"histories": {}}, "histories: expected at least one order"),
+        (lambda m: {"histories": {2: m.histories[3]}}, "histories: order 2 has 3 lag matrices"),
+    ],
+)
+def test_a_model_of_wrong_parts_is_refused(published, change, message):
+    with pytest.raises(sf.SynfabError, match=f"^{message}"):
+        rebuilt(published, **change(published))
+
+
+def test_orders_ascend_and_the_highest_is_the_default(published):
+    shuffled = rebuilt(published, histories={p: published.histories[p] for p in (7, 2, 10, 3)})
+    assert shuffled.orders == (2, 3, 7, 10)
+    assert shuffled.history().order == 10
+
+
+def test_a_fingerprint_tells_models_apart_by_any_number(published):
+    history, conduction = published.histories[2], published.conduction
+    names = ("hhrs", "llrs", "eta", "u_max", "u_0", "voltage_range")
+    curves = {name: getattr(conduction, name) for name in names}
+    other = [
+        {"marginals": published.marginals * 1.001},
+        {"histories": {2: History(history.innovation, history.lags * 0.999)}},
+        {"histories": {2: History(history.innovation * 0.999, history.lags)}},
+        {"conduction": Conduction(**{**curves, "eta": 3.0})},
+        {"conduction": Conduction(**{**curves, "u_max": 1.47})},
+        {"conduction": Conduction(**{**curves, "voltage_range": (-1.4, 1.46)})},
+    ]
+    alone = rebuilt(published, histories={2: history})
+    prints = {rebuilt(alone, **change).fingerprint for change in [{}, *other]}
+    assert len(prints) == 1 + len(other)
+    assert rebuilt(alone, name="another").fingerprint == alone.fingerprint
+
+
+def test_a_fingerprint_knows_where_one_curve_ends(published):
+    """The numbers in a row are the same."""
+    splits = (([1e-6, 0.0], [0.0, 2e-4, 0.0]), ([1e-6, 0.0, 0.0], [2e-4, 0.0]))
+    rest = (3.0, 1.5, 0.2, (-1.5, 1.5))
+    one, two = (rebuilt(published, conduction=Conduction(*split, *rest)) for split in splits)
+    assert one.fingerprint != two.fingerprint
+
+
+def test_models_of_other_names_or_origins_are_not_equal(published):
+    assert rebuilt(published) == published
+    assert rebuilt(published, name="another") != published
+    assert rebuilt(published, provenance={"measured": "elsewhere"}) != published
 
 
 def test_a_model_is_an_immutable_value(published):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from synfab import rules
+from synfab.model import FEATURES
 
 N = 2000
 
@@ -27,6 +28,22 @@ def fresh(published):
 @pytest.fixture
 def lrs(published, fresh):
     return fresh[0], rules.apply_voltage(published, *fresh, volts(-2.0))
+
+
+def all_with(devices, **features):
+    """The same devices, but each has these features in every cycle (r_hrs as log10)."""
+    parameters = devices.parameters.copy()
+    for name, value in features.items():
+        k = FEATURES.index(name)
+        parameters[k], parameters[4 + k] = value, 0.0
+    return devices._replace(parameters=parameters)
+
+
+def pulsed(model, devices, *levels):
+    state = rules.fresh_state(model, 10, devices)
+    for u in levels:
+        state = rules.apply_voltage(model, devices, state, volts(u))
+    return state
 
 
 def same(a, b):
@@ -129,3 +146,42 @@ def test_an_ideally_programmed_cell_resists_until_its_threshold(published, fresh
     assert (grown > 0.0).all()
     assert np.median(grown) < 0.1
     assert (pushed.cycle[between] == 0).all()
+
+
+def test_a_cell_programmed_to_its_lrs_or_hrs_is_in_it(published, fresh):
+    devices, state = fresh
+    features = rules.cycle_features(published, devices, state.block, state.cycle)
+    lrs = rules.program(published, devices, state, rules.lrs_state(published, features.r_lrs))
+    hrs = rules.program(published, devices, state, rules.hrs_state(published, features.r_hrs))
+    assert lrs.in_lrs.all()
+    assert hrs.in_hrs.all()
+
+
+def test_a_cell_that_resets_beyond_u_max_is_programmed_with_u_max_as_threshold(published, fresh):
+    devices = all_with(fresh[0], u_reset=1.6)
+    state = rules.program(published, devices, fresh[1], volts(0.5))
+    assert (state.threshold[~state.in_lrs & ~state.in_hrs] == np.float32(1.46)).all()
+    assert np.isfinite(state.steepness).all()
+
+
+def test_a_voltage_that_sets_does_not_reset(published, fresh):
+    """Not even a device whose u_set lies above U_max is left in both states."""
+    devices = all_with(fresh[0], u_set=1.7, u_reset=0.5)
+    state = pulsed(published, devices, 1.6, 1.0, 1.6)
+    assert state.in_lrs.all()
+    assert not state.in_hrs.any()
+
+
+def test_a_partial_reset_never_lowers_the_resistance(published, fresh):
+    """Not even in a device whose HRS conducts better than its LRS."""
+    devices = all_with(fresh[0], r_hrs=3.5, r_lrs=2e4)
+    before, after = (pulsed(published, devices, -2.0, *more) for more in ([], [1.1]))
+    assert (after.threshold == np.float32(1.1)).mean() > 0.9
+    assert (after.r >= before.r).all()
+
+
+def test_a_reset_from_a_negative_voltage_on_leaves_passive_states(published, fresh):
+    devices = all_with(fresh[0], u_reset=-0.1)
+    state = pulsed(published, devices, -2.0, 0.05)
+    assert not (state.in_lrs | state.in_hrs).any()
+    assert (state.r <= rules.highest_state(published)).all()

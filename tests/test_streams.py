@@ -99,6 +99,15 @@ def test_extreme_words_give_finite_normals():
     assert np.abs(drawn).max() < 6.7
 
 
+def test_no_digit_of_a_small_angle_is_lost():
+    near = (np.arange(-3, 4) + 2**30 * np.arange(5)[:, None]).ravel() % 2**32
+    turn = 2.0 * np.pi * np.where(near < 2**31, near, near - 2.0**32) / 2.0**32
+    cosine, sine = streams.unit_vector(near.astype(np.uint32))
+    np.testing.assert_allclose(sine, np.sin(turn), rtol=1e-6, atol=1e-14)
+    # The cosine is small beside odd quarters, where float64 loses digits of pi / 2 in turn.
+    np.testing.assert_allclose(cosine, np.cos(turn), rtol=1e-6, atol=1e-14)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, True, "7", None])
 def test_a_bad_seed_is_one_clear_line(seed, published):
     with pytest.raises((sf.InvalidValueError, sf.InvalidTypeError), match=r"^seed: expected") as e:

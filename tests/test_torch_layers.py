@@ -69,6 +69,17 @@ def test_every_readout_has_noise_of_its_own_and_it_is_counted(linear):
     torch.testing.assert_close(torch.cat([first, second]), twin(torch.cat([x, x])))
 
 
+def test_readouts_beyond_the_last_number_go_on_from_zero(linear):
+    layer = CrossbarLinear.from_torch(linear, seed=3)
+    layer.readout_number = 2**32 - 1
+    x = torch.ones(3, linear.in_features)
+    noisy = layer(x).detach()
+    assert layer.readout_number == 2
+    layer.load_state_dict(layer.state_dict())
+    layer.readout_number = 0
+    torch.testing.assert_close(layer(x[:2]).detach(), noisy[1:])
+
+
 @pytest.mark.parametrize("first", [0, 2**32 - 3, 2**63 + 5])
 def test_noise_is_the_same_on_any_device(first):
     arguments = (7 * 2**32 + 3, first, 37, 2**32 - 2, 5)

@@ -80,7 +80,7 @@ class Conduction:
             raise InvalidValueError("llrs: expected to conduct more than hhrs at u_0")
         if not self.r_max > 0.0:
             raise InvalidValueError("llrs: no state is passive in voltage_range")
-        for r in (0.0, min(self.r_max, 1.0)):
+        for r in (0.0, self.r_max):
             if self._lowest_power(r) < -ROUNDING:
                 raise InvalidValueError(
                     f"hhrs: not passive, I·U < 0 at r = {r:.4g} inside voltage_range"

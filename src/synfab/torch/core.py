@@ -15,6 +15,7 @@ from synfab.crossbar.array import Crossbar
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
 from synfab.readout import noise_factors
+from synfab.streams import WORD
 from synfab.torch import state as cell_state
 from synfab.torch.mapping import check_weights, largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
@@ -242,7 +243,8 @@ class CrossbarLayer(nn.Module):
         z = readout_normals(
             self.tiles.seed, first, rows, self.readout_number, count, currents.device
         )
-        self.readout_number += count
+        # Modulo 2**32, as the noise counts: a file holds no larger number.
+        self.readout_number = (self.readout_number + count) & WORD
         return currents.addcmul_(variance.sqrt_(), z.to(currents.dtype))
 
     def _convert(self, currents: Tensor) -> Tensor:
