@@ -62,6 +62,8 @@ def fit(
     from synfab.modelfile import load_model, save_model
 
     _check_report(report)
+    if not output.absolute().parent.is_dir():
+        raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
     with Status("reading …", console=progress) as status:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
         status.update("fitting …")
