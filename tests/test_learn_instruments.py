@@ -177,6 +177,13 @@ def test_arrays_in_microamperes_are_noticed(tmp_path, loops):
         learn.read_sweeps(tmp_path / "loops.npz")
 
 
+def test_loops_that_drown_in_noise_say_why_no_cycle_is_left(loops):
+    noise = 3e-5 * np.random.default_rng(1).normal(size=loops[1].shape)
+    found = learn.extract_features(learn.sweeps_from_arrays(loops[0], loops[1] + noise))
+    with pytest.raises(InvalidValueError, match=r"could not be judged: .*no SET [0-9]"):
+        learn.fit(found)
+
+
 def test_a_report_of_a_folder_and_json_without_nan(tmp_path, loops):
     voltage, current = loops
     folder = tmp_path / "wafer"
