@@ -19,7 +19,7 @@ from synfab.circuit import (
     run_ngspice,
     to_osdi_source,
 )
-from synfab.circuit.ngspice import find_ngspice, loads_osdi
+from synfab.circuit.ngspice import _seconds, find_ngspice, loads_osdi
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
 
 CELLS, CYCLES, SEED = 64, 20, 7
@@ -122,6 +122,31 @@ def test_twenty_cycles_of_64_cells_are_those_of_the_array(device, ohm):
     same_cells(at_the_end(wave), reads(wave), expected, cells)
     assert wave.units["i(v0)"] == "A"
     assert wave.units["time"] == "s"
+
+
+def test_a_cell_in_a_subcircuit_takes_its_number_from_an_expression(device):
+    text = """two cells by their numbers
+.model memory synfab_published seed={1 + 6}
+.subckt bit top bottom number=0
+N1 top bottom memory cell={number} cycle0={3 * 7} phase0={2 - 1}
+.ends
+V1 a 0 0.2
+X1 a 0 bit number=3
+V2 b 0 0.2
+X2 b 0 bit number=4294967297
+N3 c 0 memory cell=3 cycle0=21 phase0=1
+V3 c 0 0.2
+N4 d 0 memory cell=1 cell_high=1 cycle0=21 phase0=1
+V4 d 0 0.2
+.op
+"""
+    (point,) = run_ngspice(text, osdi=device)
+    assert point["i(v1)"] == point["i(v3)"] != point["i(v4)"] == point["i(v2)"]
+
+
+def test_the_end_of_a_transient_is_known_to_the_progress_bar():
+    ends = ("4e-7", "400n", "0.4us", "400ns", "{stop}", "1..2n")
+    assert [_seconds(text) for text in ends] == [*[pytest.approx(4e-7)] * 4, None, None]
 
 
 def test_rejected_steps_change_nothing(device):

@@ -172,6 +172,21 @@ def test_one_compiled_function_makes_chips_of_many_seeds(published):
         np.testing.assert_allclose(np.asarray(current)[same], expected[same], rtol=3e-4)
 
 
+def test_a_chip_of_nothing_is_refused_in_a_line(published):
+    pytest.importorskip("jax")
+    for model, size, seed, match in (
+        (published, 10, -1, "seed: expected"),
+        (published, 10, 1.5, "seed: expected"),
+        (published, 10.5, 1, "size: expected"),
+        (published, 0, 1, "size: expected"),
+        ("published", 10, 1, "model: expected a CellModel"),
+    ):
+        with pytest.raises(sf.SynfabError, match=match):
+            sf.jax.fabricate(model, size, seed=seed)
+    one, two = (sf.jax.fabricate(published, 3, seed=seed) for seed in (5, np.int64(5)))
+    np.testing.assert_array_equal(one.cells.r, two.cells.r)
+
+
 def keys_of(jax, seeds):
     words = [sf.jax.seed_words(seed) for seed in seeds]
     return tuple(jax.numpy.stack(word) for word in zip(*words, strict=True))

@@ -18,6 +18,7 @@ from synfab import learn
 from synfab.cli import app
 from synfab.report import headline, save_report, verdicts
 from synfab.report.sample import MOST_DEVICES, chosen_devices, measured_loops
+from synfab.report.verdict import _verdict
 
 pytest.importorskip("bokeh")
 
@@ -69,8 +70,10 @@ def page(browser, path):
 
 def test_a_property_is_judged_by_the_measurement_s_own_halves(found):
     for v in verdicts(found):
-        expected = "good" if v.distance <= v.yardstick else "near"
-        assert v.level == (expected if v.distance <= 2.0 * v.yardstick else "far"), v
+        expected = "near" if v.distance <= 2.0 * v.yardstick else "far"
+        if v.distance <= v.yardstick:
+            expected = "good" if v.yardstick < 1.0 else "open"
+        assert v.level == expected, v
     assert headline(verdicts(found)).endswith(".")
 
 
@@ -85,16 +88,33 @@ def test_a_wrong_model_differs(published, sweeps):
     assert judged["Distribution of U_SET"].words == "differs"
 
 
-def test_one_device_leaves_the_devices_unjudged(published):
+def one_device(published, cycles):
     cells = sf.CellArray(published, 1, seed=1)
     rows = []
-    for _ in range(60):
+    for _ in range(cycles):
         rows.append([cells.features[name][0] for name in sf.FEATURES])
         cells.apply_voltage(-2.0).apply_voltage(1.5)
-    table = learn.FeatureTable.build(np.zeros(60, int), np.arange(60), rows)
-    judged = {v.name: v for v in verdicts(learn.compare(published, table))}
+    return learn.FeatureTable.build(np.zeros(cycles, int), np.arange(cycles), rows)
+
+
+def test_one_device_leaves_the_devices_unjudged(published):
+    judged = {v.name: v for v in verdicts(learn.compare(published, one_device(published, 60)))}
     assert judged["Devices' levels and spreads"].words == "cannot be judged"
     assert judged["Outlying devices"].level == "open"
+
+
+@pytest.mark.parametrize("cycles", [10, 20, 39])
+def test_a_short_record_of_one_device_cannot_judge_its_memory(published, cycles):
+    found = learn.compare(published, one_device(published, cycles))
+    judged = [v for v in verdicts(found) if v.name.startswith("Memory")]
+    assert {v.words for v in judged} == {"cannot be judged"}
+    assert "cannot be judged" in headline(verdicts(found))
+
+
+def test_a_measurement_far_from_itself_does_not_make_a_model_agree():
+    assert _verdict("x", "", 0.5, 0.9).words == "agrees"
+    assert _verdict("x", "", 0.5, 1.0).words == "cannot be judged"
+    assert _verdict("x", "", 2.5, 1.0).words == "differs"
 
 
 def test_the_page_states_where_every_number_comes_from(found, path, tmp_path, published):

@@ -431,6 +431,36 @@ def test_bad_inputs_are_named(linear):
             convolution(torch.zeros(shape))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of the compiler itself
+def test_a_compiled_network_reads_the_same_bits():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(32, 3))
+    plain, other = convert(network, seed=1), convert(network, seed=1)
+    compiled = torch.compile(other, backend="eager")
+    for batch in (2, 2, 5):
+        x = torch.ones(batch, 1, 6, 6)
+        y, z = plain(x), compiled(x)
+        assert torch.equal(y, z)
+        y.square().sum().backward()
+        z.square().sum().backward()
+    for one, two in zip(plain.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad)
+
+
+def test_grouped_convolutions_stay_in_software_and_are_named():
+    depthwise = nn.Conv2d(4, 4, 3, groups=4)
+    network = nn.Sequential(nn.Conv2d(2, 4, 1), depthwise)
+    with pytest.warns(UserWarning, match="grouped convolutions stay in software: 1$"):
+        chip = convert(network, seed=1)
+    assert type(chip[0]) is CrossbarConv2d
+    assert type(chip[1]) is nn.Conv2d
+    assert chip[1](torch.zeros(1, 4, 3, 3)).shape == (1, 4, 1, 1)
+
+
+def test_an_unknown_option_is_told_the_known_ones():
+    with pytest.raises(sf.InvalidTypeError, match=r"bitz: no option of a layer; .*\bbits\b"):
+        CrossbarLinear(4, 4, seed=1, bitz=4)
+
+
 def test_what_is_not_supported_is_said():
     with pytest.raises(sf.InvalidValueError, match="groups: expected 1"):
         CrossbarConv2d(4, 4, 3, groups=2, seed=1)

@@ -144,6 +144,8 @@ def test_a_technology_without_outliers_has_none(trained):
 def test_bad_monte_carlo_is_named(trained):
     with pytest.raises(sf.InvalidValueError, match="seeds: expected"):
         monte_carlo(trained, accuracy, [])
+    with pytest.raises(sf.InvalidTypeError, match="seeds: expected several"):
+        monte_carlo(trained, accuracy, 5)
     with pytest.raises(sf.InvalidTypeError, match="evaluate: expected"):
         monte_carlo(trained, "accuracy", [1])
 

@@ -34,7 +34,11 @@ FAILURES = (
     (r".*singular matrix.*", SolverError, "the circuit has no single solution (floating node?)"),
     (r".*iteration limit reached.*", SolverError, "an operating point did not converge"),
     (r".*no such (function|parameter).*", ToolError, "the netlist is wrong"),
-    (r".*parameter .* is out of bounds.*", InvalidValueError, "netlist"),
+    (
+        r".*parameter .* is out of bounds.*",
+        InvalidValueError,
+        "netlist (seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS)",
+    ),
     (r".*(definition of model|find model|unknown model type).*", ToolError, "a model is missing"),
     (r".*(error opening osdi|only supports osdi).*", ToolError, "the compiled device"),
     (r".*unknown parameter.*", ToolError, "the netlist is wrong"),
@@ -43,6 +47,7 @@ FAILURES = (
 )
 ANALYSIS = re.compile(r"^[ \t]*\.((op|dc|ac|tran|noise)\b.*)$", re.IGNORECASE | re.MULTILINE)
 END = re.compile(r"^[ \t]*\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
+EXPONENTS = {"": "", "m": "e-3", "u": "e-6", "n": "e-9", "p": "e-12", "f": "e-15"}
 HARMLESS = re.compile(r"spinit|checkvalid|^\s*$", re.IGNORECASE)
 
 
@@ -305,14 +310,24 @@ def _check(said: list[str], raw: Path, status: int) -> None:
         raise ToolError(f"ngspice gave no result: {tail}")
 
 
+def _seconds(text: str) -> float | None:
+    """Read a time as SPICE does, 200n or 0.2us; None for an expression."""
+    found = re.fullmatch(r"([-+.\d]+(?:e[-+]?\d+)?)([fpnum]?)s?", text, re.IGNORECASE)
+    if found is None:
+        return None
+    try:
+        return float(found[1] + EXPONENTS[found[2].lower()])
+    except ValueError:
+        return None
+
+
 def _bar(text: str) -> Callable[[float], None] | None:
     """Progress bar over the end time of the first transient, if there is one."""
     match = re.search(r"^\s*\.tran\s+\S+\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
     if match is None:
         return None
-    try:
-        end = float(match[1])
-    except ValueError:
+    end = _seconds(match[1])
+    if end is None:
         return None
     from rich.console import Console
     from rich.progress import Progress

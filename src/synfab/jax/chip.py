@@ -11,11 +11,11 @@ import numpy as np
 from synfab import rules
 from synfab.arrays import count_up
 from synfab.engines.array_engine import read_normals, with_noise
-from synfab.errors import InvalidValueError
+from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.jax.engine import full_products, seed_words
 from synfab.model import CellModel
 from synfab.readout import noise_factors
-from synfab.streams import WORD, Stream
+from synfab.streams import WORD, Stream, check_seed
 
 Array = Any
 
@@ -38,9 +38,14 @@ def fabricate(model: CellModel, size: int, *, seed: Any, order: int | None = Non
     order
         Of the history; None takes the model's highest.
     """
-    if not 1 <= size <= WORD:
+    if type(model) is not CellModel:
+        raise InvalidTypeError(
+            f"model: expected a CellModel, as load_model returns, found {type(model).__name__}"
+        )
+    if not hasattr(size, "__index__") or not 1 <= size <= WORD:
         raise InvalidValueError(f"size: expected 1 … 2**32 - 1 cells, found {size}")
-    key = seed_words(seed) if isinstance(seed, int) else seed
+    words = isinstance(seed, (tuple, list)) or np.ndim(seed) > 0
+    key = seed if words else seed_words(check_seed(seed))
     made: Chip = _fabricate(model, size, key, order)
     return made
 

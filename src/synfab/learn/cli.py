@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,10 @@ from rich.table import Table
 from synfab.errors import InvalidValueError
 from synfab.terminal import out, progress, say
 
-Source = Annotated[Path, typer.Argument(help="I-V loops or features: CSV, Parquet, HDF5, NPZ, …")]
+Source = Annotated[
+    Path,
+    typer.Argument(help="I-V loops or features: CSV, Excel, Parquet, HDF5, NPZ, …, or a folder"),
+]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(help="'voltage=My V (mV),current=I2'; in their order where a header is missing"),
@@ -58,6 +62,8 @@ def fit(
     from synfab.modelfile import load_model, save_model
 
     _check_report(report)
+    if not output.absolute().parent.is_dir():
+        raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
     with Status("reading …", console=progress) as status:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
         status.update("fitting …")
@@ -80,7 +86,7 @@ def fit(
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
-        sys.stdout.write(json.dumps({**made, **result.diagnostics}, indent=2) + "\n")
+        _print_json({**made, **result.diagnostics})
         return
     table = Table(show_header=False, title=escape(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
@@ -127,7 +133,7 @@ def compare(
             _save_report(found, report, data, files)
     if as_json:
         made = {} if report is None else {"report": str(report)}
-        sys.stdout.write(json.dumps({**made, **found.summary()}, indent=2) + "\n")
+        _print_json({**made, **found.summary()})
         return
     judged = verdicts(found)
     table = Table(title=escape(f"{loaded.name} against {source}"))
@@ -216,6 +222,19 @@ def _whole(option: str, text: str, word: str) -> int | str:
     if not text.isdecimal():
         raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
     return int(text)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: what could not be had is null."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> str:

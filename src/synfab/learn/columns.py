@@ -14,8 +14,10 @@ ALIASES: dict[str, frozenset[str]] = {
         "device": "device, dev, device id, cell, cell id, address, addr, dut",
         "cycle": "cycle, cycle number, cycle index, cycles, loop, loop index, sweep, repeat, n",
         "time": "time, t, timestamp, elapsed time",
-        "voltage": "voltage, v, u, volt, voltage probe, probe voltage, applied voltage, bias, v1",
-        "current": "current, i, curr, current probe, probe current, measured current, i1, id",
+        "voltage": "voltage, v, u, volt, voltage probe, probe voltage, applied voltage, bias, v1, "
+        "av, vapp, v app, vmeas, anodev, drainv, spannung",
+        "current": "current, i, curr, current probe, probe current, measured current, i1, id, "
+        "ai, iapp, imeas, i meas, anodei, draini, strom",
         "r_hrs": "r hrs, rhrs, hrs, roff, r off, high resistance, r high, r after reset",
         "u_set": "u set, uset, v set, vset, set voltage, us",
         "r_lrs": "r lrs, rlrs, lrs, ron, r on, low resistance, r low, r after set",
@@ -49,15 +51,33 @@ PREFIXES = {
     "p": 1e-12,
 }
 UNIT = re.compile(r"[\[(]\s*([^\])]*?)\s*[\])]\s*$")
+# I/uA, I_uA, Voltage in mV: a unit without brackets counts behind a known name alone.
+BARE_UNIT = re.compile(
+    r"(?:\s*/\s*|[\s_]+(?:in\s+)?)([GMkKmu\u00b5\u03bcnp]?(?:V|A|s|[oO]hm|\u03a9|\u2126))$"
+)
 
 
 def split_name(column: str) -> tuple[str, str]:
     """Return the plain name of a column and the unit in brackets behind it."""
     text = str(column).strip()
     found = UNIT.search(text)
+    if found is None and (bare := BARE_UNIT.search(text)):
+        name = _plain(text[: bare.start()])
+        if any(name in words for words in ALIASES.values()):
+            return name, bare.group(1)
     unit = found.group(1) if found else ""
-    plain = text[: found.start()] if found else text
-    return re.sub(r"[\s_\-.]+", " ", plain).strip().lower(), unit
+    return _plain(text[: found.start()] if found else text), unit
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_\-.]+", " ", text).strip().lower()
+
+
+def is_unit(text: str) -> bool:
+    """Tell whether a word is a unit of one of the quantities."""
+    text = _spelt(text)
+    return any(base and text.endswith(base) and text[: -len(base)] in PREFIXES
+               for base in BASE_UNITS.values())  # fmt: skip
 
 
 def scale_of(name: str, unit: str, column: str) -> float:
@@ -65,14 +85,18 @@ def scale_of(name: str, unit: str, column: str) -> float:
     base = BASE_UNITS[name]
     if not unit or not base:
         return 1.0
-    text = unit.replace("\u03a9", "ohm").replace("\u2126", "ohm").replace("Ohm", "ohm")
-    text = text.replace("ohms", "ohm").replace("sec", "s")
+    text = _spelt(unit)
     if text.endswith(base) and text[: -len(base)] in PREFIXES:
         return PREFIXES[text[: -len(base)]]
     raise InvalidValueError(
         f"{column!r}: expected a unit of {name} ({base}, with a prefix such as m or k), "
         f"found {unit!r}"
     )
+
+
+def _spelt(unit: str) -> str:
+    text = unit.replace("\u03a9", "ohm").replace("\u2126", "ohm").replace("Ohm", "ohm")
+    return text.replace("ohms", "ohm").replace("sec", "s")
 
 
 def find_columns(
@@ -114,9 +138,22 @@ def find_columns(
             if name in found:
                 raise InvalidValueError(
                     f"{name}: both {found[name][0]!r} and {column!r} could be it; "
-                    f"say which with columns={{{name!r}: …}}"
+                    f'say which with columns={{{name!r}: …}} (--columns "{name}=…")'
                 )
             found[name] = (column, scale_of(name, unit, column))
+    return found if "r_hrs" in found or "r_lrs" in found else _by_unit(columns, found)
+
+
+def _by_unit(
+    columns: list[str], found: dict[str, tuple[str, float]]
+) -> dict[str, tuple[str, float]]:
+    """Add a voltage and a current that no name tells, where one column alone has their unit."""
+    free = [column for column in columns if column not in {name for name, _ in found.values()}]
+    for name in SWEEP_COLUMNS:
+        units = {c: _spelt(split_name(c)[1]) for c in free}
+        fits = [c for c, unit in units.items() if is_unit(unit) and unit.endswith(BASE_UNITS[name])]
+        if name not in found and len(fits) == 1:
+            found[name] = (fits[0], scale_of(name, units[fits[0]], fits[0]))
     return found
 
 
@@ -131,5 +168,6 @@ def need(found: Mapping[str, object], wanted: Iterable[str], columns: Iterable[s
     if missing:
         raise InvalidValueError(
             f"columns: none for {', '.join(missing)}; the file has {_listing(list(columns))}. "
-            "Rename one, or say which with columns={'voltage': 'my column [mV]', …}"
+            "Rename one, or say which with columns={'voltage': 'my column [mV]', …} "
+            '(--columns "voltage=my column [mV],…")'
         )

@@ -21,7 +21,10 @@ Array = npt.NDArray[Any]
 
 LAGS = 20
 HALVES = 30
-BLOCKS = 20  # pieces a device is cut into when there are too few devices to halve
+# Pieces a device is cut into when there are too few devices to halve, and the cycles of each, if
+# there are as many: twice the lags, so that a piece can tell them all.
+FEWEST_PIECES, MOST_PIECES, PIECE = 6, 20, 2 * LAGS
+FEWEST_PAIRS = 20  # of cycles in either half, for a lag to be compared
 GRID = (np.arange(2000) + 0.5) / 2000
 MOST_ROWS = 200_000
 REPEATS = 5  # generated data sets; the median of their distances counts
@@ -65,7 +68,8 @@ class Comparison:
         Per feature, in standard deviations of the pooled measurement; the yardstick is the 95 %
         quantile between random halves of the measurement.
     correlation_error, correlation_yardstick
-        Largest error of auto- and cross-correlations over lags 0 … 20, per feature.
+        Largest error of auto- and cross-correlations, per feature, over the lags 0 … 20 of which
+        half of the measurement has 20 pairs; NaN where that is none.
     covariance_error, covariance_yardstick
         Of the devices' (mu, sigma), relative (Frobenius); NaN with one device.
     outliers
@@ -136,10 +140,13 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
     made = generate(model, measured, seed, REPEATS)
     distances = np.array([_wasserstein(measured, data, scale) for data in made])
     target, count = correlations(measured), len(measured.devices)
-    errors = np.array([_largest_error(correlations(data), target) for data in made])
     halves = [_halves(measured, seed, k) for k in range(HALVES)]
+    seen = np.all([_counts(half) >= FEWEST_PAIRS for both in halves for half in both], axis=0)
+    errors = np.array([_largest_error(correlations(data), target, seen) for data in made])
     own = np.array([_wasserstein(a, b, scale) for a, b in halves])
-    own_errors = np.array([_largest_error(correlations(a), correlations(b)) for a, b in halves])
+    own_errors = np.array(
+        [_largest_error(correlations(a), correlations(b), seen) for a, b in halves]
+    )
     covariance, covariance_own = float("nan"), float("nan")
     if count > 2:
         exact = _device_covariance(measured)
@@ -218,8 +225,12 @@ def _wasserstein(a: Data, b: Data, scale: Array) -> Array:
 def correlations(data: Data) -> Array:
     """Correlation of feature i now with feature j earlier, (lags + 1, 4, 4), within devices."""
     sums = sum(total for total, _ in data.products)
-    counts = sum(count for _, count in data.products)
-    return np.asarray(sums / np.maximum(counts, 1.0)[:, None, None])
+    return np.asarray(sums / np.maximum(_counts(data), 1.0)[:, None, None])
+
+
+def _counts(data: Data) -> Array:
+    """Pairs of cycles at each lag, (lags + 1,)."""
+    return np.asarray(np.sum([count for _, count in data.products], axis=0))
 
 
 def _products(cycles: Array, y: Array) -> tuple[Array, Array]:
@@ -236,8 +247,10 @@ def _products(cycles: Array, y: Array) -> tuple[Array, Array]:
     return sums, counts
 
 
-def _largest_error(a: Array, b: Array) -> Array:
-    return np.asarray(np.abs(a - b).max(axis=(0, 2)))
+def _largest_error(a: Array, b: Array, lags: Array) -> Array:
+    if not lags[1:].any():
+        return np.full(4, np.nan)
+    return np.asarray(np.abs(a - b)[lags].max(axis=(0, 2)))
 
 
 def _parameters(data: Data) -> Array:
@@ -278,12 +291,12 @@ def _halves(data: Data, seed: int, number: int) -> tuple[Data, Data]:
     whole = data
     if len(data.devices) < 4:
         pieces = [
-            (c, y)
+            piece
             for cycles, values in data.devices
-            for c, y in zip(
-                np.array_split(cycles, BLOCKS), np.array_split(values, BLOCKS), strict=True
+            for parts in [int(np.clip(len(cycles) // PIECE, FEWEST_PIECES, MOST_PIECES))]
+            for piece in zip(
+                np.array_split(cycles, parts), np.array_split(values, parts), strict=True
             )
-            if len(c) > 1
         ]
         whole = Data(pieces)
     index = np.arange(len(whole.devices), dtype=np.uint32)

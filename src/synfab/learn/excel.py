@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
+from synfab.learn.columns import find_columns
 from synfab.limits import require_size, told
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ AS_OBJECTS = 12  # times that, as the elements of a tree
 
 
 def read_excel(path: Path) -> pd.DataFrame:
-    """Read the first sheet of an .xlsx file, once its size is known.
+    """Read an .xlsx file, once its size is known: the first sheet, and those with the same columns.
+
+    Rows above the names are passed over. With several sheets and no column for devices, a sheet
+    is a device.
 
     Raises
     ------
@@ -37,10 +41,20 @@ def read_excel(path: Path) -> pd.DataFrame:
         raise FileFormatError('Excel files need: pip install "synfab[learn]"') from None
     with told("cannot be read as xlsx"):
         _check_archive(path)
-        rows = _count_rows(path)
-        # The first is that of names; pandas would hold the empty ones behind the last.
-        table: pd.DataFrame = pd.read_excel(path, engine="openpyxl", nrows=max(rows - 1, 0))
-    return table
+        tables: dict[str, pd.DataFrame] = {}
+        for title, above, rows in _count_rows(path):
+            # The first is that of names; pandas would hold the empty ones behind the last.
+            table = pd.read_excel(path, sheet_name=title, engine="openpyxl", skiprows=above,
+                                  nrows=max(rows - above - 1, 0))  # fmt: skip
+            if not tables or list(table.columns) == list(next(iter(tables.values())).columns):
+                tables[title] = table
+    first = next(iter(tables.values()))
+    if len(tables) == 1:
+        return first
+    if "device" in find_columns(map(str, first.columns)):
+        return pd.concat(tables.values(), ignore_index=True)
+    named = [table.assign(device=title) for title, table in tables.items()]
+    return pd.concat(named, ignore_index=True)
 
 
 def _check_archive(path: Path) -> None:
@@ -50,10 +64,11 @@ def _check_archive(path: Path) -> None:
     require_memory(AS_OBJECTS * size, "unpacked")
 
 
-def _count_rows(path: Path) -> int:
-    """Count rows and columns in one pass: a cell's address alone decides how large a sheet is.
+def _count_rows(path: Path) -> list[tuple[str, int, int]]:
+    """Return title, rows above the names and rows in all of each sheet that is not empty.
 
-    Empty ones at the end, which a height or a colour leaves in a file, are not counted.
+    One pass: a cell's address alone decides how large a sheet is. Empty rows at the end, which a
+    height or a colour leaves in a file, are not counted.
     """
     import openpyxl
 
@@ -61,24 +76,45 @@ def _count_rows(path: Path) -> int:
     try:
         if not book.worksheets:
             raise FileFormatError("expected a sheet of rows, found none")
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # what the file says of itself is not to be trusted
-        last = filled = width = looked = 0
-        for row, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-            looked += len(cells)
-            if row > MOST_ROWS or looked > MOST_LOOKED:
-                raise _too_large()
-            used = _used(cells) if cells else 0
-            if not used:
-                continue
-            last, filled, width = row, filled + 1, max(width, used)
-            if last - filled > MOST_EMPTY:
-                raise FileFormatError(f"expected up to {MOST_EMPTY} empty rows between others")
-            if width > MOST_WIDTH or last * width > MOST_FIELDS:
-                raise _too_large()
-        return last
+        found: list[tuple[str, int, int]] = []
+        room = [MOST_LOOKED, MOST_FIELDS]
+        for sheet in book.worksheets:
+            above, rows = _measure(sheet, room)
+            if rows or not found:
+                found.append((sheet.title, above, rows))
+        return found
     finally:
         book.close()
+
+
+def _measure(sheet: Any, room: list[int]) -> tuple[int, int]:
+    """Return the rows above the names, and those up to the last; take the fields off the room."""
+    sheet.reset_dimensions()  # what the file says of itself is not to be trusted
+    last = filled = width = above = looked = 0
+    names: Sequence[Any] = ()
+    for row, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        looked += len(cells)
+        if row > MOST_ROWS or looked > room[0]:
+            raise _too_large()
+        used = _used(cells) if cells else 0
+        if not used:
+            continue
+        if not above and _is_head(names, cells[:used]):
+            above = last
+        names = cells[:used]
+        last, filled, width = row, filled + 1, max(width, used)
+        if last - filled > MOST_EMPTY:
+            raise FileFormatError(f"expected up to {MOST_EMPTY} empty rows between others")
+        if width > MOST_WIDTH or last * width > room[1]:
+            raise _too_large()
+    room[0] -= looked
+    room[1] -= last * width
+    return max(above - 1, 0), last
+
+
+def _is_head(names: Sequence[Any], below: Sequence[Any]) -> bool:
+    numbers = sum(isinstance(value, (int, float)) for value in below)
+    return numbers > 1 and len(names) == len(below) and all(isinstance(n, str) for n in names)
 
 
 def _used(cells: Sequence[Any]) -> int:

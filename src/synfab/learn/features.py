@@ -152,7 +152,8 @@ def _plausible(rows: Array) -> None:
                 raise InvalidValueError(
                     f"{FEATURES[f]}: median {middle:.3g} ohm, expected at least "
                     f"{LOWEST_RESISTANCE:.0f}: if it is in kohm, call the column "
-                    f"'{FEATURES[f]} [kohm]'"
+                    f"'{FEATURES[f]} [kohm]'; if it comes from loops, say the unit of their "
+                    "current, such as 'current [uA]'"
                 )
         both = np.isfinite(rows[:, 0]) & np.isfinite(rows[:, 2])
         swapped = rows[both, 0] < rows[both, 2]
@@ -216,7 +217,8 @@ def read_frame(
             continue
         if given[name] is None:
             raise InvalidValueError(
-                f"{name}: no such column; give {name}=V, or {name}=(mean, standard deviation)"
+                f"{name}: no such column; give {name}=V, or {name}=(mean, standard deviation) "
+                f"(--{name.replace('_', '-')} V, or mean,deviation)"
             )
         numbers = np.atleast_1d(np.asarray(given[name], float))
         if len(numbers) > 2 or not np.isfinite(numbers).all():

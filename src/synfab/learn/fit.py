@@ -70,9 +70,11 @@ def standardise(features: FeatureTable) -> Standardised:
         x.append(np.where(flat, 0.0, (y - mean) / spread))
         parameters.append(np.concatenate([mean, spread]))
     if not names:
+        lost = ", ".join(f"{reason} {count}" for reason, count in features.rejected.items())
         raise InvalidValueError(
             f"features: no device has {FEWEST_CYCLES} complete cycles or more; found "
             f"{len(features)} rows on {len(features.names)} devices"
+            + (f"; cycles that could not be judged: {lost}" if lost else "")
         )
     return Standardised(names, cycles, x, np.asarray(parameters), left_out)
 

@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synfab.capacity import available_memory, require_memory
 from synfab.errors import FileFormatError, SynfabError
 from synfab.learn.columns import ALIASES, SWEEP_COLUMNS, find_columns, need, split_name
 from synfab.learn.hdf5links import inside, split_names
-from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
+from synfab.learn.labels import index_labels, rows_of
+from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
 from synfab.limits import CHUNK_BYTES, told
 
 # Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 DEFLATE_RATIO = 1032  # no byte of deflate becomes more
+TIDY = ("device", "cycle", *SWEEP_COLUMNS)
 FLETCHER, SZIP, LZF = 3, 4, 32000
 PACKING = (DEFLATE, SZIP, LZF)
 SLACK, CHECKSUM = 4096, 4
@@ -26,6 +30,8 @@ Large = dict[int, list[tuple[int, ...]]]
 
 def read_hdf5(path: Path) -> Sweeps:
     """Datasets voltage and current (device, cycle, point), or such datasets in a group a device.
+
+    Where they are (point,), datasets device and cycle say what a point belongs to.
 
     Raises
     ------
@@ -41,12 +47,17 @@ def read_hdf5(path: Path) -> Sweeps:
         own, links, groups = split_names(file)
         grouped = bool(groups) and not _quantities(own + links)
         if grouped:
-            own, links, _ = split_names(inside(file, groups[0]))
+            own, links, deeper = split_names(inside(file, groups[0]))
+            if deeper and not own + links:
+                raise FileFormatError(
+                    f"group {groups[0]} holds groups; expected datasets voltage and current in it, "
+                    "(cycle, point) or one record"
+                )
     # A link may be a second name of what is there.
     names = own if len(_quantities(own)) == len(SWEEP_COLUMNS) else own + links
     found = find_columns(names)
     need(found, SWEEP_COLUMNS, names)
-    columns = (found["voltage"], found["current"])
+    columns = {name: found[name] for name in TIDY if name in found}
     return Sweeps(lambda: _devices(path, groups if grouped else None, columns))
 
 
@@ -67,7 +78,7 @@ def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[Dev
 
 
 def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweeps]:
-    (v_name, v_scale), (i_name, i_scale) = columns
+    (v_name, v_scale), (i_name, i_scale) = columns["voltage"], columns["current"]
     for group in groups:
         here = inside(file, group)
         v, i = (_whole(inside(here, name)) for name in (v_name, i_name))
@@ -76,8 +87,11 @@ def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweep
 
 
 def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
-    (v_name, v_scale), (i_name, i_scale) = columns
+    (v_name, v_scale), (i_name, i_scale) = columns["voltage"], columns["current"]
     v_set, i_set = inside(file, v_name), inside(file, i_name)
+    if i_set.ndim == 1 and len(columns) > len(SWEEP_COLUMNS):
+        yield from _points(file, columns)
+        return
     if i_set.ndim < 3:
         arrays = _whole(v_set) * v_scale, _whole(i_set) * i_scale
         yield from sweeps_from_arrays(*arrays).open_devices()
@@ -89,6 +103,19 @@ def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
         one = sweeps_from_arrays(v * v_scale, _part(i_set, k, i_large) * i_scale)
         for device in one.open_devices():
             yield device._replace(name=str(k))
+
+
+def _points(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
+    """One row a point: the devices in the order of their first points."""
+    data = {name: _whole(inside(file, column)) for name, (column, _) in columns.items()}
+    shapes = {name: values.shape for name, values in data.items()}
+    if len(set(shapes.values())) > 1:
+        raise FileFormatError(f"expected as many values of each quantity, found shapes {shapes}")
+    names, codes = index_labels(data.pop("device", np.zeros(shapes["current"], int)))
+    rows = rows_of(codes, len(names))
+    for k in np.argsort([mine[0] for mine in rows]):
+        mine = {name: columns[name][1] * values[rows[k]] for name, values in data.items()}
+        yield device_sweeps(names[k], mine)
 
 
 def _whole(dataset: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.learn.columns import find_columns, need, split_name
 from synfab.learn.excel import read_excel
 from synfab.learn.features import FeatureTable, numeric, read_frame
+from synfab.learn.folder import read_folder
 from synfab.learn.hdf5 import read_hdf5
 from synfab.learn.labels import index_labels, rows_of
 from synfab.learn.parquet import parquet_devices, streamed_columns, whole_table
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
 from synfab.learn.text import read_text
+from synfab.learn.wide import sweeps_in_columns
 from synfab.limits import told
 from synfab.npyfile import open_archive, read_member
 
@@ -48,7 +51,8 @@ def read_sweeps(
     Parameters
     ----------
     source
-        A file, or a pandas frame. Parquet and HDF5 are streamed, a device at a time.
+        A file, a folder of files (one a device, or one a loop), or a pandas frame. Parquet and
+        HDF5 are streamed, a device at a time.
     columns
         Quantity to column name, where the names are not known ones.
     allow_pickle
@@ -98,9 +102,15 @@ def read_any(
     if not isinstance(source, (str, os.PathLike)):
         return _from_frame(source, columns, u_set, u_reset)
     path = Path(source)
+    if path.is_dir():
+        endings = tuple(e for e in READABLE if allow_pickle or e not in PICKLE)
+        options = {"columns": columns, "u_set": u_set, "u_reset": u_reset}
+        return read_folder(path, endings, partial(read_any, **options, allow_pickle=allow_pickle))
     kind = path.suffix.lower()
     if kind not in READABLE:
-        raise FileFormatError(f"{path}: expected a file that ends in {', '.join(READABLE)}")
+        raise FileFormatError(
+            f"{path}: expected a file that ends in {', '.join(READABLE)}, or a folder of such"
+        )
     if not path.is_file():
         raise FileFormatError(f"{path}: no such file")
     if kind in PICKLE and not allow_pickle:
@@ -149,6 +159,8 @@ def _from_frame(
     if len(frame) == 0:
         raise InvalidValueError("found a header and no rows")
     columns = {k: k if str(v).isdigit() else v for k, v in (columns or {}).items()}
+    if not columns and (wide := sweeps_in_columns(frame)) is not None:
+        return wide
     found = find_columns(map(str, frame.columns), columns)
     frame = frame.rename(columns=str)
     if "r_hrs" in found or "r_lrs" in found:
@@ -238,6 +250,7 @@ def _from_npz(path: Path) -> Sweeps | FeatureTable:
         need(found, ("voltage", "current"), names)
         v = _numbers(archive, found["voltage"][0]) * found["voltage"][1]
         i = _numbers(archive, found["current"][0]) * found["current"][1]
+    _check_sweep_units(v, i)
     return sweeps_from_arrays(v, i)
 
 

@@ -111,9 +111,14 @@ def sweeps_from_arrays(
 
 def device_sweeps(name: str, data: dict[str, Array]) -> DeviceSweeps:
     """Loops of one device from its points: voltage (V), current (A) and, if known, cycle."""
-    if "cycle" in data:
-        return loops_by_cycle(name, data["cycle"], data["voltage"], data["current"])
-    return split_loops(name, data["voltage"], data["current"])
+    voltage, current = data["voltage"], data["current"]
+    if "cycle" not in data:
+        return split_loops(name, voltage, current)
+    found = loops_by_cycle(name, data["cycle"], voltage, current)
+    if len(found.cycles) > 1:
+        return found
+    split = split_loops(name, voltage, current)  # a counter that stands still says nothing
+    return split if len(split.cycles) > 1 else found
 
 
 def loops_by_cycle(name: str, cycle: Array, voltage: Array, current: Array) -> DeviceSweeps:

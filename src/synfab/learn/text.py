@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from synfab.errors import InvalidValueError
 from synfab.learn.columns import ALIASES
+from synfab.learn.preamble import COMMENT, MARKS, comment_lines, find_head, is_number
 from synfab.tablefile import LONGEST, check_head, read_csv
 
 if TYPE_CHECKING:
@@ -16,25 +17,41 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, str] | None
 
+MOST_ABOVE = 200  # lines that are searched for the names
 EVENTS = frozenset(("READ", "SET", "RESET", "ENDURANCE", "FORM"))
 
 
 def read_text(path: Path, columns: Columns) -> pd.DataFrame:
-    """Read a delimited text file: tab, semicolon, comma or blanks; a headerless one needs names."""
-    with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-        lines = [line for line in (file.readline(LONGEST) for _ in range(20)) if line.strip()]
-    if not lines:
+    """Read a delimited text file: tab, semicolon, comma or blanks; a headerless one needs names.
+
+    Lines above the names are passed over. What is no UTF-8 is taken for Windows' Latin letters.
+    """
+    try:
+        return _read(path, columns, "utf-8-sig")
+    except UnicodeDecodeError:
+        return _read(path, columns, "cp1252")
+
+
+def _read(path: Path, columns: Columns, encoding: str) -> pd.DataFrame:
+    with path.open(encoding=encoding, errors="strict", newline="") as file:
+        lines = _first_lines(file)
+    filled = [line for line in lines if line.strip()]
+    if not filled:
         raise InvalidValueError("the file is empty")
-    first = lines[0].rstrip("\r\n")
-    if any(f",{event}," in first for event in EVENTS):
+    if any(f",{event}," in filled[0] for event in EVENTS):
         check_head(path, ",")
         return _event_log(path)
-    separator = next((mark for mark in ("\t", ";", ",") if mark in first), r"\s+")
-    fields = [f for f in (first.split() if separator == r"\s+" else first.split(separator)) if f]
-    options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig"}
-    if separator == r"\s+":
-        options["engine"] = "python"
-    if not all(_is_number(text) for text in fields):
+    head = find_head(lines)
+    if head is not None and (head.first_row > 1 or lines[0].startswith(COMMENT)):
+        options = _options(head.separator, encoding, head.first_row)
+        return read_csv(path, header=None, names=head.names, **options)
+    above = comment_lines(lines)
+    first = next((line for line in lines[above:] if line.strip()), filled[0])
+    separator = next((mark for mark in MARKS[:-1] if mark in first), MARKS[-1])
+    words = first.split() if separator == MARKS[-1] else first.split(separator)
+    fields = [word for word in words if word.strip()]
+    options = _options(separator, encoding, above)
+    if not all(is_number(text) for text in fields):
         return read_csv(path, **options)
     names = list((columns or {}).keys())
     if names and all(name in ALIASES or name.startswith("_") for name in names):
@@ -43,16 +60,24 @@ def read_text(path: Path, columns: Columns) -> pd.DataFrame:
             return read_csv(path, header=None, names=names, **options)
     raise InvalidValueError(
         f"no header line, found {len(fields)} columns of numbers; name them in their order, "
-        "such as columns=device,cycle,voltage,current"
+        "such as columns=device,cycle,voltage,current (--columns device,cycle,voltage,current)"
     )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
+def _first_lines(file: TextIO) -> list[str]:
+    lines: list[str] = []
+    size = 0
+    while len(lines) < MOST_ABOVE and size < 2 * LONGEST and (line := file.readline(LONGEST)):
+        lines.append(line)
+        size += len(line)
+    return lines
+
+
+def _options(separator: str, encoding: str, skiprows: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"sep": separator, "encoding": encoding, "skiprows": skiprows}
+    if separator == MARKS[-1]:
+        options["engine"] = "python"
+    return options
 
 
 def _event_log(path: Path) -> pd.DataFrame:

@@ -56,7 +56,8 @@ def save_report(
     diagnostics
         Of the fit, from ``FitResult``.
     files
-        Words to files whose SHA-256 the page states, such as ``{"measurement": "cycling.csv"}``.
+        Words to files whose SHA-256 the page states, such as ``{"measurement": "cycling.csv"}``;
+        of folders it states the name.
 
     Raises
     ------
@@ -234,6 +235,9 @@ def _provenance(
         ("SHA-256 of the measured features", found.data_sha256),
     ]
     for word, path in files.items():
+        if Path(path).is_dir():
+            rows.append((word, f"files in {path}"))
+            continue
         with Path(path).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         rows.append((word, f"{path}, SHA-256 {digest}"))

@@ -20,6 +20,9 @@ WORDS: dict[Level, str] = {
 }
 # A distance of up to twice the yardstick is near; beyond, the model differs.
 NEAR = 2.0
+# A measurement as far from itself as this, a standard deviation, a correlation of one, the whole
+# covariance, says nothing: a model without memory or without differences would agree with it.
+BLIND = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Verdict:
     distance, yardstick
         Model to measurement, and the measurement to itself; NaN where there are too few devices.
     level
-        ``good`` within the yardstick, ``near`` within twice of it, ``far`` beyond, ``open``.
+        ``good`` within the yardstick, ``near`` within twice of it, ``far`` beyond; ``open`` where
+        the measurement is too small for a verdict.
     """
 
     name: str
@@ -95,14 +99,18 @@ def verdicts(found: Comparison) -> list[Verdict]:
 
 
 def headline(judged: list[Verdict]) -> str:
-    """Say in one sentence how many properties agree."""
+    """Say in one sentence how many properties agree, and how many nobody can judge."""
     counts = {level: sum(v.level == level for v in judged) for level in WORDS}
     total = len(judged) - counts["open"]
+    if not total:
+        return "The measurement is too small to judge any property."
     text = f"{counts['good']} of {total} properties agree with the measurement"
     if counts["near"]:
         text += f", {counts['near']} differ{'s' * (counts['near'] == 1)} a little"
     if counts["far"]:
         text += f", {counts['far']} differ{'s' * (counts['far'] == 1)}"
+    if counts["open"]:
+        text += f", {counts['open']} cannot be judged"
     return text + "."
 
 
@@ -111,7 +119,7 @@ def _verdict(name: str, quantity: str, distance: float, yardstick: float) -> Ver
     if not (math.isfinite(distance) and math.isfinite(yardstick)):
         level = "open"
     elif distance <= yardstick:
-        level = "good"
+        level = "good" if yardstick < BLIND else "open"
     elif distance <= NEAR * yardstick:
         level = "near"
     return Verdict(name, quantity, distance, yardstick, level)

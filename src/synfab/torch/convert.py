@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ def convert(
     Parameters
     ----------
     network
-        Any module; what is neither is kept as it is.
+        Any module; what is neither is kept as it is, and so are grouped convolutions, with a
+        warning.
     model
         Technology of the cells.
     seed
@@ -72,17 +74,23 @@ def convert(
     made: dict[int, CrossbarLayer] = {}  # a layer that is used twice stays one layer
     begin = first_cell
     places: list[tuple[str, CrossbarLayer]] = []
+    grouped: list[str] = []
     for name, layer in network.named_modules(remove_duplicate=False):
         if type(layer) not in (nn.Linear, nn.Conv2d):
             continue
         own = special.get(name, special.get(type(layer), {}))
         if own is None:
             continue
+        if isinstance(layer, nn.Conv2d) and layer.groups != 1:
+            grouped.append(name or "network")
+            continue
         if id(layer) not in made:
             given = {"model": technology, "seed": seed, "first_cell": begin, **options, **own}
             made[id(layer)] = _on_cells(layer, name, given)
             begin = max(begin, made[id(layer)].tiles.end_cell)
         places.append((name, made[id(layer)]))
+    if grouped:
+        warnings.warn(f"grouped convolutions stay in software: {', '.join(grouped)}", stacklevel=2)
     if not inplace:
         # Layers that are replaced need not be copied.
         memo: dict[int, Any] = dict(made)

@@ -180,6 +180,11 @@ class CrossbarLayer(nn.Module):
 
     def multiply(self, x: Tensor) -> Tensor:
         """Send input vectors (B, inputs) through the cells: (B, outputs), without the bias."""
+        if torch.compiler.is_compiling():
+            return _beside_graphs(self, x)
+        return self._multiply(x)
+
+    def _multiply(self, x: Tensor) -> Tensor:
         if len(x) == 0:
             return x.new_zeros(0, self.tiles.shape[0])
         if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
@@ -294,6 +299,13 @@ class CrossbarLayer(nn.Module):
             f"bias={self.bias is not None}, model={self.model.name!r}, seed={self.tiles.seed}, "
             f"first_cell={self.tiles.first_cell}{wires}"
         )
+
+
+# torch.compiler.disable would import the compiler, a second, into every program.
+@torch._disable_dynamo  # type: ignore[attr-defined]
+def _beside_graphs(layer: CrossbarLayer, x: Tensor) -> Tensor:
+    """``multiply`` out of sight of ``torch.compile``, which cannot trace the noise."""
+    return layer._multiply(x)
 
 
 class StraightThrough(torch.autograd.Function):

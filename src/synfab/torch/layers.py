@@ -101,8 +101,7 @@ class CrossbarConv2d(CrossbarLayer):
     ) -> None:
         if groups != 1:
             raise InvalidValueError(
-                f"groups: expected 1, found {groups}; leave grouped convolutions as they are "
-                f"(exceptions of convert)"
+                f"groups: expected 1, found {groups}; grouped convolutions stay in software"
             )
         self.in_channels = _positive("in_channels", in_channels)
         self.out_channels = _positive("out_channels", out_channels)

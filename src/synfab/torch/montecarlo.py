@@ -61,6 +61,10 @@ def monte_carlo(
         One row a chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
         and ``seconds``.
     """
+    if not isinstance(seeds, Iterable):
+        raise InvalidTypeError(
+            f"seeds: expected several, such as range(20), found {type(seeds).__name__}"
+        )
     chips = list(seeds)
     if not chips:
         raise InvalidValueError("seeds: expected at least one, found none")

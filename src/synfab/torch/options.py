@@ -92,7 +92,10 @@ def settings(options: LayerOptions) -> dict[str, Any]:
         raise InvalidTypeError("seed: expected the number of a chip, found nothing")
     unknown = set(options) - set(LayerOptions.__annotations__)
     if unknown:
-        raise InvalidTypeError(f"{sorted(unknown)[0]}: no option of a layer")
+        raise InvalidTypeError(
+            f"{sorted(unknown)[0]}: no option of a layer; expected one of "
+            f"{', '.join(LayerOptions.__annotations__)}"
+        )
     model = load_model(options.get("model", "published"))
     scale = options.get("scale", "layer")
     if scale not in SCALES:

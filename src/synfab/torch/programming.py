@@ -54,7 +54,8 @@ def program(
     -------
     DataFrame
         One row a layer: ``cells``; ``median_error`` and ``rms_error`` of the conductances, S;
-        ``pulses`` a cell; ``energy``, J; ``unreachable`` and ``outliers``, numbers of cells.
+        ``pulses`` a cell; ``energy``, J; ``unreachable``, cells that did not come within the
+        tolerance of their targets, and ``outliers``, devices of the rarest kind.
 
     Raises
     ------
