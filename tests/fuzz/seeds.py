@@ -215,8 +215,40 @@ def texts(folder):
         renamed.head(60).to_csv(index=False, sep=";", decimal=",").encode(),
         table().to_csv(index=False).encode(),
         points().drop(columns=["device", "cycle"]).to_csv(index=False, sep="\t").encode(),
+        _instrument(points().drop(columns=["device"]).head(60)),
+        _wide().to_csv(index=False, sep=";").encode(),
         b"c1,0,(0;1),SET,1\nc1,1,(0;1),READ,5000\nc1,2,(0;1),RESET,1\nc1,3,(0;1),READ,90000\n" * 2,
     ]
+
+
+def _instrument(frame):
+    """A table below an instrument's own lines, with a line of units, in Windows' letters."""
+    above = "Setup;Messger\xe4t 4\r\n# Temp.;25 \xb0C\r\n\r\n"
+    units = ";".join({"voltage": "V", "current": "\xb5A"}.get(name, "") for name in frame)
+    head, _, rows = frame.to_csv(index=False, sep=";", lineterminator="\r\n").partition("\r\n")
+    return f"{above}{head}\r\n{units}\r\n{rows}".encode("cp1252")
+
+
+def _wide():
+    """Three sweeps of one device, a column of current each."""
+    import pandas as pd
+
+    first = points().head(28)
+    currents = {f"I{k} (uA)": 1e6 * k * first["current"] for k in (1, 2, 3)}
+    return pd.DataFrame({"V": first["voltage"], **currents})
+
+
+def folders(folder):
+    """A file a device, and a file a loop."""
+    found = []
+    for k, part in enumerate((["cycle", "voltage", "current"], ["voltage", "current"])):
+        home = folder / str(k)
+        home.mkdir()
+        for name, frame in points().groupby(["device", "cycle"][: 1 + k]):
+            text = "-".join(map(str, name))
+            frame[part].to_csv(home / f"{text}.csv", index=False)
+        found.append(bundle(home))
+    return found
 
 
 def blanks(folder):
@@ -227,11 +259,16 @@ def blanks(folder):
 
 
 def excels(folder):
+    import pandas as pd
+
     found = []
     for frame in (points().head(40), table()):
         frame.to_excel(folder / "t.xlsx", index=False)
         found.append((folder / "t.xlsx").read_bytes())
-    return found
+    with pd.ExcelWriter(folder / "t.xlsx") as book:
+        for name, frame in points().groupby("device"):
+            frame[["voltage", "current"]].head(28).to_excel(book, sheet_name=name, index=False)
+    return [*found, (folder / "t.xlsx").read_bytes()]
 
 
 def parquets(folder):

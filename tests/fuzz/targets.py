@@ -42,9 +42,11 @@ def checkpoint(path):
 
 
 def shards(path):
-    from synfab.cluster.manifest import first_cells, read_manifest
+    from synfab.cluster.manifest import read_manifest
+    from synfab.cluster.shard import make_roots
 
-    return first_cells(read_manifest(path))
+    found = read_manifest(path)
+    return make_roots(found.model, found.shards, found.options, path, found.pulses)
 
 
 def voltages(path):
@@ -124,6 +126,7 @@ TARGETS = {
     "csv": Target(".csv", "text", measurement, seeds.texts),
     "dat": Target(".dat", "text", measurement, seeds.blanks),
     "xlsx": Target(".xlsx", "archive", measurement, seeds.excels),
+    "folder": Target("", "bundle", measurement, seeds.folders),
     "parquet": Target(".parquet", "bytes", measurement, seeds.parquets),
     "hdf5": Target(".h5", "bytes", measurement, seeds.hdf5s),
     "npz": Target(".npz", "archive", measurement, seeds.npzs),
