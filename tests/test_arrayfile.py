@@ -1,6 +1,8 @@
 """Array files continue exactly, and never load when they are damaged."""
 
 import json
+import os
+import stat
 import zipfile
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import synfab as sf
 from synfab import archive, arrayfile
 from synfab.demo import random_voltages
+from synfab.files import atomic_folder
 
 
 @pytest.fixture
@@ -99,3 +102,26 @@ def test_a_link_is_followed(cells, tmp_path):
     cells.save(tmp_path / "link.npz")
     assert (tmp_path / "link.npz").is_symlink()
     assert np.array_equal(sf.CellArray.load(tmp_path / "real.npz").r, cells.r)
+
+
+def test_files_have_the_permissions_that_others_would(cells, tmp_path):
+    """Those of the umask, or of the file that was there."""
+    before = os.umask(0o027)
+    try:
+        cells.save(tmp_path / "new.npz")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new.npz").stat().st_mode) == 0o640
+    (tmp_path / "new.npz").chmod(0o604)
+    cells.save(tmp_path / "new.npz")
+    assert stat.S_IMODE((tmp_path / "new.npz").stat().st_mode) == 0o604
+
+
+def test_a_folder_that_is_there_is_not_replaced(tmp_path):
+    (tmp_path / "run").mkdir()
+    with (
+        pytest.raises(sf.InvalidValueError, match=r"^folder: .* is there already"),
+        atomic_folder(tmp_path / "run", "folder"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -359,7 +359,7 @@ def test_many_cells_are_programmed_as_few_are(published, monkeypatch):
 @pytest.mark.parametrize("engine", ["numba", "array"])
 def test_results_never_alias_the_state(published, engine):
     cells = live(sf.CellArray(published, 1000, seed=1, engine=engine))
-    before, count = cells.r, cells.cycle
+    before, count = cells.r.copy(), cells.cycle.copy()
     r, cycle, hrs, lrs = cells.r, cells.cycle, cells.in_hrs, cells.in_lrs
     for array in (r, cycle, hrs, lrs, cells.device_parameters, cells.current(0.2)):
         array[...] = 0

@@ -108,6 +108,25 @@ def test_damaged_checkpoints_do_not_push_out_whole_ones(tmp_path, keep):
     ]  # fmt: skip
 
 
+def test_a_later_checkpoint_does_not_push_out_the_one_just_written(tmp_path):
+    """As after a run that has gone on from an earlier one."""
+    with go_on(tmp_path, keep=1).open({}) as run:
+        run.save(30, {})
+        run.save(10, {})
+        assert run.has(10)
+        assert run.has(30)
+
+
+def test_a_run_with_a_setting_less_is_another_run(tmp_path):
+    with go_on(tmp_path).open({"rate": 0.1, "seed": 3}) as run:
+        run.save(1, {})
+    with (
+        pytest.raises(sf.InvalidValueError, match=r"^rate: .* begun with 0\.1, found None"),
+        go_on(tmp_path).open({"seed": 3}),
+    ):
+        pass
+
+
 def test_any_number_of_arrays_comes_back(tmp_path):
     state = {f"tile {k}": {"r": np.full(2, k)} for k in range(10_500)}
     with go_on(tmp_path).open({}) as run:

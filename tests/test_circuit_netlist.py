@@ -13,6 +13,7 @@ import pytest
 import synfab as sf
 from synfab.cellstate import get_state, with_state
 from synfab.circuit import Pulse, crossbar_netlist, provide, read_pulse
+from synfab.circuit.dialects import corners
 from synfab.circuit.pulses import as_pulses, lay_out
 from synfab.errors import InvalidTypeError, InvalidValueError, ToolError
 
@@ -105,6 +106,80 @@ def test_spectre_instances_are_the_given_devices_in_their_state(cells):
         if state["phase"][i, j] == 2:
             assert np.float32(given["threshold0"]) == state["threshold"][i, j]
     assert len(seeds) == cells.size
+
+
+def test_spectre_seeds_begin_at_one_and_fresh_cells_state_their_hrs():
+    cells = sf.CellArray("published", (1, 2), seed=5)
+    text = crossbar_netlist(cells, "-2", dialect="spectre").text.replace(" \\\n   ", "")
+    lines = [line for line in text.splitlines() if line.startswith("N")]
+    for k, line in enumerate(lines):
+        given = dict(pair.split("=") for pair in line.split() if "=" in pair)
+        assert given["seed"] == str(1 + k)
+        assert np.float32(given["r0"]) == cells.r[0, k]
+
+
+def test_a_cell_that_was_reset_carries_its_cycle_and_its_state():
+    cells = sf.CellArray("published", (1, 1), seed=5).apply_voltage(-2.0).apply_voltage(1.6)
+    text = crossbar_netlist(cells, "-2").text
+    (line,) = [line for line in text.splitlines() if line.startswith("N")]
+    given = dict(pair.split("=") for pair in line.split() if "=" in pair)
+    assert given.keys() == {"cell", "cycle0", "r0"}
+    assert given["cycle0"] == "1"
+    assert np.float32(given["r0"]) == cells.r[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "access", "expected"),
+    [
+        (
+            "ngspice",
+            "switch",
+            ["S2_3 m2_3 r2 g2 0 access", "sw vt=0.5 vh=0 ron=1 roff=1000000000000"],
+        ),
+        (
+            "ngspice",
+            "transistor",
+            ["M2_3 m2_3 g2 r2 0 select", ".model select nmos level=1 vto=0.5"],
+        ),
+        ("spectre", "switch", ["S2_3 (m2_3 r2 g2 0) access", "ropen=1000000000000 rclosed=1\n"]),
+        ("spectre", "transistor", ["M2_3 (m2_3 g2 r2 0) select", "mos1 type=n vto=0.5 kp=0.0004"]),
+    ],
+)
+def test_access_devices_stand_between_cell_and_row_at_the_row_s_gate(
+    cells, dialect, access, expected
+):
+    text = crossbar_netlist(cells, "-2", access=access, dialect=dialect).text
+    for part in expected:
+        assert part in text
+
+
+@pytest.mark.parametrize("lines", [{"rows": [0]}, {"columns": [0]}])
+def test_floating_lines_bring_the_model_of_their_switches(cells, lines):
+    pulse = Pulse(-1.0, scheme="floating", **lines)
+    assert ".model access sw" in crossbar_netlist(cells, [pulse]).text
+    held = Pulse(-1.0, scheme="ground", **lines)
+    assert ".model access sw" not in crossbar_netlist(cells, [held]).text
+
+
+@pytest.mark.parametrize(
+    ("dialect", "longest", "expected"),
+    [
+        ("ngspice", None, ".tran 2e-09 8e-08 0 2e-09\n"),
+        ("ngspice", 1e-9, ".tran 1e-09 8e-08 0 1e-09\n"),
+        ("ngspice", 5e-9, ".tran 2e-09 8e-08 0 5e-09\n"),
+        ("spectre", 5e-9, "program tran stop=8e-08 step=2e-09 maxstep=5e-09\n"),
+    ],
+)
+def test_steps_are_short_beside_pulses_unless_told_otherwise(cells, dialect, longest, expected):
+    text = crossbar_netlist(cells, "-2", dialect=dialect, longest_step=longest).text
+    assert text.endswith(expected)
+
+
+def test_a_drive_keeps_the_corners_that_shape_it():
+    times = np.arange(8.0)
+    levels = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    kept = ["0 0", "2 0", "3 1", "5 1", "6 0", "7 0"]
+    assert list(corners(times, levels)) == kept
 
 
 @pytest.mark.parametrize("dialect", ["ngspice", "spectre"])

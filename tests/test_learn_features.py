@@ -6,13 +6,16 @@ import json
 import numpy as np
 import published_measurements
 import pytest
+from scipy.stats import norm
 
 import synfab as sf
-from synfab import learn
+from synfab import learn, rules
 from synfab.learn import figures
 from synfab.learn.fit import to_y
 
 comparing = importlib.import_module("synfab.learn.compare")
+learn_marginals = importlib.import_module("synfab.learn.marginals")
+learn_population = importlib.import_module("synfab.learn.population")
 
 DEVICES, CYCLES = 256, 2000
 
@@ -97,8 +100,6 @@ def test_the_population_comes_back(measured, published, result):
 
 
 def _gamma_moments(model):
-    from synfab import rules
-
     x = np.random.default_rng(0).standard_normal(1_000_000).astype(np.float32)
     history = np.sqrt(np.diag(model.history(10).autocovariance(0)[0]))
     values = np.stack(
@@ -149,17 +150,78 @@ def test_the_order_is_found_by_bic():
     """Two lags with gaps in the record: BIC finds them, and the matrices come back."""
     generator = np.random.default_rng(3)
     first, second = np.diag([0.5, 0.3, 0.4, 0.2]), np.diag([0.0, 0.3, 0.2, 0.3])
+    first[0, 2], first[3, 1], second[1, 0] = 0.2, -0.2, 0.1
+    innovation = np.eye(4) + 0.4 * np.eye(4, k=-1)
     series = []
     for _ in range(20):
         x = np.zeros((1500, 4))
         for n in range(2, 1500):
-            x[n] = first @ x[n - 1] + second @ x[n - 2] + generator.standard_normal(4)
+            eps = innovation @ generator.standard_normal(4)
+            x[n] = first @ x[n - 1] + second @ x[n - 2] + eps
         keep = np.sort(generator.choice(1500, 1400, replace=False))
         series.append((keep, x[keep]))
     found = learn.fit_history(series)
     assert found.order == 2
     np.testing.assert_allclose(found.histories[2].lags, [first, second], atol=0.03)
-    assert found.whiteness < found.whiteness_bound
+    np.testing.assert_allclose(found.histories[2].innovation, innovation, atol=0.03)
+    assert found.whiteness < found.whiteness_bound < 0.03
+    # Sixteen numbers more cost 16 ln(rows) and gain chi-squared of as many degrees of freedom.
+    assert found.bic[3] - found.bic[2] > 16.0 * np.log(found.rows) - 50.0
+
+
+def test_normal_scores_are_the_middles_of_ranks():
+    scores = learn_marginals.normal_scores(np.array([5.0, -1.0, 7.0, 5.0]))
+    np.testing.assert_allclose(scores, norm.ppf([0.5, 0.125, 0.875, 0.5]))
+
+
+def test_a_marginal_with_a_step_is_no_polynomial_and_goes_on_beyond_the_sample():
+    """With 301 cycles, whose scores end at 2.9."""
+    z = norm.ppf((np.arange(301) + 0.5) / 301)[:, None] * np.ones((1, 4))
+    found = learn.fit_marginals((z + 0.5 * np.tanh(8.0 * z)) / 1.45)
+    assert found.kind == "pieces"
+    for ends in ([-4.5, -3.5], [3.5, 4.5]):
+        low, high = rules.marginal(found.coefficients[0], np.array(ends, np.float32))
+        assert high - low == pytest.approx(1.0 / 1.45, rel=0.2)
+
+
+def test_a_marginal_that_a_polynomial_misses_is_in_pieces():
+    """It rises everywhere, as its polynomial does, but by a detour of a tenth."""
+    z = norm.ppf((np.arange(20_000) + 0.5) / 20_000)[:, None] * np.ones((1, 4))
+    detour = (z - 0.12 * np.tanh(8.0 * z)) / 0.9
+    rising = np.polyder(np.polyfit(z[:, 0], detour[:, 0], 4, w=np.exp(-0.25 * z[:, 0] ** 2)))
+    assert (np.polyval(rising, np.linspace(-5.0, 5.0, 101)) > 0.0).all()
+    assert learn.fit_marginals(detour).kind == "pieces"
+
+
+def test_correlations_are_of_cycles_and_not_of_rows():
+    """What alternates from cycle to cycle does so in a record with gaps, too."""
+    cycles = np.array([k for k in range(300) if k % 5 != 3])
+    y = np.repeat(((-1.0) ** cycles)[:, None], 4, axis=1)
+    found = comparing.correlations(comparing.Data([(cycles, y)]))
+    np.testing.assert_allclose(found[1], -1.0, atol=0.02)
+    np.testing.assert_allclose(found[2], 1.0, atol=0.02)
+
+
+def test_generated_devices_have_the_cycles_that_were_measured(published):
+    some = np.array([2, 3, 4, 9, 10, 14])
+    made = [
+        comparing.generate(published, comparing.Data([(cycles, np.zeros((len(cycles), 4)))]), 3)[0]
+        for cycles in (np.arange(2, 15), some)
+    ]
+    (_, whole), (cycles, part) = (data.devices[0] for data in made)
+    np.testing.assert_array_equal(cycles, some)
+    np.testing.assert_array_equal(part, whole[some - 2])
+
+
+def test_the_covariance_of_few_devices_is_shrunk():
+    parameters = 10.0 + np.random.default_rng(4).standard_normal((5, 8))
+    found = learn_population.fit_population(parameters, np.full(8, 0.01))
+    assert "Ledoit" in found.note
+    spread = np.sqrt(np.diag(found.population.covariance()))
+    correlation = found.population.covariance() / np.outer(spread, spread)
+    assert np.linalg.eigvalsh(correlation).min() > 0.05
+    with pytest.raises(sf.InvalidValueError, match="components: expected a number above 0"):
+        learn_population.fit_population(parameters, np.full(8, 0.01), components=True)
 
 
 def test_an_explosive_process_is_made_stable():
@@ -178,8 +240,6 @@ def test_marginals_take_the_form_that_fits():
     found = learn.fit_marginals(steep / steep.std())
     assert found.kind == "pieces"
     x = np.linspace(-5.0, 5.0, 2001, dtype=np.float32)
-    from synfab import rules
-
     curve = rules.marginal(found.coefficients[0], x)
     assert (np.diff(curve) >= -1e-6).all()
     inside = np.abs(x) < 2.5

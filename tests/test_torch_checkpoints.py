@@ -75,11 +75,14 @@ def test_an_optimizer_pulses_the_cells_of_a_loaded_network():
 def test_the_state_of_another_optimizer_is_refused():
     chip, optimizer = chip_and_optimizer()
     larger, other = chip_and_optimizer(hidden=7)
+    finer = PulsedSGD(chip_and_optimizer()[0], lr=0.1, granularity=1e-7)
     before = training_state(chip, optimizer)
     with pytest.raises(sf.InvalidValueError, match="state_dict: 0: wanted: expected shape"):
         optimizer.load_state_dict(other.state_dict())
     with pytest.raises(sf.InvalidValueError, match="found none"):
         optimizer.load_state_dict(torch.optim.SGD(chip.parameters()).state_dict())
+    with pytest.raises(sf.InvalidValueError, match="state_dict: 0: granularity: expected"):
+        optimizer.load_state_dict(finer.state_dict())
     with pytest.raises(sf.InvalidValueError, match="state_dict: shape"):
         restore_training(training_state(larger, other), chip, optimizer)
     with pytest.raises(sf.FileFormatError, match="not of this network") as caught:

@@ -120,6 +120,39 @@ def test_converters_round_to_their_levels(linear, wires):
     assert torch.isfinite(y).all()
 
 
+def test_an_input_of_zeros_gives_the_bias(linear):
+    layer = CrossbarLinear.from_torch(linear, seed=1, **QUIET)
+    y = layer(torch.stack([torch.zeros(20), torch.ones(20)]))
+    assert torch.equal(y[0], layer.bias)
+
+
+def test_inputs_are_clipped_at_the_input_range(linear):
+    layer = CrossbarLinear.from_torch(linear, seed=1, input_range=1.0, **QUIET)
+    x = torch.linspace(-3.0, 3.0, 20)[None, :]
+    torch.testing.assert_close(layer(x), layer(x.clamp(-1.0, 1.0)))
+
+
+def test_an_adc_clips_at_both_ends(linear):
+    layer = CrossbarLinear.from_torch(linear, seed=1, adc=(6, 1e-6), **QUIET)
+    y = layer(torch.ones(1, 20)) - layer.bias
+    currents = y.detach() / float(layer.weight_per_siemens) * 0.2
+    assert float(currents.abs().max()) == pytest.approx(1e-6, rel=1e-4)
+
+
+def test_blocks_of_columns_have_noise_of_their_own(linear):
+    """As much as without converters: two blocks do not draw the same numbers."""
+    plain, blocks = (
+        CrossbarLinear.from_torch(linear, seed=1, bandwidth=1e10, tile=(256, 10), adc=adc)
+        for adc in (None, (16, 1e-3))
+    )
+    x = torch.linspace(-1.0, 1.0, 20).expand(4000, 20)
+    with torch.no_grad():
+        spread = [layer(x).std(dim=0) for layer in (plain, blocks)]
+    assert len(blocks.tiles.column_blocks) == 2
+    torch.testing.assert_close(spread[0], spread[1], rtol=6.0 / np.sqrt(4000), atol=0.0)
+    assert plain.readout_number == blocks.readout_number == 4000
+
+
 def test_bits_leave_that_many_conductances(linear):
     layer = CrossbarLinear.from_torch(linear, seed=1, bits=2)
     assert len(np.unique(np.round(layer.targets(), 12))) == 4
@@ -278,6 +311,9 @@ def test_a_failed_load_changes_nothing(linear):
         layer.load_state_dict(foreign.state_dict())
     with pytest.raises(sf.InvalidValueError, match="state_dict: order"):
         layer.load_state_dict(CrossbarLinear(20, 12, seed=1, order=2).state_dict())
+    scaled = {**before, "weight_range": torch.ones(12)}
+    with pytest.raises(sf.InvalidValueError, match="state_dict: weight_range: this layer has"):
+        layer.load_state_dict(scaled)
     broken = {**before, "_extra_state": {"format": "something"}}
     with pytest.raises(sf.FileFormatError, match="format"):
         layer.load_state_dict(broken)
@@ -401,8 +437,9 @@ def test_bad_weights_are_refused_and_change_nothing(linear, bad):
     np.testing.assert_array_equal(layer.tiles.states(), before)
     with torch.no_grad():
         linear.weight[2, 3] = bad
-    with pytest.raises(sf.InvalidValueError, match="0: weight: expected finite"):
-        convert(nn.Sequential(linear), seed=1)
+    for options in ({}, {"weight_range": 5.0}):
+        with pytest.raises(sf.InvalidValueError, match="0: weight: expected finite"):
+            convert(nn.Sequential(linear), seed=1, **options)
 
 
 def test_weights_outside_the_window_are_refused(linear):

@@ -12,12 +12,14 @@ from synfab.torch import (
     PulsedSGD,
     bake,
     convert,
+    default_window,
     hardware_aware,
     measure_errors,
     monte_carlo,
     program,
     without_outliers,
 )
+from synfab.torch.hardware_aware import Errors
 
 
 def small_network():
@@ -183,6 +185,48 @@ def test_levels_errors_and_limits_are_felt(trained):
     assert not torch.allclose(frozen[0].weight, trained[0].weight)
 
 
+def test_weights_of_zero_stay_zero():
+    layer = nn.Linear(4, 3)
+    nn.init.zeros_(layer.weight)
+    assert not hardware_aware(nn.Sequential(layer), seed=1)[0].weight.any()
+
+
+def test_each_layer_has_errors_of_its_own(trained):
+    twins = nn.Sequential(trained[0], copy.deepcopy(trained[0]))
+    aware = hardware_aware(twins, seed=1, errors=measure_errors(seed=9, points=3, cells=20))
+    first, second = aware.train()[0].weight, aware[1].weight
+    assert (first != second).float().mean() > 0.9
+
+
+def test_errors_in_training_are_as_large_as_measured():
+    """Weights at the end of the window: G+ at its top and G- at its bottom."""
+    layer = nn.Linear(40, 50)
+    nn.init.constant_(layer.weight, 0.1)
+    low, high = window = default_window(sf.load_model())
+    errors = Errors(np.array(window), np.array([0.0, 4e-6]), np.array([1e-6, 3e-6]))
+    aware = hardware_aware(nn.Sequential(layer), seed=1, errors=errors).train()
+    siemens = aware[0].weight.detach().double().numpy() * (high - low) / 0.1
+    # 2,000 weights: standard errors .022 of the mean's unit, .016 of the deviation.
+    assert siemens.mean() - (high - low) == pytest.approx(4e-6, abs=4.5 * 0.0224 * 10**0.5 * 1e-6)
+    assert siemens.std() == pytest.approx(10**0.5 * 1e-6, rel=4.5 * 0.016)
+
+
+def test_a_chip_s_devices_set_limits_of_their_own():
+    layer, window = nn.Linear(5, 4), (1.2e-5, 2.3e-4)
+
+    def limits(seed, chip):
+        aware = hardware_aware(nn.Sequential(layer), seed=seed, chip=chip, g_window=window)
+        return aware[0].parametrizations.weight[0].limits
+
+    lowest, highest = limits(1, 5)
+    mu = sf.CellArray("published", (8, 5), seed=5).device_parameters.astype(np.float64)
+    pairs = mu.reshape(4, 2, 5, 8).transpose(1, 0, 2, 3)
+    np.testing.assert_allclose(lowest, np.clip(10.0 ** -pairs[..., 0], *window))
+    np.testing.assert_allclose(highest, np.clip(1.0 / pairs[..., 2], *window))
+    assert torch.equal(limits(2, 5)[1], highest)
+    assert not torch.equal(limits(1, 6)[1], highest)
+
+
 def test_wires_in_training_are_those_of_the_layer(trained):
     aware = hardware_aware(trained, seed=1, wire_resistance=20.0).eval()
     chip = convert(trained, seed=1, wire_resistance=20.0, linear=True, noise=False).eval()
@@ -277,6 +321,75 @@ def test_a_pair_at_its_end_is_refreshed_with_its_difference():
     assert layer.weight.abs().max() < 1.2
     held = layer.cell_weight.reshape(5, 6)
     torch.testing.assert_close(held, layer.weight.detach(), rtol=0.0, atol=0.02)
+
+
+def test_a_refreshed_pair_gets_what_was_wanted_and_leaves_the_others_alone():
+    layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
+    writer = PulsedSGD(layer).layers["layer"]
+    one = np.zeros((3, 4), bool)
+    one[1, 2] = True
+    writer.wanted[:] = 0.4 * writer.granularity
+    writer.wanted[one] = 0.2 * writer.span
+    g, amplitude = writer.g.copy(), writer.amplitude.copy()
+    writer.refresh(one)
+    assert writer.wanted[1, 2] == 0.0
+    assert (writer.wanted[~one] == 0.4 * writer.granularity).all()
+    np.testing.assert_array_equal(writer.g[:, ~one], g[:, ~one])
+    np.testing.assert_array_equal(writer.amplitude[:, ~one], amplitude[:, ~one])
+    risen = (writer.g[0] - writer.g[1]) - (g[0] - g[1])
+    assert risen[1, 2] == pytest.approx(0.2 * writer.span, abs=0.03 * writer.span)
+
+
+def test_only_what_was_pulsed_is_remembered_anew():
+    writer = PulsedSGD(CrossbarLinear(4, 3, seed=4, weight_range=1.0)).layers["layer"]
+    assert (writer.amplitude >= writer.begin).all()
+    one = np.zeros((2, 3, 4), bool)
+    one[1, 0, 2] = True
+    g, amplitude, wanted = writer.g.copy(), writer.amplitude.copy(), writer.wanted.copy()
+    writer.pulse(np.where(one, 1.2, np.nan))
+    np.testing.assert_array_equal(writer.g[~one], g[~one])
+    np.testing.assert_array_equal(writer.amplitude, np.where(one, 1.2, amplitude))
+    assert writer.g[one] < g[one]
+    wanted[0, 2] -= g[1, 0, 2] - writer.g[1, 0, 2]
+    np.testing.assert_allclose(writer.wanted, wanted)
+
+
+def test_small_changes_add_up_to_a_pulse():
+    layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
+    optimizer = PulsedSGD(layer, lr=1.0, granularity=2e-6)
+    writer = optimizer.layers["layer"]
+    siemens = float(layer.weight_per_siemens)
+    pulses = optimizer.report()["pulses"].item()
+    for k in range(3):
+        assert optimizer.report()["pulses"].item() == pulses
+        np.testing.assert_allclose(writer.wanted, 0.7e-6 * k, rtol=1e-5, atol=1e-12)
+        layer.weight.grad = torch.full((3, 4), -0.7e-6 * siemens)
+        optimizer.step()
+    assert optimizer.report()["pulses"].item() == pulses + 12
+
+
+def test_pulses_end_with_the_window():
+    """Weights that want to rise for ever: their G- cells stop at its lower end."""
+    layer = CrossbarLinear(6, 5, seed=4, weight_range=1.0)
+    optimizer = PulsedSGD(layer, lr=1.0)
+    writer = optimizer.layers["layer"]
+    for _ in range(40):
+        layer.weight.grad = torch.full((5, 6), -0.1)
+        optimizer.step()
+        assert (writer.g[1] > writer.low - writer.granularity).all()
+    assert (writer.g[1] < writer.low + 0.2 * writer.span).mean() > 0.8
+
+
+def test_a_cell_at_the_last_voltage_is_refreshed_instead_of_pulsed():
+    layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
+    optimizer = PulsedSGD(layer, lr=1.0)
+    writer = optimizer.layers["layer"]
+    writer.amplitude[1, 0, 2] = writer.limit - 1e-4
+    before = writer.refreshed
+    layer.weight.grad = torch.full((3, 4), -0.1)
+    optimizer.step()
+    assert writer.refreshed == before + 1
+    assert writer.amplitude[1, 0, 2] < writer.limit - 1e-4
 
 
 def test_other_parameters_move_digitally():

@@ -17,7 +17,7 @@ from synfab.model import CellModel
 from synfab.readout import noise_factors
 from synfab.streams import WORD
 from synfab.torch import state as cell_state
-from synfab.torch.mapping import check_weights, largest_weights, pair_targets
+from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
 from synfab.torch.options import LayerOptions, settings
 from synfab.torch.reading import noisy_pair_currents, pair_currents
@@ -106,7 +106,6 @@ class CrossbarLayer(nn.Module):
         Without a fixed ``weight_range`` it is set to the largest magnitude first.
         """
         weight = self.matrix()
-        check_weights(weight)
         shape = self.weight_range.shape
         largest = (
             largest_weights(weight, self.scale)
@@ -276,7 +275,6 @@ class CrossbarLayer(nn.Module):
         number = check_word("state_dict: layer_readout_number", state.get("layer_readout_number"))
         cell_state.restore(self.tiles, state)
         self.readout_number = number
-        self._bars = None
         self.refresh()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:

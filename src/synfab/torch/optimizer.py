@@ -188,7 +188,7 @@ class _Writer:
         falls = np.stack([np.maximum(-self.wanted, 0.0), np.maximum(self.wanted, 0.0)])
         due = falls >= self.granularity
         step = np.clip(falls / np.interp(self.g, *self.table), SHORTEST, LONGEST)
-        voltage = np.minimum(self.amplitude + step, self.limit)
+        voltage = self.amplitude + step
         at_end = due & ((self.g - falls < self.low) | (voltage >= self.limit))
         self.pulse(np.where(due & ~at_end, voltage, np.nan))
         pairs = at_end.any(axis=0)
