@@ -10,6 +10,7 @@ import numpy as np
 from synfab.arrays import to_numpy
 from synfab.engines.library import NUMPY, Library
 from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.streams import WORD
 
 Array = Any
 
@@ -109,7 +110,7 @@ def check_count(name: str, value: object) -> int:
 def check_word(name: str, value: object, room: int = 1) -> int:
     """Return a number of a read, which random numbers take as a 32-bit word."""
     found = check_integer(name, value)
-    if not 0 <= found <= 2**32 - room:
+    if not 0 <= found <= WORD + 1 - room:
         raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
     return found
 

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device, is_jax_array
+from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array
 
 Array = Any
+
+# Columns of a piece of ``product``: what kernels of any library take at a time goes into it; and
+# what fits into a processor's cache.
+WIDTH, WIDE = 192, 2048
 
 
 def constant(values: npt.ArrayLike, like: Array) -> Array:
@@ -20,6 +24,33 @@ def constant(values: npt.ArrayLike, like: Array) -> Array:
     if is_jax_array(like):  # a traced array has no device
         return xp.asarray(numbers)
     return xp.asarray(numbers, device=device(like))
+
+
+def product(matrix: Array, x: Array) -> Array:
+    """Multiply ``matrix`` with the columns of ``x``, one a cell; all float32.
+
+    A column's bits depend on nothing but itself, however many there are beside it: libraries
+    multiply pieces of equal width for that, and NumPy, whose BLAS takes even their columns
+    differently on some processors, adds up element by element.
+    """
+    xp = array_namespace(x)
+    rows, count = x.shape
+    if is_numpy_array(x):
+        pieces = [_summed(matrix, x[:, k : k + WIDE]) for k in range(0, count, WIDE)]
+        return np.concatenate(pieces, axis=1)
+    missing = -count % WIDTH
+    padded = xp.concat([x, constant(np.zeros((rows, missing)), x)], axis=1) if missing else x
+    wide = xp.permute_dims(xp.reshape(padded, (rows, -1, WIDTH)), (1, 0, 2))
+    products = xp.permute_dims(xp.matmul(matrix, wide), (1, 0, 2))
+    return xp.reshape(products, (products.shape[0], -1))[:, :count]
+
+
+def _summed(matrix: Array, x: Array) -> Array:
+    total = matrix[:, :1] * x[:1]
+    term = np.empty_like(total)
+    for k in range(1, len(x)):
+        total += np.multiply(matrix[:, k : k + 1], x[k], out=term)
+    return total
 
 
 def count_up(first: int, count: int, like: Array) -> Array:

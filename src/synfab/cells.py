@@ -20,7 +20,7 @@ from synfab.errors import InvalidValueError
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
 from synfab.readout import Readout, noise_factors
-from synfab.streams import MAX_SEED, check_seed
+from synfab.streams import MAX_SEED, WORD, check_seed
 
 # NumPy's for the engines "numba" and "array"; PyTorch's and JAX's for those of these names.
 Array = Any
@@ -258,7 +258,8 @@ class CellArray:
         given = self.read_number if number is None else check_word("number", number)
         result = self._engine.read(voltages, given, johnson, shot)
         if number is None:
-            self.read_number = given + 1
+            # Words count on from zero beyond 2**32, as the noise does.
+            self.read_number = (given + 1) & WORD
         return self._shaped(result)
 
     def matvec(
@@ -319,7 +320,7 @@ class CellArray:
         given = self.readout_number if number is None else check_word("number", number, count)
         drawn = self._engine.readout_noise(first_row, self.shape[0], given, count)
         if number is None:
-            self.readout_number = given + count
+            self.readout_number = (given + count) & WORD
         return drawn
 
     def __matmul__(self, v: npt.ArrayLike) -> Array:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from synfab.arrays import constant, count_up, word
+from synfab.arrays import constant, count_up, product, word
 from synfab.history import History
 from synfab.model import PIECES_END, CellModel
 from synfab.streams import Stream, normals, words
@@ -151,7 +151,7 @@ def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devic
     eps = xp.concat([one, two])
     population = model.population
     drawn = [
-        constant(mean, eps)[:, None] + constant(factor, eps) @ eps
+        constant(mean, eps)[:, None] + product(constant(factor, eps), eps)
         for mean, factor in zip(population.means, population.factors, strict=True)
     ]
     parameters = drawn[-1]
@@ -194,7 +194,7 @@ def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> 
     xp = array_namespace(eps)
     stacked = xp.reshape(xp.permute_dims(eps, (1, 0, 2)), (4 * order, -1))
     factor = constant(model.history(order).stationary_factor, eps)
-    newest_first = xp.reshape(factor @ stacked, (order, 4, -1))
+    newest_first = xp.reshape(product(factor, stacked), (order, 4, -1))
     block = xp.flip(newest_first, axis=0)
     cycle = devices.number[0] * 0
     features = cycle_features(model, devices, block, cycle)
@@ -229,7 +229,7 @@ def next_block(history: History, block: Array, eps: Array) -> Array:
     of_past, of_draws = (constant(matrix, block) for matrix in history.block_matrices)
     rows = 4 * history.order
     past, drawn = xp.reshape(block, (rows, -1)), xp.reshape(eps, (rows, -1))
-    return xp.reshape(of_past @ past + of_draws @ drawn, block.shape)
+    return xp.reshape(product(of_past, past) + product(of_draws, drawn), block.shape)
 
 
 def current_vector(block: Array, cycle: Array) -> Array:

@@ -28,6 +28,7 @@ from synfab.modelfile import load_model
 from synfab.readout import noise_factors
 from synfab.simulate.pulses import read_pulses
 from synfab.simulate.zarrfile import require_zarr
+from synfab.streams import WORD
 
 Array = npt.NDArray[Any]
 
@@ -231,7 +232,7 @@ class ShardedCellArray:
             self._read_into(Path(output).absolute(), arguments)
             result = None
         if number is None and noise:
-            self.read_number = given + 1
+            self.read_number = (given + 1) & WORD
         return result
 
     def _read_into(self, path: Path, arguments: list[tuple[Any, dict[str, Any]]]) -> None:
@@ -260,7 +261,7 @@ class ShardedCellArray:
         rows = self._shards.first_rows
         parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
         if number is None and noise:
-            self.readout_number = given + count
+            self.readout_number = (given + count) & WORD
         result = np.concatenate(parts)
         return result[:, 0] if voltages.ndim == 1 else result
 

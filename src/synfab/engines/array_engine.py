@@ -13,7 +13,7 @@ from synfab.arrays import count_up
 from synfab.engines.library import NUMPY, Library
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
-from synfab.streams import Stream
+from synfab.streams import WORD, Stream
 
 Array = Any
 
@@ -185,7 +185,7 @@ class ArrayEngine:
         """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
         word, asarray = self.library.word, self.library.asarray
         row = asarray(np.arange(first, first + rows).astype(word))[:, None]
-        index = asarray(np.arange(number, number + count).astype(word))[None, :]
+        index = asarray((np.arange(number, number + count) & WORD).astype(word))[None, :]
         key = self.library.key(self.seed)
         drawn: Array = self._draw(
             key, (row, row * 0), index + row * 0, self._word(int(Stream.READOUT_NOISE))
