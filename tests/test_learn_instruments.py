@@ -115,12 +115,13 @@ def test_a_file_a_device_and_a_file_a_loop(tmp_path, loops):
     for k, i in enumerate(current):
         frame = pd.DataFrame({"V": np.tile(voltage, CYCLES), "I": i.ravel()})
         frame.to_csv(devices / f"dev{k}.csv", index=False)
-    for n, i in enumerate(current[0]):
-        pd.DataFrame({"V": voltage, "I": i}).to_csv(single / f"run{n}.csv", index=False)
+    for k, n in np.ndindex(2, CYCLES):
+        frame = pd.DataFrame({"V": voltage, "I": current[k, n]})
+        frame.to_csv(single / f"D{k + 1}_{n}.csv", index=False)
     assert [row[:2] for row in shapes(devices)] == [(f"dev{k}", CYCLES) for k in range(3)]
-    (device,) = learn.read_sweeps(single).devices()
-    assert len(device.cycles) == CYCLES
-    # run2 comes before run10.
+    assert [row[:2] for row in shapes(single)] == [("D1", CYCLES), ("D2", CYCLES)]
+    device = next(learn.read_sweeps(single).devices())
+    # D1_2 comes before D1_10.
     np.testing.assert_allclose(device.current, current[0].ravel(), rtol=1e-6)
     with pytest.raises(FileFormatError, match=r"no file in it ends in \.csv"):
         learn.read_sweeps(tmp_path)
