@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from synfab import learn
 from synfab.cli import app
 from synfab.errors import FileFormatError, InvalidValueError
+from synfab.learn.columns import find_columns
 
 DEVICES, CYCLES = 3, 12
 
@@ -66,6 +67,11 @@ def test_lines_above_the_table_and_names_of_instruments(tmp_path, record, above,
     path = tmp_path / "loops.txt"
     path.write_text(above + lines(record, pattern))
     check(path, record)
+
+
+def test_a_letter_behind_a_name_is_a_unit_only_where_it_is_one_of_the_quantity():
+    found = find_columns(["V_A", "I_s", "U_mV", "I/uA", "t/s"])
+    assert found == {"voltage": ("U_mV", 1e-3), "current": ("I/uA", 1e-6), "time": ("t/s", 1.0)}
 
 
 def test_a_german_windows_file(tmp_path, record):
