@@ -254,6 +254,17 @@ def test_one_device_has_no_population(measured):
     assert cells.device_parameters.std(axis=0).max() < 1e-3 * abs(cells.device_parameters).max()
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_few_devices_vary_as_much_and_are_not_certain_of_a_correlation(measured, count):
+    few = table(measured[0][:count, :200])
+    drawn = sf.CellArray(learn.fit(few).model, 4000, seed=1).device_parameters
+    means = [to_y(values).mean(axis=0) for _, _, values in few.devices()]
+    np.testing.assert_allclose(drawn[:, :4].std(axis=0), np.std(means, axis=0), rtol=0.1)
+    correlation = np.corrcoef(drawn, rowvar=False)
+    np.fill_diagonal(correlation, 0.0)
+    assert np.abs(correlation).max() < (0.1 if count == 2 else 0.999)
+
+
 def test_endurance_tables_take_voltages_from_the_user(measured):
     import pandas as pd
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from synfab import learn
 from synfab.cli import app
 from synfab.errors import FileFormatError, InvalidValueError
+from synfab.learn.columns import find_columns
 
 DEVICES, CYCLES = 3, 12
 
@@ -68,6 +69,11 @@ def test_lines_above_the_table_and_names_of_instruments(tmp_path, record, above,
     check(path, record)
 
 
+def test_a_letter_behind_a_name_is_a_unit_only_where_it_is_one_of_the_quantity():
+    found = find_columns(["V_A", "I_s", "U_mV", "I/uA", "t/s"])
+    assert found == {"voltage": ("U_mV", 1e-3), "current": ("I/uA", 1e-6), "time": ("t/s", 1.0)}
+
+
 def test_a_german_windows_file(tmp_path, record):
     path = tmp_path / "loops.csv"
     text = "Datum: 03.11.2025 14:22\n\nSpannung [V];Strom [µA]\n"
@@ -115,12 +121,13 @@ def test_a_file_a_device_and_a_file_a_loop(tmp_path, loops):
     for k, i in enumerate(current):
         frame = pd.DataFrame({"V": np.tile(voltage, CYCLES), "I": i.ravel()})
         frame.to_csv(devices / f"dev{k}.csv", index=False)
-    for n, i in enumerate(current[0]):
-        pd.DataFrame({"V": voltage, "I": i}).to_csv(single / f"run{n}.csv", index=False)
+    for k, n in np.ndindex(2, CYCLES):
+        frame = pd.DataFrame({"V": voltage, "I": current[k, n]})
+        frame.to_csv(single / f"D{k + 1}_{n}.csv", index=False)
     assert [row[:2] for row in shapes(devices)] == [(f"dev{k}", CYCLES) for k in range(3)]
-    (device,) = learn.read_sweeps(single).devices()
-    assert len(device.cycles) == CYCLES
-    # run2 comes before run10.
+    assert [row[:2] for row in shapes(single)] == [("D1", CYCLES), ("D2", CYCLES)]
+    device = next(learn.read_sweeps(single).devices())
+    # D1_2 comes before D1_10.
     np.testing.assert_allclose(device.current, current[0].ravel(), rtol=1e-6)
     with pytest.raises(FileFormatError, match=r"no file in it ends in \.csv"):
         learn.read_sweeps(tmp_path)
@@ -139,12 +146,11 @@ def test_sheets_with_the_same_columns_are_devices(tmp_path, loops):
     voltage, current = loops
     path = tmp_path / "loops.xlsx"
     with pd.ExcelWriter(path) as book:
-        pd.DataFrame({"author": ["me"]}).to_excel(book, sheet_name="zz", index=False, startrow=4)
+        pd.DataFrame({"author": ["me"]}).to_excel(book, sheet_name="notes", index=False)
         for k, i in enumerate(current[:2]):
             frame = pd.DataFrame({"V (V)": np.tile(voltage, CYCLES), "I (mA)": 1e3 * i.ravel()})
             frame.to_excel(book, sheet_name=f"dev{k}", index=False, startrow=3)
             book.sheets[f"dev{k}"]["A1"] = "measured in March"
-        book.book.move_sheet("zz", 2)
     assert [row[:2] for row in shapes(path)] == [("dev0", CYCLES), ("dev1", CYCLES)]
 
 

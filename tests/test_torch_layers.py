@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 import synfab as sf
-from synfab.torch import CrossbarConv2d, CrossbarLinear, convert, default_window, program, to_torch
+from synfab.torch import (
+    CrossbarConv2d,
+    CrossbarLinear,
+    convert,
+    default_window,
+    hardware_aware,
+    measure_errors,
+    program,
+    to_torch,
+)
 from synfab.torch.noise import _on_device, readout_normals
 
 QUIET = {"noise": False, "linear": True}
@@ -469,9 +478,16 @@ def test_bad_inputs_are_named(linear):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of the compiler itself
-def test_a_compiled_network_reads_the_same_bits():
+@pytest.mark.parametrize("kind", ["cells", "hardware-aware"])
+def test_a_compiled_network_reads_the_same_bits(kind):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(32, 3))
-    plain, other = convert(network, seed=1), convert(network, seed=1)
+
+    def made():
+        if kind == "cells":
+            return convert(network, seed=1)
+        return hardware_aware(network, seed=1, errors=measure_errors(seed=2, cells=64))
+
+    plain, other = made(), made()
     compiled = torch.compile(other, backend="eager")
     for batch in (2, 2, 5):
         x = torch.ones(batch, 1, 6, 6)

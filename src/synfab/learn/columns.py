@@ -62,8 +62,10 @@ def split_name(column: str) -> tuple[str, str]:
     text = str(column).strip()
     found = UNIT.search(text)
     if found is None and (bare := BARE_UNIT.search(text)):
-        name = _plain(text[: bare.start()])
-        if any(name in words for words in ALIASES.values()):
+        name, base = _plain(text[: bare.start()]), _spelt(bare.group(1))
+        # V_s is the voltage of a source, not one in seconds.
+        if any(name in words and BASE_UNITS[quantity] and base.endswith(BASE_UNITS[quantity])
+               for quantity, words in ALIASES.items()):  # fmt: skip
             return name, bare.group(1)
     unit = found.group(1) if found else ""
     return _plain(text[: found.start()] if found else text), unit

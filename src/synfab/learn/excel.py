@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
-from synfab.learn.columns import find_columns
+from synfab.learn.columns import ALIASES, find_columns, split_name
 from synfab.limits import require_size, told
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ AS_OBJECTS = 12  # times that, as the elements of a tree
 
 
 def read_excel(path: Path) -> pd.DataFrame:
-    """Read an .xlsx file, once its size is known: the first sheet, and those with the same columns.
+    """Read an .xlsx file, once its size is known: the first sheet of measurements, and its like.
 
     Rows above the names are passed over. With several sheets and no column for devices, a sheet
     is a device.
@@ -43,18 +43,23 @@ def read_excel(path: Path) -> pd.DataFrame:
         _check_archive(path)
         tables: dict[str, pd.DataFrame] = {}
         for title, above, rows in _count_rows(path):
+            options: dict[str, Any] = {"sheet_name": title, "skiprows": above}
             # The first is that of names; pandas would hold the empty ones behind the last.
-            table = pd.read_excel(path, sheet_name=title, engine="openpyxl", skiprows=above,
-                                  nrows=max(rows - above - 1, 0))  # fmt: skip
-            if not tables or list(table.columns) == list(next(iter(tables.values())).columns):
-                tables[title] = table
-    first = next(iter(tables.values()))
-    if len(tables) == 1:
+            options["nrows"] = max(rows - above - 1, 0)
+            tables[title] = pd.read_excel(path, engine="openpyxl", **options)
+    first = next(filter(_is_measured, tables.values()), next(iter(tables.values())))
+    alike = {k: table for k, table in tables.items() if table.columns.equals(first.columns)}
+    if len(alike) == 1:
         return first
     if "device" in find_columns(map(str, first.columns)):
-        return pd.concat(tables.values(), ignore_index=True)
-    named = [table.assign(device=title) for title, table in tables.items()]
+        return pd.concat(alike.values(), ignore_index=True)
+    named = [table.assign(device=title) for title, table in alike.items()]
     return pd.concat(named, ignore_index=True)
+
+
+def _is_measured(table: pd.DataFrame) -> bool:
+    words = {split_name(column)[0] for column in map(str, table.columns)}
+    return any(words & ALIASES[name] for name in ("current", "r_hrs", "r_lrs"))
 
 
 def _check_archive(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A folder of measurements: one file a device, or one file a loop of one device."""
+"""A folder of measurements: one file a device, or one file a loop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from synfab.errors import FileFormatError
 from synfab.learn.features import FeatureTable
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 
+LAST_NUMBER = re.compile(r"[\s_.#-]*\d+$")
 Reader = Callable[[Path], Sweeps | FeatureTable]
 
 
 def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps | FeatureTable:
     """Read the files of a folder in the order of their names, numbers in them counted as such.
 
-    A file is a device of the file's name; where the first file has one loop alone, the files are
-    the loops of one device. Devices that a file names itself are called file/device.
+    A file is a device of the file's name. Where the first file has one loop alone, a file is a
+    loop, and its name without the last number is the device: D2_007 is a loop of D2. Devices that
+    a file names itself are called file/device.
 
     Raises
     ------
@@ -36,7 +38,11 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
         return _joined([first, *map(read, files[1:])], files)
     few = list(islice(first.open_devices(), 2))
     if len(few) == 1 and len(few[0].cycles) == 1:
-        return Sweeps(lambda: iter([_as_loops(folder.name, files, read)]))
+        groups: dict[str, list[Path]] = {}
+        for file in files:
+            name = LAST_NUMBER.sub("", file.stem) or folder.name
+            groups.setdefault(name, []).append(file)
+        return Sweeps(lambda: (_as_loops(name, some, read) for name, some in groups.items()))
     return Sweeps(lambda: _devices(files, read))
 
 

@@ -14,6 +14,7 @@ Array = npt.NDArray[Any]
 
 MOST_COMPONENTS = 6
 FEW_DEVICES = 3 * N_PARAMETERS
+LEAST_SHRINKAGE = 0.01  # of their covariance, which has to stay positive definite
 # A parameter that no device varies in is given this spread, relative to its size.
 NARROW = 1e-6
 STARTS = 5
@@ -139,6 +140,11 @@ def _shrunk(parameters: Array, varies: Array, narrow: Array) -> Array:
     covariance = np.diag(narrow**2)
     if varies.any():
         scale = parameters[:, varies].std(axis=0)
-        inner, _ = ledoit_wolf((parameters[:, varies] - parameters[:, varies].mean(axis=0)) / scale)
+        x = (parameters[:, varies] - parameters[:, varies].mean(axis=0)) / scale
+        inner, shrinkage = ledoit_wolf(x)
+        # Two devices correlate to 1 in everything, and are certain of it: that is no correlation.
+        least = 1.0 if len(x) == 2 else LEAST_SHRINKAGE
+        if shrinkage < least:
+            inner = (1.0 - least) * (x.T @ x) / len(x) + least * np.eye(x.shape[1])
         covariance[np.ix_(varies, varies)] = inner * np.outer(scale, scale)
     return covariance

@@ -17,6 +17,7 @@ from synfab.model import CellModel
 from synfab.readout import noise_factors
 from synfab.streams import WORD
 from synfab.torch import state as cell_state
+from synfab.torch.graphs import beside_graphs
 from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
 from synfab.torch.options import LayerOptions, settings
@@ -179,9 +180,7 @@ class CrossbarLayer(nn.Module):
 
     def multiply(self, x: Tensor) -> Tensor:
         """Send input vectors (B, inputs) through the cells: (B, outputs), without the bias."""
-        if torch.compiler.is_compiling():
-            return _beside_graphs(self, x)
-        return self._multiply(x)
+        return beside_graphs(self._multiply, x)
 
     def _multiply(self, x: Tensor) -> Tensor:
         if len(x) == 0:
@@ -297,13 +296,6 @@ class CrossbarLayer(nn.Module):
             f"bias={self.bias is not None}, model={self.model.name!r}, seed={self.tiles.seed}, "
             f"first_cell={self.tiles.first_cell}{wires}"
         )
-
-
-# torch.compiler.disable would import the compiler, a second, into every program.
-@torch._disable_dynamo  # type: ignore[attr-defined]
-def _beside_graphs(layer: CrossbarLayer, x: Tensor) -> Tensor:
-    """``multiply`` out of sight of ``torch.compile``, which cannot trace the noise."""
-    return layer._multiply(x)
 
 
 class StraightThrough(torch.autograd.Function):

@@ -27,6 +27,7 @@ from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.torch import pulses
+from synfab.torch.graphs import beside_graphs
 from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.noise import readout_normals
 from synfab.torch.tiles import Tiles
@@ -233,6 +234,9 @@ class Cells(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Weights that the cells would hold."""
+        return beside_graphs(self._held, weight)
+
+    def _held(self, weight: Tensor) -> Tensor:
         inside, largest = self.clipped(weight)
         part = inside.reshape(self.tiles.shape).to(torch.float64) / largest
         low, high = self.window
