@@ -18,6 +18,8 @@ Written by `make bench` ({date}; {machine}, {cores} cores). Medians of alternati
 process, 2^20 cells of the published model, order 10, both packages in the same state. A pair is
 -2 V and then +1.5 V on every cell; ten pairs are timed together, because the history is drawn in
 blocks of ten cycles: nine pulses in ten are faster than the mean, one is about five times slower.
+Ratios differ between processors, most where cells of all kinds stand side by side (random voltages:
+10 to 19 on those we had).
 
 | job | synaptogen 0.2.0 | synfab | ratio |
 |---|---|---|---|
@@ -33,6 +35,16 @@ def timed(command: str, **environment: str) -> float:
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", command], check=True, env={**os.environ, **environment})
     return time.perf_counter() - begin
+
+
+def processor() -> str:
+    """Name of the processor where the system tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
 def start_up() -> list[str]:
@@ -53,7 +65,7 @@ def main() -> None:
     rows = table_rows(result)
     text = HEADER.format(
         date=dt.datetime.now(tz=dt.UTC).date(),
-        machine=platform.machine(),
+        machine=processor(),
         cores=os.cpu_count(),
     )
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -1,0 +1,34 @@
+"""The benchmarks run; how fast, they say themselves."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from synfab import bench
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+
+
+def test_every_job_beside_the_published_package(monkeypatch):
+    pytest.importorskip("synaptogen")
+    monkeypatch.setattr(bench, "SIDE", 64)
+    result = bench.compare_with_published(repeats=1)
+    rows = bench.table_rows(result)
+    assert [row[0] for row in rows if row[0].startswith("-2 V")] == [
+        f"-2 V / +1.5 V pair, {history}" for history in ("float32", "int16", "compact")
+    ]
+    assert all(row["synfab_s"] > 0.0 for row in result.values() if "synfab_s" in row)
+    text = bench.account(result)
+    assert "A pair with float32 history moves 160 bytes a cell" in text
+    assert "of a full pair" in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_the_scripts_know_what_they_import(script):
+    if script.stem == "cluster":
+        pytest.importorskip("distributed")
+    spec = importlib.util.spec_from_file_location(f"benchmark_{script.stem}", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert callable(module.main)
