@@ -139,6 +139,30 @@ def test_a_slice_by_global_number_is_the_same_cells(published, history, start):
     assert np.array_equal(part.read(number=4), whole.read(number=4)[start:])
 
 
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(("history", "order"), [("float32", 1), ("float32", 10), ("int16", 2)])
+def test_neighbours_that_begin_a_block_together_keep_their_own(published, history, order, masked):
+    """Runs of cells side by side, from anywhere to anywhere, use their blocks up at once."""
+    made = {}
+    for engine, kept in (("numba", history), ("array", "float32")):
+        cells = sf.CellArray(published, 900, seed=3, order=order, engine=engine, history=kept)
+        for k in range(32):
+            run = np.zeros(900, bool)
+            run[(37 * k) % 700 : (37 * k) % 700 + 130 + 11 * (k % 9)] = True
+            for part in (run, ~run):
+                for u in (-2.0, 1.6):
+                    if masked:
+                        cells.apply_voltage(u, where=part)
+                    else:
+                        cells.apply_voltage(np.where(part, u, 0.0).astype(np.float32))
+        made[engine] = cells
+    assert np.array_equal(made["numba"].cycle, made["array"].cycle)
+    rounding = dict.fromkeys(FEATURE_BOUNDS, 0.001) if history == "int16" else FEATURE_BOUNDS
+    for name, bound in rounding.items():
+        ours, reference = made["numba"].features[name], made["array"].features[name]
+        np.testing.assert_allclose(ours, reference, rtol=bound)
+
+
 @pytest.mark.parametrize("engine", ["array", "torch"])
 @pytest.mark.parametrize(("first", "stop"), [(0, 1), (137, 337), (500, 1000)])
 def test_a_slice_on_another_engine_is_the_same_cells(published, engine, first, stop):

@@ -139,11 +139,18 @@ def scale_row(numbers, factor, width):  # type: ignore[no-untyped-def]
         numbers[j] *= factor
 
 
+@njit(inline="always")
+def is_run(cells, count):  # type: ignore[no-untyped-def]
+    """Tell whether these are all cells of some whole tiles, one half of a group."""
+    first = cells[0]
+    return count == BATCH and first % BATCH == 0 and cells[BATCH - 1] - first == BATCH - 1
+
+
 @njit(nogil=True, error_model="numpy")
 def load_blocks(history, cells, count, x, width):  # type: ignore[no-untyped-def]
     """Gather the blocks of the listed cells as stored: ``x`` (4 p, BATCH)."""
     order = history.shape[1]
-    if count == BATCH and cells[BATCH - 1] - cells[0] == BATCH - 1:
+    if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
         for s in range(order):
             near = ((group * order + s) * TILES + tile) * 4 * LANES
@@ -163,7 +170,7 @@ def load_blocks(history, cells, count, x, width):  # type: ignore[no-untyped-def
 def store_blocks(history, cells, count, x):  # type: ignore[no-untyped-def]
     """Put back what ``load_blocks`` gathered."""
     order = history.shape[1]
-    if count == BATCH and cells[BATCH - 1] - cells[0] == BATCH - 1:
+    if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
         for s in range(order):
             near = ((group * order + s) * TILES + tile) * 4 * LANES
