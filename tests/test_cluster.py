@@ -150,6 +150,20 @@ def test_a_lost_scheduler_costs_what_came_after_the_checkpoint(tmp_path):
         ]  # fmt: skip
 
 
+def test_a_folder_that_cannot_be_gone_on_with_is_let_go(client, tmp_path):
+    live(make(client, folder=tmp_path, every=4, keep=1), 0, 4).close()
+    (shard,) = tmp_path.glob("step-*/shard-000005.npz")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-200])
+    resume = sf.cluster.ShardedCellArray.resume
+    with pytest.raises(sf.FileFormatError, match="no checkpoint there is whole") as kept:
+        resume(tmp_path, client)
+    shard.write_bytes(whole)
+    again = resume(tmp_path, client)  # while the error still knows the array that failed
+    assert (again.pulses, kept.type) == (4, sf.FileFormatError)
+    again.close()
+
+
 def test_a_damaged_checkpoint_is_passed_over(client, tmp_path, caplog):
     live(make(client, folder=tmp_path, every=4), 0, 8).close()
     shard = tmp_path / "step-000000000008" / "shard-000005.npz"

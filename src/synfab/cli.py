@@ -17,7 +17,7 @@ from synfab import __version__
 from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
-from synfab.terminal import interrupts_between_steps, out, progress, say
+from synfab.terminal import interrupts_between_steps, out, print_json, progress, say
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
@@ -62,7 +62,7 @@ def demo(
     memory = bytes_per_cell(loaded.orders[-1], "float32")
     if as_json:
         rows = [step._asdict() for step in steps]
-        _print_json({"steps": rows, "bytes_per_cell": memory, "figures": str(output)})
+        print_json({"steps": rows, "bytes_per_cell": memory, "figures": str(output)})
         return
     table = Table(title=f"{escape(loaded.name)} model, 1024 x 1024 cells, {memory} bytes per cell")
     for heading, side in (("step", "left"), ("time", "right"), ("throughput", "right")):
@@ -102,7 +102,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "provenance": dict(loaded.provenance),
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     table = Table(show_header=False)
     for key, value in facts.items():
@@ -218,7 +218,7 @@ def bench(as_json: JsonOption = False) -> None:
     with Status("measuring, half a minute …", console=progress):
         result = compare_with_published()
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     table = Table(title="2**20 cells, order 10: medians of an alternating run")
     for heading in ("job", "synaptogen 0.2.0", "synfab", "ratio"):
@@ -247,7 +247,7 @@ def doctor(
         provide_ngspice(lambda text: progress.print(text, highlight=False))
         findings = examine()
     if as_json:
-        _print_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
         return
     for finding in findings:
         mark = "ok     " if finding.good else "missing"
@@ -260,10 +260,6 @@ def doctor(
 app.add_typer(circuit.app, name="export")
 app.command()(learn.fit)
 app.command()(learn.compare)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +24,19 @@ def say(text: str) -> None:
         typer.echo(text.encode("utf-8", "surrogateescape"))
     else:  # redirected within this process
         sys.stdout.write(f"{text}\n")
+
+
+def print_json(value: Any) -> None:
+    """Print for a program to read; JSON has no NaN: what could not be had is null."""
+    sys.stdout.write(json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -337,11 +338,17 @@ class ShardedCellArray:
         check_client(client)
         result = cls.__new__(cls)
         result._hold("checkpoints", checkpoints, every, keep)
-        result._read(Path(folder).absolute(), client)
+        result._read(lambda: Path(folder).absolute(), client)
         return result
 
-    def _read(self, path: Path, client: Any) -> None:
-        found = read_manifest(path)
+    def _read(self, find: Callable[[], Path], client: Any) -> None:
+        """Take over the cells in the folder that is found, or let go of the one that is held."""
+        try:
+            path = find()
+            found = read_manifest(path)
+        except BaseException:
+            self._holding.close()
+            raise
         roots = make_roots(found.model, found.shards, found.options, path, found.pulses)
         self._shards = Shards(client, roots)
         self.read_number, self.readout_number = found.read_number, found.readout_number
@@ -367,7 +374,7 @@ class ShardedCellArray:
             raise FileFormatError(f"{folder}: no checkpoint there")
         result = cls.__new__(cls)
         result._hold("folder", folder, every, keep, empty=False)
-        result._read(newest_whole(Path(folder).absolute(), client), client)
+        result._read(lambda: newest_whole(Path(folder).absolute(), client), client)
         return result
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Ar
     return out
 
 
-class Reading:
+class Reading(ABC):
     """What Numba engines read from ``states``."""
 
     model: CellModel
@@ -52,9 +53,9 @@ class Reading:
     cells: Any  # with ``status`` as in ``layout``
 
     @property
+    @abstractmethod
     def states(self) -> Array:
         """Mixing state r, float32."""
-        raise NotImplementedError
 
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""

@@ -38,7 +38,7 @@ def fabricate(model: CellModel, size: int, *, seed: Any, order: int | None = Non
     order
         Of the history; None takes the model's highest.
     """
-    if type(model) is not CellModel:
+    if not isinstance(model, CellModel):
         raise InvalidTypeError(
             f"model: expected a CellModel, as load_model returns, found {type(model).__name__}"
         )

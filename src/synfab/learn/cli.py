@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +11,7 @@ from rich.status import Status
 from rich.table import Table
 
 from synfab.errors import InvalidValueError
-from synfab.terminal import out, progress, say
+from synfab.terminal import out, print_json, progress, say
 
 Source = Annotated[
     Path,
@@ -86,7 +83,7 @@ def fit(
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
-        _print_json({**made, **result.diagnostics})
+        print_json({**made, **result.diagnostics})
         return
     table = Table(show_header=False, title=escape(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
@@ -133,7 +130,7 @@ def compare(
             _save_report(found, report, data, files)
     if as_json:
         made = {} if report is None else {"report": str(report)}
-        _print_json({**made, **found.summary()})
+        print_json({**made, **found.summary()})
         return
     judged = verdicts(found)
     table = Table(title=escape(f"{loaded.name} against {source}"))
@@ -222,19 +219,6 @@ def _whole(option: str, text: str, word: str) -> int | str:
     if not text.isdecimal():
         raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
     return int(text)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what could not be had is null."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> str:
