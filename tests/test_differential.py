@@ -36,7 +36,8 @@ def step(random, n):
 
 @pytest.mark.parametrize(("history", "bound"), [("float32", 3e-5), ("int16", 3e-3)])
 def test_kernels_do_what_the_reference_does_under_any_program(published, history, bound):
-    """Up to cells that meet a threshold within rounding, one in fifty at most."""
+    """Up to cells that meet a threshold within rounding: a few of some 140,000."""
+    total = 0
     random = np.random.default_rng(7)
     for _ in range(TRIALS):
         n, first = int(random.integers(1, 2200)), int(random.choice([0, 7, 2**32 - 5, 10**12]))
@@ -51,4 +52,6 @@ def test_kernels_do_what_the_reference_does_under_any_program(published, history
         for name, values in ours.features.items():
             off |= np.abs(values / reference.features[name] - 1.0) > bound
         off |= ours.cycle != reference.cycle
-        assert off.sum() <= max(4, n // 50), (n, options)
+        assert off.sum() <= 4, (n, options)
+        total += int(off.sum())
+    assert total <= 15
