@@ -476,7 +476,7 @@ def test_bad_input_is_one_line_and_changes_nothing(published, job, message):
         ({"order": 2.0}, "order: expected an integer"),
         ({"first_cell": -1}, "first_cell: expected"),
         ({"first_cell": 2**64 - 4}, "first_cell: expected"),
-        ({"shape": (1,) * 33}, "shape: expected up to 32 axes, found 33"),
+        ({"shape": (1,) * 33}, "shape: expected 1 … 32 axes, found 33"),
         ({"shape": ()}, "shape: expected axes"),
         ({"model": "none.json"}, "none.json: cannot read"),
         ({"model": 3}, "model: expected"),

@@ -10,11 +10,8 @@ import numpy as np
 from synfab.arrays import to_numpy
 from synfab.engines.library import NUMPY, Library
 from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.streams import WORD
 
 Array = Any
-
-MOST_AXES = 32
 
 
 class Arguments:
@@ -90,37 +87,3 @@ class Arguments:
         if not np.isfinite(voltages).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return voltages
-
-
-def check_integer(name: str, value: object) -> int:
-    """Return an integer of Python or NumPy; a boolean is none."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InvalidTypeError(f"{name}: expected an integer, found {type(value).__name__}")
-    return int(value.__index__())
-
-
-def check_count(name: str, value: object) -> int:
-    """Return how many of something there are: one or more."""
-    found = check_integer(name, value)
-    if found < 1:
-        raise InvalidValueError(f"{name}: expected a whole number above 0, found {found}")
-    return found
-
-
-def check_word(name: str, value: object, room: int = 1) -> int:
-    """Return a number of a read, which random numbers take as a 32-bit word."""
-    found = check_integer(name, value)
-    if not 0 <= found <= WORD + 1 - room:
-        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
-    return found
-
-
-def check_shape(shape: object) -> tuple[int, ...]:
-    """Return the lengths of 1 … 32 axes, each of one cell or more."""
-    axes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    if len(axes) > MOST_AXES:
-        raise InvalidValueError(f"shape: expected up to {MOST_AXES} axes, found {len(axes)}")
-    result = tuple(check_integer("shape", axis) for axis in axes)
-    if not result or any(axis < 1 for axis in result):
-        raise InvalidValueError(f"shape: expected axes of 1 or more cells, found {result}")
-    return result

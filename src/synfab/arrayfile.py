@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.archive import open_checked, write_archive
-from synfab.arguments import check_shape, check_word
 from synfab.arrays import to_numpy
 from synfab.capacity import bytes_per_cell
 from synfab.cells import CellArray
@@ -45,12 +45,12 @@ def load_array(path: str | os.PathLike[str]) -> CellArray:
         model = parse(json.dumps(manifest["model"]).encode(), "model")
         cells = CellArray.__new__(CellArray)
         arguments = {key: manifest[key] for key in FIELDS}
-        shape = check_shape(arguments.pop("shape"))
+        shape = checks.axes("shape", arguments.pop("shape"))
         # Cells stand in the file as they do in memory: it cannot be of more cells than bytes.
         require_size(math.prod(shape) * SMALLEST_CELL, archive.size, f"shape: {shape} cells")
         cells._allocate(model, shape, **arguments)
         for key in COUNTERS:
-            setattr(cells, key, check_word(key, manifest[key]))
+            setattr(cells, key, checks.word(key, manifest[key]))
         cells._engine.restore({key: archive.array(key) for key in cells._engine.STORED})
         return cells
 
@@ -83,7 +83,7 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         raise FileFormatError(f"cells: {min(missing)}: missing")
     cells._engine.restore({name: state["storage"][name] for name in mine["storage"]})
     for name in COUNTERS:
-        setattr(cells, name, check_word(name, state[name]))
+        setattr(cells, name, checks.word(name, state[name]))
 
 
 def _storage(cells: CellArray) -> dict[str, Array]:

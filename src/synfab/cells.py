@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import rules
-from synfab.arguments import Arguments, check_integer, check_shape, check_word
+from synfab import checks, rules
+from synfab.arguments import Arguments
 from synfab.capacity import check_capacity
 from synfab.cellview import CellView
 from synfab.engines.choice import check_engine, library_name, make_engine
@@ -89,7 +89,7 @@ class CellArray:
         device: Any = None,
     ) -> None:
         self.model = load_model(model)
-        self.shape = check_shape(shape)
+        self.shape = checks.axes("shape", shape)
         self.seed = check_seed(seed)
         self.order = self.model.history(order).order
         self.engine = check_engine(engine, history)
@@ -107,7 +107,7 @@ class CellArray:
         )  # fmt: skip
 
     def _check_first(self, first_cell: Any) -> int:
-        first = check_integer("first_cell", first_cell)
+        first = checks.integer("first_cell", first_cell)
         if not 0 <= first <= MAX_SEED - self.size:
             raise InvalidValueError(
                 f"first_cell: expected 0 … 2**64 - 1 - {self.size}, found {first}"
@@ -255,7 +255,7 @@ class CellArray:
         voltages = self._given.voltages(u)
         if not noise:
             return self.current(u)
-        given = self.read_number if number is None else check_word("number", number)
+        given = self.read_number if number is None else checks.word("number", number)
         result = self._engine.read(voltages, given, johnson, shot)
         if number is None:
             # Words count on from zero beyond 2**32, as the noise does.
@@ -293,7 +293,7 @@ class CellArray:
         voltages = self._given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         if number is not None:
-            check_word("number", number, len(batch))
+            checks.word("number", number, len(batch))
         factors = noise_factors(bandwidth)
         z = self.readout_noise(len(batch), number) if noise else None
         result = self._row_currents(batch, factors, z)
@@ -317,7 +317,7 @@ class CellArray:
         ``number`` says which input vector the first is; None counts on from the last. Where the
         array is a part of a larger one, ``first_row`` is the number of its first row there.
         """
-        given = self.readout_number if number is None else check_word("number", number, count)
+        given = self.readout_number if number is None else checks.word("number", number, count)
         drawn = self._engine.readout_noise(first_row, self.shape[0], given, count)
         if number is None:
             self.readout_number = (given + count) & WORD

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.archive import Archive, is_whole, open_checked, write_archive
-from synfab.arguments import check_count
 from synfab.checks import number
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.files import locked
@@ -73,7 +73,7 @@ class Checkpoints:
         if not number("interval", interval) >= 0.0:
             raise InvalidValueError(f"interval: expected 0 s or above, found {interval:g}")
         self.folder = Path(folder).absolute()
-        self.keep = None if keep is None else check_count("keep", keep)
+        self.keep = None if keep is None else checks.count("keep", keep)
         self.interval, self.resume = float(interval), bool(resume)
 
     def __repr__(self) -> str:

@@ -1,8 +1,16 @@
-"""Checks that the parts of a model share."""
+"""Checks of arguments, one for each kind: the checked value, or one line on what is wrong.
+
+Every function takes the argument's name first, for the message, and returns the checked value.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +18,201 @@ import numpy.typing as npt
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Float64 = npt.NDArray[np.float64]
+Value = TypeVar("Value")
+
+WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
+MAX_AXES = 32
+MAX_SHOWN = 60  # characters of a value in a message
+
+
+# ---- one value -----------------------------------------------------------------------------------
+
+
+def integer(
+    name: str, value: object, minimum: int | None = None, maximum: int | None = None
+) -> int:
+    """Return an integer of Python or NumPy within the limits; a boolean is not one.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is not an integer.
+    InvalidValueError
+        It is below ``minimum`` or above ``maximum``.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidTypeError(f"{name}: expected an integer, found a boolean")
+    try:
+        found = operator.index(value)  # type: ignore[arg-type]
+    except Exception:  # arrays have __index__ too, and raise whatever they like
+        raise InvalidTypeError(f"{name}: expected an integer, found {kind_of(value)}") from None
+    if (minimum is not None and found < minimum) or (maximum is not None and found > maximum):
+        raise InvalidValueError(f"{name}: expected {_integers(minimum, maximum)}, found {found}")
+    return found
+
+
+def count(name: str, value: object, maximum: int | None = None) -> int:
+    """Return how many of something there are: one or more."""
+    return integer(name, value, 1, maximum)
+
+
+def word(name: str, value: object, room: int = 1) -> int:
+    """Return the number of the first of ``room`` reads; all of them are 32-bit words."""
+    found = integer(name, value)
+    if not 0 <= found <= WORD + 1 - room:
+        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
+    return found
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return a finite number within the limits; ``above`` and ``below`` are not allowed themselves.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is not one real number.
+    InvalidValueError
+        It is NaN, infinite or outside the limits.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidTypeError(f"{name}: expected a number, found a boolean")
+    found = float(numbers(name, value, ()))
+    if (
+        (minimum is not None and found < minimum)
+        or (maximum is not None and found > maximum)
+        or (above is not None and found <= above)
+        or (below is not None and found >= below)
+    ):
+        limits = [
+            f"{word_} {limit:g}"
+            for word_, limit in (
+                ("at least", minimum), ("above", above), ("at most", maximum), ("below", below),
+            )
+            if limit is not None
+        ]  # fmt: skip
+        raise InvalidValueError(f"{name}: expected {' and '.join(limits)}, found {found:g}")
+    return found
+
+
+def positive(name: str, value: object) -> float:
+    """Return a finite number above 0."""
+    return number(name, value, above=0.0)
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a boolean of Python or NumPy; words and numbers are not flags."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise InvalidTypeError(f"{name}: expected True or False, found {shown(value)}")
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return one of the words allowed."""
+    words = tuple(allowed)
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
+    if value not in words:
+        raise InvalidValueError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """Return a text."""
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{name}: expected text, found {shown(value)}")
+    return value
+
+
+def path(name: str, value: object) -> Path:
+    """Return the path of a file or folder; it need not exist."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidTypeError(f"{name}: expected a path, found {shown(value)}")
+    try:
+        found = os.fspath(value)
+    except Exception as error:
+        raise InvalidTypeError(f"{name}: expected a path, found {kind_of(value)}") from error
+    if not isinstance(found, str):
+        raise InvalidTypeError(f"{name}: expected a path as text, found {kind_of(found)}")
+    if not found or "\0" in found:
+        raise InvalidValueError(f"{name}: expected a path, found {shown(found)}")
+    return Path(found)
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Return something that can be called."""
+    if not callable(value):
+        raise InvalidTypeError(f"{name}: expected a function, found {shown(value)}")
+    return value  # type: ignore[no-any-return]
+
+
+def instance(name: str, value: object, kind: type[Value], expected: str | None = None) -> Value:
+    """Return an object of a class; ``expected`` says in a message which one, default its name."""
+    if not isinstance(value, kind):
+        wanted = expected or f"a {kind.__name__}"
+        raise InvalidTypeError(f"{name}: expected {wanted}, found {kind_of(value)}")
+    return value
+
+
+def axes(name: str, value: object) -> tuple[int, ...]:
+    """Return the lengths of 1 … 32 axes, each 1 or more; one integer is one axis."""
+    lengths = value if isinstance(value, (tuple, list)) else (value,)
+    if not 1 <= len(lengths) <= MAX_AXES:
+        raise InvalidValueError(f"{name}: expected 1 … {MAX_AXES} axes, found {len(lengths)}")
+    result = tuple(integer(name, length) for length in lengths)
+    if any(length < 1 for length in result):
+        raise InvalidValueError(f"{name}: expected axes of 1 or more cells, found {result}")
+    return result
+
+
+# ---- many numbers --------------------------------------------------------------------------------
+
+
+def real_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return real numbers as a NumPy array of their own type and shape, without a copy.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is not made of real numbers, or is a masked array.
+    InvalidValueError
+        It is a ragged list.
+    """
+    return _array(name, value, "fiu", "real numbers")
+
+
+def boolean_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return booleans as a NumPy array of their own shape; raises as ``real_array`` does."""
+    return _array(name, value, "b", "booleans")
+
+
+def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise InvalidTypeError(
+            f"{name}: masked arrays are not accepted; pass plain {expected} "
+            f"(array.filled(...), and where=~array.mask to leave cells out)"
+        )
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(part, np.ma.MaskedArray) for part in value
+    ):
+        raise InvalidTypeError(f"{name}: masked arrays are not accepted, found one in a list")
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except Exception as error:
+        if isinstance(value, (list, tuple)) and isinstance(error, ValueError):
+            raise InvalidValueError(f"{name}: expected rows of equal length") from None
+        raise InvalidTypeError(f"{name}: expected {expected}, found {kind_of(value)}") from None
+    if array.dtype.kind not in kinds:
+        found = kind_of(value) if array.dtype == object or array.ndim == 0 else array.dtype
+        raise InvalidTypeError(f"{name}: expected {expected}, found {found}")
+    return array
 
 
 def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
@@ -22,30 +225,18 @@ def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
     InvalidValueError
         The shape is another one, or a number is not finite.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise InvalidValueError(f"{name}: expected rows of equal length") from None
-    if array.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"{name}: expected real numbers, found {array.dtype}")
-    wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
+    array = real_array(name, value)
     if array.ndim != len(shape) or any(
         found != n if n is not None else found < 1
         for found, n in zip(array.shape, shape, strict=True)
     ):
+        wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
         raise InvalidValueError(f"{name}: expected shape {wanted}, found {array.shape}")
     result = np.array(array, dtype=np.float64)
-    if not np.isfinite(result).all():
+    if not (math.isfinite(result) if result.ndim == 0 else np.isfinite(result).all()):
         raise InvalidValueError(f"{name}: expected finite numbers, found NaN or infinity")
     result.setflags(write=False)
     return result
-
-
-def number(name: str, value: Any) -> float:
-    """Return ``value`` as a finite float."""
-    if isinstance(value, bool):
-        raise InvalidTypeError(f"{name}: expected a number, found a boolean")
-    return float(numbers(name, value, ()))
 
 
 def lower_factor(name: str, factor: Float64) -> None:
@@ -60,7 +251,33 @@ def lower_factor(name: str, factor: Float64) -> None:
         )
 
 
-def freeze(instance: object, **values: object) -> None:
-    """Set fields of a frozen dataclass while it is being made."""
+# ---- messages ------------------------------------------------------------------------------------
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value for a message."""
+    if value is None:
+        return "None"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return type(value).__name__
+
+
+def shown(value: object) -> str:
+    """Show a value in a message: short texts and numbers as they are, of others the type."""
+    if value is None or isinstance(value, (str, bytes, bool, int, float, np.generic)):
+        found = repr(value)
+        return found if len(found) <= MAX_SHOWN else f"{found[:MAX_SHOWN]}…"
+    return kind_of(value)
+
+
+def _integers(minimum: int | None, maximum: int | None) -> str:
+    if maximum is None:
+        return f"an integer of at least {minimum}"
+    return f"{minimum} … {maximum}" if minimum is not None else f"an integer of at most {maximum}"
+
+
+def freeze(instance_: object, **values: object) -> None:
+    """Set fields of a frozen dataclass while it is created."""
     for name, value in values.items():
-        object.__setattr__(instance, name, value)
+        object.__setattr__(instance_, name, value)

@@ -17,15 +17,15 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from synfab import checks
 from synfab.arrays import repeat, word
-from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
-WORD = 0xFFFFFFFF
+WORD = checks.WORD
 MAX_SEED = 2**64 - 1
 
 
@@ -41,14 +41,7 @@ class Stream(IntEnum):
 
 def check_seed(seed: object) -> int:
     """Return ``seed`` as an int, or say what a seed is."""
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise InvalidTypeError(
-            f"seed: expected an integer from 0 to 2**64 - 1, found {type(seed).__name__}"
-        )
-    value = int(seed.__index__())
-    if not 0 <= value <= MAX_SEED:
-        raise InvalidValueError(f"seed: expected an integer from 0 to 2**64 - 1, found {value}")
-    return value
+    return checks.integer("seed", seed, 0, MAX_SEED)
 
 
 def seed_key(seed: int) -> tuple[int, int]:

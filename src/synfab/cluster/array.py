@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.arguments import check_count, check_shape, check_word
+from synfab import checks
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cluster import shard
@@ -79,7 +79,7 @@ class ShardedCellArray:
         technology = load_model(model)
         one = CellArray(technology, 1, seed=seed, order=order, history=history)  # or what is wrong
         options = {"seed": one.seed, "order": one.order, "history": history}
-        axes, largest = check_shape(shape), check_count("shard_size", shard_size)
+        axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
         self._hold("folder", folder, every, keep)
         shapes = shard.shard_shapes(axes, largest)
@@ -96,8 +96,8 @@ class ShardedCellArray:
         empty: bool = True,
     ) -> None:
         """Take a folder for the checkpoints of this array alone, until ``close``."""
-        self.every = None if every is None else check_count("every", every)
-        self.keep = check_count("keep", keep)
+        self.every = None if every is None else checks.count("every", every)
+        self.keep = checks.count("keep", keep)
         if every is not None and folder is None:
             raise InvalidValueError(
                 f"every: expected a folder for the checkpoints as well ({argument}=)"
@@ -222,7 +222,7 @@ class ShardedCellArray:
         With ``output``, a path that workers share, they write a Zarr array (cells,) and nothing is
         returned, so that no machine holds all.
         """
-        given = self.read_number if number is None else check_word("number", number)
+        given = self.read_number if number is None else checks.word("number", number)
         noise_factors(bandwidth)  # or what is wrong
         options = {"bandwidth": bandwidth, "noise": noise, "number": given}
         arguments = [(part, options) for part in self._shards.voltages(u)]
@@ -257,7 +257,7 @@ class ShardedCellArray:
         voltages = self._shards.given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         count, factors = len(batch), noise_factors(bandwidth)
-        given = self.readout_number if number is None else check_word("number", number, count)
+        given = self.readout_number if number is None else checks.word("number", number, count)
         options = (batch, given, factors, noise)
         rows = self._shards.first_rows
         parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synfab.arguments import check_shape, check_word
+from synfab import checks
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.files import atomic_path
 from synfab.jsonfile import read_object
@@ -74,10 +74,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
-    shape, shards = check_shape(found["shape"]), found["shards"]
+    shape, shards = checks.axes("shape", found["shape"]), found["shards"]
     if not isinstance(shards, list) or not shards:
         raise InvalidValueError("shards: expected a list of shapes")
-    shapes = tuple(check_shape(one) for one in shards)
+    shapes = tuple(checks.axes("shards", one) for one in shards)
     if sum(one[0] for one in shapes) != shape[0] or any(one[1:] != shape[1:] for one in shapes):
         raise InvalidValueError(f"shards: expected whole lines of an array of shape {shape}")
     for number in range(len(shapes)):
@@ -92,5 +92,5 @@ def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
         shape,
         shapes,
         options,
-        *(check_word(name, found[name]) for name in ("pulses", "read_number", "readout_number")),
+        *(checks.word(name, found[name]) for name in ("pulses", "read_number", "readout_number")),
     )

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synfab import __version__
-from synfab.arguments import check_count
+from synfab import __version__, checks
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.checks import number
@@ -51,9 +50,9 @@ class Simulation:
         require_zarr()
         if reads not in READS:
             raise InvalidValueError(f"reads: expected one of {', '.join(READS)}, found {reads!r}")
-        if check_count("block", block) > 2**31:
+        if checks.count("block", block) > 2**31:
             raise InvalidValueError(f"block: expected 1 … 2**31 cells, found {block}")
-        cells = check_count("cells", cells)
+        cells = checks.count("cells", cells)
         self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
         self.path = Path(output)
         self.pulses = read_pulses(program, cells)

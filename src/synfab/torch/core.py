@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from synfab.arguments import check_word
+from synfab import checks
 from synfab.crossbar.array import Crossbar
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
@@ -271,7 +271,7 @@ class CrossbarLayer(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Take over the state of cells from ``state_dict``."""
         cell_state.check(self.tiles, state)
-        number = check_word("state_dict: layer_readout_number", state.get("layer_readout_number"))
+        number = checks.word("state_dict: layer_readout_number", state.get("layer_readout_number"))
         cell_state.restore(self.tiles, state)
         self.readout_number = number
         self.refresh()

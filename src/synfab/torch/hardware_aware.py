@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from synfab.arguments import check_word
+from synfab import checks
 from synfab.cells import CellArray
 from synfab.checks import number
 from synfab.crossbar.array import Crossbar
@@ -222,7 +222,7 @@ class Cells(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Go on with the errors that come next."""
         number_ = state.get("number") if isinstance(state, dict) else None
-        self.number = check_word("state_dict: number", number_)
+        self.number = checks.word("state_dict: number", number_)
 
     def clipped(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Weights within what the window will hold, and the largest of them."""

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from torch import Tensor, nn
 from torch.nn import functional
 
-from synfab.arguments import check_count
+from synfab import checks
 from synfab.errors import InvalidValueError
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.options import LayerOptions
@@ -37,8 +37,8 @@ class CrossbarLinear(CrossbarLayer):
         bias: bool = True,
         **options: Unpack[LayerOptions],
     ) -> None:
-        self.in_features = check_count("in_features", in_features)
-        self.out_features = check_count("out_features", out_features)
+        self.in_features = checks.count("in_features", in_features)
+        self.out_features = checks.count("out_features", out_features)
         super().__init__((out_features, in_features), bias, options)
 
     @classmethod
@@ -103,8 +103,8 @@ class CrossbarConv2d(CrossbarLayer):
             raise InvalidValueError(
                 f"groups: expected 1, found {groups}; grouped convolutions stay in software"
             )
-        self.in_channels = check_count("in_channels", in_channels)
-        self.out_channels = check_count("out_channels", out_channels)
+        self.in_channels = checks.count("in_channels", in_channels)
+        self.out_channels = checks.count("out_channels", out_channels)
         # nn.Conv2d knows what its arguments mean and checks them; it holds no weights here.
         plain: Any = nn.Conv2d
         try:

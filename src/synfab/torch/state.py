@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synfab.arguments import check_word
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.errors import FileFormatError, InvalidValueError
@@ -85,7 +85,7 @@ def check(tiles: Tiles, state: Any) -> None:
             if not _fits(part.get(name), to_numpy(array)):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
         for name in COUNTERS:
-            check_word(f"state_dict: tile {k}: {name}", part.get(name))
+            checks.word(f"state_dict: tile {k}: {name}", part.get(name))
 
 
 def _fits(found: Any, wanted: Any) -> bool:
