@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import resource
-from pathlib import Path
-
+from synfab import cgroups
 from synfab.errors import CapacityError
 from synfab.reduction import STATES
 
@@ -14,6 +11,12 @@ HISTORY_BYTES = {"float32": 4, "int16": 2}
 OTHER_BYTES = 4 * (8 + 6)
 # Of a compact cell: state, threshold, status, and a byte for each variable of its history.
 COMPACT_STATE_BYTES = 2 + 2 + 4
+# Working memory of a read: currents, noise and temporary values, per cell.
+READ_BYTES = 16
+# Asking what is available takes milliseconds; arrays below this size are made without asking.
+ALWAYS_FITS = 2**24
+# What compiling and loading the kernels takes once: 120 MiB measured.
+KERNEL_BYTES = 2**27
 
 
 def bytes_per_cell(order: int, history: str) -> int:
@@ -24,37 +27,39 @@ def bytes_per_cell(order: int, history: str) -> int:
 
 
 def available_memory() -> int:
-    """Memory that can be had now, in bytes; 0 where the system does not tell.
+    """Bytes that this process can still allocate; 0 where the system does not say.
 
-    A limit on the address space of this process (``ulimit -v``) counts as well.
+    The smallest of what the machine has available, what the limits of this process (``ulimit -v``,
+    ``ulimit -d``) leave, and what its Linux control groups leave (containers, batch jobs).
     """
-    free, room = _free_memory(), _room()
-    return min(free, room) if free and room is not None else free or room or 0
+    rooms = [_free_memory(), *_limited_memory(), cgroups.memory_room()]
+    known = [room for room in rooms if room is not None]
+    return max(1, min(known)) if known else 0
 
 
-def _room() -> int | None:
-    """Bytes up to the limit on this process's address space, None where there is none."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
+def _free_memory() -> int | None:
+    import psutil  # 30 ms, which `import synfab` need not take
+
+    try:
+        return int(psutil.virtual_memory().available)
+    except (OSError, ValueError, RuntimeError, psutil.Error):  # no /proc, or a sandbox
         return None
-    try:
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError):
-        return None
-    return max(1, limit - used * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _free_memory() -> int:
+def _limited_memory() -> list[int]:
+    """Bytes up to the limits on the memory of this process; empty where there are none."""
+    import psutil
+
+    if not hasattr(psutil.Process, "rlimit"):  # Windows, macOS
+        return []
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return 0
+        process = psutil.Process()
+        used = process.memory_info()
+        limits = ((psutil.RLIMIT_AS, used.vms), (psutil.RLIMIT_DATA, getattr(used, "data", 0)))
+        soft = [(process.rlimit(kind)[0], bytes_used) for kind, bytes_used in limits]
+    except (OSError, ValueError, psutil.Error):
+        return []
+    return [limit - bytes_used for limit, bytes_used in soft if limit != psutil.RLIM_INFINITY]
 
 
 def size_text(count: int) -> str:
@@ -75,8 +80,11 @@ def require_memory(needed: int, what: str) -> None:
 
 
 def check_capacity(n_cells: int, order: int, history: str) -> None:
-    """Raise ``CapacityError`` if so many cells would not fit into the memory available."""
-    needed, available = n_cells * bytes_per_cell(order, history), available_memory()
+    """Raise ``CapacityError`` if so many cells, and reading them, exceed the memory available."""
+    needed = n_cells * (bytes_per_cell(order, history) + READ_BYTES)
+    if needed <= ALWAYS_FITS:
+        return
+    needed, available = needed + KERNEL_BYTES, available_memory()
     if available and needed > available:
         raise CapacityError(
             f"shape: {n_cells} cells need {size_text(needed)}, available are "

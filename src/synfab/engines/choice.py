@@ -8,6 +8,7 @@ from synfab.engines.array_engine import ArrayEngine
 from synfab.engines.library import Library
 from synfab.errors import InvalidValueError
 from synfab.model import CellModel
+from synfab.processors import requested_threads
 
 ENGINES = ("auto", "numba", "array", "torch", "jax")
 HISTORIES = ("float32", "int16", "compact")
@@ -15,6 +16,7 @@ HISTORIES = ("float32", "int16", "compact")
 
 def check_engine(engine: str, history: str) -> str:
     """Return the engine's name, "auto" resolved, if there is such a one with such a history."""
+    requested_threads()  # refused now, whether this engine uses threads or not
     if engine not in ENGINES:
         raise InvalidValueError(f"engine: expected one of {', '.join(ENGINES)}, found {engine!r}")
     if history not in HISTORIES:

@@ -8,25 +8,13 @@ from functools import cache
 from queue import SimpleQueue
 from threading import Lock, Semaphore, Thread
 
-from synfab.errors import InvalidValueError
+from synfab.processors import default_threads
 
 # Below this many cells a second thread costs more than it saves.
 SMALL = 16384
 
 # Parts a thread: small enough that nobody waits long for the last one.
 PARTS = 4
-
-
-def default_threads() -> int:
-    """Threads used: SYNFAB_NUM_THREADS, else the cores this process may use."""
-    text = os.environ.get("SYNFAB_NUM_THREADS")
-    if text is not None:
-        if not text.isdecimal() or int(text) < 1:
-            raise InvalidValueError(
-                f"SYNFAB_NUM_THREADS: expected a whole number above 0, found {text!r}"
-            )
-        return int(text)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Job:
@@ -71,7 +59,8 @@ def _helpers(count: int, process: int) -> list[_Helper]:
 
 def share(kernel: Callable[[int, int], object], count: int, cells: int) -> None:
     """Call ``kernel(low, high)`` over 0 … count, in parallel when there is enough to do."""
-    threads = min(default_threads(), count) if cells >= SMALL else 1
+    allowed = default_threads()  # also for few cells: a wrong number of threads is always refused
+    threads = min(allowed, count) if cells >= SMALL else 1
     # A second caller at the same time works alone: the helpers are taken.
     if threads <= 1 or not _busy.acquire(blocking=False):
         kernel(0, count)
