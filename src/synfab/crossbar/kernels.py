@@ -7,7 +7,8 @@ of whole vectors.
 """
 
 import numpy as np
-from numba import njit
+
+from synfab.engines.compile import cached_njit
 
 BLOCK = 32
 # Voltages of cells behind access devices: relative error, and steps of Newton or bisection.
@@ -15,7 +16,7 @@ INNER_TOLERANCE = 2e-15
 MOST_INNER = 60
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def transpose(source, target):  # type: ignore[no-untyped-def]
     """Copy the transpose of ``source`` into ``target``, in blocks that fit the cache."""
     n, m = source.shape
@@ -26,7 +27,7 @@ def transpose(source, target):  # type: ignore[no-untyped-def]
                     target[j, i] = source[i, j]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
     """Sum of the conductances at each node of parallel lines, cells ``g`` included."""
     n, m = g.shape
@@ -38,7 +39,7 @@ def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
             out[k, j] = total
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def factor(g, line, first, last, inverse):  # type: ignore[no-untyped-def]
     """Inverse pivots of the tridiagonal lines; False when a pivot is not positive.
 
@@ -59,7 +60,7 @@ def factor(g, line, first, last, inverse):  # type: ignore[no-untyped-def]
     return good
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def line_solve(y, line, inverse):  # type: ignore[no-untyped-def]
     """Solve all lines in place."""
     n, m = y.shape
@@ -76,7 +77,7 @@ def line_solve(y, line, inverse):  # type: ignore[no-untyped-def]
             here[j] = (here[j] + g[j] * below[j]) * p[j]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def multiply_lines(p, diag, line, out):  # type: ignore[no-untyped-def]
     """Tridiagonal lines times ``p``."""
     n, m = p.shape
@@ -90,7 +91,7 @@ def multiply_lines(p, diag, line, out):  # type: ignore[no-untyped-def]
             out[k, j] = value
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-untyped-def]
     """Put G T_b^-1 G ``p`` into ``out``: what comes back to the columns by way of the rows."""
     n, m = p.shape
@@ -105,7 +106,7 @@ def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-u
             out[i, j] *= g[i, j]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
     """Current and slope of state ``r`` at ``u``: ``Conduction.current`` and ``slope``."""
     inside = min(max(u, low), high)
@@ -120,7 +121,7 @@ def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
     return current, slope
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def cell_currents(  # type: ignore[no-untyped-def]
     x, b_across, v, w, r, llrs, hhrs, low, high, linear, g, current
 ):
@@ -136,7 +137,7 @@ def cell_currents(  # type: ignore[no-untyped-def]
             current[i, j], g[i, j] = iv_curve(u, r[i, j], llrs, hhrs, low, high)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def barred_currents(  # type: ignore[no-untyped-def]
     x, b_across, v, w, r, llrs, hhrs, low, high, linear,
     resistance, stuck, saturation, voltage, inner, g, current,
@@ -181,7 +182,7 @@ def barred_currents(  # type: ignore[no-untyped-def]
             g[i, j] = slope / (1.0 + rise * slope)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def residuals(  # type: ignore[no-untyped-def]
     x, b_across, current, column, top, bottom, row_line, left, right, f_column, f_row
 ):
@@ -213,7 +214,7 @@ def residuals(  # type: ignore[no-untyped-def]
     return worst
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def newton_step(  # type: ignore[no-untyped-def]
     g, f_column, f_row, column, top, bottom, row_line, left, right, tolerance, most, dx, db
 ):

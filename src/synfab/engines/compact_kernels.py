@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import int64, njit, uint32
 
+from synfab.engines.compile import cached_njit
 from synfab.engines.drawing import draw_normals, gather_features, hrs_pair
 from synfab.engines.fabrication import group_devices
 from synfab.engines.intrinsics import fma, move, wide_vectors
@@ -227,7 +228,7 @@ def pack_switch(group, at, j, compact, storage, process):  # type: ignore[no-unt
         compact.threshold[c] = np.int16(min(max(steps, f4(-32767.0)), f4(32767.0)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def fabricate(group_low, group_high, compact, process, model):  # type: ignore[no-untyped-def]
     """Fresh cells: the stationary covariance of the state variables is 1."""
     states = compact.history.shape[1]
@@ -253,7 +254,7 @@ def fabricate(group_low, group_high, compact, process, model):  # type: ignore[n
             pack_switch(group, int64(0), j, compact, storage, process)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def apply_voltage(  # type: ignore[no-untyped-def]
     group_low, group_high, n_cells, voltages, each, mask, masked, compact, process, model
 ):
@@ -292,7 +293,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
                     compact.history[group, m, j] = np.int8(scratch.following[m, j])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def open_groups(low, high, groups, compact, storage, process, model):  # type: ignore[no-untyped-def]
     """Unpack the listed groups one after the other into ``storage``, blocks of one cycle."""
     scratch = make_scratch(compact.history.shape[1])
@@ -300,7 +301,7 @@ def open_groups(low, high, groups, compact, storage, process, model):  # type: i
         unpack(groups[k], k, compact, storage, process, model, scratch, False)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def close_groups(low, high, groups, compact, storage, process):  # type: ignore[no-untyped-def]
     """Pack state, threshold and flags of listed groups; their cycles are the same as before."""
     for k in range(low, high):

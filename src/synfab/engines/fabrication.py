@@ -3,6 +3,7 @@
 import numpy as np
 from numba import int64, njit, uint32, uint64
 
+from synfab.engines.compile import cached_njit
 from synfab.engines.drawing import (
     VECTOR_WIDTH,
     draw_normals,
@@ -79,7 +80,7 @@ def correlate(x, stationary, eps):  # type: ignore[no-untyped-def]
             store_vectors(x, 4 * i * GROUP + j, GROUP, x0, x1, x2, x3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def fabricate(  # type: ignore[no-untyped-def]
     group_low, group_high, bounds, means, factors, stationary, storage, model
 ):

@@ -1,8 +1,9 @@
 """Kernel of ideal programming."""
 
 import numpy as np
-from numba import njit, uint32
+from numba import uint32
 
+from synfab.engines.compile import cached_njit
 from synfab.engines.intrinsics import fma, wide_vectors
 from synfab.engines.layout import (
     ETA,
@@ -24,7 +25,7 @@ from synfab.engines.transition import span
 BISECTIONS = 30
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def program(  # type: ignore[no-untyped-def]
     low, high, cells, targets, features, r, status, switch, llrs, hhrs, constants
 ):

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import int64, njit, uint32, uint64
 
+from synfab.engines.compile import cached_njit
 from synfab.engines.drawing import gather_features
 from synfab.engines.intrinsics import fma, wide_vectors
 from synfab.engines.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
@@ -10,7 +11,7 @@ from synfab.engines.scalar import exp, f4, marginal, normal_pair, philox
 from synfab.engines.transition import span
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: ignore[no-untyped-def]
     """Equals ``rules.current`` for cells ``low`` … ``high``."""
     if each:
@@ -22,7 +23,7 @@ def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: 
             out[c] = fma(r[c], -difference, base)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def add_read_noise(  # type: ignore[no-untyped-def]
     low, high, r, voltages, each, johnson, shot, slope_llrs, slope_span, out, first, number, key
 ):
@@ -75,7 +76,7 @@ def add_read_noise(  # type: ignore[no-untyped-def]
                 current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
     """Equals ``rules.cycle_features`` for the cells of some groups; ``out`` is (4, n_cells)."""
     cells = np.empty(GROUP, np.int64)
@@ -110,7 +111,7 @@ def dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-def]
     """Rows ``low`` … ``high`` of r (rows x columns) times each row of ``weights`` (B, columns)."""
     for row in range(low, high):
@@ -119,7 +120,7 @@ def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-de
             out[row, b] = dot(line, weights[b])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def pack(cells, history, out):  # type: ignore[no-untyped-def]
     """Histories of the listed cells, cell by cell (cells, p, 4)."""
     for k in range(cells.shape[0]):
@@ -130,7 +131,7 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
                 out[k, s, f] = history[group, s, tile, f, lane]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
     """First normals of stream 4: readouts ``low`` … ``high``, rows from ``first``; (B, rows)."""
     wide_vectors()

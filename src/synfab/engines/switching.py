@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import int64, njit, uint32, uint64
 
+from synfab.engines.compile import cached_njit
 from synfab.engines.drawing import (
     BATCH,
     gather_features,
@@ -295,7 +296,7 @@ def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[
         reset_cells(cells, model, work, n_reset)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def apply_voltage(  # type: ignore[no-untyped-def]
     group_low, group_high, n_cells, voltages, each, cells, model
 ):
@@ -313,7 +314,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
         switch_group(cells, model, work, start, size)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def apply_voltage_where(  # type: ignore[no-untyped-def]
     group_low, group_high, voltages, each, mask, cells, model
 ):

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from synfab.conduction import Conduction
+from synfab.engines.compile import cached_njit
 from synfab.learn.sweeps import DeviceSweeps
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ OFFSET, G_HRS, G_LRS, U_SET, U_RESET, OUT_SUM, OUT_SQUARES = range(7)
 BACK_SUM, BACK_SQUARES, NOISE, LIMIT = range(7, 11)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _line(v, i, low, high, window, limit):  # type: ignore[no-untyped-def]
     """Slope and intercept of the points within ``window`` of zero; their number."""
     n, sv, si, svv, svi = 0, 0.0, 0.0, 0.0, 0.0
@@ -57,7 +57,7 @@ def _line(v, i, low, high, window, limit):  # type: ignore[no-untyped-def]
     return slope, (si - slope * sv) / n, n
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _value(coefficients, u):  # type: ignore[no-untyped-def]
     value = 0.0
     for c in coefficients:
@@ -65,7 +65,7 @@ def _value(coefficients, u):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-untyped-def]
     """Sums of the least-squares conductance of a branch: I = alpha(U) + beta(U) G + offset."""
     total, squares = 0.0, 0.0
@@ -78,7 +78,7 @@ def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-unt
     return total, squares
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _offset(v, i, low, high, alpha, beta, limit):  # type: ignore[no-untyped-def]
     """Offset of a branch whose conductance is not known either."""
     n, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0
@@ -92,7 +92,7 @@ def _offset(v, i, low, high, alpha, beta, limit):  # type: ignore[no-untyped-def
     return (sy - (n * sby - sb * sy) / spread * sb) / n
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
     """Current (A) to stay below: a limit holds many points of the negative half at one value."""
     lowest, held = np.min(i[start:zero]), 0
@@ -101,7 +101,7 @@ def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
     return BELOW_LIMIT * abs(lowest) if held > 0.2 * (zero - start) else np.inf
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
     """Find the corners of a loop and its SET; returns a reason, noise and the current limit."""
     n = len(v)
@@ -134,7 +134,7 @@ def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
     return (CLIPPED if longest >= 6 else JUDGED), noise, limit
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-def]
     """Index of the last point before the SET, or -1."""
     best, found = 0.0, -1
@@ -150,7 +150,7 @@ def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-d
     return found
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no-untyped-def]
     """First point from which on the current stays behind the LRS curve, and where the gap opens."""
     # From the far end back: a curve that is a little off must not end the LRS too early.
@@ -174,7 +174,7 @@ def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no
     return k, min(max(opens, v[k] - 1.5 * step), v[k])
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _analyse(  # type: ignore[no-untyped-def]
     v_all, i_all, offsets, u_0, alpha, beta, known, device_offset, peak, points, numbers, reasons
 ):

@@ -1,0 +1,97 @@
+"""Kernels compile wherever Numba can keep nothing, and say so once."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import synfab
+from synfab.engines import compile as compiling
+from synfab.engines.reading import row_normals
+
+SOURCES = Path(synfab.__file__).parent
+# Every module with kernels is imported, a small one is compiled.
+CODE = """
+import synfab, synfab.engines.compact_kernels, synfab.engines.numba_engine
+import synfab.crossbar.kernels, synfab.learn.loops
+from synfab.engines.reading import row_normals
+print(row_normals(7, 0, 3, 5, 2).tobytes().hex())
+"""
+LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n" + CODE
+
+
+@pytest.fixture
+def unwritable(tmp_path):
+    """Environment in which Numba finds no folder for its cache, not even as root."""
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    package = tmp_path / "site" / "synfab"
+    shutil.copytree(SOURCES, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").write_text("not a folder")
+    below = str(file / "folder")
+    return {
+        **os.environ,
+        "PYTHONPATH": str(package.parent),
+        "HOME": below,
+        "XDG_CACHE_HOME": below,
+        "NUMBA_CACHE_DIR": below,
+    }
+
+
+def run(code, environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def check(done):
+    assert done.stdout.strip() == row_normals(7, 0, 3, 5, 2).tobytes().hex()
+    assert done.stderr.count("RuntimeWarning") == 1, done.stderr
+    assert done.stderr.count("NUMBA_CACHE_DIR") == 1
+
+
+def test_without_a_folder_for_the_cache_kernels_compile_and_one_warning_says_so(unwritable):
+    check(run(CODE, unwritable))
+
+
+def test_when_compiled_kernels_cannot_be_saved_they_serve_and_one_warning_says_so(tmp_path):
+    pytest.importorskip("resource")
+    cache = tmp_path / "cache"
+    check(run(LIMITED, {**os.environ, "NUMBA_CACHE_DIR": str(cache)}))
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_a_damaged_cache_is_written_again(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run(CODE, environment)
+    (index,) = tmp_path.rglob("*row_normals*.nbi")
+    whole = index.read_bytes()
+    index.write_bytes(whole[: len(whole) // 2])
+    done = run(CODE, environment)
+    assert done.stderr == ""
+    assert index.stat().st_size == len(whole)
+
+
+@pytest.mark.slow
+def test_compiled_kernels_are_kept_and_found_again(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = CODE + "from synfab.engines.readout_kernels import row_normals as kernel\n"
+    code += "print(sum(kernel.stats.cache_hits.values()), kernel.targetoptions)\n"
+    first, second = (run(code, environment).stdout.splitlines()[1] for _ in range(2))
+    assert first.startswith("0 ")
+    assert second == "1" + first[1:]
+
+
+def test_one_warning_names_the_reason_and_what_to_do(monkeypatch):
+    monkeypatch.setattr(compiling, "_first", compiling.Lock())
+    with pytest.warns(RuntimeWarning, match="No space left.*NUMBA_CACHE_DIR") as caught:
+        compiling._warn(OSError("[Errno 28] No space left on device"))
+        compiling._warn(OSError("again"))
+    assert len(caught) == 1
