@@ -47,12 +47,15 @@ class Archive:
 
     def __init__(self, opened: zipfile.ZipFile, size: int) -> None:
         self._opened, self.size = opened, size
+        for name in opened.namelist():
+            if not name.endswith(".npy"):
+                raise FileFormatError(f"{name}: expected arrays of NumPy alone")
         self.manifest = read_object(self.array(MANIFEST).tobytes(), MANIFEST)
 
     @property
     def names(self) -> list[str]:
         """Names of the arrays."""
-        found = (name.removesuffix(".npy") for name in self._opened.namelist())
+        found = [name.removesuffix(".npy") for name in self._opened.namelist()]
         return [name for name in found if name != MANIFEST]
 
     def array(self, key: str) -> Array:

@@ -51,7 +51,12 @@ def load_array(path: str | os.PathLike[str]) -> CellArray:
         cells._allocate(model, shape, **arguments)
         for key in COUNTERS:
             setattr(cells, key, checks.word(key, manifest[key]))
-        cells._engine.restore({key: archive.array(key) for key in cells._engine.STORED})
+        unknown = set(archive.names) - set(cells._engine.STORED)
+        if unknown:
+            raise FileFormatError(f"{min(unknown)}: not a part of an array")
+        arrays = {key: archive.array(key) for key in cells._engine.STORED}
+        cells._engine.check(arrays)
+        cells._engine.restore(arrays)
         return cells
 
 
@@ -78,12 +83,15 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
             raise InvalidValueError(
                 f"cells: {name}: the checkpoint has {state.get(name)}, the array {mine[name]}"
             )
-    missing = mine["storage"].keys() - state.get("storage", {}).keys()
-    if missing:
-        raise FileFormatError(f"cells: {min(missing)}: missing")
-    cells._engine.restore({name: state["storage"][name] for name in mine["storage"]})
-    for name in COUNTERS:
-        setattr(cells, name, checks.word(name, state[name]))
+    stored = state.get("storage")
+    if not isinstance(stored, dict) or stored.keys() != mine["storage"].keys():
+        wanted = ", ".join(mine["storage"])
+        raise FileFormatError(f"cells: storage: expected the arrays {wanted}")
+    counters = {name: checks.word(name, state.get(name)) for name in COUNTERS}
+    cells._engine.check(stored)
+    cells._engine.restore(stored)
+    for name, value in counters.items():
+        setattr(cells, name, value)
 
 
 def _storage(cells: CellArray) -> dict[str, Array]:

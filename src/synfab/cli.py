@@ -17,7 +17,7 @@ from synfab import __version__
 from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
-from synfab.terminal import interrupts_between_steps, out, print_json, progress, say
+from synfab.terminal import end_in_order, interrupts_between_steps, out, print_json, progress, say
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
@@ -264,6 +264,7 @@ app.command()(learn.compare)
 
 def main() -> None:
     """Run the command line; bad input is one line and exit status 2."""
+    end_in_order()
     try:
         app()
     except SynfabError as error:

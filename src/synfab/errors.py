@@ -23,6 +23,10 @@ class FileFormatError(InvalidValueError):
     """A file cannot be used: missing, damaged, or of another format or version."""
 
 
+class EditedFileWarning(UserWarning):
+    """A file was edited, or damaged, since it was written: its digest is that of other content."""
+
+
 class SolverError(SynfabError, ArithmeticError):
     """A network could not be solved; nothing unconverged is returned in its place."""
 

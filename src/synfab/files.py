@@ -8,12 +8,12 @@ import os
 import shutil
 import stat
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from synfab.errors import InvalidValueError
+from synfab.temporary import is_temporary, remove, remove_stale, temporary_name
 
 LOCK = ".synfab-lock"
 
@@ -40,14 +40,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise InvalidValueError(f"path: {path} is a folder; expected the name of a file")
         if not stat.S_ISREG(mode):
             raise InvalidValueError(f"path: {path} is a device or a pipe; expected a file")
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:32]}.", dir=target.parent)
+        remove_stale(target.parent, target.name)
+        temporary = _new_file(target)
     except (OSError, ValueError) as error:
         if isinstance(error, InvalidValueError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise InvalidValueError(f"path: cannot write {path}: {reason}") from None
-    os.close(handle)
-    temporary = Path(name)
     try:
         temporary.chmod(stat.S_IMODE(mode) & 0o777)
         yield temporary
@@ -72,10 +71,14 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
     """
     if path.exists():
         raise InvalidValueError(f"{argument}: {path} is there already")
-    beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
+    remove_stale(path.parent, path.name)
+    beside = path.with_name(temporary_name(path.name))
     try:
         beside.mkdir(parents=True)
         yield beside
+        # Of workers that were killed; others did their work.
+        for part in [part for part in beside.rglob("*") if is_temporary(part.name)]:
+            remove(part)
         for part in beside.rglob("*"):
             if part.is_dir():
                 _keep(part)
@@ -90,6 +93,26 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder(name: str, folder: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """Give an empty folder that is removed when the block ends; None: where the system has them.
+
+    A process that is killed leaves it, and the next folder of this ``name`` removes it.
+    """
+    parent = Path(tempfile.gettempdir() if folder is None else folder)
+    remove_stale(parent, name)
+    made = parent / temporary_name(name)
+    try:
+        made.mkdir(mode=0o700)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InvalidValueError(f"temporary folder: cannot make {made}: {reason}") from None
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def make_folder(folder: Path, argument: str) -> None:
@@ -164,6 +187,13 @@ def _keep(folder: Path) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def _new_file(target: Path) -> Path:
+    """Make an empty file beside another one, which only this user can read."""
+    temporary = target.with_name(temporary_name(target.name))
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    return temporary
 
 
 def _mode(target: Path) -> int:

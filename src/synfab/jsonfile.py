@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,30 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"found {name}; allowed: finite numbers")
+
+
+def digest(document: Any) -> str:
+    """SHA-256 of a JSON document's content, whatever its whitespace and the order of its fields.
+
+    Equal numbers count as equal however they are written: programs that rewrite JSON turn 1.0
+    into 1.
+    """
+    text = json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            return value
+        return number if number == value else value
+    return value
 
 
 class Fields:

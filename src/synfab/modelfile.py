@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synfab.conduction import Conduction
-from synfab.errors import FileFormatError, InvalidTypeError, SynfabError
+from synfab.errors import EditedFileWarning, FileFormatError, InvalidTypeError, SynfabError
 from synfab.files import atomic_path
 from synfab.history import History
-from synfab.jsonfile import Fields, read_object
+from synfab.jsonfile import Fields, digest, read_object
 from synfab.limits import read_whole, require_order
 from synfab.model import FEATURES, CellModel
 from synfab.population import N_PARAMETERS, Population
 from synfab.publishedfile import is_published, published_document, read_published
 
 FORMAT, VERSION = "synfab-model", 1
+DIGEST = "sha256"  # field of a file, of all the others
 # Types of marginals, and how deep the lists of their coefficients are nested.
 MARGINALS = {"polynomial": 2, "pieces": 3}
 
 
 def load_model(source: str | os.PathLike[str] | CellModel = "published") -> CellModel:
     """Load a model: ``"published"``, or the path of a file in either layout.
+
+    Warns
+    -----
+    EditedFileWarning
+        The file was edited or damaged since ``save_model`` wrote it, and is a valid model all the
+        same. Files without a digest (the published layout, and those of earlier versions) are
+        loaded without a warning.
 
     Raises
     ------
@@ -45,8 +54,12 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
 
 
 def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
-    """Write ``model`` to a JSON file of our own layout, whole or not at all."""
-    text = _pretty(document(model)) + "\n"
+    """Write ``model`` to a JSON file of our own layout, whole or not at all.
+
+    The file ends with a SHA-256 of its content, by which ``load_model`` finds later changes.
+    """
+    content = document(model)
+    text = _pretty({**content, DIGEST: digest(content)}) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -57,12 +70,31 @@ def parse(data: bytes, where: str) -> CellModel:
     try:
         if is_published(document):
             return read_published(document)
-        return _from_own(document)
+        written = _written_digest(document)
+        model = _from_own(document)
     except SynfabError as error:
         raise FileFormatError(f"{where}: {' '.join(str(error).split())}") from None
     except (OverflowError, np.linalg.LinAlgError) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"{where}: a number is too large: {reason}") from None
+    if written not in (None, digest(document)):
+        warnings.warn(
+            f"{where}: edited or damaged since it was written: its sha256 is not that of its "
+            f"content; if the change is meant, load_model and save_model write a new one",
+            EditedFileWarning,
+            stacklevel=3,
+        )
+    return model
+
+
+def _written_digest(document: dict[str, Any]) -> str | None:
+    """Take the digest out of a document; None: an earlier version wrote it."""
+    if DIGEST not in document:
+        return None
+    written = document.pop(DIGEST)
+    if not isinstance(written, str):
+        raise FileFormatError(f"{DIGEST}: expected text")
+    return written
 
 
 def _from_own(document: dict[str, Any]) -> CellModel:

@@ -28,6 +28,11 @@ def open_archive(path: str | os.PathLike[str], members: float = MEMBERS) -> zipf
     """
     with told("not an archive of arrays"):
         archive = zipfile.ZipFile(path)
+    names = [info.filename for info in archive.filelist]
+    if len(set(names)) < len(names):
+        archive.close()
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FileFormatError(f"{twice}: is in the archive twice")
     if len(archive.filelist) > members:
         archive.close()
         raise FileFormatError(f"expected up to {members} arrays, found {len(archive.filelist)}")

@@ -39,6 +39,25 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def end_in_order() -> None:
+    """Let the signals that end a process raise ``SystemExit``, so that temporary files go too.
+
+    The exit status is that of a process which the signal has ended. Signals that are ignored, as
+    under ``nohup``, stay so; after the first, further ones wait for the end.
+    """
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows'
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+    def end(number: int, _frame: Any) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in numbers:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+
+
 @contextmanager
 def interrupts_between_steps() -> Iterator[Callable[[], None]]:
     """Let Ctrl-C wait for the end of a step; at the second one it waits for nothing.

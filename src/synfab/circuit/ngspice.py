@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from synfab.checks import number
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
-from synfab.files import make_folder
+from synfab.files import make_folder, temporary_folder
 from synfab.limits import read_large
 
 logger = logging.getLogger(__name__)
@@ -99,8 +98,7 @@ def cache_folder() -> Path:
 @cache
 def loads_osdi(program: str) -> bool:
     """Whether this ngspice can load a compiled device: built and tried once per process."""
-    with tempfile.TemporaryDirectory(prefix="synfab-") as name:
-        folder = Path(name)
+    with temporary_folder("synfab") as folder:
         build_osdi("published", folder / "device0.osdi", order=1, name="probe")
         deck = "probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n"
         try:
@@ -161,8 +159,8 @@ def run_ngspice(
     if shutil.which(program) is None:
         raise InvalidValueError(f"ngspice: there is no program {program}")
     devices = [osdi] if isinstance(osdi, str | os.PathLike) else list(osdi)
-    with tempfile.TemporaryDirectory(prefix="synfab-") as name:
-        folder = Path(name if keep is None else keep)
+    with temporary_folder("synfab") as temporary:
+        folder = temporary if keep is None else Path(keep)
         make_folder(folder, "keep")
         loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
         show = _bar(text) if progress else None

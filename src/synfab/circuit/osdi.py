@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from synfab.circuit.literals import (
     provenance,
 )
 from synfab.errors import InvalidValueError, ToolError
-from synfab.files import atomic_path
+from synfab.files import atomic_path, temporary_folder
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 
@@ -108,8 +107,8 @@ def build_osdi(
     """
     source = to_osdi_source(model, order=order, name=name)
     command = find_compiler(compiler)
-    with atomic_path(path) as target, tempfile.TemporaryDirectory(prefix="synfab-") as folder:
-        text, library = Path(folder) / "cell.c", Path(folder) / "cell.so"
+    with atomic_path(path) as target, temporary_folder("synfab") as folder:
+        text, library = folder / "cell.c", folder / "cell.so"
         text.write_text(source)
         _compile([*command, *FLAGS, str(text), "-o", str(library), "-lm"])
         shutil.copyfile(library, target)

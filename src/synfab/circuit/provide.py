@@ -11,13 +11,12 @@ import logging
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from synfab.circuit.ngspice import cache_folder, loads_osdi
 from synfab.errors import ToolError
-from synfab.files import make_folder
+from synfab.files import make_folder, temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +81,7 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
     mirror = _mirror()
     say(f"downloading ngspice of Debian {SUITE} from {mirror}")
     make_folder(cache_folder(), "SYNFAB_CACHE")
-    with tempfile.TemporaryDirectory(prefix=".ngspice-", dir=cache_folder()) as name:
-        folder = Path(name)
+    with temporary_folder("ngspice", cache_folder()) as folder:
         root = folder / "ngspice" / "root"
         root.mkdir(parents=True)
         for package in _download(mirror, folder):

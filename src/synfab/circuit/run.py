@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from synfab.circuit.ngspice import run_ngspice
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.files import temporary_folder
 
 Array = npt.NDArray[Any]
 
@@ -77,11 +77,11 @@ def run_crossbar(
         raise InvalidValueError(f"netlist: expected dialect ngspice, found {netlist.dialect}")
     cells = netlist.cells
     switches = not netlist.snapshot and netlist.timeline is not None
-    with tempfile.TemporaryDirectory(prefix="synfab-") as name:
-        folder = Path(name if keep is None else keep)
+    with temporary_folder("synfab") as temporary:
+        folder = temporary if keep is None else Path(keep)
         devices: list[str | os.PathLike[str]] = []
         if not netlist.snapshot:
-            devices = [osdi if osdi is not None else _build(netlist, Path(name))]
+            devices = [osdi if osdi is not None else _build(netlist, temporary)]
         (folder / STATE_FILE).unlink(missing_ok=True)
         results = run_ngspice(
             netlist.text,

@@ -10,6 +10,7 @@ from array_api_compat import array_namespace
 
 from synfab import rules
 from synfab.arrays import count_up
+from synfab.engines import validity
 from synfab.engines.library import NUMPY, Library
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
@@ -233,8 +234,8 @@ class ArrayEngine:
         """Arrays that hold the whole state, for files."""
         return {**self.state._asdict(), "parameters": self.devices.parameters}
 
-    def restore(self, arrays: dict[str, Any]) -> None:
-        """Take over what ``storage`` gave."""
+    def check(self, arrays: dict[str, Any]) -> None:
+        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
         n = self.n_cells
         shapes = {"block": (self.order, 4, n), "parameters": (8, n)}
         types = {"in_hrs": ("bool",), "in_lrs": ("bool",), "cycle": ("uint32", "int64")}
@@ -244,6 +245,10 @@ class ArrayEngine:
                 raise FileFormatError(
                     f"{name}: expected {n} cells, shape {shape}, found {array.dtype} {array.shape}"
                 )
+        validity.check_rules(arrays, rules.highest_state(self.model))
+
+    def restore(self, arrays: dict[str, Any]) -> None:
+        """Take over what ``storage`` gave."""
         held = {name: self.library.asarray(array) for name, array in arrays.items()}
         number = self._words(self._global_numbers())
         self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))

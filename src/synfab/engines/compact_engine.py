@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from synfab import rules
 from synfab.engines import compact_kernels as kernels
-from synfab.engines import ideal, layout, readout_kernels
+from synfab.engines import ideal, layout, readout_kernels, validity
 from synfab.engines.compact_kernels import LEVELS, Compact, Process
 from synfab.engines.layout import GROUP, LANE_BITS, LAST_LANE, Storage
 from synfab.engines.numba_engine import (
@@ -23,7 +23,6 @@ from synfab.engines.numba_engine import (
 )
 from synfab.engines.reading import Reading, plain
 from synfab.engines.threads import share
-from synfab.errors import FileFormatError
 from synfab.model import CellModel
 from synfab.reduction import QUANTUM, reduce_history
 
@@ -215,15 +214,13 @@ class CompactEngine(Reading):
         matrices = {name: getattr(self.process, name) for name in self.MATRICES}
         return {**self.cells._asdict(), **matrices}
 
+    def check(self, arrays: dict[str, Array]) -> None:
+        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
+        validity.check_fit(arrays, self.storage())
+        validity.check_compact(arrays)
+
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take over what ``storage`` gave."""
-        held = self.storage()
-        for name, array in arrays.items():
-            mine = held[name]
-            if array.shape != mine.shape or array.dtype != mine.dtype:
-                raise FileFormatError(
-                    f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"
-                )
         self.cells = Compact(*(np.array(arrays[name]) for name in Compact._fields))
         matrices = {name: np.array(arrays[name]) for name in self.MATRICES}
         self.process = self.process._replace(**matrices)

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab import rules
-from synfab.engines import ideal, layout, readout_kernels
+from synfab.engines import ideal, layout, readout_kernels, validity
 from synfab.engines.fabrication import fabricate
 from synfab.engines.layout import GROUP, LANE_BITS, LANES, LAST_LANE, TILES, Parameters, Storage
 from synfab.engines.reading import Reading, plain
 from synfab.engines.switching import apply_voltage, apply_voltage_where
 from synfab.engines.threads import share
-from synfab.errors import FileFormatError
 from synfab.model import CellModel
 
 Array = npt.NDArray[Any]
@@ -239,12 +238,12 @@ class NumbaEngine(Reading):
         """Arrays that hold the whole state, for files."""
         return self.cells._asdict()
 
+    def check(self, arrays: dict[str, Array]) -> None:
+        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
+        validity.check_fit(arrays, self.storage())
+        validity.check_tiles(arrays, rules.highest_state(self.model))
+
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take over what ``storage`` gave."""
         for name, array in arrays.items():
-            mine = getattr(self.cells, name)
-            if array.shape != mine.shape or array.dtype != mine.dtype:
-                raise FileFormatError(
-                    f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"
-                )
-            mine[...] = array
+            getattr(self.cells, name)[...] = array

@@ -84,6 +84,10 @@ def check(tiles: Tiles, state: Any) -> None:
         for name, array in cells._engine.storage().items():
             if not _fits(part.get(name), to_numpy(array)):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
+        try:
+            cells._engine.check(_storage(cells, part))
+        except FileFormatError as error:
+            raise FileFormatError(f"state_dict: tile {k}: {error}") from None
         for name in COUNTERS:
             checks.word(f"state_dict: tile {k}: {name}", part.get(name))
 
@@ -119,10 +123,7 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
             begin,
             old.device if old.engine in ("torch", "jax") else None,
         )
-        storage = old._engine.storage()
-        cells._engine.restore(
-            {name: _array(part[name], to_numpy(storage[name]).dtype) for name in storage}
-        )
+        cells._engine.restore(_storage(old, part))
         for name in COUNTERS:
             setattr(cells, name, int(part[name]))
         begin += cells.size
@@ -131,6 +132,12 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
     for old, cells in zip(tiles.cells, made, strict=True):
         vars(old).update(vars(cells))
     tiles.first_cell, tiles.end_cell = state["first_cell"], begin
+
+
+def _storage(cells: CellArray, part: dict[str, Any]) -> dict[str, Any]:
+    """Arrays of a state, of the types that the engine of ``cells`` stores."""
+    mine = cells._engine.storage()
+    return {name: _array(part[name], to_numpy(mine[name]).dtype) for name in mine}
 
 
 def _tensor(array: Any) -> torch.Tensor:

@@ -1,0 +1,99 @@
+"""Whether the numbers of a saved state can be those of cells: a checksum says only who wrote them.
+
+Each engine has one of these checks, on the arrays of its ``storage``, before it takes them over.
+The steepness of transition curves is not checked: what follows from a wrong one is a state that is
+checked by ``rules.transition_state`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.engines import layout
+from synfab.errors import FileFormatError
+from synfab.streams import WORD
+
+Array = npt.NDArray[Any]
+
+# States beyond r_max are those of an LRS of a negative resistance, which the tails of a wide
+# distribution have; a conductance of 1e9 times that of the LRS is in none.
+MAX_STATE = 1e9
+ROUNDING = 1.0 + 1e-6  # engines round r_max to float32 in their own ways
+# A reduced history is stable before its matrix is rounded to float32.
+MAX_RADIUS = 1.001
+
+
+def check_fit(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ``FileFormatError`` unless arrays have the types and shapes of others."""
+    for name, array in arrays.items():
+        mine = wanted[name]
+        if array.shape != mine.shape or array.dtype != mine.dtype:
+            raise FileFormatError(
+                f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"
+            )
+
+
+def check_tiles(arrays: Mapping[str, Array], top: float) -> None:
+    """Check the state of cells in tiles (``layout``); ``top``: the highest state of an HRS."""
+    status, switch = arrays["status"], arrays["switch"]
+    check_status(status)
+    check_states(arrays["r"], (status & layout.IN_HRS) != 0, top)
+    for row, name in ((layout.THRESHOLD, "threshold"), (layout.U_SET, "u_set")):
+        check_finite(f"switch: {name}", switch[:, row])
+    check_states(switch[:, layout.R_HRS], True, top, "switch: r_hrs")
+    if arrays["history"].dtype.kind == "f":
+        check_finite("history", arrays["history"])
+    check_finite("devices", arrays["devices"])
+
+
+def check_compact(arrays: Mapping[str, Array]) -> None:
+    """Check the state of compact cells, of whose integers all are levels."""
+    check_status(arrays["status"])
+    for name in ("step", "innovation", "output"):
+        check_finite(name, arrays[name])
+    radius = float(np.abs(np.linalg.eigvals(arrays["step"])).max())
+    if not radius < MAX_RADIUS:
+        raise FileFormatError(f"step: expected a stable history, found spectral radius {radius:g}")
+
+
+def check_rules(arrays: Mapping[str, Array], top: float) -> None:
+    """Check the state of cells as ``rules.CellState`` and device parameters."""
+    flags = [arrays[name].view(np.uint8) for name in ("in_hrs", "in_lrs")]
+    if any((flag > 1).any() for flag in flags) or (flags[0] & flags[1]).any():
+        raise FileFormatError("in_hrs, in_lrs: expected 0 or 1, and one of the two at most")
+    check_states(arrays["r"], arrays["in_hrs"], top)
+    cycle = arrays["cycle"]
+    if cycle.dtype.kind == "i" and ((cycle < 0) | (cycle > WORD)).any():
+        raise FileFormatError(f"cycle: expected 0 … {WORD}")
+    for name in ("threshold", "block", "parameters"):
+        check_finite(name, arrays[name])
+
+
+def check_status(status: Array) -> None:
+    """Refuse cells that are in the HRS and in the LRS at once."""
+    both = layout.IN_HRS | layout.IN_LRS
+    if ((status & both) == both).any():
+        raise FileFormatError("status: a cell is in its HRS and in its LRS at once")
+
+
+def check_states(r: Array, in_hrs: Array | bool, top: float, name: str = "r") -> None:
+    """Refuse mixing states that no cell has: not finite, or an HRS that is not passive."""
+    check_finite(name, r)
+    high = np.max(r, where=in_hrs, initial=-MAX_STATE)
+    if high > top * ROUNDING or np.min(r) < -MAX_STATE or np.max(r) > MAX_STATE:
+        raise FileFormatError(
+            f"{name}: expected states up to {top:g} in the HRS and {-MAX_STATE:g} … "
+            f"{MAX_STATE:g} elsewhere, found {float(np.min(r)):g} … {float(np.max(r)):g}"
+        )
+
+
+def check_finite(name: str, array: Array) -> None:
+    """Refuse NaN and infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.sum(array)  # finite only if all are: faster than to look at each
+    if not np.isfinite(total) and not np.isfinite(array).all():
+        raise FileFormatError(f"{name}: expected finite numbers, found NaN or infinity")
