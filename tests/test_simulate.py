@@ -4,10 +4,12 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +166,201 @@ def test_a_block_whose_chunks_a_power_cut_took_is_run_again(tmp_path):
     assert (path / "cycle" / "c" / "0" / "0").exists()
 
 
+def resumed(path, **options):
+    simulate(PROGRAM, CELLS, path, **{"seed": 5, "block": BLOCK, "resume": True, **options})
+    return results(path)
+
+
+def assert_equal(found, wanted):
+    for mine, expected in zip(found, wanted, strict=True):
+        assert np.array_equal(mine, expected)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished output and what it holds."""
+    path = tmp_path_factory.mktemp("finished") / "o.zarr"
+    simulate(PROGRAM, CELLS, path, seed=5, block=BLOCK)
+    return path, results(path)
+
+
+@pytest.fixture
+def output(finished, tmp_path):
+    """A copy of the finished output."""
+    return shutil.copytree(finished[0], tmp_path / "o.zarr")
+
+
+def _flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 16
+    file.write_bytes(data)
+
+
+def _exchange(one, other):
+    """Let two files take each other's place."""
+    between = one.with_name("between")
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+DAMAGES = {
+    "flipped": lambda p: _flip(p / "current/c/1/2"),
+    "zeroed": lambda p: (p / "current/c/1/2").write_bytes(bytes(4 * BLOCK + 4)),
+    "cut": lambda p: (p / "cycle/c/2/2").write_bytes((p / "cycle/c/2/2").read_bytes()[:-9]),
+    "cut to nothing": lambda p: (p / "cycle/c/2/2").write_bytes(b""),
+    "missing": lambda p: (p / "cycle/c/2/2").unlink(),
+    "two blocks exchanged": lambda p: _exchange(p / "current/c/1/2", p / "current/c/1/1"),
+    "two reads exchanged": lambda p: _exchange(p / "current/c/0/2", p / "current/c/1/2"),
+    "mark": lambda p: _flip(p / "done/c/2"),
+    "seal": lambda p: _flip(p / "seal/c/2/0"),
+    "no seal": lambda p: (p / "seal/c/2/0").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_block_is_computed_again(finished, output, damage, caplog):
+    damage(output)
+    assert_equal(resumed(output), finished[1])
+    assert "block 2 is damaged and will be computed again" in caplog.text
+    caplog.clear()
+    resumed(output)  # everything is verified now
+    assert caplog.text == ""
+
+
+def test_the_last_block_is_shorter_and_computed_again_too(finished, output):
+    _flip(output / "current/c/0/3")
+    assert_equal(resumed(output), finished[1])
+
+
+def test_a_mark_without_its_block_is_not_believed(finished, output, caplog):
+    for array in ("current", "cycle"):
+        for read in range(3):
+            (output / array / "c" / str(read) / "1").unlink()
+    assert_equal(resumed(output), finished[1])
+    assert "block 1 is damaged" in caplog.text
+
+
+def test_a_block_of_another_run_is_not_believed(finished, output, tmp_path):
+    other = tmp_path / "other.zarr"
+    simulate(PROGRAM, CELLS, other, seed=6, block=BLOCK)
+    for array in ("current", "cycle"):
+        for read in range(3):
+            shutil.copy(other / array / f"c/{read}/2", output / array / f"c/{read}/2")
+    shutil.copy(other / "seal/c/2/0", output / "seal/c/2/0")
+    assert_equal(resumed(output), finished[1])
+
+
+def test_a_reader_is_told_of_a_flipped_chunk(output):
+    _flip(output / "current/c/1/2")
+    with pytest.raises(ValueError, match="checksum"):
+        results(output)
+
+
+def test_impossible_values_are_computed_again(finished, output):
+    group = zarr.open_group(str(output), mode="r+")
+    group["current"][1, 2 * BLOCK] = np.nan
+    group["cycle"][1, 0] = 4  # after two pulses
+    assert_equal(resumed(output), finished[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        (".", '"seed": 5', '"seed": 4'), (".", '"noise": true', '"noise": 1'),
+        (".", '"software": "syn', '"software": "sin'), (".", '"digest"', '"digesu"'),
+        ("current", '"separator": "/"', '"separator": "."'), ("cycle", '"level": 0', '"level": 1'),
+        ("done", '"fill_value": 0', '"fill_value": 1'), ("current", '"crc32c"', '"crc33c"'),
+        ("seal", '"fill_value": 0', '"fill_value": 2'), ("cycle", "uint32", "uint16"),
+    ],
+)  # fmt: skip
+def test_changed_descriptions_are_refused(output, name, old, new):
+    file = output / name / "zarr.json"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(sf.FileFormatError, match=r"damaged|cannot|expected"):
+        resumed(output)
+    with pytest.raises(sf.SynfabError):  # not a new run either
+        resumed(output, seed=4)
+
+
+@pytest.mark.filterwarnings("ignore:Object at .synfab-lock")
+def test_notes_of_the_user_are_not_damage(finished, output):
+    zarr.open_group(str(output))["current"].attrs["unit"] = "A"
+    zarr.open_group(str(output)).attrs["wafer"] = "W7"
+    zarr.consolidate_metadata(str(output))
+    assert_equal(resumed(output), finished[1])
+
+
+def test_a_block_is_on_the_disk_before_its_mark(tmp_path, monkeypatch):
+    """Every file and folder of a block is synced while its mark is not there, then the mark."""
+    path, synced, before = tmp_path / "o.zarr", [], {}
+    fsync = os.fsync
+
+    def noted(handle):
+        fsync(handle)
+        name = Path(f"/proc/self/fd/{handle}").readlink()
+        if name.is_relative_to(path):
+            synced.append((str(name.relative_to(path)), os.fstat(handle).st_mtime_ns))
+            for block in range(4):
+                if not (path / f"done/c/{block}").exists():
+                    before[block] = len(synced)
+
+    monkeypatch.setattr("os.fsync", noted)
+    simulate(PROGRAM, CELLS, path, seed=5, block=BLOCK)
+    for block in range(4):
+        early = synced[: before[block]]
+        chunks = [f"{name}/c/{read}/{block}" for name in ("current", "cycle") for read in range(3)]
+        for chunk in (*chunks, f"seal/c/{block}/0"):
+            file = (chunk, (path / chunk).stat().st_mtime_ns)  # as it is now
+            folder = str(Path(chunk).parent)
+            assert file in early
+            assert folder in [name for name, _ in early[early.index(file) :]]
+        names = [name for name, _ in synced[before[block] :]]
+        assert f"done/c/{block}" in names
+        assert "done/c" in names[names.index(f"done/c/{block}") :]
+    assert {"zarr.json", ".", "done/zarr.json", "seal", "current", "current/c"} <= {
+        name for name, _ in synced
+    }
+
+
+def version_1(path):
+    """Results as the version before checksums wrote them."""
+    simulate(PROGRAM, CELLS, path, seed=5, block=BLOCK)
+    group = zarr.open_group(str(path), mode="a")
+    attributes = {k: v for k, v in group.attrs.items() if k not in ("digest", "arrays")}
+    for name in ("current", "cycle", "done"):
+        values, chunks = group[name][:], group[name].chunks
+        made = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, chunks=chunks, overwrite=True,
+            compressors="auto" if name == "cycle" else None,
+            config={"write_empty_chunks": True},
+        )  # fmt: skip
+        made[:] = values
+    shutil.rmtree(path / "seal")
+    document = json.loads((path / "zarr.json").read_text())
+    document["attributes"] = {**attributes, "version": 1}
+    (path / "zarr.json").write_text(json.dumps(document))
+
+
+def test_results_of_an_earlier_version_are_resumed(finished, tmp_path, caplog):
+    path = tmp_path / "o.zarr"
+    version_1(path)
+    assert_equal(resumed(path), finished[1])
+    assert "without checksums" in caplog.text
+    assert "block" not in caplog.text
+    (path / "current/c/0/0").write_bytes(b"\0\0\x80\x7f" * BLOCK)  # infinite
+    data = (path / "current/c/0/1").read_bytes()
+    (path / "current/c/0/1").write_bytes(data[:-4])
+    (path / "cycle/c/1/2").write_bytes(b"no frame of Zstandard")
+    (path / "done/c/3").write_bytes(b"\2")
+    assert_equal(resumed(path), finished[1])
+    assert [block for block in range(4) if f"block {block} is damaged" in caplog.text] == [
+        0, 1, 2, 3,
+    ]  # fmt: skip
+
+
 def test_a_wrong_folder_is_left_as_it_was(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "video.partial").write_text("half a film")
@@ -248,7 +445,7 @@ def test_killed_before_it_had_begun(tmp_path):
         (lambda p: (p / "zarr.json").write_text("{"), "cannot go on"),
         (lambda p: (p / "zarr.json").unlink(), "cannot go on"),
         (lambda p: (p / "done" / "zarr.json").write_bytes(b"\0\xff"), "cannot go on"),
-        (lambda p: _attribute(p, version=2), "this synfab reads 1"),
+        (lambda p: _attribute(p, version=3), "this synfab reads up to 2"),
         (lambda p: _attribute(p, format="other"), "not a simulation"),
     ],
 )

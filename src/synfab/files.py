@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -173,6 +173,33 @@ def _let_go() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go)
+
+
+def sync(files: Iterable[Path], root: Path) -> None:
+    """Put the content of files on the disk, then their names in all folders up to ``root``.
+
+    Raises
+    ------
+    OSError
+        The disk is full, or fails.
+    """
+    given = list(files)
+    for file in given:
+        with file.open("r+b") as written:
+            os.fsync(written.fileno())
+    sync_folders(given, root)
+
+
+def sync_folders(files: Iterable[Path], root: Path) -> None:
+    """Put the names of files, there or removed, on the disk, in all folders up to ``root``."""
+    folders = {
+        folder
+        for file in files
+        for folder in file.parents
+        if folder == root or root in folder.parents
+    }
+    for folder in sorted(folders, reverse=True):  # those inside first
+        _keep(folder)
 
 
 def _keep(folder: Path) -> None:

@@ -59,7 +59,7 @@ def voltages(path):
 def resume(path):
     from synfab.simulate.store import Results
 
-    return Results.resume(path, seeds.SETTINGS).finished()
+    return Results.resume(path, seeds.SETTINGS).is_finished(0)
 
 
 def program(path):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synfab import __version__, checks
+from synfab import checks
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.checks import number
@@ -122,19 +122,18 @@ class Simulation:
             begun = self._is_begun(resume)  # another process may just have ended
             results = (Results.resume if begun else Results.create)(self.path, self.settings)
             Results.sweep(self.path)
-            done = results.finished()
             array: CellArray | None = None
             for block, start in enumerate(self.starts):
                 size = min(self.block, self.cells - start)
-                if block not in done:
+                if not results.is_finished(block):
                     if array is None or array.size != size:
                         array = None  # its memory first
                         array = self._array(size)
                     self._run_block(array.renew(start), results)
-                    results.done[block] = 1
+                    results.finish(block)
                 if advance is not None:
                     advance(size)
-            results.group.attrs["software"] = f"synfab {__version__}"
+            results.close()
 
     def _is_begun(self, resume: bool) -> bool:
         there = self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir())
