@@ -22,7 +22,7 @@ FLAGS = (
 
 
 @contextmanager
-def chromium(folder: Path):
+def chromium(folder: Path, *flags: str):
     """Start a browser whose profile is the empty ``folder``."""
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
@@ -33,7 +33,7 @@ def chromium(folder: Path):
         pytest.skip("no chromium with chromedriver: apt install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={folder}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={folder}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = Service(helper)

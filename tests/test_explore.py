@@ -187,6 +187,32 @@ def test_the_loops_are_those_of_the_cells_that_the_controls_name(page, published
     np.testing.assert_allclose(shown, 1e6 * loops.current[:, :, 0].ravel(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("control", "value", "says"),
+    [
+        ("devices", 20_000, "1000 devices, 8 cycles"),
+        ("devices", -1, "1 devices, 8 cycles"),
+        ("cycles", 1_000_000, "16 devices, 100 cycles"),
+    ],
+)
+def test_the_limits_hold_on_the_server(page, control, value, says):
+    """The page's own script may send what no control offers."""
+    before = page.run(STATUS)
+    page.run("for (const m of Bokeh.documents[0].all_models) if (m.title === arguments[0]) "
+             "m.setv({start: -1e9, end: 1e9});", control)  # fmt: skip
+    page.run(SET, control, value)
+    assert says in _when_changed(page, STATUS, before)
+
+
+def test_a_value_that_is_no_number_computes_nothing(page):
+    before = page.run(FIRST_LOOP)
+    page.run(SET.replace("arguments[1]", "NaN"), "lowest voltage (V)")
+    page.run(SET, "devices", 7)
+    page.run(SET, "lowest voltage (V)", -1.0)
+    _when_changed(page, FIRST_LOOP, before)
+    assert "7 devices, 8 cycles" in page.run(STATUS)
+
+
 def test_a_slider_moves_by_keyboard(page):
     from selenium.webdriver import ActionChains, Keys
 

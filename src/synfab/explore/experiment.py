@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.cells import CellArray
+from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import FEATURES, CellModel
 
 Array = npt.NDArray[np.float64]
@@ -15,7 +18,8 @@ Array = npt.NDArray[np.float64]
 LOOP_POINTS = 120
 READ_VOLTAGE = 0.2
 WIRE_RESISTANCES = (0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0)
-MOST_ROWS = 64
+# Smallest and largest values of the controls that count something.
+COUNTS = {"cycles": (1, 100), "cells": (1, 1000), "seed": (0, 2**31 - 1), "rows": (2, 64)}
 
 
 class Program(NamedTuple):
@@ -29,6 +33,64 @@ class Program(NamedTuple):
         """Voltages of one sweep, which begins and ends at 0 V."""
         corners = [0.0, self.u_min, 0.0, self.u_max, 0.0]
         return np.interp(np.linspace(0.0, 4.0, LOOP_POINTS + 1), range(5), corners)
+
+
+class Settings(NamedTuple):
+    """Values of all controls, within what the explorer computes."""
+
+    u_min: float
+    u_max: float
+    cycles: int
+    cells: int
+    order: int
+    seed: int
+    rows: int
+    wire_resistance: float
+
+
+def voltage_limits(model: CellModel) -> tuple[float, float]:
+    """Lowest and highest voltage (V) that the controls offer."""
+    low, high = model.conduction.voltage_range
+    return round(1.2 * low, 2), round(1.2 * max(high, model.conduction.u_max), 2)
+
+
+def settings(model: CellModel, values: Mapping[str, Any]) -> Settings:
+    """Return what the controls ask for, numbers out of range replaced by the nearest allowed one.
+
+    The limits that a browser shows bind nobody who speaks to the server directly, so they are
+    applied to the values that arrive.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        A value is missing, not a finite number, or not one of those in a list.
+    """
+    lowest, highest = voltage_limits(model)
+    counts = {name: _count(name, values.get(name), *limits) for name, limits in COUNTS.items()}
+    return Settings(
+        u_min=min(max(checks.number("u_min", values.get("u_min")), lowest), 0.0),
+        u_max=min(max(checks.number("u_max", values.get("u_max")), 0.0), highest),
+        order=_one_of("order", values.get("order"), model.orders),
+        wire_resistance=_one_of("wire_resistance", values.get("wire_resistance"), WIRE_RESISTANCES),
+        **counts,
+    )
+
+
+def _count(name: str, value: object, minimum: int, maximum: int) -> int:
+    if isinstance(value, float) and value.is_integer():  # JavaScript has one kind of number
+        value = int(value)
+    return min(max(checks.integer(name, value), minimum), maximum)
+
+
+def _one_of(name: str, value: object, allowed: tuple[Any, ...]) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidTypeError(f"{name}: expected a number, found {checks.kind_of(value)}")
+    for option in allowed:
+        if value == option:
+            return option
+    raise InvalidValueError(
+        f"{name}: expected one of {', '.join(map(str, allowed))}, found {checks.shown(value)}"
+    )
 
 
 class Loops(NamedTuple):

@@ -8,19 +8,23 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from synfab.errors import InvalidValueError, ToolError
+from synfab.errors import InvalidValueError, SynfabError, ToolError
 from synfab.explore.experiment import (
-    MOST_ROWS,
+    COUNTS,
     WIRE_RESISTANCES,
     Program,
     read_crossbar,
+    settings,
     sweep,
+    voltage_limits,
 )
 from synfab.model import CellModel
 
 ADDRESS = "127.0.0.1"  # never seen from another machine
-MOST_CELLS, MOST_CYCLES = 1000, 100
-LARGEST_SEED = 2**31 - 1
+MAX_MESSAGE = 2**20  # bytes of what a page may send at once; a control sends some hundreds
+
+logger = logging.getLogger(__name__)
+
 # Landmarks for people who hear the page; Panel fills in the parts.
 TEMPLATE = """
 {% extends base %}
@@ -83,27 +87,25 @@ def controls(model: CellModel) -> dict[str, Any]:
     """Return the widgets by name."""
     import panel as pn
 
-    low, high = model.conduction.voltage_range
-    top = model.conduction.u_max
+    low, top = model.conduction.voltage_range[0], model.conduction.u_max
+    lowest, highest = voltage_limits(model)
+    counts = {name: {"start": a, "end": b, "width": 260} for name, (a, b) in COUNTS.items()}
     width = {"width": 260}
     return {
         "u_min": pn.widgets.FloatSlider(
-            label="lowest voltage (V)", start=round(1.2 * low, 2), end=0.0, step=0.02,
+            label="lowest voltage (V)", start=lowest, end=0.0, step=0.02,
             value=round(low, 2), **width),
         "u_max": pn.widgets.FloatSlider(
-            label="highest voltage (V)", start=0.0, end=round(1.2 * max(high, top), 2), step=0.02,
+            label="highest voltage (V)", start=0.0, end=highest, step=0.02,
             value=round(top + 0.04, 2), **width),
-        "cycles": pn.widgets.IntSlider(
-            label="cycles", start=1, end=MOST_CYCLES, value=8, **width),
-        "cells": pn.widgets.IntSlider(
-            label="devices", start=1, end=MOST_CELLS, value=16, **width),
+        "cycles": pn.widgets.IntSlider(label="cycles", value=8, **counts["cycles"]),
+        "cells": pn.widgets.IntSlider(label="devices", value=16, **counts["cells"]),
         "order": pn.widgets.Select(
             label="order of the history", options=list(model.orders), value=model.orders[-1],
             **width),
-        "seed": pn.widgets.IntInput(
-            label="seed", value=0, start=0, end=LARGEST_SEED, **width),
+        "seed": pn.widgets.IntInput(label="seed", value=0, **counts["seed"]),
         "rows": pn.widgets.IntSlider(
-            label="rows and columns of the crossbar", start=2, end=MOST_ROWS, value=32, **width),
+            label="rows and columns of the crossbar", value=32, **counts["rows"]),
         "wire_resistance": pn.widgets.Select(
             label="wires (ohm a segment)", options=list(WIRE_RESISTANCES), value=1.0, **width),
     }  # fmt: skip
@@ -120,15 +122,20 @@ def page(model: CellModel) -> Any:
     text = pn.pane.HTML("", sizing_mode="stretch_width")
 
     def update(*_: Any) -> None:
-        value = {name: knob.value for name, knob in knobs.items()}
-        if value["seed"] is None:  # the field is empty while somebody types
+        values = {name: knob.value for name, knob in knobs.items()}
+        if values["seed"] is None:  # the field is empty while somebody types
             return
-        program = Program(value["u_min"], value["u_max"], value["cycles"])
-        loops = sweep(model, program, value["cells"], value["order"], value["seed"])
+        try:
+            now = settings(model, values)
+        except SynfabError as error:
+            logger.warning("%s", error)
+            text.object = f"<p>Nothing was computed: {html.escape(str(error))}</p>"
+            return
+        program = Program(now.u_min, now.u_max, now.cycles)
+        loops = sweep(model, program, now.cells, now.order, now.seed)
         readout = read_crossbar(
-            model, value["rows"], value["order"], value["seed"], value["u_max"],
-            value["wire_resistance"],
-        )  # fmt: skip
+            model, now.rows, now.order, now.seed, now.u_max, now.wire_resistance
+        )
         loop_view.show(loops)
         distribution_view.show(loops)
         crossbar_view.show(readout)
@@ -166,9 +173,11 @@ def serve(
     *,
     show: bool = True,
     started: Callable[[str], None] | None = None,
-    threaded: bool = False,
-) -> Any:
+) -> None:
     """Serve the explorer on this machine alone until it is interrupted.
+
+    Requests under another name than 127.0.0.1 or localhost, and websockets of other pages, are
+    refused with status 403.
 
     Parameters
     ----------
@@ -180,8 +189,6 @@ def serve(
         Open it in the browser.
     started
         Is told the address.
-    threaded
-        Return the running server (a thread with ``stop``) at once.
 
     Raises
     ------
@@ -193,21 +200,25 @@ def serve(
     require_panel()
     import panel as pn
 
+    from synfab.explore.guard import guard, hosts
+
     logging.getLogger("bokeh").setLevel(logging.WARNING)
     port = _port(port)
     page(model)  # compiles the kernels before anybody waits for them
-    if started is not None:
-        started(f"http://{ADDRESS}:{port}/")
-    return pn.serve(
+    server = pn.io.server.get_server(
         lambda: page(model),
         port=port,
         address=ADDRESS,
-        websocket_origin=[f"{ADDRESS}:{port}", f"localhost:{port}"],
+        websocket_origin=list(hosts(port)),
+        websocket_max_message_size=MAX_MESSAGE,
         title=f"{model.name}: explorer",
         show=show,
-        verbose=False,
-        threaded=threaded,
     )
+    guard(server._tornado, port, lambda: len(server.get_sessions()))
+    if started is not None:
+        started(f"http://{ADDRESS}:{port}/")
+    server.start()
+    server.io_loop.start()
 
 
 def _port(port: int) -> int:
