@@ -14,6 +14,7 @@ HISTORY_BYTES = {"float32": 4, "int16": 2}
 OTHER_BYTES = 4 * (8 + 6)
 # Of a compact cell: state, threshold, status, and a byte for each variable of its history.
 COMPACT_STATE_BYTES = 2 + 2 + 4
+ALWAYS_FITS = 1 << 20  # bytes; asking the system takes longer than making so few cells
 
 
 def bytes_per_cell(order: int, history: str) -> int:
@@ -76,7 +77,10 @@ def require_memory(needed: int, what: str) -> None:
 
 def check_capacity(n_cells: int, order: int, history: str) -> None:
     """Raise ``CapacityError`` if so many cells would not fit into the memory available."""
-    needed, available = n_cells * bytes_per_cell(order, history), available_memory()
+    needed = n_cells * bytes_per_cell(order, history)
+    if needed < ALWAYS_FITS:
+        return
+    available = available_memory()
     if available and needed > available:
         raise CapacityError(
             f"shape: {n_cells} cells need {size_text(needed)}, available are "
