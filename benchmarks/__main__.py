@@ -2,7 +2,6 @@
 
 import datetime as dt
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -10,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from synfab.bench import account, compare_with_published, table_rows
+from benchmarks.overhead import report as overhead
+from synfab.bench import account, compare_with_published, processor, table_rows
 
 HEADER = """# Performance
 
@@ -37,16 +37,6 @@ def timed(command: str, **environment: str) -> float:
     return time.perf_counter() - begin
 
 
-def processor() -> str:
-    """Name of the processor where the system tells it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
-
-
 def start_up() -> list[str]:
     bare = statistics.median(timed("pass") for _ in range(5))
     package = statistics.median(timed("import synfab") for _ in range(5)) - bare
@@ -70,6 +60,9 @@ def main() -> None:
     )
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
     text += f"\nWhere the time goes:\n\n{account(result)}"
+    text += "\nFew cells: what a call costs (medians of 300 alternating rounds; the published package\n"
+    text += "has no masks, so its unselected cells get 0 V):\n\n"
+    text += overhead()
     text += "\nStarting up (medians of separate processes):\n\n"
     text += "".join(f"- {line}\n" for line in start_up())
     Path("docs/performance.md").write_text(text, encoding="utf-8")

@@ -1,5 +1,6 @@
 """The benchmarks run; how fast, they say themselves."""
 
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -25,10 +26,22 @@ def test_every_job_beside_the_published_package(monkeypatch):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_the_scripts_know_what_they_import(script):
+def test_the_scripts_know_what_they_import(script, monkeypatch):
+    monkeypatch.syspath_prepend(str(script.parents[1]))
     if script.stem == "cluster":
         pytest.importorskip("distributed")
     spec = importlib.util.spec_from_file_location(f"benchmark_{script.stem}", script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert callable(module.main)
+
+
+@pytest.mark.filterwarnings("ignore")  # the published package divides by what is not there
+def test_what_a_call_costs_beside_the_published_package(monkeypatch):
+    pytest.importorskip("synaptogen")
+    monkeypatch.syspath_prepend(str(SCRIPTS[0].parents[1]))
+    overhead = importlib.import_module("benchmarks.overhead")
+    text = overhead.report(sizes=(3,), rounds=1)
+    assert [line.split(" | ")[1] for line in text.splitlines()[2:]] == [
+        "pair of pulses", "masked pair, every other cell", "read with noise", "construction"
+    ]  # fmt: skip

@@ -12,6 +12,7 @@ from synfab.engines.library import NUMPY, Library
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
+PLAIN = 1e30  # V; float32 holds what is smaller
 
 
 class Arguments:
@@ -43,6 +44,8 @@ class Arguments:
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:
         """One float32, or one for each cell; NaN is allowed only outside the mask."""
+        if type(u) is float and self.library is NUMPY and -PLAIN < u < PLAIN:
+            return np.array([u], np.float32)  # the usual call needs no other check
         xp, array = self.library.xp, self.real("u", u)
         single = math.prod(array.shape) == 1 and array.ndim <= len(self.shape)
         if not single and tuple(array.shape) != self.shape:

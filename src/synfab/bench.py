@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,16 @@ REPEATS = 5
 # Histories whose movements in memory are accounted for; compact cells are bound by arithmetic.
 ACCOUNTED = ("float32", "int16")
 PAIRS = 10  # one block of the history, so that its drawing is counted in full
+
+
+def processor() -> str:
+    """Name and architecture of the processor; only the latter where the system gives no name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
 def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:

@@ -84,7 +84,10 @@ def number(
     """
     if isinstance(value, (bool, np.bool_)):
         raise InvalidTypeError(f"{name}: expected a number, found a boolean")
-    found = float(numbers(name, value, ()))
+    if type(value) is float and math.isfinite(value):
+        found = value
+    else:
+        found = float(numbers(name, value, ()))
     if (
         (minimum is not None and found < minimum)
         or (maximum is not None and found > maximum)
@@ -275,6 +278,12 @@ def _integers(minimum: int | None, maximum: int | None) -> str:
     if maximum is None:
         return f"an integer of at least {minimum}"
     return f"{minimum} … {maximum}" if minimum is not None else f"an integer of at most {maximum}"
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that several users share, marked as not writable."""
+    array.setflags(write=False)
+    return array
 
 
 def freeze(instance_: object, **values: object) -> None:

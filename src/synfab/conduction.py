@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.checks import Float64, freeze, number, numbers
+from synfab.checks import Float64, freeze, number, numbers, read_only
 from synfab.errors import InvalidValueError
 
 # Currents this small (A) against the voltage are rounding, not physics.
@@ -101,7 +101,13 @@ class Conduction:
         """LLRS and HHRS coefficients, of one length."""
         length = max(len(self.hhrs), len(self.llrs))
         llrs, hhrs = (np.pad(curve, (length - len(curve), 0)) for curve in (self.llrs, self.hhrs))
-        return llrs, hhrs
+        return read_only(llrs), read_only(hhrs)
+
+    @cached_property
+    def slopes_at_zero(self) -> tuple[float, float]:
+        """Small-signal conductance at 0 V of the LLRS and the HHRS curve, S."""
+        llrs, hhrs = self.slope([0.0, 1.0], 0.0)
+        return float(llrs), float(hhrs)
 
     @cached_property
     def r_max(self) -> float:

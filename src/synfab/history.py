@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from synfab.checks import Float64, freeze, lower_factor, numbers
+from synfab.checks import Float64, freeze, lower_factor, numbers, read_only
 from synfab.errors import InvalidValueError
 
 N_FEATURES = 4
@@ -60,7 +60,7 @@ class History:
         size = N_FEATURES * self.order
         matrix = np.eye(size, k=-N_FEATURES)
         matrix[:N_FEATURES] = np.concatenate(list(self.lags), axis=1)
-        return matrix
+        return read_only(matrix)
 
     @cached_property
     def block_matrices(self) -> tuple[Float64, Float64]:
@@ -77,7 +77,7 @@ class History:
                 x[:, size + number * p + k] += self.innovation[:, number]
             vectors.append(x)
         both = np.concatenate(vectors[p:])
-        return both[:, :size], both[:, size:]
+        return read_only(both[:, :size]), read_only(both[:, size:])
 
     @cached_property
     def spectral_radius(self) -> float:
@@ -92,13 +92,13 @@ class History:
         noise = np.zeros_like(self.companion)
         noise[:N_FEATURES, :N_FEATURES] = self.innovation @ self.innovation.T
         covariance = solve_discrete_lyapunov(self.companion, noise)
-        return np.asarray((covariance + covariance.T) / 2.0)
+        return read_only((covariance + covariance.T) / 2.0)
 
     @cached_property
     def stationary_factor(self) -> Float64:
         """Lower Cholesky factor of the stationary covariance, (4p, 4p)."""
         try:
-            return np.asarray(np.linalg.cholesky(self.stationary_covariance))
+            return read_only(np.linalg.cholesky(self.stationary_covariance))
         except np.linalg.LinAlgError:
             raise InvalidValueError(
                 "lags: the stationary covariance is not positive definite"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,16 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
         raise InvalidTypeError(
             f'model: expected "published", a path or a CellModel, found {type(source).__name__}'
         )
-    if source == "published":
-        return parse(*published_document())
+    if isinstance(source, str) and source == "published":
+        return _published()
     path = Path(source)
     return parse(read_whole(path, "the model file"), str(path))
+
+
+@cache
+def _published() -> CellModel:
+    """The published model, read and checked once; a model cannot change, so all users share it."""
+    return parse(*published_document())
 
 
 def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:

@@ -67,7 +67,7 @@ class Readout:
         unit = johnson + shot or 1.0
         zero, sign = batch == 0.0, np.sign(batch)
         factor = johnson / np.abs(np.where(zero, 1.0, batch)) + shot
-        slope_llrs, slope_hhrs = (conduction.slope(r, 0.0) for r in (0.0, 1.0))
+        slope_llrs, slope_hhrs = conduction.slopes_at_zero
         noise_base = np.where(zero, johnson * slope_llrs, factor * sign * llrs).sum(axis=1)
         noise_weights = np.where(zero, johnson * (slope_hhrs - slope_llrs), factor * sign * weights)
         both = np.concatenate([weights, noise_weights / unit])

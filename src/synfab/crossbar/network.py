@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.checks import read_only
 from synfab.conduction import Conduction
 from synfab.crossbar import kernels
 from synfab.crossbar.access import Barriers
@@ -73,7 +74,7 @@ class Cells:
     def curve(self) -> tuple[Any, ...]:
         """Arguments of the current kernels behind the voltages."""
         if self.conduction is None:
-            nothing = np.zeros(1)
+            nothing = read_only(np.zeros(1))  # as curves are: kernels are compiled for one type
             return self.values, nothing, nothing, 0.0, 0.0, True
         c = self.conduction
         return self.values, *c.padded, *c.voltage_range, False

@@ -271,8 +271,8 @@ def with_noise(
     """Current with noise of variance johnson G + shot abs(I)."""
     xp = array_namespace(r)
     current = rules.current(model, r, u)
-    slope = model.conduction.slope([0.0, 1.0], 0.0)
-    at_zero = float(slope[0]) + r * float(slope[1] - slope[0])
+    slope_llrs, slope_hhrs = model.conduction.slopes_at_zero
+    at_zero = slope_llrs + r * (slope_hhrs - slope_llrs)
     zero = u == 0.0
     conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
     return current + xp.sqrt(johnson * conductance + shot * xp.abs(current)) * z

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ from synfab.engines import ideal, layout, readout_kernels, validity
 from synfab.engines.compact_kernels import LEVELS, Compact, Process
 from synfab.engines.layout import GROUP, LANE_BITS, LAST_LANE, Storage
 from synfab.engines.numba_engine import (
+    MODELS,
     SCATTERED,
     cell_words,
     device_rows,
@@ -32,6 +34,19 @@ LOWEST_STATE = -1.0  # more than twice the conductance of the LLRS
 OPENED_AT_ONCE = 256  # groups, where cells are needed in full
 
 
+@lru_cache(maxsize=MODELS)
+def round_process(model: CellModel, order: int) -> Process:
+    """Return the shortened history and the population of a model, rounded to float32."""
+    reduced = reduce_history(model.history(order))
+    step, innovation, output = (
+        np.ascontiguousarray(matrix, np.float32)
+        for matrix in (reduced.step, QUANTUM * reduced.innovation, reduced.output / QUANTUM)
+    )
+    r_step = (rules.highest_state(model) - LOWEST_STATE) / LEVELS
+    scales = (LOWEST_STATE, r_step, model.conduction.u_max / 2**14)
+    return Process(step, innovation, output, *population32(model), *map(np.float32, scales))
+
+
 class CompactEngine(Reading):
     """Cells as ``compact_kernels.Compact``; names as in ``NumbaEngine``."""
 
@@ -41,7 +56,7 @@ class CompactEngine(Reading):
         self.model, self.n_cells, self.order = model, n_cells, order
         self.first, self.key = np.uint64(first_cell), np.uint64(seed)
         self.parameters32 = round_model(model, order, self.first, self.key, np.float32(1.0), False)
-        self.process = self._process()
+        self.process = round_process(model, order)
         self.groups = -(-n_cells // GROUP)
         padded, states = self.groups * GROUP, len(self.process.step)
         self.cells = Compact(
@@ -55,18 +70,6 @@ class CompactEngine(Reading):
         twin = copy.copy(self)
         twin.cells = Compact(*(array.copy() for array in self.cells))
         return twin
-
-    def _process(self) -> Process:
-        reduced = reduce_history(self.model.history(self.order))
-        step, innovation, output = (
-            np.ascontiguousarray(matrix, np.float32)
-            for matrix in (reduced.step, QUANTUM * reduced.innovation, reduced.output / QUANTUM)
-        )
-        r_step = (rules.highest_state(self.model) - LOWEST_STATE) / LEVELS
-        scales = (LOWEST_STATE, r_step, self.model.conduction.u_max / 2**14)
-        return Process(
-            step, innovation, output, *population32(self.model), *map(np.float32, scales)
-        )
 
     def begin_at(self, first_cell: int) -> None:
         """Hold cells of other numbers; see ``NumbaEngine.begin_at``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,28 +22,36 @@ Array = npt.NDArray[Any]
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
 SCATTERED = 8  # a cell alone takes as long as this many side by side
+MODELS = 16  # whose rounded numbers are kept for the next array
 LINE = 64  # bytes of a cache line; tiles begin on one
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return an empty array that begins on a cache line."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
+    start = -raw.__array_interface__["data"][0] % LINE
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _eights(mask: Array) -> Array:
     """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
-    short = -mask.size % 8
-    whole = np.pad(mask, (0, short)) if short else mask
-    return whole.view("<u8")
+    if mask.size % 8 or not mask.flags.c_contiguous:
+        whole = np.zeros(-(-mask.size // 8) * 8, np.bool_)
+        whole[: mask.size] = mask
+        mask = whole
+    return mask.view("<u8")
 
 
 def round_model(
     model: CellModel, order: int, first: np.uint64, key: np.uint64, level: Any, quantise: bool
 ) -> Parameters:
-    """Round a model to float32 once."""
+    """Return a model rounded to float32, for the cells from ``first`` on of the seed ``key``."""
+    return _rounded(model, order, level, quantise)._replace(first=first, key=key)
+
+
+@lru_cache(maxsize=MODELS)
+def _rounded(model: CellModel, order: int, level: Any, quantise: bool) -> Parameters:
     conduction, process = model.conduction, model.history(order)
     length = max(len(conduction.hhrs), len(conduction.llrs))
     llrs, hhrs = (
@@ -65,11 +75,20 @@ def round_model(
         hhrs=hhrs,
         constants=tuple(np.array(values, np.float32)),
         quantise=quantise,
-        first=first,
-        key=key,
+        first=np.uint64(0),
+        key=np.uint64(0),
     )
 
 
+@lru_cache(maxsize=MODELS)
+def stationary_blocks(model: CellModel, order: int, level: Any) -> Array:
+    """Factor of the stationary history in blocks (p, p, 4, 4), as ``fabricate`` takes it."""
+    factor = model.history(order).stationary_factor.astype(np.float32)
+    blocks = factor.reshape(order, 4, order, 4).transpose(0, 2, 1, 3)
+    return np.asarray(np.ascontiguousarray(blocks) * level)
+
+
+@lru_cache(maxsize=MODELS)
 def population32(model: CellModel) -> tuple[Array, Array, Array]:
     """Bounds, means and factors of the components, rounded to float32."""
     population = model.population
@@ -135,11 +154,9 @@ class NumbaEngine(Reading):
     def fabricate(self) -> None:
         """Make fresh cells."""
         model, cells = self.parameters32, self.cells
-        factor = self.model.history(self.order).stationary_factor.astype(np.float32)
-        blocks = factor.reshape(self.order, 4, self.order, 4).transpose(0, 2, 1, 3)
         fixed = (
             *population32(self.model),
-            np.ascontiguousarray(blocks) * self.level,
+            stationary_blocks(self.model, self.order, self.level),
             cells,
             model,
         )

@@ -75,11 +75,10 @@ class Reading(ABC):
         """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
         u = plain(u)
         out = self.current(u)
-        conduction = self.model.conduction
-        slope = conduction.slope([0.0, 1.0], 0.0)
+        slope_llrs, slope_hhrs = self.model.conduction.slopes_at_zero
         fixed = (
             self.states, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
-            np.float32(slope[0]), np.float32(slope[1] - slope[0]), out,
+            np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs), out,
             self.first, np.uint32(number), self.key,
         )  # fmt: skip
 

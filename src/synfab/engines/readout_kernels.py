@@ -39,17 +39,19 @@ def add_read_noise(  # type: ignore[no-untyped-def]
     shift = int64(first & uint64(3))
     for call_low in range((low + shift) >> 2, (high + shift + 3) >> 2, GROUP):
         begin = (first >> uint64(2)) + uint64(call_low)
-        for j in range(GROUP):
+        # Few cells need few calls; whole vectors of them, as every loop over a group has.
+        calls = min(int64(GROUP), (((high + shift + 3) >> 2) - call_low + 15) & ~15)
+        for j in range(calls):
             counter = begin + uint64(j)
             wa[j], wb[j], wc[j], wd[j] = philox(
                 uint32(counter & uint64(0xFFFFFFFF)), uint32(counter >> uint64(32)),
                 uint32(number), uint32(3), k0, k1,
             )  # fmt: skip
-        for j in range(GROUP):
+        for j in range(calls):
             za[j], zb[j] = normal_pair(wa[j], wb[j])
-        for j in range(GROUP):
+        for j in range(calls):
             zc[j], zd[j] = normal_pair(wc[j], wd[j])
-        for j in range(GROUP):
+        for j in range(calls):
             for lane in range(4):
                 noise[4 * j + lane] = z[lane, j]
         origin = 4 * call_low - shift
