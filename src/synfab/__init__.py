@@ -8,6 +8,7 @@ from synfab.cells import CellArray
 from synfab.checkpoints import Checkpoints
 from synfab.errors import (
     CapacityError,
+    EditedFileWarning,
     FileFormatError,
     InvalidTypeError,
     InvalidValueError,
@@ -29,6 +30,7 @@ __all__ = [
     "CellArray",
     "CellModel",
     "Checkpoints",
+    "EditedFileWarning",
     "FileFormatError",
     "InvalidTypeError",
     "InvalidValueError",

@@ -17,7 +17,15 @@ from synfab import __version__
 from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
-from synfab.terminal import end_in_order, interrupts_between_steps, out, print_json, progress, say
+from synfab.terminal import (
+    end_in_order,
+    interrupts_between_steps,
+    out,
+    print_json,
+    progress,
+    say,
+    warn_in_one_line,
+)
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
@@ -51,11 +59,14 @@ def demo(
 ) -> None:
     """Fabricate a million cells, switch and read them, draw what they do, write a measurement."""
     from synfab.capacity import bytes_per_cell
-    from synfab.demo import run
+    from synfab.demo import NAMES, run
+    from synfab.files import refuse_overwrite
     from synfab.modelfile import load_model
 
     if output.exists() and not output.is_dir():
         raise InvalidValueError(f"--output: {output} is a file; expected a folder")
+    for file in NAMES:
+        refuse_overwrite("--output", output / file, the_model=model)
     loaded = load_model(model)
     with Status("starting", console=progress) as status:
         steps = run(loaded, output, lambda name: status.update(f"{name} …"))
@@ -135,8 +146,11 @@ def simulate(
     resume: Annotated[bool, typer.Option(help=".zarr: go on with a run that was stopped")] = False,
 ) -> None:
     """Apply a pulse program to cells and write what is read after each pulse."""
+    from synfab.files import refuse_overwrite
+
     cell_options: dict[str, Any] = {"seed": seed, "order": order, "history": history}
     read_options: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
+    refuse_overwrite("--output", output, the_program=program, the_model=model)
     if output.suffix.lower() == ".zarr":
         given = {**cell_options, **read_options, "reads": reads, "read_voltage": read_voltage}
         _simulate_to_zarr(program, cells, output, resume, {"model": model, **given})
@@ -265,6 +279,7 @@ app.command()(learn.compare)
 def main() -> None:
     """Run the command line; bad input is one line and exit status 2."""
     end_in_order()
+    warn_in_one_line()
     try:
         app()
     except SynfabError as error:

@@ -21,6 +21,9 @@ SWEEP_CELLS, SWEEP_CYCLES, SWEEP_POINTS = 16, 128, 200
 MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS = 32, 60, 120
 CYCLED_DEVICES, CYCLES = 2000, 400
 SEED = 2024
+MEASUREMENT = "cycling.csv"
+FIGURES = ("iv-loops", "features", "distributions", "autocorrelation", "devices")
+NAMES = (MEASUREMENT, *(f"{name}.png" for name in FIGURES))  # files that ``run`` writes
 
 
 class Step(NamedTuple):
@@ -85,7 +88,7 @@ def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[
         f"write {MEASURED_LOOPS} loops of {MEASURED_CELLS} cells as CSV",
         MEASURED_CELLS * MEASURED_LOOPS,
         "loops",
-        lambda: measure(model, output / "cycling.csv"),
+        lambda: measure(model, output / MEASUREMENT),
     )
     features, vectors = timed(
         f"{CYCLES} cycles of {CYCLED_DEVICES} devices",
@@ -156,13 +159,13 @@ def draw(
     """Write the five figures to the folder ``output``."""
     make_folder(output, "output")
     population = CellArray(model, 5000, seed=SEED + 3).device_parameters
-    drawn = {
-        "iv-loops": figures.iv_loops(*loops),
-        "features": figures.feature_series(features),
-        "distributions": figures.feature_distributions(features),
-        "autocorrelation": figures.autocorrelation(vectors, model, model.orders[-1]),
-        "devices": figures.device_map(population.astype(np.float64), model),
-    }
-    for name, figure in drawn.items():
+    drawn = (
+        figures.iv_loops(*loops),
+        figures.feature_series(features),
+        figures.feature_distributions(features),
+        figures.autocorrelation(vectors, model, model.orders[-1]),
+        figures.device_map(population.astype(np.float64), model),
+    )
+    for name, figure in zip(FIGURES, drawn, strict=True):
         with atomic_path(output / f"{name}.png") as path:
             figure.savefig(path, format="png", dpi=120)

@@ -11,11 +11,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from synfab.errors import InvalidValueError
 from synfab.temporary import is_temporary, remove, remove_stale, temporary_name
 
 LOCK = ".synfab-lock"
+PUBLISHED = "published"  # a model that is in no file of the user
+MAX_PATH = 4096
+FOLDERS = (".zarr",)  # endings of what is a folder
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +117,69 @@ def temporary_folder(name: str, folder: str | os.PathLike[str] | None = None) ->
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_overwrite(argument: str, output: Any, /, **inputs: Any) -> None:
+    """Raise if writing ``output`` would replace or change something that is read.
+
+    Links are followed, hard ones too, and an input that is a folder stands for the files in it. An
+    output that is, or will be, a folder must neither hold an input nor be inside one.
+
+    Parameters
+    ----------
+    argument
+        Names the output in the message.
+    output
+        Path of a file, or of a folder such as a Zarr group.
+    **inputs
+        Paths by what they are called in the message, or lists of paths. What is no path, such as a
+        ``CellModel``, and text that names no file, such as a pulse program, is passed over; of
+        another output of the same command, which need not exist, the place is compared.
+
+    Raises
+    ------
+    InvalidValueError
+        It would.
+    """
+    if not _is_path(output):
+        return  # whoever writes it says what is wrong
+    for name, value in inputs.items():
+        for found in value if isinstance(value, (list, tuple)) else (value,):
+            if _is_path(found) and _overlap(Path(output), Path(found)):
+                raise InvalidValueError(
+                    f"{argument}: {output} would overwrite {name.replace('_', ' ')} {found}; "
+                    f"choose another path"
+                )
+
+
+def _is_path(value: Any) -> bool:
+    """Tell whether something can be the path of a file, which text of a program need not be."""
+    if not isinstance(value, (str, os.PathLike)) or value == PUBLISHED:
+        return False
+    text = str(value)
+    return 0 < len(text) <= MAX_PATH and "\0" not in text
+
+
+def _overlap(output: Path, given: Path) -> bool:
+    """Tell whether two paths name one thing, or a folder of one holds the other."""
+    try:
+        mine, other = _real(output), _real(given)
+        if mine == other or (output.exists() and given.exists() and output.samefile(given)):
+            return True
+        as_folder = output.is_dir() or output.suffix.lower() in FOLDERS
+        if given.exists() and as_folder:
+            return other.is_relative_to(mine) or (given.is_dir() and mine.is_relative_to(other))
+        if given.is_dir() and output.exists():
+            status = output.stat()
+            inside = (part.stat() for part in given.rglob("*") if part.is_file())
+            return any(os.path.samestat(status, part) for part in inside)
+    except OSError:  # a text that is too long for a path, or what cannot be looked at
+        return False
+    return False
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.normcase(os.path.realpath(path)))
 
 
 def make_folder(folder: Path, argument: str) -> None:

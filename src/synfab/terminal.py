@@ -6,12 +6,15 @@ import json
 import math
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
+
+from synfab.errors import EditedFileWarning
 
 out = Console()
 progress = Console(stderr=True)
@@ -37,6 +40,26 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def warn_in_one_line() -> None:
+    """Print warnings about files as errors are printed, without the place in the program."""
+    before = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, EditedFileWarning):
+            sys.stderr.write("synfab: warning: " + "\\n".join(str(message).splitlines()) + "\n")
+        else:
+            before(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
 
 
 def end_in_order() -> None:

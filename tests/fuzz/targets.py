@@ -1,5 +1,6 @@
 """The table of targets: every reader of a file that a user may hand over."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,9 @@ class Target(NamedTuple):
 def model(path):
     import synfab as sf
 
-    return sf.load_model(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sf.EditedFileWarning)  # which all of them are
+        return sf.load_model(path)
 
 
 def array(path):

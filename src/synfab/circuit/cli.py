@@ -27,9 +27,10 @@ def osdi(
     """Compile the cell for ngspice and other simulators with the OSDI interface."""
     from synfab.circuit.literals import default_name
     from synfab.circuit.osdi import build_osdi, to_osdi_source
-    from synfab.files import atomic_path
+    from synfab.files import atomic_path, refuse_overwrite
     from synfab.modelfile import load_model
 
+    refuse_overwrite("--output", output, the_model=model)
     loaded = load_model(model)
     if source:
         text = to_osdi_source(loaded, order=order, name=name)
@@ -51,8 +52,9 @@ def veriloga(
 ) -> None:
     """Write the cell as a Verilog-A module for Spectre and other event-driven simulators."""
     from synfab.circuit.veriloga import to_veriloga
-    from synfab.files import atomic_path
+    from synfab.files import atomic_path, refuse_overwrite
 
+    refuse_overwrite("--output", output, the_model=model)
     text = to_veriloga(model, order=order, name=name, noise=noise)
     with atomic_path(output) as path:
         path.write_text(text)
@@ -76,7 +78,9 @@ def netlist(
     """Write a crossbar of cells as a netlist."""
     from synfab.cells import CellArray
     from synfab.circuit.netlist import crossbar_netlist
+    from synfab.files import refuse_overwrite
 
+    refuse_overwrite("--output", output, the_model=model, the_array=array, the_program=program)
     cells = CellArray(model, (rows, columns), seed=seed) if array is None else CellArray.load(array)
     result = crossbar_netlist(
         cells,

@@ -20,7 +20,7 @@ from synfab.checks import number
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
-from synfab.files import make_folder, temporary_folder
+from synfab.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.limits import read_large
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ FAILURES = (
 ANALYSIS = re.compile(r"^[ \t]*\.((op|dc|ac|tran|noise)\b.*)$", re.IGNORECASE | re.MULTILINE)
 END = re.compile(r"^[ \t]*\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
 EXPONENTS = {"": "", "m": "e-3", "u": "e-6", "n": "e-9", "p": "e-12", "f": "e-15"}
+FILES = ("deck.cir", "out.raw", ".spiceinit")  # that a run writes, besides links to devices
 HARMLESS = re.compile(r"spinit|checkvalid|^\s*$", re.IGNORECASE)
 
 
@@ -161,6 +162,7 @@ def run_ngspice(
     devices = [osdi] if isinstance(osdi, str | os.PathLike) else list(osdi)
     with temporary_folder("synfab") as temporary:
         folder = temporary if keep is None else Path(keep)
+        _check_keep(folder, netlist, devices)
         make_folder(folder, "keep")
         loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
         show = _bar(text) if progress else None
@@ -194,9 +196,17 @@ def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
     return END.sub("", text), origin
 
 
+def _check_keep(folder: Path, netlist: str | os.PathLike[str], devices: Sequence[object]) -> None:
+    """Refuse a folder where the files of the run would replace what it reads."""
+    links = [f"device{i}.osdi" for i in range(len(devices))]
+    # Links of an earlier run are removed without what they lead to.
+    for name in (*FILES, *(name for name in links if not (folder / name).is_symlink())):
+        refuse_overwrite("keep", folder / name, netlist=netlist, osdi=list(devices))
+
+
 def _place(device: str | os.PathLike[str], folder: Path, index: int) -> str:
     """Put a device into the folder of the run: ngspice lowers and splits other paths."""
-    source = Path(device).absolute()
+    source = Path(device).resolve()  # it may be the link of an earlier run
     if not source.is_file():
         raise InvalidValueError(f"osdi: there is no file {source}")
     name = f"device{index}.osdi"

@@ -23,7 +23,7 @@ from synfab.circuit.literals import (
     provenance,
 )
 from synfab.errors import InvalidValueError, ToolError
-from synfab.files import atomic_path, temporary_folder
+from synfab.files import atomic_path, refuse_overwrite, temporary_folder
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 
@@ -105,6 +105,7 @@ def build_osdi(
     InvalidValueError
         An argument is not allowed, or the file cannot be written.
     """
+    refuse_overwrite("path", path, the_model=model)
     source = to_osdi_source(model, order=order, name=name)
     command = find_compiler(compiler)
     with atomic_path(path) as target, temporary_folder("synfab") as folder:

@@ -18,7 +18,7 @@ from synfab.circuit.ngspice import run_ngspice
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.files import temporary_folder
+from synfab.files import refuse_overwrite, temporary_folder
 
 Array = npt.NDArray[Any]
 
@@ -82,6 +82,7 @@ def run_crossbar(
         devices: list[str | os.PathLike[str]] = []
         if not netlist.snapshot:
             devices = [osdi if osdi is not None else _build(netlist, temporary)]
+        refuse_overwrite("keep", folder / STATE_FILE, osdi=osdi)
         (folder / STATE_FILE).unlink(missing_ok=True)
         results = run_ngspice(
             netlist.text,

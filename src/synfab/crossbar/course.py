@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrayfile import dump_cells, restore_cells
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.checkpoints import Run
 from synfab.crossbar.controller import Controllers
+from synfab.errors import InvalidValueError
 from synfab.limits import told
 
 Array = npt.NDArray[Any]
@@ -99,8 +101,12 @@ class Course:
             It is the state of other cells, or none.
         """
         with told("checkpoints: not the state of such a run"):
-            self.controllers.restore(state["controllers"])
-            self.energy[...] = state["energy"]
-            self.pending = [int(count) for count in state["pending"]]
-            self.error = [float(distance) for distance in state["error"]]
+            energy = checks.numbers("energy", state["energy"], self.energy.shape)
+            if (energy < 0.0).any():
+                raise InvalidValueError("energy: expected J of 0 or above")
+            pending = [checks.integer("pending", count, 0) for count in state["pending"]]
+            error = [checks.number("error", distance, minimum=0.0) for distance in state["error"]]
             restore_cells(self.cells, state["cells"])
+            self.controllers.restore(state["controllers"])
+            self.energy[...] = energy
+            self.pending, self.error = pending, error

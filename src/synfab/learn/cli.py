@@ -52,13 +52,17 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Learn a model from measured I-V loops or a table of features."""
+    from synfab.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
     from synfab.learn.drift import drift_in_words
+    from synfab.learn.readers import files_read
     from synfab.learn.sweeps import Sweeps
     from synfab.modelfile import load_model, save_model
 
-    _check_report(report)
+    measured = files_read(source)
+    refuse_overwrite("--output", output, the_measurement=measured, the_model=conduction)
+    _check_report(report, the_measurement=measured, the_model=[conduction, output])
     if not output.absolute().parent.is_dir():
         raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
     with Status("reading …", console=progress) as status:
@@ -114,10 +118,11 @@ def compare(
 ) -> None:
     """Generate what was measured and say how far apart they are."""
     from synfab.learn import compare as learn_compare
+    from synfab.learn.readers import files_read
     from synfab.modelfile import load_model
     from synfab.report.verdict import headline, verdicts
 
-    _check_report(report)
+    _check_report(report, the_measurement=files_read(source), the_model=model)
     loaded = load_model(model)
     with Status("reading …", console=progress) as status:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
@@ -144,8 +149,9 @@ def compare(
         say(f"report: {report}")
 
 
-def _check_report(path: Path | None) -> None:
-    """Fail before the long work, not after it."""
+def _check_report(path: Path | None, **others: Any) -> None:
+    """Fail before the long work, not after it; ``others``: files that it must not replace."""
+    from synfab.files import refuse_overwrite
     from synfab.report.page import require_bokeh
 
     if path is None:
@@ -155,6 +161,7 @@ def _check_report(path: Path | None) -> None:
         raise InvalidValueError(f"--report: expected a name ending in .html, found {path.name!r}")
     if not path.absolute().parent.is_dir():
         raise InvalidValueError(f"--report: cannot write {path}: its folder does not exist")
+    refuse_overwrite("--report", path, **others)
 
 
 def _save_report(

@@ -30,7 +30,7 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
     FileFormatError
         There is no file that can be read.
     """
-    files = sorted((f for f in folder.iterdir() if _fits(f, endings)), key=_in_order)
+    files = sorted(measured_files(folder, endings), key=_in_order)
     if not files:
         raise FileFormatError(f"{folder}: no file in it ends in {', '.join(endings)}")
     first = read(files[0])
@@ -44,6 +44,13 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
             groups.setdefault(name, []).append(file)
         return Sweeps(lambda: (_as_loops(name, some, read) for name, some in groups.items()))
     return Sweeps(lambda: _devices(files, read))
+
+
+def measured_files(source: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return the file, or the files of a folder that ``read_folder`` reads."""
+    if not source.is_dir():
+        return [source]
+    return [file for file in source.iterdir() if _fits(file, endings)]
 
 
 def _fits(file: Path, endings: tuple[str, ...]) -> bool:

@@ -16,7 +16,7 @@ from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.learn.columns import find_columns, need, split_name
 from synfab.learn.excel import read_excel
 from synfab.learn.features import FeatureTable, numeric, read_frame
-from synfab.learn.folder import read_folder
+from synfab.learn.folder import measured_files, read_folder
 from synfab.learn.hdf5 import read_hdf5
 from synfab.learn.labels import index_labels, rows_of
 from synfab.learn.parquet import parquet_devices, streamed_columns, whole_table
@@ -124,6 +124,16 @@ def read_any(
     except SynfabError as error:
         text = " ".join(str(error).split())
         raise type(error)(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
+def files_read(source: Any) -> list[Path]:
+    """Return the files that ``read_any`` may read for a source, which no output may replace."""
+    if not isinstance(source, (str, os.PathLike)):
+        return []
+    try:
+        return measured_files(Path(source), READABLE)
+    except OSError:  # whoever reads it says what is wrong
+        return []
 
 
 def _from_file(

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from synfab.errors import InvalidTypeError, ToolError
-from synfab.files import atomic_path
+from synfab.files import atomic_path, refuse_overwrite
 from synfab.learn.compare import Comparison
+from synfab.learn.readers import files_read
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
@@ -66,6 +67,8 @@ def save_report(
     """
     if not isinstance(found, Comparison):
         raise InvalidTypeError(f"found: expected a Comparison, found {type(found).__name__}")
+    for name, file in (files or {}).items():
+        refuse_overwrite("path", path, **{name: files_read(file)})
     text = render(found, sweeps, diagnostics, files or {})
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

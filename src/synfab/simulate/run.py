@@ -15,7 +15,7 @@ from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.checks import number
 from synfab.errors import InvalidValueError
-from synfab.files import LOCK, locked
+from synfab.files import LOCK, locked, refuse_overwrite
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
@@ -52,6 +52,7 @@ class Simulation:
             raise InvalidValueError(f"reads: expected one of {', '.join(READS)}, found {reads!r}")
         if checks.count("block", block) > 2**31:
             raise InvalidValueError(f"block: expected 1 … 2**31 cells, found {block}")
+        refuse_overwrite("output", output, the_program=program, the_model=model)
         cells = checks.count("cells", cells)
         self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
         self.path = Path(output)

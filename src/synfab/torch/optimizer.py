@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.checks import number
 from synfab.crossbar.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
@@ -263,6 +264,16 @@ class _Writer:
                     f"{'nothing' if found is None else tuple(np.shape(found))}"
                 )
 
+        for name in EACH:
+            values = checks.real_array(f"state_dict: {layer}: {name}", state[name])
+            lowest = 0.0 if name in ("count", "energy") else -np.inf
+            if not np.isfinite(values).all() or (values < lowest).any():
+                raise InvalidValueError(
+                    f"state_dict: {layer}: {name}: expected finite numbers"
+                    + (" of 0 or above" if lowest == 0.0 else "")
+                )
+        for name in ALL:
+            checks.integer(f"state_dict: {layer}: {name}", state[name], 0)
         for name in TOLD:
             if state[name] != getattr(self, name):
                 raise InvalidValueError(
