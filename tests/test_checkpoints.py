@@ -13,6 +13,7 @@ import pytest
 
 import synfab as sf
 from synfab.archive import is_whole
+from synfab.checkpoints import read_checkpoint
 from synfab.crossbar.course import Course
 
 SHAPE = (12, 12)
@@ -73,6 +74,23 @@ def test_programming_that_was_stopped_ends_the_same(tmp_path, monkeypatch, optio
         assert np.array_equal(getattr(found, name), getattr(expected, name), equal_nan=True), name
     assert np.array_equal(again.cells.r, bar.cells.r)
     assert np.array_equal(again.cells.read(), bar.cells.read())
+
+
+def test_a_checkpoint_renamed_to_another_step_is_refused(tmp_path):
+    with go_on(tmp_path).open({}) as run:
+        run.save(3, {"x": 3})
+        run.save(4, {"x": 4})
+    (tmp_path / "step-000000000003.npz").rename(tmp_path / "step-000000000009.npz")
+    with (
+        pytest.raises(sf.FileFormatError, match=r"000009\.npz: step: .* 9, its content 3$"),
+        go_on(tmp_path).open({}),
+    ):
+        pass
+    with pytest.raises(sf.FileFormatError, match="step: its name says 9"):
+        read_checkpoint(tmp_path / "step-000000000009.npz", {})
+    (tmp_path / "step-000000000009.npz").rename(tmp_path / "step-000000000003.npz")
+    with go_on(tmp_path).open({}) as run:
+        assert (run.step, run.load(3)) == (4, {"x": 3})
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path, monkeypatch):

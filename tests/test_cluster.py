@@ -1,10 +1,13 @@
 """Cells on a cluster of processes."""
 
 import contextlib
+import json
 import os
 import random
+import shutil
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -232,12 +235,189 @@ def test_files(client, tmp_path):
         sf.cluster.ShardedCellArray.resume(tmp_path, client)
 
 
+load = sf.cluster.ShardedCellArray.load
+
+
+@pytest.fixture(scope="module")
+def saved(client, tmp_path_factory):
+    """A folder of saved cells."""
+    folder = tmp_path_factory.mktemp("saved") / "cells"
+    live(make(client), 0, 4).save(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of the folder."""
+    return shutil.copytree(saved, tmp_path / "cells")
+
+
+def shard_of(folder, number):
+    return folder / f"shard-{number:06d}.npz"
+
+
+def exchange(one, other):
+    between = one.with_name("between")
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+def edit(folder, **changes):
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
+
+
+def as_version_1(folder):
+    """Leave out what the version before checksums did not write."""
+    manifest = folder / "manifest.json"
+    found = json.loads(manifest.read_text())
+    for name in ("checksums", "digest"):
+        del found[name]
+    manifest.write_text(json.dumps(found | {"version": 1}))
+
+
+def other_cells(shape=(8, 128), seed=3, first_cell=3 * 1024, **options):
+    return sf.CellArray("published", shape, seed=seed, first_cell=first_cell, **options)
+
+
+def other_model(path):
+    """The published model with another way to conduct."""
+    model = sf.load_model()
+    hotter = replace(model.conduction, eta=model.conduction.eta * 1.01)
+    cells = sf.CellArray(replace(model, conduction=hotter), (8, 128), seed=3, first_cell=3 * 1024)
+    cells.save(path)
+
+
+STRANGERS = {
+    "seed": lambda p: other_cells(seed=4).save(p),
+    "order": lambda p: other_cells(order=2).save(p),
+    "first_cell": lambda p: other_cells(first_cell=0).save(p),
+    "history": lambda p: other_cells(history="int16").save(p),
+    "engine": lambda p: other_cells(engine="array").save(p),
+    "shape": lambda p: other_cells(shape=(4, 128)).save(p),
+    "model": other_model,
+}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("what", STRANGERS)
+def test_a_shard_of_other_cells_is_refused(client, folder, what, version):
+    if version == 1:
+        as_version_1(folder)
+    STRANGERS[what](shard_of(folder, 3))
+    said = f"shard-000003.npz: {what}: " if version == 1 else "shard-000003.npz: not the file"
+    with pytest.raises(sf.FileFormatError, match=said) as caught:
+        load(folder, client)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_shards_in_each_others_place_are_refused(client, folder, version):
+    if version == 1:
+        as_version_1(folder)
+    exchange(shard_of(folder, 2), shard_of(folder, 5))
+    with pytest.raises(sf.FileFormatError, match=r"shard-000002.npz: (not the file|first_cell)"):
+        load(folder, client)
+
+
+def test_a_shard_after_another_number_of_pulses_is_refused(client, folder, saved):
+    cells = sf.CellArray.load(shard_of(folder, 3))
+    cells.apply_voltage(1.5).save(shard_of(folder, 3))
+    with pytest.raises(sf.FileFormatError, match=r"shard-000003\.npz: not the file"):
+        load(folder, client)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"seed": 4, "order": 10, "history": "float32"}}, {"pulses": 9},
+        {"read_number": 1}, {"checksums": []}, {"shape": [128, 64]}, {"digest": None},
+    ],
+)  # fmt: skip
+def test_an_edited_manifest_is_refused(client, folder, changes):
+    edit(folder, **changes)
+    with pytest.raises(sf.FileFormatError, match=r"manifest\.json: damaged"):
+        load(folder, client)
+
+
+def test_a_folder_of_an_earlier_version_is_loaded(client, folder, saved, caplog):
+    as_version_1(folder)
+    found = load(folder, client)
+    assert "written by an earlier version" in caplog.text
+    assert np.array_equal(found.r, load(saved, client).r)
+    edit(folder, version=3)
+    with pytest.raises(sf.FileFormatError, match="version 3, this synfab reads up to 2"):
+        load(folder, client)
+
+
+def test_a_shard_exchanged_under_a_running_array_gives_no_other_cells(client, tmp_path):
+    """A worker that has lost a shard reads its file again."""
+    sharded = live(make(client, folder=tmp_path, every=4), 0, 4)
+    (path,) = tmp_path.glob("step-*")
+    expected, whole = sharded.r, shard_of(path, 3).read_bytes()
+    for stranger in (other_cells(), other_cells(shape=(4, 128)), other_cells(seed=4)):
+        stranger.save(shard_of(path, 3))
+        client.run(sf.cluster.shard.forget, sharded._shards.name)
+        with pytest.raises(sf.FileFormatError, match=r"shard-000003.npz: not the file"):
+            sharded.r  # noqa: B018 - the workers read
+    shard_of(path, 3).write_bytes(whole)
+    assert np.array_equal(sharded.r, expected)
+    sharded.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: exchange(shard_of(p, 2), shard_of(p, 5)),
+        lambda p: other_cells(seed=4).save(shard_of(p, 3)),
+        lambda p: edit(p, read_number=7),
+        lambda p: (p / "manifest.json").write_text("{"),
+        lambda p: (p / "manifest.json").unlink(),
+        lambda p: shard_of(p, 7).unlink(),
+    ],
+    ids=["exchanged", "seed", "edited", "cut", "no manifest", "no shard"],
+)
+def test_a_checkpoint_that_is_not_as_it_was_written_is_passed_over(
+    client, tmp_path, caplog, damage
+):
+    live(make(client, folder=tmp_path, every=4), 0, 8).close()
+    damage(tmp_path / "step-000000000008")
+    again = sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    assert again.pulses == 4
+    assert "step-000000000008: damaged" in caplog.text
+    again.close()
+
+
+def test_a_checkpoint_renamed_to_another_number_of_pulses_is_refused(client, tmp_path):
+    live(make(client, folder=tmp_path, every=4), 0, 8).close()
+    exchange(tmp_path / "step-000000000004", tmp_path / "step-000000000008")
+    with pytest.raises(sf.FileFormatError, match="named for 8 pulses, its cells have seen 4"):
+        sf.cluster.ShardedCellArray.resume(tmp_path, client)
+
+
+def test_a_resumed_array_writes_checkpoints_that_load(client, tmp_path):
+    live(make(client, folder=tmp_path, every=4, keep=1), 0, 4).close()
+    as_version_1(tmp_path / "step-000000000004")
+    again = sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    again.read()
+    again.checkpoint()  # the manifest alone
+    again.close()
+    more = sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    assert (more.pulses, more.read_number) == (4, 1)
+    more.close()
+
+
 def test_results_in_zarr(client, tmp_path):
     zarr = pytest.importorskip("zarr")
     sharded = live(make(client))
     sharded.read(number=5, output=tmp_path / "out.zarr")
     found = zarr.open_array(str(tmp_path / "out.zarr"))[:]
     assert np.array_equal(found.reshape(SHAPE), sharded.read(number=5))
+    chunk = tmp_path / "out.zarr" / "c" / "3"
+    chunk.write_bytes(b"\1" + chunk.read_bytes()[1:])
+    with pytest.raises(ValueError, match="checksum"):
+        zarr.open_array(str(tmp_path / "out.zarr"))[:]
 
 
 def test_programs_come_from_files(client, tmp_path):
@@ -269,6 +449,18 @@ def test_a_lost_shard_is_not_made_of_a_file_that_changed(client, tmp_path):
     np.save(tmp_path / "u.npy", np.full((1, SHAPE[0] * SHAPE[1]), 0.9))
     sharded = make(client).apply_voltage(-2.0).apply_program(tmp_path / "u.npy")
     np.save(tmp_path / "u.npy", np.full((1, SHAPE[0] * SHAPE[1]), 1.2))
+    client.run(sf.cluster.shard.forget, sharded._shards.name)
+    with pytest.raises(sf.InvalidValueError, match="has changed since"):
+        sharded.read()
+
+
+def test_a_lost_shard_is_not_made_of_chunks_that_changed(client, tmp_path):
+    """The description of a Zarr array stays the same when its chunks do not."""
+    zarr = pytest.importorskip("zarr")
+    u = np.full((2, SHAPE[0] * SHAPE[1]), 0.9, np.float32)
+    zarr.save_array(str(tmp_path / "u.zarr"), u)
+    sharded = make(client).apply_voltage(-2.0).apply_program(tmp_path / "u.zarr")
+    zarr.open_array(str(tmp_path / "u.zarr"))[1] = 1.2
     client.run(sf.cluster.shard.forget, sharded._shards.name)
     with pytest.raises(sf.InvalidValueError, match="has changed since"):
         sharded.read()
@@ -326,7 +518,6 @@ def test_bad_arguments(client):
         cells.read(number=-1)
     with pytest.raises(sf.InvalidValueError, match="folder: expected one"):
         cells.checkpoint()
-    load = sf.cluster.ShardedCellArray.load
     for wrong in ({"keep": 0}, {"every": 5}, {"every": 0}):
         with pytest.raises(sf.InvalidValueError, match=f"{next(iter(wrong))}: expected"):
             load("nowhere", client, **wrong)

@@ -227,7 +227,7 @@ def test_pictures_are_as_many_as_their_header_says(tmp_path, refused):
 def test_a_state_is_of_plain_tensors_that_fit():
     torch = pytest.importorskip("torch")
     layer = seeds.layer()
-    whole = layer.get_extra_state()
+    whole = layer.get_extra_state() | {"version": 1}  # without a digest
     r = whole["tile 0"]["r"]
     for change in (
         {"r": r.double()}, {"r": r.to("meta")}, {"r": r.tolist()}, {"r": r.to_sparse()},
@@ -240,6 +240,11 @@ def test_a_state_is_of_plain_tensors_that_fit():
         with pytest.raises(sf.SynfabError):
             layer.set_extra_state(whole | change)
     layer.set_extra_state(whole)
+    for change in ({"digest": None}, {"seed": 2}, {"tile 0": whole["tile 0"] | {"r": r + 1e-3}},
+                   {"tile 0": whole["tile 0"] | {"r": r.to("meta")}}):  # fmt: skip
+        with pytest.raises(sf.FileFormatError, match=r"state_dict: (damaged|not the state)"):
+            layer.set_extra_state(layer.get_extra_state() | change)
+    layer.set_extra_state(layer.get_extra_state())
 
 
 # ---- limits ------------------------------------------------------------

@@ -285,7 +285,7 @@ def test_changed_descriptions_are_refused(output, name, old, new):
         resumed(output, seed=4)
 
 
-@pytest.mark.filterwarnings("ignore:Object at .synfab-lock")
+@pytest.mark.filterwarnings("ignore:Object at .synfab-lock", "ignore:Consolidated metadata")
 def test_notes_of_the_user_are_not_damage(finished, output):
     zarr.open_group(str(output))["current"].attrs["unit"] = "A"
     zarr.open_group(str(output)).attrs["wafer"] = "W7"

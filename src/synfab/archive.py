@@ -118,6 +118,23 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
         raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
 
 
+def checksum(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 that a file says it has; ``open_checked`` compares it with the content.
+
+    Raises
+    ------
+    FileFormatError
+        It has none, or cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return _noted(file, "a file with a checksum")
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot read: {error.strerror or error}") from None
+
+
 def is_whole(path: str | os.PathLike[str]) -> bool:
     """Tell whether the checksum of a file is that of its content."""
     try:
@@ -154,11 +171,18 @@ def _digest(file: Any, size: int) -> str:
     return digest.hexdigest()
 
 
-def _verify(file: Any, what: str) -> None:
+def _noted(file: Any, what: str) -> str:
+    """Checksum at the end of a file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - COMMENT_BYTES))
     found = re.fullmatch(rb"sha256:([0-9a-f]{64})", file.read())
     if not found:
         raise FileFormatError(f"not {what}, or cut short: its checksum is missing")
-    if _digest(file, size) != found[1].decode():
+    noted: str = found[1].decode()
+    return noted
+
+
+def _verify(file: Any, what: str) -> None:
+    noted = _noted(file, what)
+    if _digest(file, file.seek(0, os.SEEK_END)) != noted:
         raise FileFormatError("damaged: its checksum does not match its content")

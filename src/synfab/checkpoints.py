@@ -97,7 +97,8 @@ class Checkpoints:
             Another process writes there, the folder cannot be written, it holds checkpoints and
             ``resume`` is False, or they are those of another run.
         FileFormatError
-            No checkpoint there is whole, or a newer version wrote them.
+            No checkpoint there is whole (damaged ones are passed over with a warning), a newer
+            version wrote them, or one was renamed to another step.
         """
         wanted = {name: _setting(name, value) for name, value in settings.items()}
         with locked(self.folder, "checkpoints"):
@@ -206,12 +207,15 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> State:
     Raises
     ------
     FileFormatError
-        The file is damaged or no checkpoint of this version.
+        The file is damaged, no checkpoint of this version, or has the name of another step.
     InvalidValueError
         It was written by a run with other settings; names the first that differs.
     """
     with open_checked(path, "a checkpoint") as archive:
         archive.check(FORMAT, VERSION)
+        named, step = NAME.fullmatch(path.name), archive.manifest.get("step")
+        if named and int(named[1]) != step:
+            raise FileFormatError(f"step: its name says {int(named[1])}, its content {step}")
         begun = archive.manifest.get("settings")
         if not isinstance(begun, dict):
             raise FileFormatError("settings: expected a JSON object")

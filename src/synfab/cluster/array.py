@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
+from synfab import archive, checks
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
-from synfab.cluster.folder import check_empty, held, newest_whole, step_folder, steps
-from synfab.cluster.manifest import Manifest, read_manifest, shard_file, write_manifest
+from synfab.cluster.folder import (
+    check_empty,
+    held,
+    newest_whole,
+    read_folder,
+    saved_roots,
+    step_folder,
+    steps,
+)
+from synfab.cluster.manifest import Manifest, shard_file, write_manifest
 from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.errors import FileFormatError, InvalidValueError
@@ -194,10 +202,13 @@ class ShardedCellArray:
         until the next checkpoint.
         """
         given = os.fspath(program)
-        steps_ = read_pulses(given, self.size).steps
+        program_ = read_pulses(given, self.size)
+        steps_ = program_.steps
         stamp = shard.stamp(given) if any(map(callable, steps_)) else None
         for number, step in enumerate(steps_):
-            place = shard.FromFile(str(Path(given).absolute()), self.size, number, stamp)
+            place = shard.FromFile(
+                str(Path(given).absolute()), self.size, number, stamp, program_.name
+            )
             self.apply_voltage(place if callable(step) else step)
         self.flush()  # while the file is what it is
         return self
@@ -239,10 +250,12 @@ class ShardedCellArray:
     def _read_into(self, path: Path, arguments: list[tuple[Any, dict[str, Any]]]) -> None:
         """Let the workers write a Zarr array, which gets its name when it is whole."""
         zarr = require_zarr()
+        from zarr.codecs import Crc32cCodec
+
         with atomic_folder(path, "output") as beside:
             target = zarr.create_array(
-                store=str(beside), shape=(self.size,), dtype="f4", compressors=None,
-                chunks=(math.prod(self._shards.roots[0].shape),),
+                store=str(beside), shape=(self.size,), dtype="f4", zarr_format=3,
+                chunks=(math.prod(self._shards.roots[0].shape),), compressors=(Crc32cCodec(),),
             )  # fmt: skip
             target.attrs.update(
                 {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
@@ -295,28 +308,39 @@ class ShardedCellArray:
         if self.folder is None:
             raise InvalidValueError("folder: expected one at the making of the array, found none")
         path = step_folder(self.folder, self.pulses)
+        roots = self._shards.roots
         files = [str(path / shard_file(number)) for number in range(self.shards)]
-        if self._shards.roots[0].file == files[0]:  # still there; reads may have gone on
-            self._write_manifest(path)
+        if roots[0].file == files[0]:  # still there; reads may have gone on
+            checksums = tuple(
+                root.checksum or archive.checksum(file)
+                for root, file in zip(roots, files, strict=True)
+            )
+            self._write_manifest(path, checksums)
         else:
-            self.save(path)
-        self._shards.begin_at(files)
+            checksums = self._save(path)
+        self._shards.begin_at(files, checksums)
         for old in steps(self.folder)[: -self.keep]:
             shutil.rmtree(step_folder(self.folder, old))
         return path
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
-        with atomic_folder(Path(folder).absolute(), "folder") as beside:
-            files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
-            self._shards.act(shard.save, files)
-            self._write_manifest(beside)
+        self._save(Path(folder).absolute())
 
-    def _write_manifest(self, folder: Path) -> None:
+    def _save(self, folder: Path) -> tuple[str, ...]:
+        with atomic_folder(folder, "folder") as beside:
+            files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
+            checksums = tuple(self._shards.act(shard.save, files))
+            self._write_manifest(beside, checksums)
+        return checksums
+
+    def _write_manifest(self, folder: Path, checksums: tuple[str, ...]) -> None:
         roots = self._shards.roots
         shapes, options = tuple(root.shape for root in roots), roots[0].options
         counters = (self.pulses, self.read_number, self.readout_number)
-        write_manifest(folder, Manifest(self.model, self.shape, shapes, options, *counters))
+        write_manifest(
+            folder, Manifest(self.model, self.shape, shapes, options, *counters, checksums)
+        )
 
     @classmethod
     def load(
@@ -330,27 +354,28 @@ class ShardedCellArray:
     ) -> ShardedCellArray:
         """Read what ``save`` wrote, onto any cluster that sees the folder.
 
+        The workers compare every shard with the manifest: its checksum, shape, numbers of cells,
+        seed, order, history, engine and model.
+
         Raises
         ------
         FileFormatError
-            The folder is not one of these, or damaged.
+            The folder is not one of these, damaged, or a shard in it is another.
         """
         check_client(client)
         result = cls.__new__(cls)
         result._hold("checkpoints", checkpoints, every, keep)
-        result._read(lambda: Path(folder).absolute(), client)
+        result._read(lambda: read_folder(Path(folder).absolute(), client), client)
         return result
 
-    def _read(self, find: Callable[[], Path], client: Any) -> None:
+    def _read(self, find: Callable[[], tuple[Path, Manifest]], client: Any) -> None:
         """Take over the cells in the folder that is found, or let go of the one that is held."""
         try:
-            path = find()
-            found = read_manifest(path)
+            path, found = find()
         except BaseException:
             self._holding.close()
             raise
-        roots = make_roots(found.model, found.shards, found.options, path, found.pulses)
-        self._shards = Shards(client, roots)
+        self._shards = Shards(client, saved_roots(path, found))
         self.read_number, self.readout_number = found.read_number, found.readout_number
 
     @classmethod
@@ -362,12 +387,16 @@ class ShardedCellArray:
         every: int | None = None,
         keep: int = 2,
     ) -> ShardedCellArray:
-        """Go on from the newest whole checkpoint; ``pulses`` says how far it had come.
+        """Resume from the newest undamaged checkpoint; ``pulses`` says how many it has seen.
+
+        A checkpoint with a damaged manifest, or a shard that is damaged, missing or another, is
+        passed over with a warning.
 
         Raises
         ------
         FileFormatError
-            There is none in the folder.
+            There is no undamaged one; one has the name of another number of pulses than its own; or
+            one is of a later version.
         """
         check_client(client)
         if not steps(Path(folder)):

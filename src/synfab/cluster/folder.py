@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synfab.archive import is_whole
-from synfab.cluster.manifest import read_manifest, shard_file
+from synfab.cluster.manifest import DamagedError, Manifest, read_manifest
+from synfab.cluster.shard import Root, make_roots, problem
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.files import locked, make_folder
 
@@ -61,27 +61,70 @@ def check_empty(argument: str, folder: Path | None) -> None:
         )
 
 
-def newest_whole(folder: Path, client: Any) -> Path:
-    """Newest checkpoint whose shards have the right checksums, which the workers look at.
+def newest_whole(folder: Path, client: Any) -> tuple[Path, Manifest]:
+    """Newest checkpoint that is undamaged, and its manifest; the workers verify its shards.
 
-    Damaged ones after it are put out of the way, so that they count as none of those kept.
+    A checkpoint is damaged if its manifest, or a shard, is missing or not as it was written. It is
+    passed over with a warning, and renamed, so that it counts as none of those kept.
 
     Raises
     ------
     FileFormatError
-        There is none, or a manifest is not one.
+        There is none; a folder has the name of another number of pulses than its manifest; or a
+        manifest is of a later version.
     """
     found = steps(folder)
     damaged: list[Path] = []
     for number in reversed(found):
         path = step_folder(folder, number)
-        count = len(read_manifest(path).shards)
-        files = [str(path / shard_file(shard)) for shard in range(count)]
-        if all(client.gather(client.map(is_whole, files, pure=False))):
-            for other in damaged:
-                other.rename(other.with_name(f"{other.name}.{uuid.uuid4().hex[:8]}.damaged"))
-            return path
-        logger.warning("%s: damaged, going on from the checkpoint before it", path)
-        damaged.append(path)
+        try:
+            manifest = read_manifest(path)
+            if manifest.pulses != number:
+                raise FileFormatError(
+                    f"{path}: named for {number} pulses, its cells have seen {manifest.pulses}; "
+                    f"rename or remove it"
+                )
+            check_shards(path, manifest, client)
+        except DamagedError as error:
+            logger.warning("%s: damaged, going on from the checkpoint before it (%s)", path, error)
+            damaged.append(path)
+            continue
+        for other in damaged:
+            other.rename(other.with_name(f"{other.name}.{uuid.uuid4().hex[:8]}.damaged"))
+        return path, manifest
     what = "no checkpoint there is whole" if found else "no checkpoint there"
     raise FileFormatError(f"{folder}: {what}")
+
+
+def read_folder(folder: Path, client: Any) -> tuple[Path, Manifest]:
+    """Return a folder of saved cells and its manifest, once the workers have verified its shards.
+
+    Raises
+    ------
+    FileFormatError
+        It is not one of these, or damaged.
+    """
+    manifest = read_manifest(folder)
+    check_shards(folder, manifest, client)
+    return folder, manifest
+
+
+def check_shards(folder: Path, manifest: Manifest, client: Any) -> None:
+    """Let the workers compare every shard with the manifest.
+
+    Raises
+    ------
+    DamagedError
+        The file of a shard is damaged, or holds other cells than the manifest says.
+    """
+    for found in client.gather(client.map(problem, saved_roots(folder, manifest), pure=False)):
+        if found is not None:
+            raise DamagedError(found)
+
+
+def saved_roots(folder: Path, manifest: Manifest) -> list[Root]:
+    """Make the roots of shards that were saved in a folder."""
+    return make_roots(
+        manifest.model, manifest.shards, manifest.options, folder, manifest.pulses,
+        manifest.checksums,
+    )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +17,19 @@ from synfab.model import CellModel
 from synfab.modelfile import document, parse
 from synfab.streams import check_seed
 
-FORMAT, VERSION = "synfab-sharded-cells", 1
+FORMAT, VERSION = "synfab-sharded-cells", 2
 MANIFEST = "manifest.json"
 OPTIONS = ("seed", "order", "history")
 
+logger = logging.getLogger(__name__)
+
 
 class Manifest(NamedTuple):
-    """What a folder of shards holds; ``shards`` are their shapes, ``options`` those of cells."""
+    """What a folder of shards holds.
+
+    ``shards`` are their shapes, ``options`` those of cells; ``checksums`` are the SHA-256 of the
+    shards' files, each None in a folder of version 1.
+    """
 
     model: CellModel
     shape: tuple[int, ...]
@@ -30,6 +38,11 @@ class Manifest(NamedTuple):
     pulses: int
     read_number: int
     readout_number: int
+    checksums: tuple[str | None, ...]
+
+
+class DamagedError(FileFormatError):
+    """A manifest is missing, or not as it was written."""
 
 
 def shard_file(number: int) -> str:
@@ -39,9 +52,12 @@ def shard_file(number: int) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a folder, whole or not at all."""
-    content = {**manifest._asdict(), "model": document(manifest.model)}
+    content = {
+        "format": FORMAT, "version": VERSION,
+        **manifest._asdict(), "model": document(manifest.model),
+    }  # fmt: skip
     with atomic_path(folder / MANIFEST) as path:
-        text = json.dumps({"format": FORMAT, "version": VERSION, **content})
+        text = json.dumps({**content, "digest": _digest(content)})
         path.write_text(text, encoding="utf-8")
 
 
@@ -50,27 +66,50 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises
     ------
+    DamagedError
+        It is missing, or was changed after it was written.
     FileFormatError
-        It is not one, or does not describe whole lines of one array.
+        It is not one, of a later version, or does not describe whole lines of one array.
     """
     try:
-        data = read_whole(folder / MANIFEST, "the cells of a cluster")
-        found = read_object(data, f"{folder}: not the cells of a cluster")
-        if found.get("format") != FORMAT:
-            raise FileFormatError("not the cells of a cluster")
-        if found.get("version") != VERSION:
-            raise FileFormatError(
-                f"version: the folder has version {found.get('version')}, this synfab reads "
-                f"{VERSION}"
-            )
+        found = _undamaged(folder)
         return _checked(folder, found)
     except KeyError as error:
         raise FileFormatError(f"{folder}: not the cells of a cluster: {error} missing") from None
     except SynfabError as error:
         text = " ".join(str(error).split())
+        kind = DamagedError if isinstance(error, DamagedError) else FileFormatError
+        raise kind(text if text.startswith(str(folder)) else f"{folder}: {text}") from None
+
+
+def _undamaged(folder: Path) -> dict[str, Any]:
+    """Content of a manifest, which is as it was written; of version 1 that cannot be known."""
+    try:
+        data = read_whole(folder / MANIFEST, "the cells of a cluster")
+        found = read_object(data, f"{folder}: not the cells of a cluster")
+    except FileFormatError as error:
+        raise DamagedError(str(error)) from None
+    if found.get("format") != FORMAT:
+        raise DamagedError("not the cells of a cluster")
+    version = found.get("version")
+    if version == 1:
+        logger.warning(
+            "%s: written by an earlier version, without checksums of its shards: only which cells "
+            "they are is compared",
+            folder,
+        )
+    elif version != VERSION:
         raise FileFormatError(
-            text if text.startswith(str(folder)) else f"{folder}: {text}"
-        ) from None
+            f"version: the folder has version {version}, this synfab reads up to {VERSION}"
+        )
+    elif found.pop("digest", None) != _digest(found):
+        raise DamagedError(f"{MANIFEST}: damaged: its digest does not match its content")
+    return found
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
@@ -82,15 +121,18 @@ def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
         raise InvalidValueError(f"shards: expected whole lines of an array of shape {shape}")
     for number in range(len(shapes)):
         if not (folder / shard_file(number)).is_file():
-            raise FileFormatError(f"{shard_file(number)}: missing")
+            raise DamagedError(f"{shard_file(number)}: missing")
     options = found["options"]
     if not isinstance(options, dict) or set(options) != set(OPTIONS):
         raise InvalidValueError(f"options: expected {', '.join(OPTIONS)}")
     check_seed(options["seed"])
+    checksums = found["checksums"] if found["version"] > 1 else [None] * len(shapes)
+    if not isinstance(checksums, list) or len(checksums) != len(shapes):
+        raise InvalidValueError("checksums: expected one for each shard")
+    pulses, read_number, readout_number = (
+        checks.word(name, found[name]) for name in ("pulses", "read_number", "readout_number")
+    )
+    model = parse(json.dumps(found["model"]).encode(), f"{folder}: model")
     return Manifest(
-        parse(json.dumps(found["model"]).encode(), f"{folder}: model"),
-        shape,
-        shapes,
-        options,
-        *(checks.word(name, found[name]) for name in ("pulses", "read_number", "readout_number")),
+        model, shape, shapes, options, pulses, read_number, readout_number, tuple(checksums)
     )

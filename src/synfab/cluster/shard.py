@@ -7,8 +7,9 @@ the same cells, bit for bit, because every random number is a function of the ce
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,14 +18,19 @@ from typing import Any
 
 import numpy as np
 
+from synfab.archive import checksum, open_checked
 from synfab.cells import CellArray
 from synfab.cluster.manifest import shard_file
-from synfab.errors import FileFormatError, InvalidValueError
+from synfab.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.limits import told
 from synfab.model import CellModel
+from synfab.modelfile import parse
 from synfab.simulate.pulses import Pulses, read_pulses
 from synfab.simulate.zarrfile import METADATA
 
 Key = tuple[str, int]
+ENGINE = "numba"  # of every shard
+IDENTITY = ("shape", "first_cell", "engine", "seed", "order", "history")  # which cells they are
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,47 @@ class Root:
     options: dict[str, Any]
     file: str | None = None
     pulses: int = 0  # how many the file has seen
+    checksum: str | None = None  # of the file; None: written by a version that did not note it
 
     def make(self) -> CellArray:
-        """Fabricate the cells, or read the file."""
+        """Fabricate the cells, or read the file.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged, or another than the one that was saved for this shard.
+        """
+        if self.file is None:
+            return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
+        self._check_file(self.file)
+        cells = CellArray.load(self.file)
+        self._check_identity({name: getattr(cells, name) for name in IDENTITY}, cells.model)
+        return cells
+
+    def check(self) -> None:
+        """Raise as ``make`` does, without making the cells; reads all of the file."""
         if self.file is not None:
-            return CellArray.load(self.file)
-        return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
+            self._check_file(self.file)
+            with open_checked(self.file, "an array file") as archive, told("not an array file"):
+                found = archive.manifest
+                model = parse(json.dumps(found["model"]).encode(), "model")
+                self._check_identity(found | {"shape": tuple(found["shape"])}, model)
+
+    def _check_file(self, file: str) -> None:
+        if self.checksum is not None and checksum(file) != self.checksum:
+            raise FileFormatError(f"{file}: not the file that was saved for this shard")
+
+    def _check_identity(self, found: Mapping[str, Any], model: CellModel) -> None:
+        wanted = {
+            "shape": self.shape, "first_cell": self.first_cell, "engine": ENGINE, **self.options,
+        }  # fmt: skip
+        for name, value in wanted.items():
+            if found[name] != value:
+                raise FileFormatError(
+                    f"{self.file}: {name}: this shard has {value}, the file {found[name]}"
+                )
+        if model.fingerprint != self.model.fingerprint:
+            raise FileFormatError(f"{self.file}: model: its numbers are not those of this array's")
 
 
 def make_roots(
@@ -51,14 +92,25 @@ def make_roots(
     options: dict[str, Any],
     folder: Path | None = None,
     pulses: int = 0,
+    checksums: Sequence[str | None] | None = None,
 ) -> list[Root]:
     """Make the roots of an array's shards, which follow one another; ``folder``: if saved there."""
     roots, first = [], 0
     for number, shape in enumerate(shapes):
         file = None if folder is None else str(folder / shard_file(number))
-        roots.append(Root(model, shape, first, options, file, pulses))
+        noted = None if checksums is None else checksums[number]
+        roots.append(Root(model, shape, first, options, file, pulses, noted))
         first += math.prod(shape)
     return roots
+
+
+def problem(root: Root) -> str | None:
+    """Return what is wrong with the file of a shard, or None."""
+    try:
+        root.check()
+    except SynfabError as error:
+        return str(error)
+    return None
 
 
 class PulseError(InvalidValueError):
@@ -76,12 +128,16 @@ class FromFile:
     cells: int
     pulse: int
     stamp: Stamp | None
+    content: str  # what ``read_pulses`` calls it by
 
     def __call__(self, start: int, stop: int) -> Any:
         """Voltages (V) of cells ``start`` … ``stop - 1``."""
         if stamp(self.path) != self.stamp:
             raise FileFormatError(f"{self.path}: has changed since its pulses were applied")
-        return _opened(self.path, self.cells, self.stamp).voltages(self.pulse, start, stop)
+        pulses = _opened(self.path, self.cells, self.stamp)
+        if pulses.name != self.content:  # chunks of a Zarr array may change alone
+            raise FileFormatError(f"{self.path}: has changed since its pulses were applied")
+        return pulses.voltages(self.pulse, start, stop)
 
 
 def stamp(path: str) -> Stamp:
@@ -140,6 +196,7 @@ def act(
     if cells is None or not done <= count <= done + len(pulses):
         if done != root.pulses:
             return None
+        _opened.cache_clear()  # programs are read again, and compared, before they are replayed
         count, cells = done, root.make()
     for number, pulse in enumerate(pulses[count - done :], count):
         try:
@@ -196,9 +253,10 @@ def attribute(cells: CellArray, name: str) -> Any:
     return getattr(cells, name)
 
 
-def save(cells: CellArray, path: str) -> None:
-    """Write a shard to a file."""
+def save(cells: CellArray, path: str) -> str:
+    """Write a shard to a file and return its checksum."""
     cells.save(path)
+    return checksum(path)
 
 
 def shard_shapes(shape: tuple[int, ...], shard_size: int) -> list[tuple[int, ...]]:

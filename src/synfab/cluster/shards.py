@@ -108,12 +108,12 @@ class Shards:
             self._pulses[number][sent:], task, arguments, pure=False, **there,
         )  # fmt: skip
 
-    def begin_at(self, files: Sequence[str]) -> None:
+    def begin_at(self, files: Sequence[str], checksums: Sequence[str | None]) -> None:
         """Take files of the present state for the roots."""
         pulses = self.pulses
         self.roots = [
-            replace(root, file=file, pulses=pulses)
-            for root, file in zip(self.roots, files, strict=True)
+            replace(root, file=file, pulses=pulses, checksum=noted)
+            for root, file, noted in zip(self.roots, files, checksums, strict=True)
         ]
         self._pulses, self._sent = [[] for _ in self.roots], 0
 

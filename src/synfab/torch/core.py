@@ -266,7 +266,8 @@ class CrossbarLayer(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the whole state of the cells, for ``state_dict``."""
-        return {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
+        state = {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
+        return cell_state.sealed(state)
 
     def set_extra_state(self, state: Any) -> None:
         """Take over the state of cells from ``state_dict``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.errors import FileFormatError, InvalidValueError
+from synfab.limits import told
 from synfab.streams import MAX_SEED, check_seed
 from synfab.torch.tiles import Tiles
 
-FORMAT, VERSION = "synfab-layer", 1
+FORMAT, VERSION = "synfab-layer", 2
 COUNTERS = ("read_number", "readout_number")
+logger = logging.getLogger(__name__)
+
 SAME = ("fingerprint", "shape", "tile", "order", "engine", "history")
 
 
@@ -48,22 +53,53 @@ def dump(tiles: Tiles) -> dict[str, Any]:
     return state
 
 
+def sealed(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state with a digest of all of it; ``torch.load`` checks no checksum of its files."""
+    return {**state, "digest": _digest(state)}
+
+
+def _digest(state: dict[str, Any]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(set(state) - {"digest"}):
+        value = state[name]
+        if isinstance(value, dict):
+            text = _digest(value)
+        elif isinstance(value, torch.Tensor):
+            found.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
+            text = str(tuple(value.shape))
+        else:
+            text = repr(value)
+        found.update(f"{name}: {text}\n".encode())
+    return found.hexdigest()
+
+
+def _check_digest(state: dict[str, Any]) -> None:
+    version = state.get("version")
+    if version == 1:
+        logger.warning("state_dict: written by an earlier version, without a digest of the cells")
+    elif version != VERSION:
+        raise FileFormatError(f"state_dict: version {version}, this synfab reads up to {VERSION}")
+    else:
+        with told("state_dict: not the state of cells"):
+            if _digest(state) != state.get("digest"):
+                raise FileFormatError(
+                    "state_dict: damaged: the digest of the cells does not match their state"
+                )
+
+
 def check(tiles: Tiles, state: Any) -> None:
     """Raise unless ``restore`` can take this state over.
 
     Raises
     ------
     FileFormatError
-        It is not the state of a layer.
+        It is not the state of a layer, or is not as it was written.
     InvalidValueError
         It belongs to a layer of another shape, model, order or engine.
     """
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise FileFormatError(f'state_dict: expected the state of cells, format "{FORMAT}"')
-    if state.get("version") != VERSION:
-        raise FileFormatError(
-            f"state_dict: version {state.get('version')}, this synfab reads {VERSION}"
-        )
+    _check_digest(state)
     mine = describe(tiles)
     for name in SAME:
         if state.get(name) != mine[name]:
