@@ -34,7 +34,7 @@ def osdi(
     if source:
         text = to_osdi_source(loaded, order=order, name=name)
         with atomic_path(output) as path:
-            path.write_text(text)
+            path.write_text(text, "utf-8", newline="\n")
     else:
         build_osdi(loaded, output, order=order, name=name)
     device = name or default_name(loaded)
@@ -55,7 +55,7 @@ def veriloga(
 
     text = to_veriloga(model, order=order, name=name, noise=noise)
     with atomic_path(output) as path:
-        path.write_text(text)
+        path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")
 
 
