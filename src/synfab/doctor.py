@@ -99,13 +99,13 @@ def _extra(extra: tuple[str, str, str]) -> Finding:
 
 
 def _install(packages: str) -> str:
-    prefix = "" if os.geteuid() == 0 else "sudo "
+    prefix = "" if not hasattr(os, "geteuid") or os.geteuid() == 0 else "sudo "
     return f"{prefix}apt install {packages}"
 
 
 def _release() -> dict[str, str]:
     try:
-        lines = Path("/etc/os-release").read_text().splitlines()
+        lines = Path("/etc/os-release").read_text("utf-8").splitlines()
     except OSError:
         return {}
     return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import logging
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -20,6 +21,13 @@ LOCK = ".synfab-lock"
 PUBLISHED = "published"  # a model that is in no file of the user
 MAX_PATH = 4096
 FOLDERS = (".zarr",)  # endings of what is a folder
+# How a file system says that it has no locks.
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+WINDOWS = os.name == "nt"
+# https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
+NOT_ON_WINDOWS = re.compile(
+    r'[<>:"|?*\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)', re.IGNORECASE
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     try:
         target = Path(os.path.realpath(os.fspath(path)))
+        _check_names(target, "path")
         mode = _mode(target)
         if stat.S_ISDIR(mode):
             raise InvalidValueError(f"path: {path} is a folder; expected the name of a file")
@@ -54,8 +63,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         temporary.chmod(stat.S_IMODE(mode) & 0o777)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        _sync(temporary)
         temporary.replace(target)
         _keep(target.parent)
     except OSError as error:
@@ -73,6 +81,7 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
     InvalidValueError
         ``path`` is there already, or cannot be written; ``argument`` names who asked.
     """
+    _check_names(path, argument)
     if path.exists():
         raise InvalidValueError(f"{argument}: {path} is there already")
     remove_stale(path.parent, path.name)
@@ -86,9 +95,8 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
         for part in beside.rglob("*"):
             if part.is_dir():
                 _keep(part)
-            else:  # some file systems say only now that there was no room
-                with part.open("rb") as written:
-                    os.fsync(written.fileno())
+            else:
+                _sync(part)
         beside.rename(path)
         _keep(path.parent)
     except OSError as error:
@@ -207,39 +215,46 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
     InvalidValueError
         Another process holds it, or it cannot be written; ``argument`` names who asked.
     """
+    from filelock import FileLock, Timeout  # 80 ms, which `import synfab` need not take
+
+    _check_names(folder, argument)
     try:
         folder.mkdir(parents=False, exist_ok=True)
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise InvalidValueError(f"{argument}: cannot write {folder}: {error.strerror}") from None
-    _handles.add(handle)
+    # A forked child does not hold it: filelock closes the child's copy of the file.
+    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InvalidValueError(
+            f"{argument}: {folder} is being written by another process"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
             raise InvalidValueError(
-                f"{argument}: {folder} is being written by another process"
+                f"{argument}: cannot write {folder}: {error.strerror or error}"
             ) from None
-        except OSError as error:
-            logger.warning("%s: cannot be locked: %s; let no other run write there", folder, error)
+        logger.warning("%s: cannot be locked: %s; let no other run write there", folder, error)
+    try:
         yield
     finally:
-        if handle in _handles:
-            _handles.remove(handle)
-            os.close(handle)
+        lock.release()
 
 
-# Locks belong to this process: a child that is forked must not hold them when it has died.
-_handles: set[int] = set()
+def _check_names(path: Path, argument: str) -> None:
+    """Refuse names that Windows takes for something else: ``a:b`` hides a file inside ``a``."""
+    if not WINDOWS:
+        return
+    for name in path.parts[1 if path.anchor else 0 :]:
+        if name not in (".", "..") and NOT_ON_WINDOWS.search(name):
+            raise InvalidValueError(f"{argument}: {name!r} cannot be the name of a file on Windows")
 
 
-def _let_go() -> None:
-    for handle in _handles:
-        os.close(handle)
-    _handles.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
+def _sync(file: Path) -> None:
+    """Put the content of a file on the disk; some file systems say only now that it is full."""
+    with file.open("r+b" if WINDOWS else "rb") as written:  # Windows wants the right to write
+        os.fsync(written.fileno())
 
 
 def sync(files: Iterable[Path], root: Path) -> None:
@@ -252,8 +267,7 @@ def sync(files: Iterable[Path], root: Path) -> None:
     """
     given = list(files)
     for file in given:
-        with file.open("r+b") as written:
-            os.fsync(written.fileno())
+        _sync(file)
     sync_folders(given, root)
 
 

@@ -35,7 +35,7 @@ def osdi(
     if source:
         text = to_osdi_source(loaded, order=order, name=name)
         with atomic_path(output) as path:
-            path.write_text(text)
+            path.write_text(text, "utf-8", newline="\n")
     else:
         build_osdi(loaded, output, order=order, name=name)
     device = name or default_name(loaded)
@@ -57,7 +57,7 @@ def veriloga(
     refuse_overwrite("--output", output, the_model=model)
     text = to_veriloga(model, order=order, name=name, noise=noise)
     with atomic_path(output) as path:
-        path.write_text(text)
+        path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")
 
 

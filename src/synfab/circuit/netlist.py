@@ -62,7 +62,7 @@ class Netlist:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the text to a file, whole or not at all."""
         with atomic_path(path) as target:
-            target.write_text(self.text)
+            target.write_text(self.text, "utf-8", newline="\n")
         return Path(path).absolute()
 
 

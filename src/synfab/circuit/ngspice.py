@@ -88,12 +88,13 @@ def candidates() -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded tools: ``$SYNFAB_CACHE``, or synfab's folder in the user's cache."""
+    """Folder of downloaded tools: ``$SYNFAB_CACHE``, or synfab's in the user's cache folder."""
     given = os.environ.get("SYNFAB_CACHE")
     if given:
         return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "synfab"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("synfab", appauthor=False)
 
 
 @cache
@@ -211,7 +212,10 @@ def _place(device: str | os.PathLike[str], folder: Path, index: int) -> str:
         raise InvalidValueError(f"osdi: there is no file {source}")
     name = f"device{index}.osdi"
     (folder / name).unlink(missing_ok=True)
-    (folder / name).symlink_to(source)
+    try:
+        (folder / name).symlink_to(source)
+    except OSError:  # Windows asks for a privilege
+        shutil.copyfile(source, folder / name)
     return name
 
 
@@ -232,13 +236,13 @@ def _execute(
             control += ["setplot previous", "write out.raw"]
     control += [*commands, "quit 0", ".endc", ".end"]
     circuit = ANALYSIS.sub("", text).rstrip("\n")
-    (folder / "deck.cir").write_text(circuit + "\n" + "\n".join(control) + "\n")
+    (folder / "deck.cir").write_text(circuit + "\n" + "\n".join(control) + "\n", "utf-8")
     # Two threads meet at every iteration; beside a busy core they wait a hundred times longer than
     # they work, and for devices as light as these the second brings nothing.
     start = ["set num_threads=1", *(f"osdi {device}" for device in devices)]
     if origin is not None:
         start.append(f"set sourcepath = ( . {origin} )")
-    (folder / ".spiceinit").write_text("\n".join(start) + "\n")
+    (folder / ".spiceinit").write_text("\n".join(start) + "\n", "utf-8")
     (folder / "out.raw").unlink(missing_ok=True)
     environment = os.environ | {"SPICE_SCRIPTS": str(folder)}
     started = time.monotonic()
@@ -279,7 +283,10 @@ def _stop(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     # The whole group: a wrapper script may have started the simulator itself.
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
 
 def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | None) -> list[str]:

@@ -110,7 +110,7 @@ def build_osdi(
     command = find_compiler(compiler)
     with atomic_path(path) as target, temporary_folder("synfab") as folder:
         text, library = folder / "cell.c", folder / "cell.so"
-        text.write_text(source)
+        text.write_text(source, "utf-8")
         _compile([*command, *FLAGS, str(text), "-o", str(library), "-lm"])
         shutil.copyfile(library, target)
     return Path(path).absolute()

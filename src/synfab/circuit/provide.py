@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -113,7 +114,8 @@ def _download(mirror: str, folder: Path) -> list[Path]:
     for part in ("lists/partial", "cache/archives/partial", "packages"):
         (folder / part).mkdir(parents=True)
     signed = f"[signed-by={KEYRING}] " if Path(KEYRING).is_file() else ""
-    (folder / "sources.list").write_text(f"deb {signed}{mirror} {SUITE} main\n")
+    sources = f"deb {signed}{mirror} {SUITE} main\n"
+    (folder / "sources.list").write_text(sources, encoding="utf-8")
     settings = {
         "Dir::Etc::sourcelist": folder / "sources.list",
         "Dir::Etc::sourceparts": "-",
@@ -130,7 +132,7 @@ def _download(mirror: str, folder: Path) -> list[Path]:
 
 
 def _write_starter(folder: Path, home: Path) -> None:
-    machine = os.uname().machine
+    machine = platform.machine()
     if machine not in LOADERS:
         raise ToolError(f"no downloadable ngspice for {machine}: build ngspice 43 or newer")
     root = folder / "root"
@@ -142,7 +144,8 @@ def _write_starter(folder: Path, home: Path) -> None:
     starter = folder / "ngspice"
     starter.write_text(
         "#!/bin/sh\n"
-        f"exec '{loader}' --library-path '{libraries}' '{home}/root/usr/bin/ngspice' \"$@\"\n"
+        f"exec '{loader}' --library-path '{libraries}' '{home}/root/usr/bin/ngspice' \"$@\"\n",
+        encoding="utf-8",
     )
     starter.chmod(0o755)
 
