@@ -26,7 +26,7 @@ help:
 	@echo 'make demo         fabricate a million cells, print the timings, draw the figures'
 	@echo 'make test         lint, types and every test'
 	@echo 'make test-fast    every test that is not marked slow'
-	@echo 'make soak         long campaigns: 50 kills of each kind of run, 20 of workers, 200 flipped bits in each kind of file, 600 s of hostile files, a billion cells (20 GiB, 10 GB of disk)'
+	@echo 'make soak         long campaigns: 50 kills of each kind of run, 20 of workers, 200 flipped bits in each kind of file, 500 interrupts of kernels, 600 s of hostile files, a billion cells (20 GiB, 10 GB of disk)'
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
 	@echo 'make format       let ruff rewrite the code'
@@ -54,6 +54,7 @@ soak: test-environment
 	SYNFAB_SOAK_KILLS=50 SYNFAB_SOAK_WORKERS=20 $(RUN) pytest tests/test_simulate.py \
 		tests/test_checkpoints.py tests/test_cluster.py -k killed
 	SYNFAB_SOAK_FLIPS=200 $(RUN) pytest tests/test_damage.py
+	SYNFAB_SOAK_INTERRUPTS=500 $(RUN) pytest tests/test_threads.py -k interrupts
 	SYNFAB_FUZZ_SECONDS=600 SYNFAB_FUZZ_SEED=random $(RUN) pytest tests/test_fuzz.py
 	$(BIN)/python benchmarks/billion.py
 

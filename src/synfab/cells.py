@@ -75,7 +75,7 @@ class CellArray:
         device: Any = None,
     ) -> None:
         self._allocate(model, shape, seed, order, engine, history, first_cell, device)
-        self._engine.fabricate()
+        self._engine.fabricate(discardable=True)
 
     def _allocate(
         self,
@@ -181,6 +181,11 @@ class CellArray:
         ------
         InvalidValueError
             NaN, infinity or a wrong shape; no cell has changed then.
+
+        Notes
+        -----
+        An interrupt (Ctrl-C, a signal handler that raises) is raised before the first cell has
+        switched or after the last.
         """
         mask = self._given.mask(where)
         self._engine.apply_voltage(self._given.voltages(u, mask), mask)
@@ -295,8 +300,11 @@ class CellArray:
         if number is not None:
             checks.word("number", number, len(batch))
         factors = noise_factors(bandwidth)
-        z = self.readout_noise(len(batch), number) if noise else None
+        given = self.readout_number if number is None else number
+        z = self.readout_noise(len(batch), given) if noise else None
         result = self._row_currents(batch, factors, z)
+        if noise and number is None:  # only now: an interrupted call has used no number
+            self.readout_number = (given + len(batch)) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
 
     def _row_currents(self, batch: Array, factors: tuple[float, float], z: Array | None) -> Array:

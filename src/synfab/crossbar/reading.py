@@ -65,7 +65,8 @@ def sense(
                 conductance = np.where(u > 0.0, current / u, found.slope)
             variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
 
-    share(work, len(biases), bar.cells.size * len(biases) if len(biases) > 1 else 0)
+    cells_read = bar.cells.size * len(biases) if len(biases) > 1 else 0
+    share(work, len(biases), cells_read, discardable=True)
     return currents, variance
 
 

@@ -87,8 +87,8 @@ class ArrayEngine:
         """Hold cells of other numbers; see ``NumbaEngine.begin_at``."""
         self.first = first_cell
 
-    def fabricate(self) -> None:
-        """Make fresh cells."""
+    def fabricate(self, *, discardable: bool = False) -> None:
+        """Make fresh cells; see ``NumbaEngine.fabricate``."""
         number = self._words(self._global_numbers())
         self.devices = self.library.exact(rules.fabricate, (self.model,))(
             self.library.key(self.seed), number

@@ -76,13 +76,13 @@ class CompactEngine(Reading):
         self.first = np.uint64(first_cell)
         self.parameters32 = self.parameters32._replace(first=self.first)
 
-    def fabricate(self) -> None:
-        """Make fresh cells."""
+    def fabricate(self, *, discardable: bool = False) -> None:
+        """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
 
         def work(low: int, high: int) -> None:
             kernels.fabricate(low, high, self.cells, self.process, self.parameters32)
 
-        share(work, self.groups, self.n_cells)
+        share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch; see ``NumbaEngine.apply_voltage``."""
@@ -109,7 +109,7 @@ class CompactEngine(Reading):
                 low, high, groups, self.cells, storage, self.process, self.parameters32
             )
 
-        share(work, len(groups), len(groups) * GROUP)
+        share(work, len(groups), len(groups) * GROUP, discardable=True)
         return storage
 
     def _close(self, groups: Array, storage: Storage) -> None:
@@ -122,7 +122,7 @@ class CompactEngine(Reading):
         def work(low: int, high: int) -> None:
             readout_kernels.features(low, high, count, storage, self.parameters32, out)
 
-        share(work, count // GROUP, count)
+        share(work, count // GROUP, count, discardable=True)
         return out
 
     def _in_parts(self) -> list[tuple[int, int]]:
@@ -196,7 +196,7 @@ class CompactEngine(Reading):
                 model.llrs, model.hhrs, model.constants,
             )  # fmt: skip
 
-        share(work, len(local), SCATTERED * len(local))
+        share(work, len(local), SCATTERED * len(local), discardable=True)
         self._close(groups, storage)
 
     # ---- state ----------------------------------------------------------------------------------

@@ -151,8 +151,8 @@ class NumbaEngine(Reading):
         self.first = np.uint64(first_cell)
         self.parameters32 = self.parameters32._replace(first=self.first)
 
-    def fabricate(self) -> None:
-        """Make fresh cells."""
+    def fabricate(self, *, discardable: bool = False) -> None:
+        """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
         model, cells = self.parameters32, self.cells
         fixed = (
             *population32(self.model),
@@ -164,7 +164,7 @@ class NumbaEngine(Reading):
         def work(low: int, high: int) -> None:
             fabricate(low, high, *fixed)
 
-        share(work, self.groups, self.n_cells)
+        share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
@@ -193,7 +193,7 @@ class NumbaEngine(Reading):
                 low, high, self.n_cells, self.cells, self.parameters32, out,
             )  # fmt: skip
 
-        share(work, self.groups, self.n_cells)
+        share(work, self.groups, self.n_cells, discardable=True)
         return out
 
     @property

@@ -38,7 +38,7 @@ def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Ar
     def work(low: int, high: int) -> None:
         readout_kernels.row_normals(low, high, *fixed)
 
-    share(work, count, count * rows)
+    share(work, count, count * rows, discardable=True)
     return out
 
 
@@ -68,7 +68,7 @@ class Reading(ABC):
                 low, high, r, u, each, model.llrs, model.hhrs, model.constants, out
             )
 
-        share(work, self.n_cells, self.n_cells)
+        share(work, self.n_cells, self.n_cells, discardable=True)
         return out
 
     def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
@@ -85,7 +85,7 @@ class Reading(ABC):
         def work(low: int, high: int) -> None:
             readout_kernels.add_read_noise(low, high, *fixed)
 
-        share(work, self.n_cells, self.n_cells)
+        share(work, self.n_cells, self.n_cells, discardable=True)
         return out
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
@@ -101,7 +101,7 @@ class Reading(ABC):
         def work(low: int, high: int) -> None:
             readout_kernels.row_sums(low, high, r, columns, weights, out)
 
-        share(work, rows, self.n_cells * len(weights))
+        share(work, rows, self.n_cells * len(weights), discardable=True)
         return out
 
     @property

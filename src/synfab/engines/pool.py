@@ -1,0 +1,170 @@
+"""Threads that run the parts of a job, so that an exception of a signal handler waits for its end.
+
+Python runs signal handlers in the main thread, between its instructions, and they may raise there
+(Ctrl-C does). The caller of a job therefore runs no part of it, only these threads do, and it
+waits in a single call of C, in which no handler runs and which nothing can skip.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count, repeat
+from queue import SimpleQueue
+from threading import Event, Lock, RLock, Thread, get_ident
+
+# Unlike methods of ``threading.Lock``, these wait without running signal handlers. CDLL releases
+# the interpreter lock while they do.
+_C = ctypes.CDLL(None, handle=ctypes.pythonapi._handle)
+_allocate = _C.PyThread_allocate_lock
+_allocate.restype, _allocate.argtypes = ctypes.c_void_p, []
+_acquire = _C.PyThread_acquire_lock
+_acquire.restype, _acquire.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_int]
+_release = _C.PyThread_release_lock
+_release.restype, _release.argtypes = None, [ctypes.c_void_p]
+_free = _C.PyThread_free_lock
+_free.restype, _free.argtypes = None, [ctypes.c_void_p]
+
+
+class Completion:
+    """Something that happens once; ``wait`` may be called once and cannot be interrupted."""
+
+    def __init__(self) -> None:
+        lock = _allocate()
+        if not lock:
+            raise MemoryError
+        self._lock: int | None = lock
+        _acquire(lock, 1)
+        # Both are called without a Python frame of their own, where a handler could run.
+        self.set: Callable[[], object] = partial(_release, lock)
+        self.wait: Callable[[], object] = partial(_acquire, lock, 1)
+
+    def __del__(self) -> None:
+        if getattr(self, "_lock", None):
+            _free(self._lock)
+
+
+class Job:
+    """One kernel call in parts; whichever thread is free takes the next part."""
+
+    def __init__(self, kernel: Callable[[int, int], object], size: int, parts: int) -> None:
+        self.kernel, self.parts = kernel, parts
+        self.edges = [size * part // parts for part in range(parts + 1)]
+        # Steps of these iterators are atomic.
+        self.next_part, self.done = iter(range(parts)), count(1)
+        self.errors: list[tuple[int, BaseException]] = []
+        self.stopped = False  # the parts that have not started are left out
+        self.noticed = Lock()  # as ``completion``, for a wait that may be interrupted
+        self.noticed.acquire()
+        self.completion = Completion()
+
+    def work(self) -> None:
+        """Take parts until none is left."""
+        for part in self.next_part:
+            if not self.stopped:
+                try:
+                    self.kernel(self.edges[part], self.edges[part + 1])
+                except BaseException as error:
+                    self.errors.append((part, error))
+            if next(self.done) == self.parts:
+                self.noticed.release()
+                self.completion.set()
+
+    def raise_error(self) -> None:
+        """Raise what the first of the parts that failed raised."""
+        if self.errors:
+            _, error = min(self.errors, key=lambda found: found[0])
+            self.errors.clear()  # its traceback refers to this job
+            raise error
+
+
+class Pool:
+    """Threads of one process, as many as any job has asked for."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.size = 0
+        self._jobs: SimpleQueue[tuple[Job, int]] = SimpleQueue()
+        self._own: set[int] = set()  # identities of the threads
+        self._growing = RLock()  # a signal handler may use arrays as well
+        self._ready = Event()
+
+    def is_own_thread(self) -> bool:
+        """Whether the caller is one of the threads, which must not wait for one another."""
+        return get_ident() in self._own
+
+    def start(self) -> bool:
+        """Make sure that there is a thread; False if this process may not have another."""
+        if self.size == 0:
+            with self._growing:
+                if self.size == 0:
+                    if not _start(self._serve_first):
+                        return False
+                    self._ready.wait()
+        return True
+
+    def run(self, job: Job, threads: int, discardable: bool) -> None:
+        """Run a job on so many threads; returns or raises when none of its parts is running.
+
+        The exception of a signal handler is raised once all parts have run; of a ``discardable``
+        job, those that have not started by then are left out.
+        """
+        entries = map(self._jobs.put, repeat((job, threads), threads))
+        enter, wait = deque[object](maxlen=0).extend, job.completion.wait
+        # Handlers run after a call of C returns, not within it or before it. So no exception comes
+        # before ``enter`` is complete, and none between an exception and ``wait``.
+        try:
+            enter(entries)
+            if discardable:
+                job.noticed.acquire()
+        except BaseException:
+            job.stopped = discardable
+            raise
+        finally:
+            wait()
+        job.raise_error()
+
+    def _serve_first(self) -> None:
+        self.size += 1
+        self._ready.set()
+        self._serve()
+
+    def _serve(self) -> None:
+        self._own.add(get_ident())
+        while True:
+            self._serve_one(*self._jobs.get())  # keeps no reference to a job while it waits
+
+    def _serve_one(self, job: Job, threads: int) -> None:
+        if self.size < threads:
+            self._grow(threads)
+        job.work()
+
+    def _grow(self, threads: int) -> None:
+        """Start the threads that are missing; not in the caller, which may be interrupted."""
+        with self._growing:
+            while self.size < threads and _start(self._serve):
+                self.size += 1
+
+
+def _start(target: Callable[[], None]) -> bool:
+    """Start a thread; False if the system has no more."""
+    try:
+        Thread(target=target, name="synfab", daemon=True).start()
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise  # of a signal handler
+        return False
+    return True
+
+
+_pools = {0: Pool()}
+
+
+def find_pool() -> Pool:
+    """Return the pool of this process: a forked child has none of its parent's threads."""
+    if _pools[0].process != os.getpid():
+        _pools[0] = Pool()
+    return _pools[0]
