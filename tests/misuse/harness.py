@@ -1,0 +1,168 @@
+"""Which callables are public, and what each does when one argument is wrong."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import synfab as sf
+
+from .values import VALUES
+
+# Modules whose ``__all__`` is public.
+MODULES = (
+    *("synfab", "synfab.compat", "synfab.circuit", "synfab.cluster", "synfab.crossbar"),
+    *("synfab.jax", "synfab.learn", "synfab.report", "synfab.simulate", "synfab.torch"),
+)
+SECONDS = 20  # of one call: a wrong argument is found before any work begins
+
+# A recipe returns the callable and valid keyword arguments, made anew for each call.
+Recipe = Callable[[Path], tuple[Callable[..., Any], dict[str, Any]]]
+
+
+@dataclass
+class Recipes:
+    """How each public callable is called rightly."""
+
+    made: dict[str, Recipe] = field(default_factory=dict)
+    exempt: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, set[str]] = field(default_factory=dict)
+
+    def add(self, name: str, *, skip: tuple[str, ...] = ()) -> Callable[[Recipe], Recipe]:
+        """Register the recipe of a callable; ``skip``: parameters that take any object at all."""
+
+        def register(recipe: Recipe) -> Recipe:
+            assert name not in self.made, name
+            self.made[name], self.skipped[name] = recipe, set(skip)
+            return recipe
+
+        return register
+
+    def leave(self, reason: str, *names: str) -> None:
+        """Leave callables out, such as classes that only the package itself makes."""
+        self.exempt.update(dict.fromkeys(names, reason))
+
+
+RECIPES = Recipes()
+
+
+def public_callables() -> Iterator[str]:
+    """Names of public functions, classes and their public methods."""
+    for module_name in MODULES:
+        module = importlib.import_module(module_name)
+        for name in getattr(module, "__all__", ()):
+            thing = getattr(module, name)
+            if inspect.isclass(thing) and not issubclass(thing, BaseException):
+                yield f"{module_name}.{name}"
+                yield from (f"{module_name}.{name}.{method}" for method in methods(thing))
+            elif inspect.isroutine(thing):
+                yield f"{module_name}.{name}"
+
+
+def methods(kind: type) -> list[str]:
+    """Public methods that the package itself defines for a class."""
+    found = {}
+    for base in kind.__mro__:
+        if base.__module__.split(".")[0] == "synfab":
+            found.update(dict.fromkeys(vars(base)))
+    return [
+        name
+        for name in found
+        if (not name.startswith("_") or name in {"__matmul__", "__getitem__", "__call__"})
+        and inspect.isroutine(getattr(kind, name, None))
+    ]
+
+
+def failures(name: str, folder: Path) -> list[str]:
+    """Raw errors of a callable, and wrong values that it takes for right ones."""
+    recipe, found = RECIPES.made[name], []
+    target, valid = recipe(folder)
+    parameters = inspect.signature(target).parameters
+    unknown = valid.keys() - parameters.keys()
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    assert not unknown or open_ended, f"{name}: recipe with unknown arguments {unknown}"
+    names = [
+        key
+        for key, parameter in parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+    for argument in dict.fromkeys((*names, *valid)):
+        if argument in RECIPES.skipped[name]:
+            continue
+        for label, make in VALUES.items():
+            problem = attempt(recipe, folder, parameters, argument, make())
+            if problem:
+                found.append(f"{name}({argument}={label}): {problem}")
+    return found
+
+
+def attempt(recipe: Recipe, folder: Path, parameters: Any, argument: str, value: Any) -> str | None:
+    """Call once with one wrong argument; return what is wrong with the answer, or None."""
+    target, arguments = recipe(folder)
+    arguments[argument] = value
+    given, keywords = [], dict(arguments)
+    for key, parameter in parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY and key in keywords:
+            given.append(keywords.pop(key))
+    try:
+        with limited(SECONDS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            target(*given, **keywords)
+    except sf.SynfabError as error:
+        text = str(error)
+        if "\n" in text or not text:
+            return f"not one line: {text!r}"
+        return None
+    except BaseException as error:  # whatever comes
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+    if is_flag(parameters.get(argument)) and not isinstance(
+        value, (bool, type(VALUES["numpy-true"]()))
+    ):
+        return "taken for a flag"
+    return None
+
+
+def is_flag(parameter: Any) -> bool:
+    """Tell whether a parameter is annotated as a boolean."""
+    return parameter is not None and parameter.annotation in (bool, "bool")
+
+
+class TookTooLongError(Exception):
+    """A call that did not end."""
+
+
+@contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """End a call that takes too long."""
+
+    def stop(*_: object) -> None:
+        raise TookTooLongError(f"longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in a folder: a wrong path that is accepted leaves its file there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
