@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ Value = TypeVar("Value")
 
 WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
 MAX_AXES = 32
+MAX_NAME, MAX_PATH = 255, 4095  # bytes of a file's name and of a path, on all common systems
 MAX_SHOWN = 60  # characters of a value in a message
 
 
@@ -127,6 +128,20 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
+def integer_or(
+    name: str, value: object, word_: str, minimum: int, maximum: int | None = None
+) -> int | None:
+    """Return an integer within the limits, or None where the value is the one word allowed."""
+    if isinstance(value, str) and value == word_:
+        return None
+    try:
+        return integer(name, value, minimum, maximum)
+    except (InvalidTypeError, InvalidValueError):
+        limits = _integers(minimum, maximum)
+        kind = InvalidTypeError if not isinstance(value, (str, int)) else InvalidValueError
+        raise kind(f'{name}: expected {limits} or "{word_}", found {shown(value)}') from None
+
+
 def text(name: str, value: object) -> str:
     """Return a text."""
     if not isinstance(value, str):
@@ -144,9 +159,34 @@ def path(name: str, value: object) -> Path:
         raise InvalidTypeError(f"{name}: expected a path, found {kind_of(value)}") from error
     if not isinstance(found, str):
         raise InvalidTypeError(f"{name}: expected a path as text, found {kind_of(found)}")
-    if not found or "\0" in found:
+    if not found or "\0" in found or not _is_nameable(found):
         raise InvalidValueError(f"{name}: expected a path, found {shown(found)}")
     return Path(found)
+
+
+def _is_nameable(path_: str) -> bool:
+    """Tell whether a file system may have such a name: asking one raises whatever it likes."""
+    try:
+        encoded = os.fsencode(path_)
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) <= MAX_PATH and all(
+        len(os.fsencode(part)) <= MAX_NAME for part in Path(path_).parts
+    )
+
+
+def texts(name: str, value: object, count_: int | None = None) -> tuple[str, ...]:
+    """Return a list or tuple of texts; ``count_``: how many there must be."""
+    if not isinstance(value, (list, tuple)):
+        raise InvalidTypeError(f"{name}: expected a list of texts, found {shown(value)}")
+    if count_ is not None and len(value) != count_:
+        raise InvalidValueError(f"{name}: expected {count_} texts, found {len(value)}")
+    return tuple(text(name, part) for part in value)
+
+
+def optional(name: str, value: Value | None, kind: type[Value]) -> Value | None:
+    """Return an object of a class, or None."""
+    return None if value is None else instance(name, value, kind, f"a {kind.__name__} or None")
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:
@@ -161,6 +201,13 @@ def instance(name: str, value: object, kind: type[Value], expected: str | None =
     if not isinstance(value, kind):
         wanted = expected or f"a {kind.__name__}"
         raise InvalidTypeError(f"{name}: expected {wanted}, found {kind_of(value)}")
+    return value
+
+
+def mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Return a mapping, such as a dictionary."""
+    if not isinstance(value, Mapping):
+        raise InvalidTypeError(f"{name}: expected a mapping, found {shown(value)}")
     return value
 
 
@@ -202,9 +249,7 @@ def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]
             f"{name}: masked arrays are not accepted; pass plain {expected} "
             f"(array.filled(...), and where=~array.mask to leave cells out)"
         )
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(part, np.ma.MaskedArray) for part in value
-    ):
+    if isinstance(value, (list, tuple)) and _holds_masked(value):
         raise InvalidTypeError(f"{name}: masked arrays are not accepted, found one in a list")
     try:
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
@@ -216,6 +261,15 @@ def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]
         found = kind_of(value) if array.dtype == object or array.ndim == 0 else array.dtype
         raise InvalidTypeError(f"{name}: expected {expected}, found {found}")
     return array
+
+
+def _holds_masked(parts: list[Any] | tuple[Any, ...]) -> bool:
+    """Tell whether a masked array is in a list, or in a list within it."""
+    return any(
+        isinstance(part, np.ma.MaskedArray)
+        or (isinstance(part, (list, tuple)) and _holds_masked(part))
+        for part in parts
+    )
 
 
 def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
@@ -235,7 +289,8 @@ def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
     ):
         wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
         raise InvalidValueError(f"{name}: expected shape {wanted}, found {array.shape}")
-    result = np.array(array, dtype=np.float64)
+    with np.errstate(over="ignore"):  # what float64 cannot hold is found below
+        result = np.array(array, dtype=np.float64)
     if not (math.isfinite(result) if result.ndim == 0 else np.isfinite(result).all()):
         raise InvalidValueError(f"{name}: expected finite numbers, found NaN or infinity")
     result.setflags(write=False)

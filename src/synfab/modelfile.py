@@ -6,13 +6,19 @@ import json
 import os
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.conduction import Conduction
-from synfab.errors import EditedFileWarning, FileFormatError, InvalidTypeError, SynfabError
+from synfab.errors import (
+    EditedFileWarning,
+    FileFormatError,
+    InvalidTypeError,
+    InvalidValueError,
+    SynfabError,
+)
 from synfab.files import atomic_path
 from synfab.history import History
 from synfab.jsonfile import Fields, digest, read_object
@@ -46,11 +52,11 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
         return source
     if not isinstance(source, (str, os.PathLike)):
         raise InvalidTypeError(
-            f'model: expected "published", a path or a CellModel, found {type(source).__name__}'
+            f'model: expected "published", a path or a CellModel, found {checks.kind_of(source)}'
         )
     if isinstance(source, str) and source == "published":
         return _published()
-    path = Path(source)
+    path = checks.path("model", source)
     return parse(read_whole(path, "the model file"), str(path))
 
 
@@ -65,10 +71,26 @@ def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
 
     The file ends with a SHA-256 of its content, by which ``load_model`` finds later changes.
     """
-    content = document(model)
+    checks.instance("model", model, CellModel)
+    target = checks.path("path", path)
+    content = _document_of(model)
     text = _pretty({**content, DIGEST: digest(content)}) + "\n"
-    with atomic_path(path) as temporary:
+    with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _document_of(model: CellModel) -> dict[str, Any]:
+    """Return the content of a model file, whose provenance JSON can hold."""
+    found = document(model)
+    try:
+        # As it will be read: names of fields are text.
+        found["provenance"] = json.loads(json.dumps(found["provenance"], allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidValueError(
+            f"model: provenance: expected what JSON can hold: {reason}"
+        ) from None
+    return found
 
 
 def parse(data: bytes, where: str) -> CellModel:

@@ -27,7 +27,7 @@ from synfab.cluster.folder import (
     step_folder,
     steps,
 )
-from synfab.cluster.manifest import Manifest, shard_file, write_manifest
+from synfab.cluster.manifest import Manifest, read_manifest, shard_file, write_manifest
 from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.errors import FileFormatError, InvalidValueError
@@ -110,7 +110,7 @@ class ShardedCellArray:
             raise InvalidValueError(
                 f"every: expected a folder for the checkpoints as well ({argument}=)"
             )
-        self.folder = None if folder is None else Path(folder).absolute()
+        self.folder = None if folder is None else checks.path(argument, folder).absolute()
         with ExitStack() as holding:  # let go if the folder is not what it should be
             if self.folder is not None:
                 holding.enter_context(held(self.folder, argument))
@@ -201,6 +201,8 @@ class ShardedCellArray:
         A worker that is lost is replaced by one that reads the file again: it must stay as it is
         until the next checkpoint.
         """
+        if not isinstance(program, str):
+            checks.path("program", program)
         given = os.fspath(program)
         program_ = read_pulses(given, self.size)
         steps_ = program_.steps
@@ -235,13 +237,15 @@ class ShardedCellArray:
         """
         given = self.read_number if number is None else checks.word("number", number)
         noise_factors(bandwidth)  # or what is wrong
+        noise = checks.flag("noise", noise)
+        target = None if output is None else checks.path("output", output).absolute()
         options = {"bandwidth": bandwidth, "noise": noise, "number": given}
         arguments = [(part, options) for part in self._shards.voltages(u)]
-        if output is None:
+        if target is None:
             require_memory(2 * 4 * self.size, "read: every current here; output=")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
-            self._read_into(Path(output).absolute(), arguments)
+            self._read_into(target, arguments)
             result = None
         if number is None and noise:
             self.read_number = (given + 1) & WORD
@@ -270,6 +274,7 @@ class ShardedCellArray:
         voltages = self._shards.given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         count, factors = len(batch), noise_factors(bandwidth)
+        noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
         options = (batch, given, factors, noise)
         rows = self._shards.first_rows
@@ -325,7 +330,7 @@ class ShardedCellArray:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
-        self._save(Path(folder).absolute())
+        self._save(checks.path("folder", folder).absolute())
 
     def _save(self, folder: Path) -> tuple[str, ...]:
         with atomic_folder(folder, "folder") as beside:
@@ -363,9 +368,11 @@ class ShardedCellArray:
             The folder is not one of these, damaged, or a shard in it is another.
         """
         check_client(client)
+        place = checks.path("folder", folder).absolute()
+        read_manifest(place)  # before a folder is made for the checkpoints
         result = cls.__new__(cls)
         result._hold("checkpoints", checkpoints, every, keep)
-        result._read(lambda: read_folder(Path(folder).absolute(), client), client)
+        result._read(lambda: read_folder(place, client), client)
         return result
 
     def _read(self, find: Callable[[], tuple[Path, Manifest]], client: Any) -> None:
@@ -399,11 +406,12 @@ class ShardedCellArray:
             one is of a later version.
         """
         check_client(client)
-        if not steps(Path(folder)):
+        place = checks.path("folder", folder).absolute()
+        if not steps(place):
             raise FileFormatError(f"{folder}: no checkpoint there")
         result = cls.__new__(cls)
         result._hold("folder", folder, every, keep, empty=False)
-        result._read(lambda: newest_whole(Path(folder).absolute(), client), client)
+        result._read(lambda: newest_whole(place, client), client)
         return result
 
     def close(self) -> None:
