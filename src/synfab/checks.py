@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
 MAX_AXES = 32
 MAX_SHOWN = 60  # characters of a value in a message
+MAX_NAME, MAX_PATH = 255, 4095  # bytes of a file's name and of a path, on all common systems
 
 
 # ---- one value -----------------------------------------------------------------------------------
@@ -141,9 +142,20 @@ def path(name: str, value: object) -> Path:
         raise InvalidTypeError(f"{name}: expected a path, found {kind_of(value)}") from error
     if not isinstance(found, str):
         raise InvalidTypeError(f"{name}: expected a path as text, found {kind_of(found)}")
-    if not found or "\0" in found:
+    if not found or "\0" in found or not _is_nameable(found):
         raise InvalidValueError(f"{name}: expected a path, found {shown(found)}")
     return Path(found)
+
+
+def _is_nameable(path_: str) -> bool:
+    """Tell whether a file system may have such a name: asking one raises whatever it likes."""
+    try:
+        encoded = os.fsencode(path_)
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) <= MAX_PATH and all(
+        len(os.fsencode(part)) <= MAX_NAME for part in Path(path_).parts
+    )
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:
@@ -158,6 +170,13 @@ def instance(name: str, value: object, kind: type[Value], expected: str | None =
     if not isinstance(value, kind):
         wanted = expected or f"a {kind.__name__}"
         raise InvalidTypeError(f"{name}: expected {wanted}, found {kind_of(value)}")
+    return value
+
+
+def mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Return a mapping, such as a dictionary."""
+    if not isinstance(value, Mapping):
+        raise InvalidTypeError(f"{name}: expected a mapping, found {shown(value)}")
     return value
 
 
@@ -191,6 +210,14 @@ def real_array(name: str, value: Any) -> npt.NDArray[Any]:
 def boolean_array(name: str, value: Any) -> npt.NDArray[Any]:
     """Return booleans as a NumPy array of their own shape; raises as ``real_array`` does."""
     return _array(name, value, "b", "booleans")
+
+
+def selection(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return a mask, or integers, as a NumPy array; an empty list holds integers."""
+    array = _array(name, value, "biuf", "a mask or integers")
+    if array.dtype.kind == "f" and array.size:
+        raise InvalidTypeError(f"{name}: expected a mask or integers, found {array.dtype}")
+    return array.astype(np.int64) if array.dtype.kind == "f" else array
 
 
 def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]:

@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import synfab as sf
 
+from .annotations import fits
 from .values import VALUES
 
 # Modules whose ``__all__`` is public.
@@ -22,7 +24,14 @@ MODULES = (
     *("synfab", "synfab.compat", "synfab.circuit", "synfab.cluster", "synfab.crossbar"),
     *("synfab.jax", "synfab.learn", "synfab.report", "synfab.simulate", "synfab.torch"),
 )
-SECONDS = 20  # of one call: a wrong argument is found before any work begins
+# Documented in docs/reference, but reached through other objects.
+EXTRAS = (
+    *("synfab.cellview.CellView", "synfab.checkpoints.Run", "synfab.conduction.Conduction"),
+    *("synfab.history.History", "synfab.population.Population"),
+)
+# Functions of modules that state no ``__all__``.
+FUNCTIONS = ("synfab.explore.page.serve",)
+SECONDS = 120  # of one call; compiling a kernel for the first time takes a minute where it is busy
 
 # A recipe returns the callable and valid keyword arguments, made anew for each call.
 Recipe = Callable[[Path], tuple[Callable[..., Any], dict[str, Any]]]
@@ -65,10 +74,16 @@ def public_callables() -> Iterator[str]:
                 yield from (f"{module_name}.{name}.{method}" for method in methods(thing))
             elif inspect.isroutine(thing):
                 yield f"{module_name}.{name}"
+    for extra in EXTRAS:
+        module_name, name = extra.rsplit(".", 1)
+        yield extra
+        kind = getattr(importlib.import_module(module_name), name)
+        yield from (f"{extra}.{method}" for method in methods(kind))
+    yield from FUNCTIONS
 
 
 def methods(kind: type) -> list[str]:
-    """Public methods that the package itself defines for a class."""
+    """Public methods with arguments that the package itself defines for a class."""
     found = {}
     for base in kind.__mro__:
         if base.__module__.split(".")[0] == "synfab":
@@ -78,7 +93,20 @@ def methods(kind: type) -> list[str]:
         for name in found
         if (not name.startswith("_") or name in {"__matmul__", "__getitem__", "__call__"})
         and inspect.isroutine(getattr(kind, name, None))
+        and not isinstance(vars_of(kind, name), cached_property)
+        and takes_arguments(kind, name)
     ]
+
+
+def vars_of(kind: type, name: str) -> Any:
+    """What stands under a name in the class that defines it."""
+    return inspect.getattr_static(kind, name)
+
+
+def takes_arguments(kind: type, name: str) -> bool:
+    """Tell whether a method has arguments beside its object."""
+    bound = isinstance(vars_of(kind, name), classmethod | staticmethod)
+    return len(inspect.signature(getattr(kind, name)).parameters) > (0 if bound else 1)
 
 
 def failures(name: str, folder: Path) -> list[str]:
@@ -112,6 +140,7 @@ def attempt(recipe: Recipe, folder: Path, parameters: Any, argument: str, value:
     for key, parameter in parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY and key in keywords:
             given.append(keywords.pop(key))
+    before = content(folder)
     try:
         with limited(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -120,21 +149,21 @@ def attempt(recipe: Recipe, folder: Path, parameters: Any, argument: str, value:
         text = str(error)
         if "\n" in text or not text:
             return f"not one line: {text!r}"
-        return None
+        left = content(folder) - before
+        return f"refused, and left {sorted(left)[:3]} behind" if left else None
     except BaseException as error:  # whatever comes
         if isinstance(error, KeyboardInterrupt):
             raise
         return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
-    if is_flag(parameters.get(argument)) and not isinstance(
-        value, (bool, type(VALUES["numpy-true"]()))
-    ):
-        return "taken for a flag"
+    annotation = getattr(parameters.get(argument), "annotation", None)
+    if isinstance(annotation, str) and not fits(annotation, value):
+        return f"taken for {annotation}"
     return None
 
 
-def is_flag(parameter: Any) -> bool:
-    """Tell whether a parameter is annotated as a boolean."""
-    return parameter is not None and parameter.annotation in (bool, "bool")
+def content(folder: Path) -> set[str]:
+    """Names of all files and folders in a folder, at any depth."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 class TookTooLongError(Exception):
