@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.engines.library import NUMPY, Library
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = Any
+MAX_REASON = 200  # characters of a message of a library
+Checker = Callable[[str, Any], np.ndarray[Any, Any]]
 
 
 class Arguments:
@@ -22,12 +26,23 @@ class Arguments:
 
     def real(self, name: str, value: Any) -> Array:
         """Real numbers as an array of the engine's library, on its device."""
+        return self._checked(name, value, ("integral", "real floating"), checks.real_array)
+
+    def _checked(
+        self, name: str, value: Any, kinds: str | tuple[str, ...], check: Checker
+    ) -> Array:
+        """Bring an array of allowed types to the engine's library, and to its device."""
         library = self.library
-        array = value if isinstance(value, library.kind) else to_numpy(value)
-        space = library.xp if isinstance(value, library.kind) else np
-        if not space.isdtype(array.dtype, ("integral", "real floating")):
-            raise InvalidTypeError(f"{name}: expected real numbers, found {array.dtype}")
-        return library.asarray(array)
+        if library is NUMPY or not isinstance(value, library.kind):
+            array = check(name, value)
+            return array if library is NUMPY else library.asarray(_ordinary(array))
+        if not library.xp.isdtype(value.dtype, kinds):
+            raise InvalidTypeError(f"{name}: expected {kinds}, found {value.dtype}")
+        try:
+            return library.asarray(value)
+        except (RuntimeError, NotImplementedError) as error:  # a tensor without data
+            reason = " ".join(str(error).split())[:MAX_REASON]
+            raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
 
     def broadcast(self, name: str, array: Array) -> Array:
         """One number for each cell, in the array's shape."""
@@ -57,20 +72,16 @@ class Arguments:
             used = xp.where(mask, flat, 0.0)
         if not bool(xp.all(xp.isfinite(used))):
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
-        return flat
+        return contiguous(flat) if self.library is NUMPY else flat
 
     def mask(self, where: Any) -> Array | None:
         """One flag for each cell; None stays None: all of them."""
         if where is None:
             return None
-        library = self.library
-        array = where if isinstance(where, library.kind) else to_numpy(where)
-        space = library.xp if isinstance(where, library.kind) else np
-        if not space.isdtype(array.dtype, "bool"):
-            raise InvalidTypeError(f"where: expected booleans, found {array.dtype}")
-        array = library.asarray(array)
+        array = self._checked("where", where, "bool", checks.boolean_array)
         whole = array if tuple(array.shape) == self.shape else self.broadcast("where", array)
-        return library.xp.reshape(whole, (-1,))
+        flat = self.library.xp.reshape(whole, (-1,))
+        return contiguous(flat) if self.library is NUMPY else flat
 
     def column_voltages(self, v: Any, kind: Any = np.float32) -> np.ndarray[Any, Any]:
         """Input vectors of a crossbar readout, (columns,) or (columns, B), NumPy's ``kind``."""
@@ -87,3 +98,20 @@ class Arguments:
         if not np.isfinite(voltages).all():
             raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
         return voltages
+
+
+def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers side by side in memory that may be written, as compiled kernels expect."""
+    found = np.ascontiguousarray(array)
+    return found if found.flags.writeable else found.copy()
+
+
+def _ordinary(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers of a type and order that every library takes; one of them may be read-only."""
+    kind = array.dtype.newbyteorder("=")
+    if kind.kind == "f" and kind.itemsize > 8:
+        kind = np.dtype(np.float64)
+    elif kind.kind == "u" and kind.itemsize > 1:
+        kind = np.dtype(np.float64) if kind.itemsize == 8 else np.dtype(np.int64)
+    with np.errstate(over="ignore"):
+        return contiguous(array.astype(kind, copy=False))

@@ -28,18 +28,19 @@ Array = np.ndarray[Any, Any]
 
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
     """Write ``cells`` to ``path``, whole or not at all."""
+    target = checks.path("path", path)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
         "model": document(cells.model),
     }
-    write_archive(path, manifest, _storage(cells))
+    write_archive(target, manifest, _storage(cells))
 
 
 def load_array(path: str | os.PathLike[str]) -> CellArray:
     """Read an array; ``FileFormatError`` in one line if the file is not whole or not ours."""
-    with open_checked(path, "an array file") as archive:
+    with open_checked(checks.path("path", path), "an array file") as archive:
         archive.check(FORMAT, VERSION)
         manifest = archive.manifest
         model = parse(json.dumps(manifest["model"]).encode(), "model")

@@ -12,15 +12,18 @@ import numpy.typing as npt
 
 from synfab import checks, rules
 from synfab.arguments import Arguments
-from synfab.capacity import check_capacity
+from synfab.capacity import check_capacity, require_memory
 from synfab.cellview import CellView
 from synfab.engines.choice import check_engine, library_name, make_engine
 from synfab.engines.library import find_library
-from synfab.errors import InvalidValueError
+from synfab.errors import InvalidIndexError, InvalidValueError
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
 from synfab.readout import Readout, noise_factors
 from synfab.streams import MAX_SEED, WORD, check_seed
+
+MANY_NUMBERS = 2**24  # from here on, memory is asked for before numbers are drawn
+MAX_REASON = 200  # characters of a message of NumPy
 
 # NumPy's for the engines "numba" and "array"; PyTorch's and JAX's for those of these names.
 Array = Any
@@ -107,12 +110,7 @@ class CellArray:
         )  # fmt: skip
 
     def _check_first(self, first_cell: Any) -> int:
-        first = checks.integer("first_cell", first_cell)
-        if not 0 <= first <= MAX_SEED - self.size:
-            raise InvalidValueError(
-                f"first_cell: expected 0 … 2**64 - 1 - {self.size}, found {first}"
-            )
-        return first
+        return checks.integer("first_cell", first_cell, 0, MAX_SEED - self.size)
 
     # ---- what the array is ----------------------------------------------------------------------
 
@@ -253,7 +251,7 @@ class CellArray:
         """
         johnson, shot = noise_factors(bandwidth)
         voltages = self._given.voltages(u)
-        if not noise:
+        if not checks.flag("noise", noise):
             return self.current(u)
         given = self.read_number if number is None else checks.word("number", number)
         result = self._engine.read(voltages, given, johnson, shot)
@@ -294,7 +292,7 @@ class CellArray:
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         if number is not None:
             checks.word("number", number, len(batch))
-        factors = noise_factors(bandwidth)
+        noise, factors = checks.flag("noise", noise), noise_factors(bandwidth)
         z = self.readout_noise(len(batch), number) if noise else None
         result = self._row_currents(batch, factors, z)
         return result[:, 0] if voltages.ndim == 1 else result
@@ -317,7 +315,11 @@ class CellArray:
         ``number`` says which input vector the first is; None counts on from the last. Where the
         array is a part of a larger one, ``first_row`` is the number of its first row there.
         """
+        count = checks.integer("count", count, 1, WORD + 1)
+        first_row = checks.word("first_row", first_row, self.shape[0])
         given = self.readout_number if number is None else checks.word("number", number, count)
+        if count > MANY_NUMBERS // self.shape[0]:
+            require_memory(4 * count * self.shape[0], "count")
         drawn = self._engine.readout_noise(first_row, self.shape[0], given, count)
         if number is None:
             self.readout_number = (given + count) & WORD
@@ -359,7 +361,15 @@ class CellArray:
 
     def __getitem__(self, key: Any) -> CellView:
         """Return a view for reading the state of some cells; it follows the array."""
-        index = np.arange(self.size).reshape(self.shape)[key]
+        if isinstance(key, np.ma.MaskedArray):
+            raise InvalidIndexError("key: masked arrays are not accepted")
+        try:
+            index = np.arange(self.size).reshape(self.shape)[key]
+        except Exception as error:  # NumPy raises several kinds, and a key whatever it likes
+            reason = " ".join(str(error).split())
+            raise InvalidIndexError(
+                f"key: no cells of shape {self.shape}: {reason[:MAX_REASON]}"
+            ) from None
         return CellView(self, np.asarray(index))
 
     # ---- files ----------------------------------------------------------------------------------

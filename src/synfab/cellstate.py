@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.cells import CellArray
 from synfab.errors import InvalidValueError
 
@@ -47,7 +48,7 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
     InvalidValueError
         Something has a wrong shape, or a cycle number lies in the past.
     """
-    given = {name: np.asarray(state[name]) for name in NAMES}
+    given = {name: checks.real_array(name, state.get(name)) for name in NAMES}
     for name, array in given.items():
         if array.shape != cells.shape or not np.isfinite(array).all():
             raise InvalidValueError(

@@ -66,9 +66,10 @@ class CellView:
 
     def conductance(self, u: float = 0.2) -> Array:
         """Static conductance I/U (S) at one voltage ``u`` (V), not 0."""
-        if u == 0:
+        voltage = self._cells._given.voltages(u)
+        if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return self.current(u) / float(u)
+        return self.current(u) / float(voltage[0])
 
     def __repr__(self) -> str:
         return f"CellView({' x '.join(map(str, self.shape)) or 'one'} of {self._cells!r})"

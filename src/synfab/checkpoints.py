@@ -16,7 +16,6 @@ import numpy as np
 
 from synfab import checks
 from synfab.archive import Archive, is_whole, open_checked, write_archive
-from synfab.checks import number
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.files import locked
 
@@ -68,13 +67,10 @@ class Checkpoints:
         keep: int | None = 2,
         resume: bool = False,
     ) -> None:
-        if not isinstance(folder, (str, os.PathLike)):
-            raise InvalidTypeError(f"folder: expected a path, found {type(folder).__name__}")
-        if not number("interval", interval) >= 0.0:
-            raise InvalidValueError(f"interval: expected 0 s or above, found {interval:g}")
-        self.folder = Path(folder).absolute()
+        self.folder = checks.path("folder", folder).absolute()
+        self.interval = checks.number("interval", interval, minimum=0.0)
         self.keep = None if keep is None else checks.count("keep", keep)
-        self.interval, self.resume = float(interval), bool(resume)
+        self.resume = checks.flag("resume", resume)
 
     def __repr__(self) -> str:
         return (
@@ -99,7 +95,10 @@ class Checkpoints:
         FileFormatError
             No checkpoint there is whole, or a newer version wrote them.
         """
-        wanted = {name: _setting(name, value) for name, value in settings.items()}
+        given = checks.mapping("settings", settings)
+        wanted = {
+            checks.text("settings", name): _setting(name, value) for name, value in given.items()
+        }
         with locked(self.folder, "checkpoints"):
             for path in self.folder.iterdir():
                 if HALF.fullmatch(path.name) and path.is_file():
@@ -154,6 +153,8 @@ class Run:
 
     def tick(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
         """Save what ``state`` gives if the interval is over; ``step``: how many are done."""
+        step = checks.integer("step", step, 0, LAST_STEP)
+        checks.function("state", state)
         if time.monotonic() - self._last >= self._checkpoints.interval:
             self.save(step, state())
 
@@ -165,10 +166,9 @@ class Run:
         InvalidValueError
             It cannot be written; those before it are as they were.
         """
-        if not 0 <= step <= LAST_STEP:
-            raise InvalidValueError(f"step: expected 0 … {LAST_STEP}, found {step}")
+        step = checks.integer("step", step, 0, LAST_STEP)
         arrays: dict[str, Any] = {}
-        text = json.dumps(_take_apart(state, ROOT, arrays))
+        text = json.dumps(_take_apart(checks.mapping("state", state), ROOT, arrays))
         arrays[VALUES] = np.frombuffer(text.encode(), np.uint8)
         manifest = {
             "format": FORMAT, "version": VERSION, "step": step, "settings": self._settings,
@@ -187,11 +187,14 @@ class Run:
 
     def has(self, step: int) -> bool:
         """Tell whether the checkpoint of one step is there and whole."""
-        return is_whole(self._checkpoints.folder / _file(step))
+        return is_whole(self._path(step))
 
     def load(self, step: int) -> State:
         """Read the checkpoint of one step, for runs that keep all of them."""
-        return read_checkpoint(self._checkpoints.folder / _file(step), self._settings)
+        return read_checkpoint(self._path(step), self._settings)
+
+    def _path(self, step: int) -> Path:
+        return self._checkpoints.folder / _file(checks.integer("step", step, 0, LAST_STEP))
 
 
 def steps(folder: Path) -> list[int]:
@@ -247,10 +250,12 @@ def _setting(name: str, value: Any) -> Any:
         text = json.dumps(value, allow_nan=False, default=plain)
     except TypeError:
         raise InvalidTypeError(
-            f"{name}: expected numbers, text or lists of them, found {type(value).__name__}"
+            f"{name}: expected numbers, text or lists of them, found {checks.kind_of(value)}"
         ) from None
-    except ValueError:
-        raise InvalidValueError(f"{name}: expected finite numbers, found {value!r}") from None
+    except (ValueError, RecursionError):
+        raise InvalidValueError(
+            f"{name}: expected finite numbers, found {checks.shown(value)}"
+        ) from None
     if len(text) > MOST_TEXT:
         raise InvalidValueError(f"{name}: expected up to {MOST_TEXT} characters, found {len(text)}")
     return json.loads(text)
@@ -259,6 +264,8 @@ def _setting(name: str, value: Any) -> Any:
 def _take_apart(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     """JSON values of a nested state; its arrays go to ``arrays``, by the way that leads to them."""
     if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
+            raise InvalidTypeError(f"{name}: masked arrays are not accepted")
         if value.dtype.kind not in "biuf":
             raise InvalidTypeError(f"{name}: expected numbers, found {value.dtype}")
         arrays[name] = value

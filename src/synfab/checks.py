@@ -22,8 +22,8 @@ Value = TypeVar("Value")
 
 WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
 MAX_AXES = 32
-MAX_SHOWN = 60  # characters of a value in a message
 MAX_NAME, MAX_PATH = 255, 4095  # bytes of a file's name and of a path, on all common systems
+MAX_SHOWN = 60  # characters of a value in a message
 
 
 # ---- one value -----------------------------------------------------------------------------------
@@ -125,6 +125,20 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
+def integer_or(
+    name: str, value: object, word_: str, minimum: int, maximum: int | None = None
+) -> int | None:
+    """Return an integer within the limits, or None where the value is the one word allowed."""
+    if isinstance(value, str) and value == word_:
+        return None
+    try:
+        return integer(name, value, minimum, maximum)
+    except (InvalidTypeError, InvalidValueError):
+        limits = _integers(minimum, maximum)
+        kind = InvalidTypeError if not isinstance(value, (str, int)) else InvalidValueError
+        raise kind(f'{name}: expected {limits} or "{word_}", found {shown(value)}') from None
+
+
 def text(name: str, value: object) -> str:
     """Return a text."""
     if not isinstance(value, str):
@@ -156,6 +170,20 @@ def _is_nameable(path_: str) -> bool:
     return len(encoded) <= MAX_PATH and all(
         len(os.fsencode(part)) <= MAX_NAME for part in Path(path_).parts
     )
+
+
+def texts(name: str, value: object, count_: int | None = None) -> tuple[str, ...]:
+    """Return a list or tuple of texts; ``count_``: how many there must be."""
+    if not isinstance(value, (list, tuple)):
+        raise InvalidTypeError(f"{name}: expected a list of texts, found {shown(value)}")
+    if count_ is not None and len(value) != count_:
+        raise InvalidValueError(f"{name}: expected {count_} texts, found {len(value)}")
+    return tuple(text(name, part) for part in value)
+
+
+def optional(name: str, value: Value | None, kind: type[Value]) -> Value | None:
+    """Return an object of a class, or None."""
+    return None if value is None else instance(name, value, kind, f"a {kind.__name__} or None")
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:
@@ -226,9 +254,7 @@ def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]
             f"{name}: masked arrays are not accepted; pass plain {expected} "
             f"(array.filled(...), and where=~array.mask to leave cells out)"
         )
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(part, np.ma.MaskedArray) for part in value
-    ):
+    if isinstance(value, (list, tuple)) and _holds_masked(value):
         raise InvalidTypeError(f"{name}: masked arrays are not accepted, found one in a list")
     try:
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
@@ -240,6 +266,15 @@ def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]
         found = kind_of(value) if array.dtype == object or array.ndim == 0 else array.dtype
         raise InvalidTypeError(f"{name}: expected {expected}, found {found}")
     return array
+
+
+def _holds_masked(parts: list[Any] | tuple[Any, ...]) -> bool:
+    """Tell whether a masked array is in a list, or in a list within it."""
+    return any(
+        isinstance(part, np.ma.MaskedArray)
+        or (isinstance(part, (list, tuple)) and _holds_masked(part))
+        for part in parts
+    )
 
 
 def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
@@ -259,7 +294,8 @@ def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
     ):
         wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
         raise InvalidValueError(f"{name}: expected shape {wanted}, found {array.shape}")
-    result = np.array(array, dtype=np.float64)
+    with np.errstate(over="ignore"):  # what float64 cannot hold is found below
+        result = np.array(array, dtype=np.float64)
     if not (math.isfinite(result) if result.ndim == 0 else np.isfinite(result).all()):
         raise InvalidValueError(f"{name}: expected finite numbers, found NaN or infinity")
     result.setflags(write=False)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.cells import CellArray as _CellArray
 from synfab.errors import InvalidValueError
 from synfab.model import CellModel
@@ -47,14 +48,18 @@ class CellArrayCPU:
         self, M: int, params: CellModel | str = default_params, *, seed: int | None = None
     ) -> None:
         number = next(_numbers) if seed is None else seed
+        if isinstance(params, tuple) and len(params) != 2:
+            raise InvalidValueError(f"params: expected what load_params gives, found {params!r}")
         model, order = params if isinstance(params, tuple) else (params, None)
-        self.cells = _CellArray(model, M, seed=number, order=order)
+        self.cells = _CellArray(model, checks.count("M", M), seed=number, order=order)
 
     def __len__(self) -> int:
         return len(self.cells)
 
     def __matmul__(self, v: npt.ArrayLike) -> Array:
-        voltages = np.asarray(v)
+        voltages = checks.real_array("v", v)
+        if voltages.ndim != 1:
+            raise InvalidValueError(f"v: expected one voltage a column, found {voltages.shape}")
         columns = len(voltages)
         if columns == 0 or len(self) % columns:
             raise InvalidValueError(
@@ -64,46 +69,50 @@ class CellArrayCPU:
         return np.asarray(currents.reshape(columns, -1).sum(axis=0))
 
 
+def _cells(c: CellArrayCPU) -> _CellArray:
+    return checks.instance("c", c, CellArrayCPU).cells
+
+
 def load_params(param_fp: str | os.PathLike[str] = "published", p: int = 10) -> Any:
     """Load the parameters of order ``p``; an order that is not there is an error."""
     model = load_model(param_fp)
-    return model, model.history(p).order
+    return model, model.history(checks.integer("p", p)).order
 
 
 def applyVoltage(c: CellArrayCPU, Ua: npt.ArrayLike) -> CellArrayCPU:  # noqa: N802
     """Apply voltages (V) to the cells."""
-    c.cells.apply_voltage(Ua)
+    _cells(c).apply_voltage(Ua)
     return c
 
 
 def Iread(c: CellArrayCPU, U: npt.ArrayLike = 0.2, BW: float = 1e8) -> Array:  # noqa: N802
     """Read currents (A) with noise at ``U`` (V); ``BW`` is the bandwidth (Hz)."""
-    return np.asarray(c.cells.read(U, bandwidth=BW))
+    return np.asarray(_cells(c).read(U, bandwidth=BW))
 
 
 def I(c: CellArrayCPU, U: npt.ArrayLike) -> Array:  # noqa: N802, E743
     """Return the currents (A) at ``U`` (V) without noise."""
-    return np.asarray(c.cells.current(U))
+    return np.asarray(_cells(c).current(U))
 
 
 def HRS(c: CellArrayCPU) -> Array:  # noqa: N802
     """High resistances of the current cycle, ohm."""
-    return np.asarray(c.cells.features["r_hrs"])
+    return np.asarray(_cells(c).features["r_hrs"])
 
 
 def LRS(c: CellArrayCPU) -> Array:  # noqa: N802
     """Low resistances of the current cycle, ohm."""
-    return np.asarray(c.cells.features["r_lrs"])
+    return np.asarray(_cells(c).features["r_lrs"])
 
 
 def US(c: CellArrayCPU) -> Array:  # noqa: N802
     """SET voltages of the current cycle, V."""
-    return np.asarray(c.cells.features["u_set"])
+    return np.asarray(_cells(c).features["u_set"])
 
 
 def UR(c: CellArrayCPU) -> Array:  # noqa: N802
     """RESET thresholds of the current cycle, V."""
-    return np.asarray(c.cells.features["u_reset"])
+    return np.asarray(_cells(c).features["u_reset"])
 
 
 def ADC(  # noqa: N802

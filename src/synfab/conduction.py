@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.checks import Float64, freeze, number, numbers
+from synfab.checks import Float64, freeze, number, numbers, real_array
 from synfab.errors import InvalidValueError
 
 # Currents this small (A) against the voltage are rounding, not physics.
@@ -133,7 +133,7 @@ class Conduction:
 
     def current(self, r: npt.ArrayLike, u: npt.ArrayLike) -> Float64:
         """Current of state ``r`` at voltage ``u`` (V), in A, float64; the arguments broadcast."""
-        r, u = np.asarray(r, np.float64), np.asarray(u, np.float64)
+        r, u = _pair(r, u)
         inside = np.clip(u, *self.voltage_range)
         outside = inside != u
         stretch = np.where(outside, u / np.where(outside, inside, 1.0), 1.0)
@@ -142,8 +142,20 @@ class Conduction:
 
     def slope(self, r: npt.ArrayLike, u: npt.ArrayLike) -> Float64:
         """Small-signal conductance dI/dU of state ``r`` at ``u`` (V), in S, float64."""
-        r, u = np.asarray(r, np.float64), np.asarray(u, np.float64)
+        r, u = _pair(r, u)
         inside = np.clip(u, *self.voltage_range)
         llrs, hhrs = (np.polyval(np.polyder(curve), inside) for curve in (self.llrs, self.hhrs))
         ohmic = self.current(r, inside) / np.where(inside == u, 1.0, inside)
         return np.asarray(np.where(inside == u, llrs + r * (hhrs - llrs), ohmic))
+
+
+def _pair(r: npt.ArrayLike, u: npt.ArrayLike) -> tuple[Float64, Float64]:
+    """States and voltages as float64, of shapes that broadcast."""
+    state, voltage = (real_array(n, x).astype(np.float64) for n, x in (("r", r), ("u", u)))
+    try:
+        np.broadcast_shapes(state.shape, voltage.shape)
+    except ValueError:
+        raise InvalidValueError(
+            f"u: shape {voltage.shape} does not broadcast with r of shape {state.shape}"
+        ) from None
+    return state, voltage

@@ -19,6 +19,10 @@ class InvalidTypeError(SynfabError, TypeError):
     """An argument has a type that is not allowed."""
 
 
+class InvalidIndexError(SynfabError, IndexError):
+    """Cells are selected that an array does not have."""
+
+
 class FileFormatError(InvalidValueError):
     """A file cannot be used: missing, damaged, or of another format or version."""
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.checks import Float64, freeze, lower_factor, numbers
 from synfab.errors import InvalidValueError
 
 N_FEATURES = 4
+MAX_LAGS = 1_000_000  # of a correlation function
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,7 @@ class History:
 
     def autocovariance(self, n_lags: int) -> Float64:
         """Exact Gamma(k) = E[x*_n x*_{n-k}^T] for k = 0 … n_lags, (n_lags + 1, 4, 4)."""
+        n_lags = checks.integer("n_lags", n_lags, 0, MAX_LAGS)
         stacked = self.stationary_covariance
         result = []
         for _ in range(n_lags + 1):

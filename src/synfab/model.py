@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.checks import Float64, freeze, numbers
 from synfab.conduction import Conduction
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 from synfab.history import History
 from synfab.population import Population
 
@@ -24,7 +25,7 @@ PIECES_END = 5.0
 
 
 def _marginals(value: Any) -> Float64:
-    pieces = np.ndim(value) == 3 if not isinstance(value, str) else False
+    pieces = checks.real_array("marginals", value).ndim == 3
     return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
 
 
@@ -66,12 +67,15 @@ class CellModel:
         conduction: Conduction,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(name, str):
-            raise InvalidTypeError(f"name: expected text, found {type(name).__name__}")
-        if not histories:
+        checks.text("name", name)
+        checks.instance("population", population, Population)
+        checks.instance("conduction", conduction, Conduction)
+        given = {} if provenance is None else dict(checks.mapping("provenance", provenance))
+        if not checks.mapping("histories", histories):
             raise InvalidValueError("histories: expected at least one order, found none")
         for order, history in histories.items():
-            if history.order != order:
+            checks.instance("histories", history, History, "a History for each order")
+            if history.order != checks.integer("histories", order):
                 raise InvalidValueError(
                     f"histories: order {order} has {history.order} lag matrices"
                 )
@@ -82,7 +86,7 @@ class CellModel:
             histories=MappingProxyType(dict(sorted(histories.items()))),
             population=population,
             conduction=conduction,
-            provenance=MappingProxyType(dict(provenance or {})),
+            provenance=MappingProxyType(given),
         )
 
     @property
@@ -100,12 +104,11 @@ class CellModel:
         """
         if order is None:
             return self.histories[self.orders[-1]]
-        if isinstance(order, bool) or not hasattr(order, "__index__"):
-            raise InvalidTypeError(f"order: expected an integer, found {type(order).__name__}")
-        if int(order) not in self.histories:
+        found = checks.integer("order", order)
+        if found not in self.histories:
             offered = ", ".join(map(str, self.orders))
-            raise InvalidValueError(f"order: the model has no order {order}; allowed: {offered}")
-        return self.histories[int(order)]
+            raise InvalidValueError(f"order: the model has no order {found}; allowed: {offered}")
+        return self.histories[found]
 
     def _numbers(self) -> Iterator[Float64]:
         conduction, population = self.conduction, self.population

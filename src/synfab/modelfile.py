@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.conduction import Conduction
-from synfab.errors import FileFormatError, InvalidTypeError, SynfabError
+from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError, SynfabError
 from synfab.files import atomic_path
 from synfab.history import History
 from synfab.jsonfile import Fields, read_object
@@ -36,19 +36,35 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
         return source
     if not isinstance(source, (str, os.PathLike)):
         raise InvalidTypeError(
-            f'model: expected "published", a path or a CellModel, found {type(source).__name__}'
+            f'model: expected "published", a path or a CellModel, found {checks.kind_of(source)}'
         )
-    if source == "published":
+    if isinstance(source, str) and source == "published":
         return parse(*published_document())
-    path = Path(source)
+    path = checks.path("model", source)
     return parse(read_whole(path, "the model file"), str(path))
 
 
 def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
     """Write ``model`` to a JSON file of our own layout, whole or not at all."""
-    text = _pretty(document(model)) + "\n"
-    with atomic_path(path) as temporary:
+    checks.instance("model", model, CellModel)
+    target = checks.path("path", path)
+    text = _pretty(_document_of(model)) + "\n"
+    with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _document_of(model: CellModel) -> dict[str, Any]:
+    """Return the content of a model file, whose provenance JSON can hold."""
+    found = document(model)
+    try:
+        # As it will be read: names of fields are text.
+        found["provenance"] = json.loads(json.dumps(found["provenance"], allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidValueError(
+            f"model: provenance: expected what JSON can hold: {reason}"
+        ) from None
+    return found
 
 
 def parse(data: bytes, where: str) -> CellModel:

@@ -71,11 +71,12 @@ class Population:
 
     def component(self, parameters: Any) -> Any:
         """Return which component explains each device best: parameters (M, 8), result (M,)."""
+        given = numbers("parameters", parameters, (None, N_PARAMETERS))
         density = []
         for probability, mean, factor in zip(
             self.probabilities, self.means, self.factors, strict=True
         ):
-            z = np.linalg.inv(factor) @ (np.asarray(parameters, np.float64) - mean).T
+            z = np.linalg.inv(factor) @ (given - mean).T
             density.append(
                 np.log(max(probability, 1e-300))
                 - np.log(np.diag(factor)).sum()

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.checks import number
 from synfab.conduction import Conduction
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 
 BOLTZMANN = 1.380649e-23  # J/K
 ELEMENTARY_CHARGE = 1.602176634e-19  # C
@@ -22,9 +23,7 @@ def noise_factors(bandwidth: float) -> tuple[float, float]:
 
     At U = 0 there is no current and no shot noise; Johnson noise has dI/dU instead of |I/U|.
     """
-    width = number("bandwidth", bandwidth)
-    if width < 0.0:
-        raise InvalidValueError(f"bandwidth: expected Hz, not negative, found {width:g}")
+    width = number("bandwidth", bandwidth, minimum=0.0)
     return 4.0 * BOLTZMANN * TEMPERATURE * width, 2.0 * ELEMENTARY_CHARGE * width
 
 
@@ -107,19 +106,14 @@ def _quantise(
     bits: int,
 ) -> npt.NDArray[Any]:
     """Nearest of 2**bits levels; arguments come with their names, for the errors."""
-    if isinstance(bits, bool) or not hasattr(bits, "__index__"):
-        raise InvalidTypeError(f"bits: expected an integer, found {type(bits).__name__}")
-    if not 1 <= bits <= 24:
-        raise InvalidValueError(f"bits: expected 1 … 24, found {bits}")
+    bits = checks.integer("bits", bits, 1, 24)
     low, high = number(*lowest), number(*highest)
     if not high > low:
         raise InvalidValueError(
             f"{highest[0]}: expected more than {lowest[0]}, found {low:g} … {high:g}"
         )
     name, what, given = value
-    values = np.asarray(given)
-    if values.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"{name}: expected real numbers, found {values.dtype}")
+    values = checks.real_array(name, given)
     if np.isnan(values).any():
         raise InvalidValueError(f"{name}: expected {what}, found NaN")
     top = 2**bits - 1

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import synfab as sf
+from synfab.checkpoints import Run
+from synfab.conduction import Conduction
+from synfab.history import History
+from synfab.population import Population
 
 from .harness import RECIPES
+
+_numbers = itertools.count()
+
+
+def fresh(folder: Path, ending: str = "") -> Path:
+    """Return a path where nothing is."""
+    return folder / f"new-{next(_numbers)}{ending}"
 
 
 @cache
@@ -20,6 +35,16 @@ def cells(*shape: int, **options: Any) -> sf.CellArray:
     return sf.CellArray(model(), shape or (3, 4), seed=1, **options)
 
 
+def recipe(
+    name: str, make: Callable[[Path], Callable[..., Any]], skip: tuple[str, ...] = (), **valid: Any
+) -> None:
+    """Register a callable whose valid arguments are always the same."""
+    RECIPES.add(name, skip=skip)(lambda folder: (make(folder), dict(valid)))
+
+
+# ---- cells ---------------------------------------------------------------------------------------
+
+
 @RECIPES.add("synfab.CellArray")
 def _(_folder: Path) -> Any:
     return sf.CellArray, {
@@ -28,11 +53,156 @@ def _(_folder: Path) -> Any:
     }  # fmt: skip
 
 
-@RECIPES.add("synfab.CellArray.apply_voltage")
-def _(_folder: Path) -> Any:
-    return cells().apply_voltage, {"u": -2.0, "where": None}
+def method(name: str, **valid: Any) -> None:
+    recipe(f"synfab.CellArray.{name}", lambda _: getattr(cells(), name), **valid)
+
+
+method("__getitem__", key=1)
+method("__matmul__", v=[0.1, 0.1, 0.1, 0.1])
+method("conductance", u=0.2)
+method("current", u=0.2)
+method("matvec", v=[0.1, 0.1, 0.1, 0.1], noise=True, bandwidth=1e8, number=None)
+method("read", u=0.2, bandwidth=1e8, noise=True, number=None)
+method("readout_noise", count=2, number=None, first_row=0)
+method("renew", first_cell=0)
+method("set_conductance", g=2e-5, where=None)
 
 
 @RECIPES.add("synfab.CellArray.save")
 def _(folder: Path) -> Any:
     return cells().save, {"path": folder / "cells.npz"}
+
+
+@RECIPES.add("synfab.CellArray.load")
+def _(folder: Path) -> Any:
+    path = folder / "kept.npz"
+    if not path.exists():
+        cells().save(path)
+    return sf.CellArray.load, {"path": path}
+
+
+recipe("synfab.cellview.CellView.current", lambda _: cells()[0].current, u=0.2)
+recipe("synfab.cellview.CellView.conductance", lambda _: cells()[0].conductance, u=0.2)
+RECIPES.leave("only CellArray makes views", "synfab.cellview.CellView")
+
+
+@RECIPES.add("synfab.adc")
+def _(_folder: Path) -> Any:
+    return sf.adc, {"i": [1e-6, 2e-6], "i_min": 0.0, "i_max": 1e-5, "bits": 4}
+
+
+@cache
+def compiled() -> None:
+    """Compile what masked pulses need: that takes minutes on a busy machine, and has no limit."""
+    cells().apply_voltage(-2.0, where=True)
+
+
+@RECIPES.add("synfab.CellArray.apply_voltage")
+def _(_folder: Path) -> Any:
+    compiled()
+    return cells().apply_voltage, {"u": -2.0, "where": None}
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+
+@RECIPES.add("synfab.load_model")
+def _(folder: Path) -> Any:
+    path = folder / "kept.json"
+    if not path.exists():
+        sf.save_model(model(), path)
+    return sf.load_model, {"source": path}
+
+
+@RECIPES.add("synfab.save_model")
+def _(folder: Path) -> Any:
+    return sf.save_model, {"model": model(), "path": folder / "model.json"}
+
+
+@RECIPES.add("synfab.CellModel")
+def _(_folder: Path) -> Any:
+    known = model()
+    return sf.CellModel, {
+        "name": "name", "marginals": known.marginals, "histories": dict(known.histories),
+        "population": known.population, "conduction": known.conduction,
+        "provenance": {"source": "a test"},
+    }  # fmt: skip
+
+
+recipe("synfab.CellModel.history", lambda _: model().history, order=1)
+
+
+@RECIPES.add("synfab.history.History")
+def _(_folder: Path) -> Any:
+    return History, {"innovation": np.eye(4), "lags": np.full((1, 4, 4), 0.1)}
+
+
+for name in ("autocovariance", "autocorrelation"):
+    recipe(
+        f"synfab.history.History.{name}",
+        lambda _, name=name: getattr(model().history(1), name),
+        n_lags=2,
+    )
+
+
+@RECIPES.add("synfab.population.Population")
+def _(_folder: Path) -> Any:
+    return Population, {"weights": [1.0], "means": np.ones((1, 8)), "factors": np.eye(8)[None]}
+
+
+recipe(
+    "synfab.population.Population.component",
+    lambda _: model().population.component,
+    parameters=np.ones((3, 8)),
+)
+
+
+@RECIPES.add("synfab.conduction.Conduction")
+def _(_folder: Path) -> Any:
+    return Conduction, {
+        "hhrs": [1e-6, 0.0], "llrs": [1e-4, 0.0], "eta": 2.0, "u_max": 1.5, "u_0": 0.2,
+        "voltage_range": (-1.5, 1.5),
+    }  # fmt: skip
+
+
+for name in ("current", "slope"):
+    recipe(
+        f"synfab.conduction.Conduction.{name}",
+        lambda _, name=name: getattr(model().conduction, name),
+        r=0.5,
+        u=0.2,
+    )
+
+
+# ---- checkpoints ---------------------------------------------------------------------------------
+
+
+@RECIPES.add("synfab.Checkpoints")
+def _(folder: Path) -> Any:
+    return sf.Checkpoints, {
+        "folder": fresh(folder), "interval": 1.0, "keep": 2, "resume": False,
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.Checkpoints.open")
+def _(folder: Path) -> Any:
+    def opened(settings: Any) -> None:
+        with sf.Checkpoints(fresh(folder)).open(settings):
+            pass
+
+    return opened, {"settings": {"a": 1}}
+
+
+def run(folder: Path) -> Run:
+    place = fresh(folder)
+    place.mkdir()
+    result = Run(sf.Checkpoints(place, interval=0.0), {}, 0, None)
+    result.save(1, {"a": np.ones(3)})
+    return result
+
+
+recipe("synfab.checkpoints.Run.tick", lambda f: run(f).tick, step=2, state=lambda: {"a": 1})
+recipe("synfab.checkpoints.Run.save", lambda f: run(f).save, step=2, state={"a": 1})
+recipe("synfab.checkpoints.Run.has", lambda f: run(f).has, step=1)
+recipe("synfab.checkpoints.Run.load", lambda f: run(f).load, step=1)
+RECIPES.leave("only Checkpoints.open makes runs", "synfab.checkpoints.Run")

@@ -67,6 +67,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "word-false": lambda: "False",
     "nul": lambda: "a\0b",
     "surrogate": lambda: "\ud800",
+    "long-text": lambda: "x" * 5000,
     "bytes": lambda: b"bytes",
     "path": lambda: Path("no-such-folder") / "file",
     "path-nul": lambda: Path("a\0b"),

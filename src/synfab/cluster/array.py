@@ -102,7 +102,7 @@ class ShardedCellArray:
             raise InvalidValueError(
                 f"every: expected a folder for the checkpoints as well ({argument}=)"
             )
-        self.folder = None if folder is None else Path(folder).absolute()
+        self.folder = None if folder is None else checks.path(argument, folder).absolute()
         with ExitStack() as holding:  # let go if the folder is not what it should be
             if self.folder is not None:
                 holding.enter_context(held(self.folder, argument))
@@ -193,6 +193,8 @@ class ShardedCellArray:
         A worker that is lost is replaced by one that reads the file again: it must stay as it is
         until the next checkpoint.
         """
+        if not isinstance(program, str):
+            checks.path("program", program)
         given = os.fspath(program)
         steps_ = read_pulses(given, self.size).steps
         stamp = shard.stamp(given) if any(map(callable, steps_)) else None
@@ -224,13 +226,15 @@ class ShardedCellArray:
         """
         given = self.read_number if number is None else checks.word("number", number)
         noise_factors(bandwidth)  # or what is wrong
+        noise = checks.flag("noise", noise)
+        target = None if output is None else checks.path("output", output).absolute()
         options = {"bandwidth": bandwidth, "noise": noise, "number": given}
         arguments = [(part, options) for part in self._shards.voltages(u)]
-        if output is None:
+        if target is None:
             require_memory(2 * 4 * self.size, "read: every current here; output=")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
-            self._read_into(Path(output).absolute(), arguments)
+            self._read_into(target, arguments)
             result = None
         if number is None and noise:
             self.read_number = (given + 1) & WORD
@@ -257,6 +261,7 @@ class ShardedCellArray:
         voltages = self._shards.given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         count, factors = len(batch), noise_factors(bandwidth)
+        noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
         options = (batch, given, factors, noise)
         rows = self._shards.first_rows
@@ -307,7 +312,7 @@ class ShardedCellArray:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
-        with atomic_folder(Path(folder).absolute(), "folder") as beside:
+        with atomic_folder(checks.path("folder", folder).absolute(), "folder") as beside:
             files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
             self._shards.act(shard.save, files)
             self._write_manifest(beside)
@@ -336,9 +341,11 @@ class ShardedCellArray:
             The folder is not one of these, or damaged.
         """
         check_client(client)
+        place = checks.path("folder", folder).absolute()
+        read_manifest(place)  # before a folder is made for the checkpoints
         result = cls.__new__(cls)
         result._hold("checkpoints", checkpoints, every, keep)
-        result._read(lambda: Path(folder).absolute(), client)
+        result._read(lambda: place, client)
         return result
 
     def _read(self, find: Callable[[], Path], client: Any) -> None:
@@ -370,11 +377,12 @@ class ShardedCellArray:
             There is none in the folder.
         """
         check_client(client)
-        if not steps(Path(folder)):
+        place = checks.path("folder", folder).absolute()
+        if not steps(place):
             raise FileFormatError(f"{folder}: no checkpoint there")
         result = cls.__new__(cls)
         result._hold("folder", folder, every, keep, empty=False)
-        result._read(lambda: newest_whole(Path(folder).absolute(), client), client)
+        result._read(lambda: newest_whole(place, client), client)
         return result
 
     def close(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from synfab import checks
 from synfab.capacity import bytes_per_cell, size_text
-from synfab.errors import CapacityError, InvalidTypeError, ToolError
+from synfab.errors import CapacityError, ToolError
 
 
 def check_client(client: Any) -> None:
@@ -14,10 +15,7 @@ def check_client(client: Any) -> None:
         from distributed import Client
     except ModuleNotFoundError:
         raise ToolError("dask: not installed: pip install 'synfab[cluster]'") from None
-    if not isinstance(client, Client):
-        raise InvalidTypeError(
-            f"client: expected a distributed.Client, found {type(client).__name__}"
-        )
+    checks.instance("client", client, Client, "a distributed.Client")
 
 
 def check_memory(client: Any, cells: int, order: int, history: str) -> None:

@@ -244,7 +244,11 @@ class ArrayEngine:
                 raise FileFormatError(
                     f"{name}: expected {n} cells, shape {shape}, found {array.dtype} {array.shape}"
                 )
-        held = {name: self.library.asarray(array) for name, array in arrays.items()}
+        # A copy: NumPy's own arrays are changed in place later, and these are the caller's.
+        held = {
+            name: self.library.asarray(np.array(array, array.dtype.newbyteorder("="), order="C"))
+            for name, array in arrays.items()
+        }
         number = self._words(self._global_numbers())
         self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))
         self.state = rules.CellState(**held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synfab import checks
 from synfab.engines.array_engine import ArrayEngine
 from synfab.engines.library import Library
 from synfab.errors import InvalidValueError
@@ -15,12 +16,8 @@ HISTORIES = ("float32", "int16", "compact")
 
 def check_engine(engine: str, history: str) -> str:
     """Return the engine's name, "auto" resolved, if there is such a one with such a history."""
-    if engine not in ENGINES:
-        raise InvalidValueError(f"engine: expected one of {', '.join(ENGINES)}, found {engine!r}")
-    if history not in HISTORIES:
-        raise InvalidValueError(
-            f"history: expected one of {', '.join(HISTORIES)}, found {history!r}"
-        )
+    checks.choice("engine", engine, ENGINES)
+    checks.choice("history", history, HISTORIES)
     name = "numba" if engine == "auto" else engine
     if name != "numba" and history != "float32":
         raise InvalidValueError(f'history: "{history}" needs engine "numba"')

@@ -86,7 +86,7 @@ class CompactEngine(Reading):
         """Let cells switch; see ``NumbaEngine.apply_voltage``."""
         u, each = plain(u), int(u.size != 1)
         masked = where is not None
-        mask = np.zeros(1, np.bool_) if where is None else np.ascontiguousarray(where)
+        mask = np.zeros(1, np.bool_) if where is None else plain(where)
 
         def work(low: int, high: int) -> None:
             kernels.apply_voltage(
@@ -224,8 +224,8 @@ class CompactEngine(Reading):
                 raise FileFormatError(
                     f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"
                 )
-        self.cells = Compact(*(np.array(arrays[name]) for name in Compact._fields))
-        matrices = {name: np.array(arrays[name]) for name in self.MATRICES}
+        self.cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
+        matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}
         self.process = self.process._replace(**matrices)
 
 

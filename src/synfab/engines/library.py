@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.errors import InvalidValueError
 from synfab.streams import seed_key
@@ -88,9 +89,10 @@ def find_library(name: str, device: Any = None) -> Library:
         The library is not installed, or has no such device.
     """
     if name == "numpy":
-        if device not in (None, "cpu"):
+        if not (device is None or (isinstance(device, str) and device == "cpu")):
             raise InvalidValueError(
-                f'device: only engines "torch" and "jax" have others than "cpu", found {device!r}'
+                f'device: only engines "torch" and "jax" have others than "cpu", found '
+                f"{checks.shown(device)}"
             )
         return NUMPY
     try:

@@ -34,6 +34,7 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
 
 def _eights(mask: Array) -> Array:
     """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
+    mask = plain(mask)
     short = -mask.size % 8
     whole = np.pad(mask, (0, short)) if short else mask
     return whole.view("<u8")

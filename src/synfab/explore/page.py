@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from synfab import checks
 from synfab.errors import InvalidValueError, ToolError
 from synfab.explore.experiment import (
     MOST_ROWS,
@@ -190,6 +191,11 @@ def serve(
     ToolError
         Panel is not installed.
     """
+    checks.instance("model", model, CellModel)
+    show, threaded = checks.flag("show", show), checks.flag("threaded", threaded)
+    if started is not None:
+        checks.function("started", started)
+    checks.integer("--port", port, 0, 65535)
     require_panel()
     import panel as pn
 
@@ -212,8 +218,6 @@ def serve(
 
 def _port(port: int) -> int:
     """Return a port that can be had now."""
-    if not 0 <= port <= 65535:
-        raise InvalidValueError(f"--port: expected 0 … 65535, found {port}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.cells import CellArray
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 from synfab.learn.features import FeatureTable
 from synfab.learn.fit import FEWEST_CYCLES, to_y
 from synfab.model import FEATURES, CellModel
-from synfab.streams import Stream, words
+from synfab.streams import Stream, check_seed, words
 
 Array = npt.NDArray[Any]
 
@@ -127,11 +128,9 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
     seed
         Of the generated cells and of the halves.
     """
-    if type(model) is not CellModel or type(features) is not FeatureTable:
-        raise InvalidTypeError(
-            f"compare: expected a CellModel and a FeatureTable, found {type(model).__name__} and "
-            f"{type(features).__name__}"
-        )
+    checks.instance("model", model, CellModel)
+    checks.instance("features", features, FeatureTable)
+    seed = check_seed(seed)
     names, measured = _measured(features)
     pooled = measured.pooled()
     scale = pooled.std(axis=0)

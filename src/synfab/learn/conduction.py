@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.conduction import Conduction
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn.loops import (
@@ -78,6 +79,8 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
     InvalidValueError
         Too few loops can be judged, or no passive curve fits.
     """
+    checks.instance("sweeps", sweeps, Sweeps)
+    u_0 = checks.positive("u_0", u_0)
     sample = _gather(sweeps, u_0)
     low, high = _covered(sample)
     inside = (sample.voltage >= low) & (sample.voltage <= high)

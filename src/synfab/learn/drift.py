@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.learn.features import FeatureTable
 from synfab.model import FEATURES
 
@@ -32,6 +33,7 @@ def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
     ``change``: slope times the length of the record; ``early``: mean of the first tenth minus that
     of the rest; ``errors``: the larger of both in standard errors; ``drifts``: whether it matters.
     """
+    checks.instance("features", features, FeatureTable)
     changes, early = [], []
     for _, cycles, values in features.devices():
         good = np.isfinite(values).all(axis=1)
@@ -76,6 +78,7 @@ def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
 
 def detrended(features: FeatureTable) -> FeatureTable:
     """Take a straight line over the cycles out of each device and feature, keeping the mean."""
+    checks.instance("features", features, FeatureTable)
     parts = []
     for _, cycles, values in features.devices():
         y = np.array(values)

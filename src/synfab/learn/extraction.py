@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.conduction import Conduction
 from synfab.errors import InvalidValueError
 from synfab.learn.conduction import fit_conduction
@@ -49,10 +50,9 @@ def extract_features(
     FeatureTable
         Cycles that could not be judged are counted by reason in ``rejected``.
     """
-    if reset not in RESET_DEFINITIONS:
-        raise InvalidValueError(
-            f"reset: expected {' or '.join(RESET_DEFINITIONS)}, found {reset!r}"
-        )
+    checks.instance("sweeps", sweeps, Sweeps)
+    checks.choice("reset", reset, RESET_DEFINITIONS)
+    u_0 = checks.positive("u_0", u_0)
     notes: dict[str, Any] = {}
     curves = _curves(sweeps, conduction, u_0, notes)
     u_0 = u_0 if curves is None else curves.u_0
@@ -84,7 +84,8 @@ def _curves(
     sweeps: Sweeps, conduction: Conduction | str | None, u_0: float, notes: dict[str, Any]
 ) -> Conduction | None:
     """I-V curves that were given, or learned; None and a note where that fails."""
-    if conduction == "fit":
+    if isinstance(conduction, str):
+        checks.choice("conduction", conduction, ("fit",))
         try:
             return fit_conduction(sweeps, u_0=u_0).conduction
         except InvalidValueError as error:
@@ -92,9 +93,7 @@ def _curves(
             notes["slopes_only"] = str(error)
             logger.warning("resistances are slopes near 0 V: %s", error)
             return None
-    if isinstance(conduction, str):
-        raise InvalidValueError(f"conduction: expected 'fit', None or curves, found {conduction!r}")
-    return conduction
+    return checks.optional("conduction", conduction, Conduction)
 
 
 def _rejected(loops: Loops, good: Array) -> dict[str, int]:

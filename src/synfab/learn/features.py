@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.errors import InvalidValueError
 from synfab.learn.columns import find_columns, need
 from synfab.learn.labels import index_labels, rows_of
@@ -51,6 +52,27 @@ class FeatureTable:
     rejected: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        columns = {
+            name: checks.real_array(name, getattr(self, name))
+            for name in ("device", "cycle", "values")
+        }
+        rows = columns["values"].shape[:1]
+        for name, expected in (("device", rows), ("cycle", rows), ("values", (*rows, 4))):
+            found = columns[name]
+            if found.shape != expected or (name != "values" and found.dtype.kind == "f"):
+                raise InvalidValueError(
+                    f"{name}: expected {'numbers' if name == 'values' else 'integers'} of shape "
+                    f"{expected}, found {found.dtype} {found.shape}"
+                )
+        names = checks.texts("names", self.names)
+        codes = columns["device"]
+        if codes.size and not (codes.min() >= 0 and codes.max() < len(names)):
+            raise InvalidValueError(f"device: expected indices of the {len(names)} names")
+        checks.mapping("rejected", self.rejected)
+        checks.mapping("notes", self.notes)
+        checks.freeze(self, names=names, **columns)
+
     @classmethod
     def build(
         cls,
@@ -68,11 +90,19 @@ class FeatureTable:
         InvalidValueError
             Nothing is there, a cycle stands there twice, values are infinite or cannot be meant.
         """
-        rows = np.asarray(values, np.float64).reshape(-1, len(FEATURES))
-        if len(rows) == 0:
+        rows = checks.real_array("values", values).astype(np.float64)
+        if rows.size == 0:
             raise InvalidValueError("features: found no rows; expected one per device and cycle")
+        number = checks.real_array("cycle", cycle).astype(np.float64)
         labels, codes = index_labels(device)
-        number = np.asarray(cycle, np.float64)
+        count = len(rows) if rows.ndim else 0
+        if rows.shape != (count, len(FEATURES)):
+            raise InvalidValueError(
+                f"values: expected shape (N, {len(FEATURES)}), found {rows.shape}"
+            )
+        for name, found in (("device", codes), ("cycle", number)):
+            if found.shape != (count,):
+                raise InvalidValueError(f"{name}: expected shape ({count},), found {found.shape}")
         if not (np.isfinite(number).all() and (number == np.rint(number)).all()):
             raise InvalidValueError("cycle: expected whole numbers")
         if np.isinf(rows).any():
@@ -87,8 +117,10 @@ class FeatureTable:
                 f"({int(twice.sum())} such rows)"
             )
         _plausible(rows)
-        number, notes = _without_stride(codes, number, dict(notes or {}))
-        return cls(labels, codes, number, rows, dict(rejected or {}), notes)
+        lost = {} if rejected is None else dict(checks.mapping("rejected", rejected))
+        found_out = {} if notes is None else dict(checks.mapping("notes", notes))
+        number, notes = _without_stride(codes, number, found_out)
+        return cls(labels, codes, number, rows, lost, notes)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -111,6 +143,7 @@ class FeatureTable:
 
     def skip(self, first: int) -> FeatureTable:
         """Leave out the first cycles of every device (wear-in)."""
+        first = checks.integer("first", first, 0)
         keep = np.concatenate([np.arange(len(cycles)) >= first for _, cycles, _ in self.devices()])
         if not keep.any():
             raise InvalidValueError(f"skip: {first} leaves no cycle; found {len(self)} rows")
@@ -220,10 +253,7 @@ def read_frame(
                 f"{name}: no such column; give {name}=V, or {name}=(mean, standard deviation) "
                 f"(--{name.replace('_', '-')} V, or mean,deviation)"
             )
-        numbers = np.atleast_1d(np.asarray(given[name], float))
-        if len(numbers) > 2 or not np.isfinite(numbers).all():
-            raise InvalidValueError(f"{name}: expected V, or (mean, deviation), found {numbers}")
-        mean, spread = float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else 0.0
+        mean, spread = voltage_of(name, given[name])
         z = np.zeros(count)
         if spread:
             rows = np.arange(count, dtype=np.uint32)
@@ -241,6 +271,14 @@ def read_frame(
             cycle[mine] = np.arange(len(mine))
     extra = {"assumed_voltages": assumed} if assumed else {}
     return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
+
+
+def voltage_of(name: str, value: Any) -> tuple[float, float]:
+    """Return mean and standard deviation (V) of a voltage that no column has."""
+    found = np.atleast_1d(checks.real_array(name, value)).astype(np.float64)
+    if found.shape not in ((1,), (2,)) or not np.isfinite(found).all():
+        raise InvalidValueError(f"{name}: expected V, or (mean, deviation), found {found}")
+    return float(found[0]), float(found[1]) if len(found) == 2 else 0.0
 
 
 def numeric(series: Any, name: str) -> Array:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.conduction import Conduction
 from synfab.errors import InvalidValueError
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.features import FeatureTable
-from synfab.learn.history import fit_history
+from synfab.learn.history import check_order, fit_history
 from synfab.learn.marginals import fit_marginals, normal_scores
-from synfab.learn.population import fit_population
+from synfab.learn.population import check_components, fit_population
 from synfab.learn.sweeps import Sweeps
 from synfab.model import FEATURES, CellModel
 
@@ -125,11 +126,16 @@ def fit(
     InvalidValueError
         The data cannot carry a model; one line that says why.
     """
-    if not isinstance(features, FeatureTable):
-        raise InvalidValueError(
-            f"features: expected a FeatureTable, found {type(features).__name__}; "
-            "use read_features or extract_features"
-        )
+    checks.instance(
+        "features", features, FeatureTable,
+        "a FeatureTable (from read_features or extract_features)",
+    )  # fmt: skip
+    checks.optional("sweeps", sweeps, Sweeps)
+    if not isinstance(conduction, CellModel):
+        checks.optional("conduction", conduction, Conduction)
+    order, components = check_order(order), check_components(components)
+    skip, detrend = checks.integer("skip", skip, 0), checks.flag("detrend", detrend)
+    seed, name = checks.word("seed", seed), checks.text("name", name)
     digest, rejected = features.digest(), dict(features.rejected)
     used = features.skip(skip) if skip else features
     drift = find_drift(used)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import InvalidValueError
+from synfab import checks
+from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.history import N_FEATURES, History
 
 Array = npt.NDArray[Any]
@@ -49,10 +50,10 @@ def fit_history(
     InvalidValueError
         The order is not allowed, or too few uninterrupted cycles are there for it.
     """
-    if order != "bic" and (isinstance(order, (bool, str)) or not 1 <= int(order) <= HIGHEST_ORDER):
-        raise InvalidValueError(f'order: expected 1 … {HIGHEST_ORDER} or "bic", found {order!r}')
-    data = [(np.asarray(c), np.asarray(x, np.float64)) for c, x in series]
-    top = highest if order == "bic" else int(order)
+    order = check_order(order)
+    highest = checks.integer("highest", highest, 1, HIGHEST_ORDER)
+    data = _records(series)
+    top = highest if isinstance(order, str) else order
     longest = top
     while longest > 1 and _count_rows(data, longest) < 8 * N_FEATURES * longest:
         longest -= 1
@@ -75,6 +76,35 @@ def fit_history(
     worst, bound = _whiteness(data, histories[chosen])
     shrunk = tuple(p for p in histories if fits[p][2])
     return HistoryFit(histories, chosen, bic, rows, worst, bound, shrunk)
+
+
+def check_order(order: int | str) -> int | str:
+    """Return an order that can be learned, or the word that leaves the choice to the data."""
+    found = checks.integer_or("order", order, "bic", 1, HIGHEST_ORDER)
+    return "bic" if found is None else found
+
+
+def _records(series: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    """Cycle numbers (T,) and x* (T, 4) of each device."""
+    expected = "series: expected (cycles, x) of each device"
+    if not isinstance(series, Iterable):
+        raise InvalidTypeError(f"{expected}, found {checks.kind_of(series)}")
+    result = []
+    try:
+        devices: list[Any] = list(series)
+    except Exception:
+        raise InvalidTypeError(f"{expected}, found {checks.kind_of(series)}") from None
+    for device in devices:
+        if not isinstance(device, (tuple, list)) or len(device) != 2:
+            raise InvalidTypeError(f"{expected}, found {checks.kind_of(device)}")
+        cycles = checks.real_array("series: cycles", device[0])
+        x = checks.numbers("series: x", device[1], (None, N_FEATURES))
+        if cycles.shape != x.shape[:1]:
+            raise InvalidValueError(
+                f"series: cycles: expected shape {x.shape[:1]}, found {cycles.shape}"
+            )
+        result.append((cycles, x))
+    return result
 
 
 def _count_rows(data: list[tuple[Array, Array]], order: int) -> int:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.checks import kind_of
+from synfab.errors import InvalidTypeError
+
 Array = npt.NDArray[Any]
 
 
@@ -14,8 +17,16 @@ def index_labels(values: Any) -> tuple[tuple[str, ...], Array]:
     """Return the names in ``values``, sorted, and for each value the index of its name, (N,)."""
     import pandas as pd
 
-    codes, found = pd.factorize(np.asarray(values).reshape(-1), use_na_sentinel=False)
-    words = [str(value) for value in np.asarray(found).tolist()]
+    if isinstance(values, np.ma.MaskedArray):
+        raise InvalidTypeError("device: masked arrays are not accepted")
+    try:
+        flat = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        codes, found = pd.factorize(flat.reshape(-1), use_na_sentinel=False)
+        words = [str(value) for value in np.asarray(found).tolist()]
+    except Exception:  # ragged lists, and objects that raise whatever they like
+        raise InvalidTypeError(
+            f"device: expected names or numbers, found {kind_of(values)}"
+        ) from None
     names = tuple(sorted(set(words)))
     place = {name: k for k, name in enumerate(names)}
     return names, np.array([place[word] for word in words], np.intp)[codes]

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
+from synfab.history import N_FEATURES
 from synfab.model import PIECES_END
 
 Array = npt.NDArray[Any]
@@ -46,6 +48,7 @@ def fit_marginals(x: Array) -> MarginalFit:
         Polynomials of degree 4 if all are increasing over ±5 and close to the quantiles, otherwise
         monotone cubic pieces (Fritsch and Carlson 1980).
     """
+    x = checks.numbers("x", x, (None, N_FEATURES))
     grid, tables = zip(*(_quantiles(column) for column in x.T), strict=True)
     polynomials = [_polynomial(z, q) for z, q in zip(grid, tables, strict=True)]
     if all(row is not None for row in polynomials):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.errors import InvalidValueError
 from synfab.population import N_PARAMETERS, Population
 
@@ -55,11 +56,13 @@ def fit_population(
     InvalidValueError
         More components are asked for than there are devices for.
     """
-    count = len(parameters)
-    automatic = components == "auto"
-    if not automatic and (isinstance(components, (bool, str)) or int(components) < 1):
+    parameters = checks.numbers("parameters", parameters, (None, N_PARAMETERS))
+    errors = checks.numbers("errors", errors, (N_PARAMETERS,))
+    components, seed = check_components(components), checks.word("seed", seed)
+    count, automatic = len(parameters), isinstance(components, str)
+    if not isinstance(components, str) and components > count > 1:
         raise InvalidValueError(
-            f'components: expected a number above 0 or "auto", found {components!r}'
+            f"components: {components} need as many devices or more, found {count}"
         )
     centre = parameters.mean(axis=0)
     size = np.maximum(np.abs(centre), 1e-12)
@@ -104,6 +107,12 @@ def fit_population(
         covariance[block] = mixture.covariances_[k] * np.outer(spread[varies], spread[varies])
         factors[k] = np.linalg.cholesky(covariance)
     return PopulationFit(Population(mixture.weights_, means, factors), best, bic, note)
+
+
+def check_components(components: int | str) -> int | str:
+    """Return a number of components, or the word that leaves the choice to the data."""
+    found = checks.integer_or("components", components, "auto", 1)
+    return "auto" if found is None else found
 
 
 def _tail_miss(mixture: Any, scaled: Array) -> float:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.learn.columns import find_columns, need, split_name
 from synfab.learn.excel import read_excel
-from synfab.learn.features import FeatureTable, numeric, read_frame
+from synfab.learn.features import FeatureTable, numeric, read_frame, voltage_of
 from synfab.learn.folder import read_folder
 from synfab.learn.hdf5 import read_hdf5
 from synfab.learn.labels import index_labels, rows_of
@@ -99,9 +100,16 @@ def read_any(
     allow_pickle: bool = False,
 ) -> Sweeps | FeatureTable:
     """Read whichever of the two a source holds."""
+    checks.flag("allow_pickle", allow_pickle)
+    for name, value in (("u_set", u_set), ("u_reset", u_reset)):
+        if value is not None:
+            voltage_of(name, value)
+    if columns is not None:
+        given = checks.mapping("columns", columns).items()
+        columns = {checks.text("columns", k): checks.text("columns", v) for k, v in given}
     if not isinstance(source, (str, os.PathLike)):
-        return _from_frame(source, columns, u_set, u_reset)
-    path = Path(source)
+        return _from_frame(_frame_of(source), columns, u_set, u_reset)
+    path = checks.path("source", source)
     if path.is_dir():
         endings = tuple(e for e in READABLE if allow_pickle or e not in PICKLE)
         options = {"columns": columns, "u_set": u_set, "u_reset": u_reset}
@@ -124,6 +132,13 @@ def read_any(
     except SynfabError as error:
         text = " ".join(str(error).split())
         raise type(error)(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
+def _frame_of(source: object) -> pd.DataFrame:
+    """Return a pandas frame as it is."""
+    import pandas as pd
+
+    return checks.instance("source", source, pd.DataFrame, "a path or a pandas frame")
 
 
 def _from_file(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import InvalidValueError
+from synfab import checks
+from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
@@ -45,10 +46,25 @@ class Sweeps:
     open_devices: Callable[[], Iterator[DeviceSweeps]]
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        checks.function("open_devices", self.open_devices)
+        checks.mapping("notes", self.notes)
+
+    def _records(self) -> Iterator[DeviceSweeps]:
+        """Start a pass over the devices as they were measured."""
+        found = self.open_devices()
+        if not isinstance(found, Iterable):
+            raise InvalidTypeError(
+                f"open_devices: expected DeviceSweeps, one after the other, found "
+                f"{checks.kind_of(found)}"
+            )
+        for device in found:
+            yield checks.instance("open_devices", device, DeviceSweeps)
+
     def devices(self) -> Iterator[DeviceSweeps]:
         """Yield the loops of one device after the other, cleaned and with SET negative."""
         first: tuple[str, bool] | None = None
-        for raw in self.open_devices():
+        for raw in self._records():
             device = _clean(raw)
             if len(device.cycles) == 0:
                 continue
@@ -67,7 +83,7 @@ class Sweeps:
 
     def mirrored(self) -> bool:
         """Tell whether the file's SET is at positive voltage (looks at the first device)."""
-        for raw in self.open_devices():
+        for raw in self._records():
             device = _clean(raw)
             if len(device.cycles):
                 return sets_at_positive_voltage(_bipolar(device))
@@ -81,9 +97,13 @@ def sweeps_from_arrays(
 
     ``voltage`` may have fewer axes when all loops share it.
     """
-    i = np.asarray(current, np.float64)
+    i = checks.real_array("current", current).astype(np.float64, copy=False)
+    u = checks.real_array("voltage", voltage).astype(np.float64, copy=False)
     if i.ndim == 1:
-        return Sweeps(lambda: iter([split_loops("0", np.asarray(voltage, np.float64), i)]))
+        if u.shape != i.shape:
+            raise InvalidValueError(f"voltage: expected shape {i.shape}, found {u.shape}")
+        label = "0" if names is None else checks.texts("names", names, 1)[0]
+        return Sweeps(lambda: iter([split_loops(label, u, i)]))
     if i.ndim == 2:
         i = i[None]
     if i.ndim != 3:
@@ -93,12 +113,13 @@ def sweeps_from_arrays(
     if i.size == 0:
         raise InvalidValueError(f"current: expected numbers, found shape {i.shape}")
     try:
-        v = np.broadcast_to(np.asarray(voltage, np.float64), i.shape)
+        v = np.broadcast_to(u, i.shape)
     except ValueError:
         raise InvalidValueError(
-            f"voltage: shape {np.shape(voltage)} does not broadcast to {i.shape}"
+            f"voltage: shape {u.shape} does not broadcast to {i.shape}"
         ) from None
-    labels = names or tuple(str(k) for k in range(len(i)))
+    numbered = tuple(str(k) for k in range(len(i)))
+    labels = numbered if names is None else checks.texts("names", names, len(i))
     _, cycles, points = i.shape
     offsets = np.arange(cycles + 1) * points
 

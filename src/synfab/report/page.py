@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from synfab.errors import InvalidTypeError, ToolError
+from synfab import checks
+from synfab.errors import ToolError
 from synfab.files import atomic_path
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
+from synfab.limits import told
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
 from synfab.report.verdict import WORDS, Level, headline, verdicts
@@ -64,10 +66,18 @@ def save_report(
     ToolError
         Bokeh, which draws the interactive figures, is not installed.
     """
-    if not isinstance(found, Comparison):
-        raise InvalidTypeError(f"found: expected a Comparison, found {type(found).__name__}")
-    text = render(found, sweeps, diagnostics, files or {})
-    with atomic_path(path) as temporary:
+    checks.instance("found", found, Comparison)
+    checks.optional("sweeps", sweeps, Sweeps)
+    target = checks.path("path", path)
+    facts = {} if diagnostics is None else checks.mapping("diagnostics", diagnostics)
+    named = {} if files is None else checks.mapping("files", files)
+    text = render(
+        found,
+        sweeps,
+        {checks.text("diagnostics", name): value for name, value in facts.items()},
+        {checks.text("files", word): checks.path("files", file) for word, file in named.items()},
+    )
+    with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -202,7 +212,7 @@ def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (key.replace("_", " "), drift_in_words(value) if key == "drift" else words(value))
         for key, value in diagnostics.items()
-        if value != ""
+        if not (isinstance(value, str) and value == "")
     ]
 
 
@@ -238,7 +248,7 @@ def _provenance(
         if Path(path).is_dir():
             rows.append((word, f"files in {path}"))
             continue
-        with Path(path).open("rb") as stream:
+        with told(f"files: {path}: cannot be read"), Path(path).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         rows.append((word, f"{path}, SHA-256 {digest}"))
     versions = f"synfab {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"

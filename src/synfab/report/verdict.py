@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from synfab import checks
+from synfab.errors import InvalidTypeError
 from synfab.learn.compare import Comparison
 from synfab.model import FEATURES
 
@@ -56,6 +58,7 @@ class Verdict:
 
 def verdicts(found: Comparison) -> list[Verdict]:
     """Judge distributions, memory and the differences between devices."""
+    checks.instance("found", found, Comparison)
     result = [
         _verdict(
             f"Distribution of {NAMES[name]}",
@@ -100,6 +103,10 @@ def verdicts(found: Comparison) -> list[Verdict]:
 
 def headline(judged: list[Verdict]) -> str:
     """Say in one sentence how many properties agree, and how many nobody can judge."""
+    if not isinstance(judged, (list, tuple)):
+        raise InvalidTypeError(f"judged: expected a list, found {checks.kind_of(judged)}")
+    for verdict in judged:
+        checks.instance("judged", verdict, Verdict)
     counts = {level: sum(v.level == level for v in judged) for level in WORDS}
     total = len(judged) - counts["open"]
     if not total:

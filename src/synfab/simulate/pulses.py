@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrays import digest
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.limits import told
@@ -44,7 +45,7 @@ class Pulses:
         step = self.steps[pulse]
         if not callable(step):
             return step
-        given = np.asarray(step(start, stop))
+        given = checks.real_array(f"program: pulse {pulse}", step(start, stop))
         if given.shape not in ((), (stop - start,)):
             raise InvalidValueError(
                 f"program: pulse {pulse} gives shape {given.shape} for cells {start} … "
@@ -71,32 +72,38 @@ def read_pulses(program: Any, cells: int) -> Pulses:
         The program is not understood, or has another number of cells.
     """
     if isinstance(program, (str, os.PathLike)):
-        text = os.fspath(program)
+        text = program if isinstance(program, str) else str(checks.path("program", program))
         if text.lower().endswith((".npy", ".zarr")):
-            return _from_array(Path(text), cells)
+            return _from_array(checks.path("program", program), cells)
         steps: list[Any] = list(read_program(text))
         return Pulses(steps, digest(steps))
-    steps = list(program)
-    if not steps:
-        raise InvalidValueError("program: expected at least one pulse, found none")
+    steps = _listed(program)
     names = []
     for step in steps:
         if callable(step):
             names.append(f"{getattr(step, '__module__', '')}.{getattr(step, '__qualname__', step)}")
-        elif (
-            isinstance(step, (bool, str))
-            or np.asarray(step).dtype.kind not in "iuf"
-            or np.ndim(step)
-        ):
-            raise InvalidTypeError(
-                f"program: expected voltages and functions of (start, stop), found {step!r}"
-            )
-        elif not np.isfinite(float(step)):
-            raise InvalidValueError(f"program: expected finite voltages, found {step}")
         else:
-            names.append(float(step).hex())
+            names.append(checks.number("program", step).hex())
     plain = [step if callable(step) else float(step) for step in steps]
     return Pulses(plain, hashlib.sha256("|".join(names).encode()).hexdigest())
+
+
+def _listed(program: Any) -> list[Any]:
+    """Voltages and functions of a program that is neither a text nor a file."""
+    expected = "program: expected a text, a path, or a list of voltages (V) and functions"
+    if isinstance(program, (bytes, Mapping, Set)) or not isinstance(program, Iterable):
+        raise InvalidTypeError(f"{expected}, found {checks.kind_of(program)}")
+    if isinstance(program, np.ma.MaskedArray):
+        raise InvalidTypeError("program: masked arrays are not accepted")
+    try:
+        steps = list(program)
+    except Exception:  # arrays without axes, and objects that raise whatever they like
+        raise InvalidTypeError(f"{expected}, found {checks.kind_of(program)}") from None
+    if not steps:
+        raise InvalidValueError("program: expected at least one pulse, found none")
+    if len(steps) > MAX_PULSES:
+        raise InvalidValueError(f"program: expected up to {MAX_PULSES} pulses, found {len(steps)}")
+    return steps
 
 
 def _from_array(path: Path, cells: int) -> Pulses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import time
@@ -14,7 +15,8 @@ from synfab import __version__, checks
 from synfab.capacity import bytes_per_cell, require_memory
 from synfab.cells import CellArray
 from synfab.checks import number
-from synfab.errors import InvalidValueError
+from synfab.engines.choice import HISTORIES
+from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.files import LOCK, locked
 from synfab.model import CellModel
 from synfab.modelfile import load_model
@@ -22,8 +24,10 @@ from synfab.simulate.estimate import Estimate
 from synfab.simulate.pulses import read_pulses
 from synfab.simulate.store import Results
 from synfab.simulate.zarrfile import require_zarr
+from synfab.streams import check_seed
 
 BLOCK = 2**21
+MAX_BLOCK, MAX_CELLS = 2**31, 2**63 - 1
 PROBE = 2**17  # cells of the estimate
 READS = ("every", "last")
 
@@ -48,17 +52,21 @@ class Simulation:
         block: int = BLOCK,
     ) -> None:
         require_zarr()
-        if reads not in READS:
-            raise InvalidValueError(f"reads: expected one of {', '.join(READS)}, found {reads!r}")
-        if checks.count("block", block) > 2**31:
-            raise InvalidValueError(f"block: expected 1 … 2**31 cells, found {block}")
-        cells = checks.count("cells", cells)
+        checks.choice("reads", reads, READS)
+        block = checks.count("block", block, MAX_BLOCK)
+        cells = checks.count("cells", cells, MAX_CELLS)
         self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
-        self.path = Path(output)
+        require_memory(-(-cells // self.block), "cells")  # a byte for each block
+        self.path = checks.path("output", output)
         self.pulses = read_pulses(program, cells)
         order = self.model.history(order).order
+        # Python's own types: JSON, which the results are described in, has no others.
+        seed, history = check_seed(seed), checks.choice("history", history, HISTORIES)
         self.make: dict[str, Any] = {"seed": seed, "order": order, "history": history}
-        self.measure: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
+        self.measure: dict[str, Any] = {
+            "bandwidth": number("bandwidth", bandwidth, minimum=0.0),
+            "noise": checks.flag("noise", noise),
+        }
         self.read_voltage = number("read_voltage", read_voltage)
         self._read(self._array(1))  # says now what is wrong with these arguments
         self.memory = self.block * (bytes_per_cell(order, history) + 16)
@@ -116,6 +124,9 @@ class Simulation:
         advance
             Called with the number of cells that were finished.
         """
+        checks.flag("resume", resume)
+        if advance is not None:
+            checks.function("advance", advance)
         if self._is_begun(resume):
             Results.resume(self.path, self.settings)  # before anything is left in a wrong folder
         with locked(self.path, "output"), _told(self.path):
@@ -207,6 +218,12 @@ def simulate(
     InvalidValueError, InvalidTypeError, FileFormatError, CapacityError
         An argument is not allowed, the output is another run's, or cannot be written.
     """
+    checks.flag("resume", resume)
+    checks.flag("progress", progress)
+    unknown = options.keys() - inspect.signature(Simulation).parameters.keys()
+    if unknown or "seed" not in options:
+        wrong = f"{min(unknown)}: no such option" if unknown else "seed: required, found none"
+        raise InvalidTypeError(wrong)
     simulation = Simulation(program, cells, output, **options)
     if not progress:
         simulation.run(resume=resume)
