@@ -273,7 +273,7 @@ def test_other_bad_arguments():
         sf.Crossbar(written(1, 1), open_cells=[[True]], shorted_cells=[[True]])
     with pytest.raises(sf.InvalidValueError, match="off_resistance: expected on_resistance"):
         sf.crossbar.Transistor(1e3, 10.0)
-    with pytest.raises(sf.InvalidValueError, match="saturation: expected a number above 0"):
+    with pytest.raises(sf.InvalidValueError, match="saturation: expected above 0"):
         sf.crossbar.Selector(0.0)
 
 

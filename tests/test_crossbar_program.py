@@ -211,8 +211,8 @@ def test_a_programmed_crossbar_multiplies():
     [
         ({"targets": -1e-4}, "targets: expected S above 0"),
         ({"targets": np.ones(3)}, "targets: shape"),
-        ({"targets": "x"}, "targets: expected S, found"),
-        ({"tolerance": 0.0}, "tolerance: expected S above 0"),
+        ({"targets": "x"}, "targets: expected real numbers, found"),
+        ({"tolerance": 0.0}, "tolerance: expected above 0"),
         ({"retries": -1}, "retries: expected an integer"),
         ({"scheme": "V"}, "scheme: expected one of"),
         ({"parallel": 0}, "parallel: expected None or an integer above 0"),
@@ -224,7 +224,7 @@ def test_bad_programs_are_one_clear_line(arguments, message):
 
 
 def test_stairs_that_do_not_rise_are_refused():
-    with pytest.raises(sf.InvalidValueError, match="step: expected V above 0"):
+    with pytest.raises(sf.InvalidValueError, match="step: expected at least 1e-06"):
         bar_of(2, 2).program_open_loop(1e-4, step=0.0)
 
 

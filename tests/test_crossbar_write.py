@@ -214,7 +214,7 @@ def test_pulses_are_reproducible():
         ({"voltage": np.nan}, "voltage: expected one finite"),
         ({"rows": []}, "at least one selected line"),
         ({"columns": [0, 9]}, "columns: expected line numbers 0 … 3"),
-        ({"duration": -1.0}, "duration: expected 0 s or above"),
+        ({"duration": -1.0}, "duration: expected at least 0"),
     ],
 )
 def test_bad_pulses_are_one_clear_line_and_change_nothing(options, message):

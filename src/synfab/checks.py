@@ -243,6 +243,14 @@ def boolean_array(name: str, value: Any) -> npt.NDArray[Any]:
     return _array(name, value, "b", "booleans")
 
 
+def selection(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return a mask, or integers, as a NumPy array; an empty list holds integers."""
+    array = _array(name, value, "biuf", "a mask or integers")
+    if array.dtype.kind == "f" and array.size:
+        raise InvalidTypeError(f"{name}: expected a mask or integers, found {array.dtype}")
+    return array.astype(np.int64) if array.dtype.kind == "f" else array
+
+
 def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray):
         raise InvalidTypeError(

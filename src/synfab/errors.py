@@ -41,3 +41,10 @@ class CapacityError(SynfabError, MemoryError):
 
 class ToolError(SynfabError, RuntimeError):
     """A program that the work needs (compiler, simulator) is missing, or has failed."""
+
+
+class InvalidKeyError(SynfabError, KeyError):
+    """A mapping has no such name."""
+
+    def __str__(self) -> str:
+        return SynfabError(*self.args).__str__()  # KeyError would put it into quotes

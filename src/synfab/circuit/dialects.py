@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import InvalidValueError
+from synfab import checks
 
 Array = npt.NDArray[Any]
 WIDTH = 120  # characters in a line
@@ -225,6 +225,4 @@ DIALECTS: dict[str, type[Dialect]] = {"ngspice": _Ngspice, "spectre": _Spectre}
 
 def make_dialect(name: str) -> Dialect:
     """Return the writer of a dialect by its name."""
-    if name not in DIALECTS:
-        raise InvalidValueError(f"dialect: expected one of {', '.join(DIALECTS)}, found {name!r}")
-    return DIALECTS[name]()
+    return DIALECTS[checks.choice("dialect", name, DIALECTS)]()

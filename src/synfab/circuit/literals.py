@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from synfab import __version__, rules
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab import __version__, checks, rules
+from synfab.errors import InvalidValueError
 from synfab.model import PIECES_END, CellModel
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -30,12 +30,10 @@ def lower_triangle(matrix: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def check_identifier(argument: str, name: str) -> str:
     """Return a name that simulators and C accept, or say what is allowed."""
-    if not isinstance(name, str):
-        raise InvalidTypeError(f"{argument}: expected a name, found {type(name).__name__}")
-    if not IDENTIFIER.fullmatch(name) or len(name) > 63:
+    if not IDENTIFIER.fullmatch(checks.text(argument, name)) or len(name) > 63:
         raise InvalidValueError(
             f"{argument}: expected letters, digits and _, not beginning with a digit, at most 63; "
-            f"found {name!r}"
+            f"found {checks.shown(name)}"
         )
     return name
 

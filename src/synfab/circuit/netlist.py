@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.cellstate import get_state
@@ -21,13 +22,13 @@ from synfab.circuit.literals import check_identifier, default_name
 from synfab.circuit.pulses import Program, Pulse, Timeline, as_pulses, lay_out
 from synfab.circuit.snapshot import snapshot_cell
 from synfab.crossbar.wires import Wires, make_wires
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 from synfab.files import atomic_path
 from synfab.model import FEATURES
 
 Array = npt.NDArray[Any]
 
-ACCESS = (None, "switch", "transistor")
+ACCESS = ("switch", "transistor")
 # Enough for a cell of any state: 64 uA at 0.1 V across the transistor with 3.3 V on the gate.
 TRANSISTOR = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
 SWITCH_ON, SWITCH_OFF = 1.0, 1e12  # ohm
@@ -61,9 +62,10 @@ class Netlist:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the text to a file, whole or not at all."""
-        with atomic_path(path) as target:
+        wanted = checks.path("path", path)
+        with atomic_path(wanted) as target:
             target.write_text(self.text, "utf-8", newline="\n")
-        return Path(path).absolute()
+        return wanted.absolute()
 
 
 def crossbar_netlist(
@@ -126,14 +128,18 @@ def crossbar_netlist(
     CapacityError
         The text would not fit into memory.
     """
-    if not isinstance(cells, CellArray):
-        raise InvalidTypeError(f"cells: expected a CellArray, found {type(cells).__name__}")
+    checks.instance("cells", cells, CellArray)
     if cells.ndim != 2:
         raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
-    if access not in ACCESS:
-        raise InvalidValueError(f"access: expected None, switch or transistor, found {access!r}")
+    if access is not None:
+        checks.choice("access", access, ACCESS)
     writer = make_dialect(dialect)
-    if snapshot and not writer.by_identity:
+    _check_include(include)
+    if longest_step is not None:
+        longest_step = checks.positive("longest_step", longest_step)
+    if event_tolerance is not None:
+        event_tolerance = checks.number("event_tolerance", event_tolerance, minimum=0.0)
+    if checks.flag("snapshot", snapshot) and not writer.by_identity:
         raise InvalidValueError('snapshot: expected dialect "ngspice"')
     rows, columns = cells.shape
     wires = make_wires(
@@ -161,9 +167,18 @@ def crossbar_netlist(
     return Netlist("".join(parts), dialect, cells, timeline, snapshot, name)
 
 
+def _check_include(include: object) -> None:
+    """Raise unless a file can be named between quotes."""
+    if any(mark in checks.text("include", include) for mark in '"\n\r\0'):
+        raise InvalidValueError(
+            f"include: expected a path without quotes and line breaks, "
+            f"found {checks.shown(include)}"
+        )
+
+
 def _levels(voltages: npt.ArrayLike, columns: int) -> Array:
-    levels = np.asarray(voltages)
-    if levels.dtype.kind not in "fiu" or levels.shape not in {(), (columns,)}:
+    levels = checks.real_array("voltages", voltages)
+    if levels.shape not in {(), (columns,)}:
         raise InvalidValueError(
             f"voltages: expected one number or ({columns},) volts, found {levels.shape}"
         )
@@ -257,10 +272,6 @@ def _models(
     if not snapshot:
         line = writer.model(device, cells.seed)
         if event_tolerance is not None and writer.by_identity:
-            if not 0.0 <= event_tolerance < np.inf:
-                raise InvalidValueError(
-                    f"event_tolerance: expected 0 V or above, found {event_tolerance!r}"
-                )
             line = line.rstrip("\n") + f" event_tolerance={event_tolerance:g}\n"
         yield line
     floats = timeline is not None and not (timeline.held_columns.all() and timeline.held_rows.all())
@@ -285,6 +296,4 @@ def _analysis(
         return
     shortest = min(min(p.rise, p.width) for p in pulses)
     longest = shortest / 5.0 if longest_step is None else longest_step
-    if not 0.0 < longest < np.inf:
-        raise InvalidValueError(f"longest_step: expected seconds above 0, found {longest_step!r}")
     yield writer.transient(min(longest, shortest / 5.0), timeline.stop, longest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 import shutil
@@ -15,8 +14,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from synfab.checks import number
+from synfab import checks
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
@@ -155,14 +155,12 @@ def run_ngspice(
         An argument, or a parameter in the netlist, is not allowed.
     """
     text, origin = read_netlist(netlist)
-    if not 0.0 < number("time_limit", time_limit) < math.inf:
-        raise InvalidValueError(f"time_limit: expected seconds above 0, found {time_limit!r}")
-    program = os.fspath(ngspice) if ngspice is not None else str(find_ngspice())
-    if shutil.which(program) is None:
-        raise InvalidValueError(f"ngspice: there is no program {program}")
-    devices = [osdi] if isinstance(osdi, str | os.PathLike) else list(osdi)
+    time_limit = check_run(time_limit, progress, ngspice, keep)
+    devices = _devices(osdi)
+    _check_commands(commands)
+    program = str(find_ngspice()) if ngspice is None else os.fspath(ngspice)
     with temporary_folder("synfab") as temporary:
-        folder = temporary if keep is None else Path(keep)
+        folder = temporary if keep is None else checks.path("keep", keep)
         _check_keep(folder, netlist, devices)
         make_folder(folder, "keep")
         loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
@@ -171,20 +169,63 @@ def run_ngspice(
         return read_raw(folder / "out.raw")
 
 
+def check_run(time_limit: object, progress: object, ngspice: Any, keep: object) -> float:
+    """Check the arguments of a run before any work begins; return the time limit, s."""
+    seconds = checks.number("time_limit", time_limit, above=0.0, maximum=threading.TIMEOUT_MAX)
+    checks.flag("progress", progress)
+    if ngspice is not None:
+        checks.path("ngspice", ngspice)
+        # As it was given: ./ngspice is not the ngspice of the search path.
+        program = os.fspath(ngspice)
+        if shutil.which(program) is None:
+            raise InvalidValueError(f"ngspice: there is no program {program}")
+    if keep is not None:
+        checks.path("keep", keep)
+    return seconds
+
+
+def _devices(osdi: Any) -> list[Path]:
+    """Return the compiled devices, which exist."""
+    one = isinstance(osdi, (str, os.PathLike))
+    if not one and (not isinstance(osdi, Sequence) or isinstance(osdi, bytes)):
+        raise InvalidTypeError(
+            f"osdi: expected a path or a list of paths, found {checks.kind_of(osdi)}"
+        )
+    # Resolved: it may be the link of an earlier run.
+    paths = [checks.path("osdi", path).resolve() for path in ([osdi] if one else osdi)]
+    for path in paths:
+        if not path.is_file():
+            raise InvalidValueError(f"osdi: there is no file {path}")
+    return paths
+
+
+def _check_commands(commands: Any) -> None:
+    if isinstance(commands, (str, bytes)) or not isinstance(commands, Sequence):
+        raise InvalidTypeError(
+            f"commands: expected a list of texts, found {checks.kind_of(commands)}"
+        )
+    for command in commands:
+        _check_writable("commands", checks.text("commands", command))
+
+
+def _check_writable(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError(f"{name}: has characters that UTF-8 cannot hold") from None
+
+
 def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
     """Text of a netlist and the folder that its relative paths mean, with what is refused said."""
     origin = Path.cwd()
     if isinstance(netlist, str) and "\n" in netlist:
         text = netlist
+        _check_writable("netlist", text)
     else:
-        if not isinstance(netlist, str | os.PathLike):
-            raise InvalidTypeError(
-                f"netlist: expected text or a path, found {type(netlist).__name__}"
-            )
-        path = Path(netlist)
+        path = checks.path("netlist", netlist)
         try:
             text = read_large(path, 4).decode()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise InvalidValueError(f"netlist: cannot read {path}: {error}") from None
         origin = path.absolute().parent
     if re.search(r"^\s*\.control", text, re.IGNORECASE | re.MULTILINE):
@@ -205,11 +246,8 @@ def _check_keep(folder: Path, netlist: str | os.PathLike[str], devices: Sequence
         refuse_overwrite("keep", folder / name, netlist=netlist, osdi=list(devices))
 
 
-def _place(device: str | os.PathLike[str], folder: Path, index: int) -> str:
+def _place(source: Path, folder: Path, index: int) -> str:
     """Put a device into the folder of the run: ngspice lowers and splits other paths."""
-    source = Path(device).resolve()  # it may be the link of an earlier run
-    if not source.is_file():
-        raise InvalidValueError(f"osdi: there is no file {source}")
     name = f"device{index}.osdi"
     (folder / name).unlink(missing_ok=True)
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import constants
 
+from synfab import checks
 from synfab.circuit.literals import (
     braces,
     check_identifier,
@@ -105,25 +106,23 @@ def build_osdi(
     InvalidValueError
         An argument is not allowed, or the file cannot be written.
     """
-    refuse_overwrite("path", path, the_model=model)
-    source = to_osdi_source(model, order=order, name=name)
+    wanted = checks.path("path", path)
+    refuse_overwrite("path", wanted, the_model=model)
     command = find_compiler(compiler)
-    with atomic_path(path) as target, temporary_folder("synfab") as folder:
+    source = to_osdi_source(model, order=order, name=name)
+    with atomic_path(wanted) as target, temporary_folder("synfab") as folder:
         text, library = folder / "cell.c", folder / "cell.so"
         text.write_text(source, "utf-8")
         _compile([*command, *FLAGS, str(text), "-o", str(library), "-lm"])
         shutil.copyfile(library, target)
-    return Path(path).absolute()
+    return wanted.absolute()
 
 
 def find_compiler(compiler: str | None = None) -> list[str]:
     """Command of the C compiler: the one asked for, ``$CC``, or the first of the usual ones."""
-    asked = compiler if compiler is not None else os.environ.get("CC", "")
-    if asked.strip():
-        command = shlex.split(asked)
-        if shutil.which(command[0]) is None:
-            raise InvalidValueError(f"compiler: {command[0]} is not there")
-        return command
+    asked = os.environ.get("CC", "").strip() if compiler is None else compiler
+    if compiler is not None or asked:
+        return _command(checks.text("compiler", asked))
     for candidate in COMPILERS:
         if shutil.which(candidate) is not None:
             return [candidate]
@@ -131,6 +130,19 @@ def find_compiler(compiler: str | None = None) -> list[str]:
         "no C compiler found (cc, gcc, clang): sudo apt install gcc, or name one with compiler= "
         "or the variable CC"
     )
+
+
+def _command(asked: str) -> list[str]:
+    """Return the words of a command whose program exists."""
+    try:
+        command = shlex.split(asked)
+    except ValueError as error:
+        raise InvalidValueError(f"compiler: {checks.shown(asked)}: {error}") from None
+    if not command or any("\0" in word for word in command):
+        raise InvalidValueError(f"compiler: expected a command, found {checks.shown(asked)}")
+    if shutil.which(str(checks.path("compiler", command[0]))) is None:
+        raise InvalidValueError(f"compiler: there is no program {checks.shown(command[0])}")
+    return command
 
 
 def _compile(command: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.checks import number
+from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.program import parse_program
 
@@ -25,6 +24,8 @@ SCHEMES = {
     "floating": (1.0, 0.0, 0.0, 0.0),
 }
 LONGEST = 1_000_000  # pulses
+TIMES = ("rise", "width", "gap")
+SHORTEST, SLOWEST = 1e-15, 1e6  # s, of each of them
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,16 @@ class Pulse:
     read: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not math.isfinite(number("voltage", self.voltage)):
-            raise InvalidValueError(f"voltage: expected finite volts, found {self.voltage!r}")
-        if self.scheme not in SCHEMES:
-            raise InvalidValueError(
-                f"scheme: expected one of {', '.join(SCHEMES)}, found {self.scheme!r}"
-            )
-        for name in ("rise", "width", "gap"):
-            seconds = number(name, getattr(self, name))
-            if not 1e-15 <= seconds <= 1e6:
-                raise InvalidValueError(f"{name}: expected 1e-15 … 1e6 s, found {seconds!r}")
+        checks.choice("scheme", self.scheme, SCHEMES)
+        for name in ("rows", "columns"):
+            if getattr(self, name) is not None:
+                line_numbers(name, getattr(self, name))
+        checks.freeze(
+            self,
+            voltage=checks.number("voltage", self.voltage),
+            read=checks.flag("read", self.read),
+            **{name: _seconds(name, getattr(self, name)) for name in TIMES},
+        )
 
     @property
     def duration(self) -> float:
@@ -73,19 +74,43 @@ class Pulse:
         return 2.0 * self.rise + self.width + self.gap
 
 
+def _seconds(name: str, value: object) -> float:
+    seconds = checks.number(name, value)
+    if not SHORTEST <= seconds <= SLOWEST:
+        raise InvalidValueError(f"{name}: expected 1e-15 … 1e6 s, found {seconds!r}")
+    return seconds
+
+
 def read_pulse(voltage: float = 0.2, **timing: float) -> Pulse:
-    """Pulse that reads all cells with rows at 0 V."""
+    """Return a pulse that reads all cells with rows at 0 V.
+
+    Parameters
+    ----------
+    voltage
+        V.
+    **timing
+        ``rise``, ``width`` and ``gap``, s, as of ``Pulse``.
+    """
+    unknown = timing.keys() - set(TIMES)
+    if unknown:
+        raise InvalidTypeError(
+            f"{min(unknown)}: not an argument of read_pulse; expected one of {', '.join(TIMES)}"
+        )
     return Pulse(voltage, scheme="ground", read=True, **timing)  # type: ignore[arg-type]
 
 
 Program = str | Sequence[float | Pulse]
 
 
-def as_pulses(program: Program) -> list[Pulse]:
+def as_pulses(program: Any) -> list[Pulse]:
     """Pulses of a program: numbers and texts such as ``"-2, 1.2, 0.2"`` select all cells."""
-    items: Sequence[float | Pulse] = (
-        parse_program(program) if isinstance(program, str) else list(program)
-    )
+    items: Sequence[float | Pulse]
+    if isinstance(program, str):
+        items = parse_program(program)
+    elif isinstance(program, Sequence) and not isinstance(program, bytes):
+        items = list(program)
+    else:
+        items = list(checks.numbers("program", program, (None,)))
     if not 0 < len(items) <= LONGEST:
         raise InvalidValueError(f"program: expected 1 … {LONGEST} pulses, found {len(items)}")
     pulses = []
@@ -93,7 +118,7 @@ def as_pulses(program: Program) -> list[Pulse]:
         if isinstance(item, Pulse):
             pulses.append(item)
         else:
-            pulses.append(Pulse(number("program", item), scheme="ground"))
+            pulses.append(Pulse(checks.number("program", item), scheme="ground"))
     return pulses
 
 
@@ -181,10 +206,23 @@ def selection(lines: Sequence[int] | None, count: int, name: str) -> Array:
     mask = np.zeros(count, bool)
     if lines is None:
         return ~mask
-    numbers = np.atleast_1d(np.asarray(lines))
-    if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-        raise InvalidTypeError(f"{name}: expected line numbers, found {numbers.dtype}")
-    if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= count:
-        raise InvalidValueError(f"{name}: expected line numbers 0 … {count - 1}, found {lines!r}")
+    numbers = line_numbers(name, lines)
+    if numbers.max() >= count:
+        raise InvalidValueError(
+            f"{name}: expected line numbers 0 … {count - 1}, found {numbers.max()}"
+        )
     mask[numbers] = True
     return mask
+
+
+def line_numbers(name: str, lines: Any) -> Array:
+    """Return the numbers of one or several lines."""
+    numbers = np.atleast_1d(checks.selection(name, lines))
+    if numbers.dtype.kind not in "iu":
+        raise InvalidTypeError(f"{name}: expected line numbers, found {numbers.dtype}")
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:
+        raise InvalidValueError(
+            f"{name}: expected line numbers from 0 on, one or more, found "
+            f"{numbers.min() if numbers.size else 'none'} in shape {numbers.shape}"
+        )
+    return numbers

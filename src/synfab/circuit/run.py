@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.cells import CellArray
 from synfab.cellstate import NAMES, with_state
 from synfab.circuit.netlist import Netlist
-from synfab.circuit.ngspice import run_ngspice
+from synfab.circuit.ngspice import check_run, run_ngspice
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.files import refuse_overwrite, temporary_folder
+from synfab.errors import InvalidValueError
+from synfab.files import make_folder, refuse_overwrite, temporary_folder
 
 Array = npt.NDArray[Any]
 
@@ -71,18 +72,20 @@ def run_crossbar(
     SolverError, ToolError, InvalidValueError
         As for ``run_ngspice``.
     """
-    if not isinstance(netlist, Netlist):
-        raise InvalidTypeError(f"netlist: expected a Netlist, found {type(netlist).__name__}")
+    checks.instance("netlist", netlist, Netlist)
+    time_limit = check_run(time_limit, progress, ngspice, keep)
+    device = None if osdi is None else checks.path("osdi", osdi)
     if netlist.dialect != "ngspice":
         raise InvalidValueError(f"netlist: expected dialect ngspice, found {netlist.dialect}")
     cells = netlist.cells
     switches = not netlist.snapshot and netlist.timeline is not None
     with temporary_folder("synfab") as temporary:
-        folder = temporary if keep is None else Path(keep)
-        devices: list[str | os.PathLike[str]] = []
+        folder = temporary if keep is None else checks.path("keep", keep)
+        devices: list[Path] = []
         if not netlist.snapshot:
-            devices = [osdi if osdi is not None else _build(netlist, temporary)]
+            devices = [device if device is not None else _build(netlist, temporary)]
         refuse_overwrite("keep", folder / STATE_FILE, osdi=osdi)
+        make_folder(folder, "keep")
         (folder / STATE_FILE).unlink(missing_ok=True)
         results = run_ngspice(
             netlist.text,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import constants
 
+from synfab import checks
 from synfab.circuit.literals import (
     check_identifier,
     default_name,
@@ -63,6 +64,8 @@ def to_veriloga(
         Two more terminals, ``state`` (r) and ``amount`` (the current in uA), as voltages: for
         waveform viewers, and for simulators that cannot save the current of an instance.
     """
+    checks.flag("noise", noise)
+    checks.flag("probes", probes)
     return _render(load_model(model), order, name, noise=noise, probes=probes, core=False)
 
 

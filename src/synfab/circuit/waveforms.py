@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import FileFormatError
+from synfab import checks
+from synfab.errors import FileFormatError, InvalidKeyError
 from synfab.limits import read_large
 
 Array = npt.NDArray[Any]
@@ -46,10 +47,10 @@ class Waveforms(Mapping[str, Array]):
     units: dict[str, str]
 
     def __getitem__(self, name: str) -> Array:
-        key = name.lower()
+        key = checks.text("name", name).lower()
         if key not in self.vectors:
             some = ", ".join(list(self.vectors)[:12])
-            raise KeyError(f"{name}: not among the {len(self.vectors)} waveforms: {some}, …")
+            raise InvalidKeyError(f"{name}: not among the {len(self.vectors)} waveforms: {some}, …")
         return self.vectors[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -60,7 +61,8 @@ class Waveforms(Mapping[str, Array]):
 
     def at(self, name: str, times: npt.ArrayLike) -> Array:
         """Value of a waveform at times (s), linear between the simulator's points."""
-        return np.interp(np.asarray(times, np.float64), self["time"], self[name])
+        points = checks.real_array("times", times).astype(np.float64)
+        return np.interp(points, self["time"], self[name])
 
 
 def read_raw(path: Path) -> list[Waveforms]:

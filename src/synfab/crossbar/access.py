@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab.checks import number
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab import checks
+from synfab.errors import InvalidValueError
 
 Array = npt.NDArray[Any]
 
@@ -39,19 +39,9 @@ class Transistor:
     gates: str = "rows"
 
     def __post_init__(self) -> None:
-        if not number("on_resistance", self.on_resistance) >= 0.0:
-            raise InvalidValueError(
-                f"on_resistance: expected 0 ohm or above, found {self.on_resistance:g}"
-            )
-        if not self.off_resistance >= self.on_resistance:
-            raise InvalidValueError(
-                f"off_resistance: expected on_resistance or above (inf: nothing leaks), found "
-                f"{self.off_resistance:g}"
-            )
-        if self.gates not in GATES:
-            raise InvalidValueError(
-                f"gates: expected one of {', '.join(GATES)}, found {self.gates!r}"
-            )
+        on = checks.number("on_resistance", self.on_resistance, minimum=0.0)
+        checks.choice("gates", self.gates, GATES)
+        checks.freeze(self, on_resistance=on, off_resistance=_off(self.off_resistance, on))
 
 
 @dataclass(frozen=True)
@@ -71,10 +61,14 @@ class Selector:
 
     def __post_init__(self) -> None:
         for name in ("saturation", "voltage"):
-            if not number(name, getattr(self, name)) > 0.0:
-                raise InvalidValueError(
-                    f"{name}: expected a number above 0, found {getattr(self, name):g}"
-                )
+            checks.freeze(self, **{name: checks.positive(name, getattr(self, name))})
+
+
+def _off(value: Any, on: float) -> float:
+    """Return the resistance of a cell whose gate is off; infinity is allowed."""
+    if isinstance(value, (float, np.floating)) and value == math.inf:
+        return math.inf
+    return checks.number("off_resistance", value, minimum=on)
 
 
 class Barriers(NamedTuple):
@@ -117,18 +111,13 @@ def defects(
     """Conductance (S) of defective cells, NaN for good ones; None when all are good."""
     masks = []
     for name, mask in (("open_cells", open_cells), ("shorted_cells", shorted_cells)):
-        array = np.zeros(shape, np.bool_) if mask is None else np.asarray(mask)
-        if array.dtype != np.bool_:
-            raise InvalidTypeError(f"{name}: expected booleans, found {array.dtype}")
+        array = np.zeros(shape, np.bool_) if mask is None else checks.boolean_array(name, mask)
         if array.shape != shape:
             raise InvalidValueError(f"{name}: expected shape {shape}, found {array.shape}")
         masks.append(array)
-    if not number("short_resistance", short_resistance) > 0.0:
-        raise InvalidValueError(
-            f"short_resistance: expected ohm above 0, found {short_resistance:g}"
-        )
+    short = checks.positive("short_resistance", short_resistance)
     if (masks[0] & masks[1]).any():
         raise InvalidValueError("shorted_cells: a cell cannot be open and shorted")
     if not (masks[0].any() or masks[1].any()):
         return None
-    return np.where(masks[0], 0.0, np.where(masks[1], 1.0 / short_resistance, np.nan))
+    return np.where(masks[0], 0.0, np.where(masks[1], 1.0 / short, np.nan))

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arguments import Arguments
 from synfab.arrays import to_numpy
 from synfab.capacity import require_memory
 from synfab.cells import CellArray
 from synfab.checkpoints import Checkpoints
-from synfab.checks import numbers
 from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
 from synfab.crossbar.bias import Bias, lines, make_bias
 from synfab.crossbar.gradients import Gradient, gradient
@@ -39,7 +39,10 @@ ARRAYS = 20
 
 def network_bytes(shape: tuple[int, int]) -> int:
     """Memory (bytes) that solving a network of (rows, columns) takes beside the cells' own."""
-    rows, columns = shape
+    lengths = checks.axes("shape", shape)
+    if len(lengths) != 2:
+        raise InvalidValueError(f"shape: expected (rows, columns), found {len(lengths)} axes")
+    rows, columns = lengths
     return 8 * ARRAYS * rows * columns
 
 
@@ -89,15 +92,14 @@ class Crossbar:
         shorted_cells: npt.ArrayLike | None = None,
         short_resistance: float = 100.0,
     ) -> None:
-        if not isinstance(cells, CellArray):
-            raise InvalidTypeError(f"cells: expected a CellArray, found {type(cells).__name__}")
+        checks.instance("cells", cells, CellArray)
         if cells.ndim != 2:
             raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
         rows, columns = cells.shape
         require_memory(network_bytes((rows, columns)), f"a crossbar of {rows} x {columns} cells")
         if access is not None and not isinstance(access, Transistor | Selector):
             raise InvalidTypeError(
-                f"access: expected a Transistor, a Selector or None, found {type(access).__name__}"
+                f"access: expected a Transistor, a Selector or None, found {checks.kind_of(access)}"
             )
         self.cells = cells
         self.shape = (rows, columns)
@@ -147,15 +149,16 @@ class Crossbar:
         Solution
             With its residual (A); an unconverged one is never returned.
         """
-        columns = self.shape[1]
-        if np.shape(v) != (columns,):
-            raise InvalidValueError(f"v: expected shape ({columns},), found {np.shape(v)}")
+        linear = checks.flag("linear", linear)
+        columns, given = self.shape[1], checks.real_array("v", v)
+        if given.shape != (columns,):
+            raise InvalidValueError(f"v: expected shape ({columns},), found {given.shape}")
         bias = make_bias(
-            self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
+            self.shape, given, row_voltage, floating_columns, floating_rows, self._gates(gates)
         )
         nodes = None
         if start is not None:
-            if start.slope.shape != self.shape:
+            if checks.instance("start", start, Solution).slope.shape != self.shape:
                 raise InvalidValueError(
                     f"start: expected a solution of {self.shape}, found {start.slope.shape}"
                 )
@@ -236,7 +239,8 @@ class Crossbar:
         Gradient
             With respect to all conductances and voltages.
         """
-        given = numbers("seed", seed, (self.shape[0],))
+        linear = checks.flag("linear", linear)
+        given = checks.numbers("seed", seed, (self.shape[0],))
         bias = make_bias(
             self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
         )
@@ -337,7 +341,7 @@ class Crossbar:
             Conductances, errors, pulses, energy, and how each cell ended.
         """
         options = (tolerance, scheme, parallel, retries, most_passes, duration)
-        if not progress:
+        if not checks.flag("progress", progress):
             return program(self, targets, *options, None, checkpoints)
         with progress_bar() as report:
             return program(self, targets, *options, report, checkpoints)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 
 Array = npt.NDArray[Any]
@@ -83,9 +84,7 @@ def make_bias(
 
 def voltages(name: str, value: npt.ArrayLike, count: int) -> Array:
     """Return (count,) finite volts, float64, of one number or one per line."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"{name}: expected volts, found {array.dtype}")
+    array = checks.real_array(name, value)
     if array.shape not in {(), (count,)}:
         raise InvalidValueError(f"{name}: expected shape ({count},), found {array.shape}")
     if not np.isfinite(array).all():
@@ -99,18 +98,21 @@ def lines(name: str, value: Any, count: int) -> Array:
     if value is None:
         return mask
     if isinstance(value, slice):
-        mask[value] = True
+        try:
+            mask[value] = True
+        except Exception:  # ends of any type
+            raise InvalidTypeError(f"{name}: expected a slice of integers") from None
         return mask
-    array = np.asarray(value)
+    array = checks.selection(name, value)
     if array.dtype == np.bool_:
         if array.shape != (count,):
             raise InvalidValueError(f"{name}: expected a mask ({count},), found {array.shape}")
         return array.copy()
     if array.size == 0:
         return mask
-    if array.dtype.kind not in "iu" or array.ndim > 1:
-        raise InvalidTypeError(
-            f"{name}: expected a mask, a slice or line numbers, found {array.dtype} {array.shape}"
+    if array.ndim > 1:
+        raise InvalidValueError(
+            f"{name}: expected a mask, a slice or line numbers, found shape {array.shape}"
         )
     if (array < -count).any() or (array >= count).any():
         raise InvalidValueError(

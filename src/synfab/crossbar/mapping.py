@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.checks import number
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab import checks
+from synfab.errors import InvalidValueError
 
 Array = npt.NDArray[Any]
 
@@ -37,17 +37,20 @@ class Mapping:
 
     def decode(self, currents: npt.ArrayLike) -> Array:
         """Outputs in units of weight times V from the rows' currents (A), (rows,) or (rows, B)."""
-        array = np.asarray(currents)
-        if array.ndim not in (1, 2) or len(array) != self.combine.shape[1]:
-            raise InvalidValueError(
-                f"currents: expected shape ({self.combine.shape[1]},) or "
-                f"({self.combine.shape[1]}, B), found {array.shape}"
-            )
-        return np.asarray(self.combine @ array)
+        return self._combined("currents", currents)
 
     def weights(self, conductances: npt.ArrayLike) -> Array:
         """Weights (outputs, inputs) that conductances (rows, inputs), S, stand for."""
-        return self.decode(conductances)
+        return self._combined("conductances", conductances)
+
+    def _combined(self, name: str, values: npt.ArrayLike) -> Array:
+        array = checks.real_array(name, values)
+        if array.ndim not in (1, 2) or len(array) != self.combine.shape[1]:
+            raise InvalidValueError(
+                f"{name}: expected shape ({self.combine.shape[1]},) or "
+                f"({self.combine.shape[1]}, B), found {array.shape}"
+            )
+        return np.asarray(self.combine @ array)
 
 
 def differential_pairs(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
@@ -85,11 +88,8 @@ def bit_slices(
     next hold slice k of output i.
     """
     w, low, span = _checked(weights, g_min, g_max)
-    for name, value in (("bits", bits), ("cell_bits", cell_bits)):
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise InvalidTypeError(f"{name}: expected an integer, found {type(value).__name__}")
-        if not 1 <= value <= MOST_BITS:
-            raise InvalidValueError(f"{name}: expected 1 … {MOST_BITS}, found {value}")
+    bits = checks.count("bits", bits, MOST_BITS)
+    cell_bits = checks.count("cell_bits", cell_bits, MOST_BITS)
     step = _largest(w) / (2**bits - 1)
     whole = np.rint(np.abs(w) / step).astype(np.int64)
     slices = -(-bits // cell_bits)
@@ -113,14 +113,12 @@ def _largest(weights: Array) -> float:
 
 
 def _checked(weights: npt.ArrayLike, g_min: float, g_max: float) -> tuple[Array, float, float]:
-    w = np.asarray(weights)
-    if w.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"weights: expected real numbers, found {w.dtype}")
+    w = checks.real_array("weights", weights)
     if w.ndim != 2 or w.size == 0 or not np.isfinite(w).all():
         raise InvalidValueError(
             f"weights: expected finite numbers, outputs x inputs, found shape {w.shape}"
         )
-    low, high = number("g_min", g_min), number("g_max", g_max)
+    low, high = checks.number("g_min", g_min), checks.number("g_max", g_max)
     if not 0.0 < low < high:
         raise InvalidValueError(f"g_max: expected 0 < g_min < g_max, found {low:g} … {high:g} S")
     return w.astype(np.float64), low, high - low

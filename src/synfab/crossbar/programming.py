@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrays import digest, to_numpy
 from synfab.cells import CellArray
 from synfab.checkpoints import Checkpoints, as_checkpoints
-from synfab.checks import number
 from synfab.crossbar.access import Transistor
 from synfab.crossbar.controller import Controllers, Outcome
 from synfab.crossbar.course import Course
 from synfab.crossbar.edge import Pulse
 from synfab.crossbar.pulses import SCHEMES, power, write_bias
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 from synfab.population import N_PARAMETERS
 
 if TYPE_CHECKING:
@@ -97,12 +97,9 @@ def program(
     """Write and verify until every cell is where it should be; see ``Crossbar.program``."""
     wanted = check_targets(bar, targets)
     conduction = bar.cells.model.conduction
-    within = TOLERANCE * conduction.g_llrs if tolerance is None else number("tolerance", tolerance)
-    if not within > 0.0:
-        raise InvalidValueError(f"tolerance: expected S above 0, found {within:g}")
-    for name, value in (("retries", retries), ("most_passes", most_passes)):
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
-            raise InvalidValueError(f"{name}: expected an integer, 0 or above, found {value!r}")
+    within = check_tolerance(tolerance, conduction.g_llrs)
+    retries = checks.integer("retries", retries, 0)
+    most_passes = checks.integer("most_passes", most_passes, 0)
     fire = RowPulses(bar, pick_scheme(bar, scheme), duration, parallel)
     controllers = Controllers(bar.cells.model, wanted, within, retries)
     if bar.stuck is not None:
@@ -118,8 +115,8 @@ def program(
     else:
         settings = {
             **_settings(bar), "targets": digest(wanted), "tolerance": within,
-            "scheme": fire.scheme, "parallel": fire.parallel, "retries": int(retries),
-            "most_passes": int(most_passes), "duration": fire.duration,
+            "scheme": fire.scheme, "parallel": fire.parallel, "retries": retries,
+            "most_passes": most_passes, "duration": fire.duration,
         }  # fmt: skip
         with as_checkpoints(checkpoints).open(settings) as run:
             if run.state is not None:
@@ -146,9 +143,7 @@ def _settings(bar: Crossbar) -> dict[str, Any]:
 
 def check_targets(bar: Crossbar, targets: npt.ArrayLike) -> Array:
     """Return targets (rows, columns) in S, float64; NaN: no target."""
-    array = np.asarray(targets)
-    if array.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"targets: expected S, found {array.dtype}")
+    array = checks.real_array("targets", targets)
     try:
         wanted = np.array(np.broadcast_to(array, bar.shape), np.float64)
     except ValueError:
@@ -160,11 +155,16 @@ def check_targets(bar: Crossbar, targets: npt.ArrayLike) -> Array:
     return wanted
 
 
+def check_tolerance(tolerance: float | None, g_llrs: float) -> float:
+    """Return the distance from a target that is good enough, S; None: the default."""
+    return TOLERANCE * g_llrs if tolerance is None else checks.positive("tolerance", tolerance)
+
+
 def pick_scheme(bar: Crossbar, scheme: str | None) -> str:
     """Return the scheme given; None: what disturbs least."""
-    if scheme is not None and scheme not in SCHEMES:
-        raise InvalidValueError(f"scheme: expected one of {', '.join(SCHEMES)}, found {scheme!r}")
-    return scheme or ("ground" if keeps_rows_apart(bar) else "V/3")
+    if scheme is not None:
+        return checks.choice("scheme", scheme, SCHEMES)
+    return "ground" if keeps_rows_apart(bar) else "V/3"
 
 
 def keeps_rows_apart(bar: Crossbar) -> bool:
@@ -215,14 +215,9 @@ class RowPulses:
     def __init__(
         self, bar: Crossbar, scheme: str, duration: float, parallel: int | None = None
     ) -> None:
-        if not number("duration", duration) >= 0.0:
-            raise InvalidValueError(f"duration: expected 0 s or above, found {duration:g}")
-        if parallel is not None and (not hasattr(parallel, "__index__") or parallel < 1):
-            raise InvalidValueError(
-                f"parallel: expected None or an integer above 0, found {parallel!r}"
-            )
-        self.bar, self.scheme, self.duration = bar, scheme, duration
-        self.parallel = int(parallel or bar.shape[1])
+        self.bar, self.scheme = bar, scheme
+        self.duration = checks.number("duration", duration, minimum=0.0)
+        self.parallel = bar.shape[1] if parallel is None else checks.count("parallel", parallel)
         self.energy = np.zeros(bar.shape)
 
     def __call__(self, row: int, voltage: Array) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrays import to_numpy
-from synfab.checks import number
 from synfab.crossbar.access import Transistor
 from synfab.crossbar.bias import Bias, lines, make_bias
 from synfab.crossbar.edge import MOST_STEPS, Pulse
 from synfab.crossbar.network import Solution
 from synfab.crossbar.reduction import restore_rows
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar
@@ -81,12 +81,9 @@ def write_bias(
 
     ``rows`` and ``columns`` are masks; ``voltage`` is one number or one per selected column.
     """
-    if scheme not in SCHEMES:
-        raise InvalidValueError(f"scheme: expected one of {', '.join(SCHEMES)}, found {scheme!r}")
-    given = np.asarray(voltage)
+    checks.choice("scheme", scheme, SCHEMES)
+    given = checks.real_array("voltage", voltage)
     count = int(columns.sum())
-    if given.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"voltage: expected volts, found {given.dtype}")
     if given.shape not in {(), (count,)} or not np.isfinite(given).all():
         raise InvalidValueError(
             f"voltage: expected one finite number, or one for each of {count} selected columns, "
@@ -124,18 +121,14 @@ def write(
     duration: float,
 ) -> Write:
     """Apply one pulse; see ``Crossbar.write``."""
-    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
-        raise InvalidTypeError(f"steps: expected an integer, found {type(steps).__name__}")
-    if not 1 <= steps <= MOST_STEPS:
-        raise InvalidValueError(f"steps: expected 1 … {MOST_STEPS}, found {steps}")
-    if not number("duration", duration) >= 0.0:
-        raise InvalidValueError(f"duration: expected 0 s or above, found {duration:g}")
+    steps = checks.count("steps", steps, MOST_STEPS)
+    duration = checks.number("duration", duration, minimum=0.0)
+    exactly = max(bar.shape) <= EXACT_SIDE if exact is None else checks.flag("exact", exact)
     row_mask = lines("rows", rows, bar.shape[0])
     column_mask = lines("columns", columns, bar.shape[1])
     if not (row_mask.any() and column_mask.any()):
         raise InvalidValueError("rows, columns: expected at least one selected line of each")
     bias = write_bias(bar, row_mask, column_mask, voltage, scheme)
-    exactly = max(bar.shape) <= EXACT_SIDE if exact is None else exact
     before = to_numpy(bar.cells.r)
     pulse = Pulse(bar, bias)
     pulse.climb(None if exactly else steps)

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.crossbar.bias import Bias, make_bias
 from synfab.crossbar.network import Cells
 from synfab.engines.threads import share
-from synfab.errors import InvalidTypeError
+from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.readout import noise_factors
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar
 
 Array = npt.NDArray[Any]
+
+MAX_BITS = 24  # of a converter: more levels than float32 has
 
 
 def read_rows(
@@ -31,15 +34,21 @@ def read_rows(
     gates: Array | None,
 ) -> Array:
     """Currents of the rows for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
+    checks.flag("noise", noise)
+    checks.flag("linear", linear)
+    factors = noise_factors(bandwidth)
+    count = 1 if voltages.ndim == 1 else voltages.shape[1]
+    if number is not None:
+        number = checks.word("number", number, count)
     bare = bar.wires is None and bar.access is None and bar.stuck is None
     if bare and floating_columns is None and not linear:
         return to_numpy(bar.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number))
     batch = voltages.reshape(len(voltages), -1).T
     biases = [make_bias(bar.shape, u, 0.0, floating_columns, None, gates) for u in batch]
-    factors = noise_factors(bandwidth) if noise else None
-    currents, variance = sense(bar, biases, bar.conducting(linear, gates), factors)
+    cells = bar.conducting(linear, gates)
+    currents, variance = sense(bar, biases, cells, factors if noise else None)
     if noise:
-        currents += np.sqrt(variance) * to_numpy(bar.cells.readout_noise(len(batch), number))
+        currents += np.sqrt(variance) * to_numpy(bar.cells.readout_noise(count, number))
     return currents[:, 0] if voltages.ndim == 1 else currents
 
 
@@ -72,6 +81,12 @@ def sense(
 
 def converter(name: str, value: Any) -> tuple[float, float, int]:
     """Return (lowest, highest, bits), or say what a converter is."""
-    if not isinstance(value, tuple) or len(value) != 3:
-        raise InvalidTypeError(f"{name}: expected (lowest, highest, bits), found {value!r}")
-    return value
+    if not isinstance(value, (tuple, list)) or len(value) != 3:
+        raise InvalidTypeError(
+            f"{name}: expected (lowest, highest, bits), found {checks.shown(value)}"
+        )
+    low = checks.number(f"{name}: lowest", value[0])
+    high = checks.number(f"{name}: highest", value[1])
+    if not high > low:
+        raise InvalidValueError(f"{name}: expected lowest below highest, found {low:g}, {high:g}")
+    return low, high, checks.count(f"{name}: bits", value[2], MAX_BITS)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab import checks
+from synfab.errors import InvalidValueError
 
 Array = npt.NDArray[Any]
 
@@ -93,10 +94,8 @@ def make_wires(
         A resistance is negative, not finite or of a wrong shape; an end is not known.
     """
     rows, columns = shape
-    if drive not in DRIVE_ENDS:
-        raise InvalidValueError(f"drive: expected one of {', '.join(DRIVE_ENDS)}, found {drive!r}")
-    if sense not in SENSE_ENDS:
-        raise InvalidValueError(f"sense: expected one of {', '.join(SENSE_ENDS)}, found {sense!r}")
+    checks.choice("drive", drive, DRIVE_ENDS)
+    checks.choice("sense", sense, SENSE_ENDS)
     pair = wire_resistance if isinstance(wire_resistance, tuple) else (wire_resistance,) * 2
     if len(pair) != 2:
         raise InvalidValueError(
@@ -131,9 +130,7 @@ def _conductance(resistance: Array) -> Array:
 
 
 def _numbers(name: str, value: Any) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"{name}: expected ohm, found {array.dtype}")
+    array = checks.real_array(name, value)
     if not np.isfinite(array).all() or (array < 0.0).any():
         raise InvalidValueError(f"{name}: expected finite ohm, 0 or above")
     return array.astype(np.float64)

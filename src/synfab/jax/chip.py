@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synfab import rules
+from synfab import checks, rules
 from synfab.arrays import count_up
 from synfab.engines.array_engine import read_normals, with_noise
 from synfab.errors import InvalidTypeError, InvalidValueError
@@ -38,30 +38,88 @@ def fabricate(model: CellModel, size: int, *, seed: Any, order: int | None = Non
     order
         Of the history; None takes the model's highest.
     """
-    if not isinstance(model, CellModel):
-        raise InvalidTypeError(
-            f"model: expected a CellModel, as load_model returns, found {type(model).__name__}"
-        )
-    if not hasattr(size, "__index__") or not 1 <= size <= WORD:
-        raise InvalidValueError(f"size: expected 1 … 2**32 - 1 cells, found {size}")
-    words = isinstance(seed, (tuple, list)) or np.ndim(seed) > 0
-    key = seed if words else seed_words(check_seed(seed))
-    made: Chip = _fabricate(model, size, key, order)
+    _check_model(model)
+    size = checks.count("size", size, WORD)
+    made: Chip = _fabricate(model, size, _key(seed), model.history(order).order)
     return made
 
 
+def _check_model(model: object) -> None:
+    checks.instance("model", model, CellModel, "a CellModel, as load_model returns")
+
+
+def _check_chip(model: object, chip: object) -> None:
+    _check_model(model)
+    checks.instance("chip", chip, Chip)
+    assert isinstance(chip, Chip)
+    checks.instance("chip: devices", chip.devices, rules.Devices)
+    checks.instance("chip: cells", chip.cells, rules.CellState)
+
+
+def _key(seed: Any) -> tuple[Array, Array]:
+    """Both words of a seed, which is an integer or the words themselves."""
+    if isinstance(seed, (tuple, list)):
+        words = tuple(seed)
+    elif isinstance(seed, (np.ndarray, jax.Array)) and seed.ndim > 0:
+        words = tuple(seed if isinstance(seed, jax.Array) else checks.real_array("seed", seed))
+    else:
+        return seed_words(check_seed(seed))
+    if len(words) != 2:
+        raise InvalidValueError(f"seed: expected an integer or two words, found {len(words)}")
+    low, high = (_integer("seed", word) for word in words)
+    return low, high
+
+
+def _integer(name: str, value: Any) -> Array:
+    """Return a 32-bit word; one of JAX may be traced."""
+    if not isinstance(value, jax.Array):
+        return np.uint32(checks.word(name, value))
+    if not jnp.issubdtype(value.dtype, jnp.integer) or value.ndim:
+        raise InvalidTypeError(
+            f"{name}: expected an integer, found an array of {value.dtype} of shape {value.shape}"
+        )
+    return jnp.asarray(value, np.uint32)
+
+
+def _voltages(chip: Chip, u: Any) -> Array:
+    """Voltages of all cells, float32; those of JAX may be traced, so they are not looked into."""
+    shape = chip.cells.r.shape
+    if isinstance(u, jax.Array):
+        if not jnp.issubdtype(u.dtype, jnp.floating) and not jnp.issubdtype(u.dtype, jnp.integer):
+            raise InvalidTypeError(f"u: expected real numbers, found {u.dtype}")
+        given = jnp.asarray(u, np.float32)
+    else:
+        with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+            given = checks.real_array("u", u).astype(np.float32)
+        if not np.isfinite(given).all():
+            raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
+    if given.shape not in ((), shape):
+        try:
+            fits = np.broadcast_shapes(given.shape, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InvalidValueError(f"u: shape {given.shape} does not broadcast to {shape}")
+    return jnp.broadcast_to(given, shape)
+
+
 @full_products
-def _fabricate(model: CellModel, size: int, key: Any, order: int | None) -> Chip:
+def _fabricate(model: CellModel, size: int, key: Any, order: int) -> Chip:
     low = jnp.arange(size, dtype=np.uint32)
     devices = rules.fabricate(model, tuple(key), (low, low * 0))
-    return Chip(devices, rules.fresh_state(model, model.history(order).order, devices))
+    return Chip(devices, rules.fresh_state(model, order, devices))
+
+
+def apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
+    """Let cells switch under ``u`` (V), one number or one for each cell; see ``rules``."""
+    _check_chip(model, chip)
+    switched: Chip = _apply_voltage(model, chip, _voltages(chip, u))
+    return switched
 
 
 @full_products
-def apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
-    """Let cells switch under ``u`` (V), one number or one for each cell; see ``rules``."""
+def _apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
     devices, cells = chip
-    u = jnp.broadcast_to(jnp.asarray(u, np.float32), cells.r.shape)
     switching = rules.select(model, devices, cells, u)
     order = cells.block.shape[0]
     ends = rules.block_ends(switching.draw, cells.cycle, order)
@@ -79,20 +137,19 @@ def apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
 
 def current(model: CellModel, chip: Chip, u: Array) -> Array:
     """Noise-free current (A) of every cell at ``u`` (V)."""
-    r = chip.cells.r
-    return rules.current(model, r, jnp.broadcast_to(jnp.asarray(u, np.float32), r.shape))
+    _check_chip(model, chip)
+    return rules.current(model, chip.cells.r, _voltages(chip, u))
 
 
 def read(
     model: CellModel, chip: Chip, u: Array = 0.2, *, number: Any = 0, bandwidth: float = 1e8
 ) -> Array:
     """Current (A) with Johnson and shot noise; equal ``number`` of the read, equal noise."""
+    _check_chip(model, chip)
+    volts = _voltages(chip, u)
     johnson, shot = noise_factors(bandwidth)
     low = chip.devices.number[0]
     counter = (low >> 2, low * 0)
-    index = low * 0 + jnp.asarray(number, np.uint32)
+    index = low * 0 + _integer("number", number)
     z = read_normals(chip.devices.seed, counter, index, low & 3)
-    r = chip.cells.r
-    return with_noise(
-        model, r, jnp.broadcast_to(jnp.asarray(u, np.float32), r.shape), z, johnson, shot
-    )
+    return with_noise(model, chip.cells.r, volts, z, johnson, shot)

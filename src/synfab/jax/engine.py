@@ -10,15 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.engines.library import Library
 from synfab.errors import InvalidValueError
-from synfab.streams import seed_key
+from synfab.streams import check_seed, seed_key
 
 Array = Any
 
 
-@functools.cache
 def library(device: Any = None) -> Library:
     """JAX on one device, and its word types as they are at the first call.
 
@@ -27,7 +27,11 @@ def library(device: Any = None) -> Library:
     InvalidValueError
         JAX does not have this device.
     """
-    place = check_device(device)
+    return _library(check_device(device))
+
+
+@functools.cache
+def _library(place: Any) -> Library:
     return Library(
         name="jax",
         place=f"{place.platform}:{place.id}",
@@ -51,13 +55,13 @@ def check_device(device: Any) -> Any:
         return jax.devices()[0]
     if isinstance(device, jax.Device):
         return device
-    kind, _, number = str(device).partition(":")
     try:
+        kind, _, number = checks.text("device", device).partition(":")
         return jax.devices(kind)[int(number or 0)]
     except (RuntimeError, ValueError, IndexError):
         known = ", ".join(sorted({d.platform for d in jax.devices()} | {"cpu"}))
         raise InvalidValueError(
-            f"device: expected one that JAX has ({known}), found {device!r}"
+            f"device: expected one that JAX has ({known}), found {checks.shown(device)}"
         ) from None
 
 
@@ -67,7 +71,8 @@ def _asarray(device: Any, value: Any) -> Array:
 
 def seed_words(seed: int, device: Any = None) -> tuple[Array, Array]:
     """Both words of a seed, low word first."""
-    low, high = (jax.device_put(np.uint32(word), device) for word in seed_key(seed))
+    place = None if device is None else check_device(device)
+    low, high = (jax.device_put(np.uint32(word), place) for word in seed_key(check_seed(seed)))
     return low, high
 
 

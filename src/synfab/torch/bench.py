@@ -11,14 +11,12 @@ import torch
 from synfab import rules
 from synfab.cells import CellArray
 from synfab.crossbar.programming import static_conductance
-from synfab.errors import InvalidValueError
 from synfab.model import CellModel
 from synfab.readout import noise_factors
 from synfab.torch import pulses
 from synfab.torch.noise import readout_normals
 
 Array = npt.NDArray[Any]
-METHODS = ("ideal", "write-verify", "open-loop")
 
 
 class Bench:
@@ -37,11 +35,8 @@ class Bench:
     def __init__(
         self, model: CellModel, seed: int, method: str, bandwidth: float, options: dict[str, Any]
     ) -> None:
-        if method not in METHODS:
-            raise InvalidValueError(
-                f"method: expected one of {', '.join(METHODS)}, found {method!r}"
-            )
-        self.model, self.seed, self.method, self.options = model, seed, method, options
+        self.model, self.seed, self.method = model, seed, method
+        self.options = pulses.check_options(method, options)
         self.factors = noise_factors(bandwidth)
         self.next_cell, self.reads = 0, 0
 

@@ -6,15 +6,19 @@ import copy
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
+from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
 from synfab.modelfile import load_model
+from synfab.streams import MAX_SEED, check_seed
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.inputs import check_network
 from synfab.torch.layers import CrossbarConv2d, CrossbarLinear
+from synfab.torch.options import LayerOptions, check_names, settings
 
 Exceptions = Mapping[str | type[nn.Module], Mapping[str, Any] | None]
 
@@ -60,19 +64,15 @@ def convert(
     InvalidValueError, InvalidTypeError
         An argument is not allowed, or a name is not in the network; the network is unchanged.
     """
-    if not isinstance(network, nn.Module):
-        raise InvalidTypeError(f"network: expected an nn.Module, found {type(network).__name__}")
-    special = dict(exceptions or {})
-    names = dict(network.named_modules())
-    for key in special:
-        if isinstance(key, str) and key not in names:
-            raise InvalidValueError(
-                f"exceptions: the network has no layer {key!r}; it has "
-                f"{', '.join(name for name in names if name)}"
-            )
+    check_network(network)
+    special = _exceptions(exceptions, network)
+    checks.flag("inplace", inplace)
     technology = load_model(model)
+    given = {"model": technology, "seed": seed, "first_cell": first_cell, **options}
+    settings(cast(LayerOptions, given))
+    check_seed(seed)
     made: dict[int, CrossbarLayer] = {}  # a layer that is used twice stays one layer
-    begin = first_cell
+    begin = checks.integer("first_cell", first_cell, 0, MAX_SEED)
     places: list[tuple[str, CrossbarLayer]] = []
     grouped: list[str] = []
     for name, layer in network.named_modules(remove_duplicate=False):
@@ -85,8 +85,7 @@ def convert(
             grouped.append(name or "network")
             continue
         if id(layer) not in made:
-            given = {"model": technology, "seed": seed, "first_cell": begin, **options, **own}
-            made[id(layer)] = _on_cells(layer, name, given)
+            made[id(layer)] = _on_cells(layer, name, {**given, "first_cell": begin, **own})
             begin = max(begin, made[id(layer)].tiles.end_cell)
         places.append((name, made[id(layer)]))
     if grouped:
@@ -96,6 +95,25 @@ def convert(
         memo: dict[int, Any] = dict(made)
         return copy.deepcopy(network, memo)
     return _put(network, places)
+
+
+def _exceptions(exceptions: Any, network: nn.Module) -> dict[Any, Any]:
+    """Return what is treated otherwise; names are in the network, options known."""
+    special = {} if exceptions is None else dict(checks.mapping("exceptions", exceptions))
+    names = dict(network.named_modules())
+    for key, own in special.items():
+        if not isinstance(key, (str, type)):
+            raise InvalidTypeError(
+                f"exceptions: expected names or types of layers, found {checks.shown(key)}"
+            )
+        if isinstance(key, str) and key not in names:
+            raise InvalidValueError(
+                f"exceptions: the network has no layer {key!r}; it has "
+                f"{', '.join(name for name in names if name)}"
+            )
+        if own is not None:
+            check_names(checks.mapping("exceptions", own))
+    return special
 
 
 def _on_cells(layer: nn.Module, name: str, options: Any) -> CrossbarLayer:
@@ -121,6 +139,7 @@ def _put(network: nn.Module, places: list[tuple[str, Any]]) -> nn.Module:
 
 def to_torch(network: nn.Module) -> nn.Module:
     """Return a copy with plain layers that hold the weights which the cells hold."""
+    check_network(network)
     memo: dict[int, Any] = {id(layer): layer.to_torch() for _, layer in crossbar_layers(network)}
     return copy.deepcopy(network, memo)
 

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from synfab import checks
 from synfab.crossbar.array import Crossbar
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.crossbar.wires import make_wires
+from synfab.errors import InvalidValueError
 from synfab.model import CellModel
 from synfab.readout import noise_factors
 from synfab.streams import WORD
 from synfab.torch import state as cell_state
 from synfab.torch.graphs import beside_graphs
+from synfab.torch.inputs import check_tensor, check_twin, check_vectors
 from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
 from synfab.torch.options import LayerOptions, settings
@@ -71,6 +73,9 @@ class CrossbarLayer(nn.Module):
             order=options.get("order"), engine=options.get("engine", "auto"),
             history=options.get("history", "float32"), device=options.get("device"),
         )  # fmt: skip
+        if self.wired:
+            for rows, columns in (cells.shape for cells in self.tiles.cells):
+                make_wires((rows, columns), self.wire_resistance)
         self.readout_number = 0
         bound = 1.0 / math.sqrt(inputs)
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
@@ -140,6 +145,7 @@ class CrossbarLayer(nn.Module):
     @torch.no_grad()
     def take(self, layer: nn.Module) -> None:
         """Take over weights, bias, data type and device of a layer of the same shape."""
+        check_twin(layer, self)
         source: Any = layer
         self.to(device=source.weight.device, dtype=source.weight.dtype)
         self.weight.copy_(source.weight)
@@ -151,6 +157,7 @@ class CrossbarLayer(nn.Module):
     @torch.no_grad()
     def give(self, layer: Layer) -> Layer:
         """Put the weights that the cells hold into a layer of the same shape."""
+        check_twin(layer, self)
         target: Any = layer.to(device=self.weight.device, dtype=self.weight.dtype)
         target.weight.copy_(self.cell_weight.reshape(self.weight.shape))
         if self.bias is not None:
@@ -162,24 +169,11 @@ class CrossbarLayer(nn.Module):
 
     def check_input(self, x: Tensor) -> None:
         """Raise unless an input fits the layer's data type and device."""
-        if not isinstance(x, Tensor):
-            raise InvalidTypeError(f"input: expected a Tensor, found {type(x).__name__}")
-        mine = self.weight
-        if mine.dtype not in (torch.float32, torch.float64):
-            raise InvalidTypeError(
-                f"layer: expected float32 or float64 parameters, found {mine.dtype}"
-            )
-        if x.dtype != mine.dtype:
-            raise InvalidTypeError(
-                f"input: expected {mine.dtype} as the layer's parameters, found {x.dtype}"
-            )
-        if x.device != mine.device:
-            raise InvalidValueError(
-                f"input: expected device {mine.device} as the layer's, found {x.device}"
-            )
+        check_tensor(x, self.weight)
 
     def multiply(self, x: Tensor) -> Tensor:
         """Send input vectors (B, inputs) through the cells: (B, outputs), without the bias."""
+        check_vectors(x, self.weight, self.tiles.shape[1])
         return beside_graphs(self._multiply, x)
 
     def _multiply(self, x: Tensor) -> Tensor:
@@ -189,14 +183,21 @@ class CrossbarLayer(nn.Module):
             flat = self.weight.reshape(self.tiles.shape)
             result: Tensor = StraightThrough.apply(x, flat, self)  # type: ignore[no-untyped-call]
             return result
-        return self.send(x)
+        return self._send(x)
 
-    @torch.no_grad()
     def send(self, x: Tensor) -> Tensor:
         """``multiply``, without a gradient."""
+        check_vectors(x, self.weight, self.tiles.shape[1])
+        return self._send(x)
+
+    @torch.no_grad()
+    def _send(self, x: Tensor) -> Tensor:
+        if len(x) == 0:
+            return x.new_zeros(0, self.tiles.shape[0])
         size = self.input_range
         largest = x.abs().amax(dim=1, keepdim=True) if size is None else x.new_full((1, 1), size)
-        if not bool(torch.isfinite(largest).all()):
+        # With a range of its own a layer would clip infinity, and pass NaN on.
+        if not bool(torch.isfinite(largest if size is None else x).all()):
             raise InvalidValueError("input: expected finite numbers, found NaN or infinity")
         largest = torch.where(largest > 0.0, largest, 1.0)
         v = x * (self.read_voltage / largest)
@@ -283,7 +284,7 @@ class CrossbarLayer(nn.Module):
             cell_state.check(self.tiles, state_dict[prefix + EXTRA])
         for name in ("weight", "bias", "weight_range"):
             mine, given = getattr(self, name), state_dict.get(prefix + name)
-            if mine is not None and given is not None and given.shape != mine.shape:
+            if mine is not None and isinstance(given, Tensor) and given.shape != mine.shape:
                 raise InvalidValueError(
                     f"state_dict: {prefix + name}: this layer has shape {tuple(mine.shape)}, the "
                     f"state {tuple(given.shape)}"
@@ -307,7 +308,7 @@ class StraightThrough(torch.autograd.Function):
         """Read the cells."""
         ctx.save_for_backward(x)
         ctx.held = layer.cell_weight if ctx.needs_input_grad[0] else None
-        return layer.send(x)
+        return layer._send(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None]:

@@ -14,6 +14,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.engines.library import Library, put_in_place
 from synfab.errors import InvalidValueError
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 COMPILE_FROM = 2**16
 
 
-@functools.cache
 def library(device: Any = None) -> Library:
     """PyTorch on one device.
 
@@ -34,7 +34,11 @@ def library(device: Any = None) -> Library:
     InvalidValueError
         PyTorch does not have this device.
     """
-    place = check_device(device)
+    return _library(check_device(device))
+
+
+@functools.cache
+def _library(place: torch.device) -> Library:
     return Library(
         name="torch",
         place=str(place),
@@ -57,11 +61,11 @@ def check_device(device: Any) -> torch.device:
     try:
         place = torch.device("cpu" if device is None else device)
         return torch.empty(0, device=place).device
-    except (RuntimeError, TypeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # an object that is no device raises what it likes
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidValueError(
             f"device: expected one that PyTorch has, such as 'cpu' or 'cuda', "
-            f"found {device!r}: {reason}"
+            f"found {checks.shown(device)}: {reason}"
         ) from None
 
 

@@ -21,15 +21,17 @@ from torch.nn.utils import parametrize
 
 from synfab import checks
 from synfab.cells import CellArray
-from synfab.checks import number
 from synfab.crossbar.array import Crossbar
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 from synfab.model import CellModel
 from synfab.modelfile import load_model
+from synfab.streams import check_seed
 from synfab.torch import pulses
 from synfab.torch.graphs import beside_graphs
+from synfab.torch.inputs import check_network
 from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.noise import readout_normals
+from synfab.torch.options import wires
 from synfab.torch.tiles import Tiles
 from synfab.torch.wires import effective_conductance
 
@@ -74,8 +76,9 @@ def measure_errors(
     """
     technology = load_model(model)
     window = check_window(technology, g_window)
-    if method not in METHODS:
-        raise InvalidValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}")
+    checks.choice("method", method, METHODS)
+    options = pulses.check_options(method, options)
+    points, cells = checks.count("points", points), checks.count("cells", cells)
     bench = CellArray(technology, (points, cells), seed=seed)
     targets = np.linspace(*window, points)
     wanted = np.repeat(targets[:, None], cells, axis=1)
@@ -127,20 +130,22 @@ def hardware_aware(
     InvalidValueError, InvalidTypeError
         An argument is not allowed.
     """
-    if not isinstance(network, nn.Module):
-        raise InvalidTypeError(f"network: expected an nn.Module, found {type(network).__name__}")
+    check_network(network)
     technology = load_model(model)
     window = check_window(technology, g_window)
     levels = check_bits("bits", bits)
-    if clip is not None and not number("clip", clip) > 0.0:
-        raise InvalidValueError(f"clip: expected a number above 0, found {clip:g}")
-    result = network if inplace else copy.deepcopy(network)
+    clip = None if clip is None else checks.positive("clip", clip)
+    seed = check_seed(seed)
+    if errors is not None:
+        checks.instance("errors", errors, Errors, "what measure_errors returns")
+    resistance = wires(wire_resistance)
+    result = network if checks.flag("inplace", inplace) else copy.deepcopy(network)
     found = [m for m in result.modules() if type(m) in (nn.Linear, nn.Conv2d)]
     if not found or any(getattr(layer, "groups", 1) != 1 for layer in found):
         raise InvalidValueError(
             "network: expected nn.Linear or nn.Conv2d layers without groups, found none or others"
         )
-    begin = 0
+    begin, steps = 0, []
     for layer in found:
         weight: Any = layer.weight
         shape = (len(weight), weight[0].numel())
@@ -148,18 +153,25 @@ def hardware_aware(
             technology, shape, tile, first_cell=begin, seed=seed if chip is None else chip,
             order=technology.orders[0],
         )  # fmt: skip
-        bars = None if np.all(np.equal(wire_resistance, 0.0)) else [
-            Crossbar(cells, wire_resistance) for cells in made.cells
+        bars = None if _is_ideal(resistance) else [
+            Crossbar(cells, resistance) for cells in made.cells
         ]  # fmt: skip
         limits = None if chip is None else _limits(made, window)
-        step = Cells(made, window, (seed, begin), errors, levels, clip, bars, limits)
-        parametrize.register_parametrization(layer, "weight", step)
+        steps.append(Cells(made, window, (seed, begin), errors, levels, clip, bars, limits))
         begin = made.end_cell
+    for layer, step in zip(found, steps, strict=True):
+        parametrize.register_parametrization(layer, "weight", step)
     return result
+
+
+def _is_ideal(resistance: Any) -> bool:
+    parts = resistance if isinstance(resistance, tuple) else (resistance,)
+    return not any(np.any(part) for part in parts)
 
 
 def bake(network: nn.Module) -> nn.Module:
     """Return a copy with plain layers: the trained weights, clipped as they were in training."""
+    check_network(network)
     memo: dict[int, Any] = {
         id(layer): _plain(layer)
         for layer in network.modules()

@@ -11,7 +11,9 @@ from torch.nn import functional
 from synfab import checks
 from synfab.errors import InvalidValueError
 from synfab.torch.core import CrossbarLayer
-from synfab.torch.options import LayerOptions
+from synfab.torch.options import LayerOptions, check_names
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class CrossbarLinear(CrossbarLayer):
@@ -39,11 +41,14 @@ class CrossbarLinear(CrossbarLayer):
     ) -> None:
         self.in_features = checks.count("in_features", in_features)
         self.out_features = checks.count("out_features", out_features)
-        super().__init__((out_features, in_features), bias, options)
+        shape = (self.out_features, self.in_features)
+        super().__init__(shape, checks.flag("bias", bias), options)
 
     @classmethod
     def from_torch(cls, layer: nn.Linear, **options: Unpack[LayerOptions]) -> CrossbarLinear:
         """Put the weights of a linear layer on cells, ideally programmed."""
+        checks.instance("layer", layer, nn.Linear, "an nn.Linear")
+        check_names(options)
         made = cls(layer.in_features, layer.out_features, layer.bias is not None, **options)
         made.take(layer)
         return made
@@ -99,30 +104,43 @@ class CrossbarConv2d(CrossbarLayer):
         padding_mode: str = "zeros",
         **options: Unpack[LayerOptions],
     ) -> None:
-        if groups != 1:
+        if checks.integer("groups", groups) != 1:
             raise InvalidValueError(
                 f"groups: expected 1, found {groups}; grouped convolutions stay in software"
             )
         self.in_channels = checks.count("in_channels", in_channels)
         self.out_channels = checks.count("out_channels", out_channels)
-        # nn.Conv2d knows what its arguments mean and checks them; it holds no weights here.
+        self.kernel_size = _pair("kernel_size", kernel_size, 1)
+        self.stride = _pair("stride", stride, 1)
+        self.dilation = _pair("dilation", dilation, 1)
+        self.padding = (
+            checks.choice("padding", padding, ("same", "valid"))
+            if isinstance(padding, str)
+            else _pair("padding", padding, 0)
+        )
+        self.groups = 1
+        self.padding_mode = checks.choice("padding_mode", padding_mode, PADDING_MODES)
+        self._edges = self._padded_edges()
+        shape = (self.out_channels, self.in_channels, *self.kernel_size)
+        super().__init__(shape, checks.flag("bias", bias), options)
+
+    def _padded_edges(self) -> list[int]:
+        """Left, right, top and bottom pixels that are added to an image, as nn.Conv2d does."""
         plain: Any = nn.Conv2d
         try:
-            shape = plain(
-                in_channels, out_channels, kernel_size, stride, padding, dilation,
-                bias=False, padding_mode=padding_mode, device="meta",
+            found = plain(
+                1, 1, self.kernel_size, self.stride, self.padding, self.dilation,
+                bias=False, padding_mode=self.padding_mode, device="meta",
             )  # fmt: skip
-        except (ValueError, TypeError, RuntimeError) as error:
+        except Exception as error:  # "same" with a stride, sizes beyond 64 bits …
             raise InvalidValueError(f"conv2d: {' '.join(str(error).split())}") from None
-        self.kernel_size, self.stride = shape.kernel_size, shape.stride
-        self.padding, self.dilation, self.groups = shape.padding, shape.dilation, 1
-        self.padding_mode = padding_mode
-        self._edges = list(shape._reversed_padding_repeated_twice)
-        super().__init__((out_channels, in_channels, *shape.kernel_size), bias, options)
+        return list(found._reversed_padding_repeated_twice)
 
     @classmethod
     def from_torch(cls, layer: nn.Conv2d, **options: Unpack[LayerOptions]) -> CrossbarConv2d:
         """Put the weights of a convolution on cells, ideally programmed."""
+        checks.instance("layer", layer, nn.Conv2d, "an nn.Conv2d")
+        check_names(options)
         made = cls(
             layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
             layer.dilation, layer.groups, layer.bias is not None, layer.padding_mode, **options,
@@ -177,3 +195,12 @@ class CrossbarConv2d(CrossbarLayer):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}, padding={self.padding}, {self.describe()}"
         )
+
+
+def _pair(name: str, value: Any, minimum: int) -> tuple[int, int]:
+    """Return two integers, of one or two."""
+    parts = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(parts) != 2:
+        raise InvalidValueError(f"{name}: expected an integer or two, found {len(parts)}")
+    first, second = (checks.integer(name, part, minimum) for part in parts)
+    return first, second

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.checks import number
+from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
 
@@ -27,6 +27,7 @@ def default_window(model: CellModel) -> tuple[float, float]:
 
     1.5 times the HRS and 0.8 times the LRS of the typical device, in its median cycle.
     """
+    checks.instance("model", model, CellModel)
     log_r_hrs, _, r_lrs, _ = model.population.means[int(np.argmax(model.population.weights))][:4]
     return ABOVE_HRS * 10.0 ** -float(log_r_hrs), BELOW_LRS / float(r_lrs)
 
@@ -36,8 +37,10 @@ def check_window(model: CellModel, window: Any) -> tuple[float, float]:
     if window is None:
         return default_window(model)
     if not isinstance(window, tuple | list) or len(window) != 2:
-        raise InvalidTypeError(f"g_window: expected (g_min, g_max) in S, found {window!r}")
-    low, high = number("g_window", window[0]), number("g_window", window[1])
+        raise InvalidTypeError(
+            f"g_window: expected (g_min, g_max) in S, found {checks.shown(window)}"
+        )
+    low, high = (checks.number("g_window", end) for end in window)
     top = model.conduction.g_llrs
     if not 0.0 < low < high <= top:
         raise InvalidValueError(
@@ -48,13 +51,7 @@ def check_window(model: CellModel, window: Any) -> tuple[float, float]:
 
 def check_bits(name: str, bits: Any) -> int | None:
     """Return a number of bits, or None."""
-    if bits is None:
-        return None
-    if isinstance(bits, bool) or not hasattr(bits, "__index__"):
-        raise InvalidTypeError(f"{name}: expected an integer or None, found {type(bits).__name__}")
-    if not 1 <= bits <= MOST_BITS:
-        raise InvalidValueError(f"{name}: expected 1 … {MOST_BITS}, found {bits}")
-    return int(bits)
+    return None if bits is None else checks.count(name, bits, MOST_BITS)
 
 
 def largest_weights(weight: Array, scale: str) -> Array:

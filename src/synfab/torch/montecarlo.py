@@ -12,13 +12,17 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from synfab.checks import number
+from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.population import Population
+from synfab.streams import MAX_SEED
 from synfab.torch.convert import convert
+from synfab.torch.inputs import check_network
+from synfab.torch.options import check_names
 from synfab.torch.programming import program
+from synfab.torch.pulses import check_options
 
 
 def monte_carlo(
@@ -61,22 +65,22 @@ def monte_carlo(
         One row a chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
         and ``seconds``.
     """
-    if not isinstance(seeds, Iterable):
-        raise InvalidTypeError(
-            f"seeds: expected several, such as range(20), found {type(seeds).__name__}"
-        )
-    chips = list(seeds)
-    if not chips:
-        raise InvalidValueError("seeds: expected at least one, found none")
-    if not callable(evaluate):
-        raise InvalidTypeError(f"evaluate: expected a function, found {type(evaluate).__name__}")
+    check_network(network)
+    checks.function("evaluate", evaluate)
+    chips = _chips(seeds)
     technology = load_model(model)
+    steps = check_options(method, {} if programming is None else checks.mapping(
+        "programming", programming
+    ))  # fmt: skip
+    checks.flag("progress", progress)
+    workers = checks.count("workers", workers)
+    _check_names(options)
 
     def one(seed: int) -> dict[str, Any]:
         begin = time.perf_counter()
         chip = convert(network, technology, seed=seed, **options)
-        table = program(chip, method, **(programming or {}))
-        score = number("evaluate", evaluate(chip))
+        table = program(chip, method, **steps)
+        score = checks.number("evaluate", evaluate(chip))
         share = table["cells"] / table["cells"].sum()
         return {
             "seed": seed,
@@ -88,9 +92,30 @@ def monte_carlo(
             "seconds": time.perf_counter() - begin,
         }
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(min(workers, len(chips))) as pool:
         found = pool.map(one, chips) if workers > 1 else map(one, chips)
         return pd.DataFrame(list(_watched(found, len(chips), progress)))
+
+
+def _chips(seeds: Any) -> list[int]:
+    """Return the seeds, one or more."""
+    try:
+        given = list(seeds)
+    except Exception:  # whatever an iterator raises
+        raise InvalidTypeError(
+            f"seeds: expected several, such as range(20), found {checks.kind_of(seeds)}"
+        ) from None
+    if not given:
+        raise InvalidValueError("seeds: expected at least one, found none")
+    return [checks.integer("seeds", seed, 0, MAX_SEED) for seed in given]
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    """Raise unless options are those of ``convert`` that are the same for every chip."""
+    for name in ("seed", "inplace"):
+        if name in options:
+            raise InvalidTypeError(f"{name}: no option of monte_carlo, which makes copies")
+    check_names(options, ("exceptions",))
 
 
 def _watched(rows: Iterable[Any], total: int, progress: bool) -> Iterable[Any]:

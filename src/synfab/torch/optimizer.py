@@ -21,13 +21,14 @@ from torch import nn
 
 from synfab import checks
 from synfab.arrays import to_numpy
-from synfab.checks import number
 from synfab.crossbar.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
 from synfab.crossbar.staircase import typical_voltage
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
+from synfab.limits import told
 from synfab.model import CellModel
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.inputs import check_network
 from synfab.torch.pulses import Pulses, write_verify
 
 Array = npt.NDArray[Any]
@@ -73,17 +74,16 @@ class PulsedSGD(torch.optim.Optimizer):
         granularity: float | None = None,
         duration: float = 1e-7,
     ) -> None:
-        if not isinstance(network, nn.Module):
-            raise InvalidTypeError(
-                f"network: expected an nn.Module, found {type(network).__name__}"
-            )
+        check_network(network)
         layers = crossbar_layers(network)
         if not layers:
             raise InvalidValueError("network: expected layers on cells, found none")
-        if not number("lr", lr) > 0.0:
-            raise InvalidValueError(f"lr: expected a number above 0, found {lr:g}")
-        if granularity is not None and not number("granularity", granularity) > 0.0:
-            raise InvalidValueError(f"granularity: expected S above 0, found {granularity:g}")
+        lr = checks.positive("lr", lr)
+        duration = checks.number("duration", duration, minimum=0.0)
+        if granularity is not None:
+            granularity = checks.positive("granularity", granularity)
+        for _, layer in layers:
+            layer.targets()  # weights that cells cannot hold are found before a cell has changed
         super().__init__(network.parameters(), {"lr": lr})
         self.layers = {
             name or "layer": _Writer(layer, granularity, duration) for name, layer in layers
@@ -95,6 +95,7 @@ class PulsedSGD(torch.optim.Optimizer):
         """Turn gradients into pulses."""
         loss = None
         if closure is not None:
+            checks.function("closure", closure)
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
@@ -125,15 +126,16 @@ class PulsedSGD(torch.optim.Optimizer):
         InvalidValueError
             It is the state of another optimizer, or of other layers.
         """
-        found = state_dict.get(CELLS)
+        found = checks.mapping("state_dict", state_dict).get(CELLS)
         if not isinstance(found, dict) or found.keys() != self.layers.keys():
             raise InvalidValueError(
                 f"state_dict: expected pulses of the layers {', '.join(self.layers)}, found "
-                f"{', '.join(found) if isinstance(found, dict) else 'none'}"
+                f"{', '.join(map(checks.shown, found)) if isinstance(found, dict) else 'none'}"
             )
         for name, writer in self.layers.items():
             writer.check(name, found[name])
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != CELLS})
+        with told("state_dict: not of such an optimizer"):
+            super().load_state_dict({k: v for k, v in state_dict.items() if k != CELLS})
         for name, writer in self.layers.items():
             writer.restore(found[name])
 
@@ -256,29 +258,24 @@ class _Writer:
 
     def check(self, layer: str, state: dict[str, Any]) -> None:
         """Raise unless ``restore`` can take this state over."""
+        where = f"state_dict: {layer}"
+        given = checks.mapping(where, state)
         for name, mine in self.dump().items():
-            found = state.get(name)
-            if found is None or np.shape(found) != np.shape(mine):
+            if name in EACH:
+                found = checks.real_array(f"{where}: {name}", given.get(name))
+                lowest = 0.0 if name in ("count", "energy") else -np.inf
+                if found.shape != tuple(mine.shape) or not np.isfinite(found).all():
+                    raise InvalidValueError(
+                        f"{where}: {name}: expected finite numbers of shape {tuple(mine.shape)}, "
+                        f"found shape {found.shape}"
+                    )
+                if (found < lowest).any():
+                    raise InvalidValueError(f"{where}: {name}: expected numbers of 0 or above")
+            elif name in ALL:
+                checks.integer(f"{where}: {name}", given.get(name), 0)
+            elif checks.number(f"{where}: {name}", given.get(name)) != mine:
                 raise InvalidValueError(
-                    f"state_dict: {layer}: {name}: expected shape {tuple(np.shape(mine))}, found "
-                    f"{'nothing' if found is None else tuple(np.shape(found))}"
-                )
-
-        for name in EACH:
-            values = checks.real_array(f"state_dict: {layer}: {name}", state[name])
-            lowest = 0.0 if name in ("count", "energy") else -np.inf
-            if not np.isfinite(values).all() or (values < lowest).any():
-                raise InvalidValueError(
-                    f"state_dict: {layer}: {name}: expected finite numbers"
-                    + (" of 0 or above" if lowest == 0.0 else "")
-                )
-        for name in ALL:
-            checks.integer(f"state_dict: {layer}: {name}", state[name], 0)
-        for name in TOLD:
-            if state[name] != getattr(self, name):
-                raise InvalidValueError(
-                    f"state_dict: {layer}: {name}: expected {getattr(self, name):g}, found "
-                    f"{state[name]:g}"
+                    f"{where}: {name}: expected {mine:g}, found {given.get(name):g}"
                 )
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Required, TypedDict
 
-from synfab.checks import number
+from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
 from synfab.modelfile import load_model
@@ -90,42 +91,54 @@ def settings(options: LayerOptions) -> dict[str, Any]:
     """
     if "seed" not in options:
         raise InvalidTypeError("seed: expected the number of a chip, found nothing")
-    unknown = set(options) - set(LayerOptions.__annotations__)
-    if unknown:
-        raise InvalidTypeError(
-            f"{sorted(unknown)[0]}: no option of a layer; expected one of "
-            f"{', '.join(LayerOptions.__annotations__)}"
-        )
+    check_names(options)
     model = load_model(options.get("model", "published"))
-    scale = options.get("scale", "layer")
-    if scale not in SCALES:
-        raise InvalidValueError(f"scale: expected one of {', '.join(SCALES)}, found {scale!r}")
     adc = options.get("adc")
-    bits, largest = adc if isinstance(adc, tuple) else (adc, None)
-    bandwidth = number("bandwidth", options.get("bandwidth", 1e8))
+    if isinstance(adc, (tuple, list)) and len(adc) != 2:
+        raise InvalidValueError(f"adc: expected bits, or (bits, A), found {len(adc)} items")
+    bits, largest = adc if isinstance(adc, (tuple, list)) else (adc, None)
+    bandwidth = checks.number("bandwidth", options.get("bandwidth", 1e8))
     noise_factors(bandwidth)
     return {
         "model": model,
         "window": check_window(model, options.get("g_window")),
-        "scale": scale,
-        "fixed_range": _above_zero("weight_range", options.get("weight_range")),
-        "input_range": _above_zero("input_range", options.get("input_range")),
-        "read_voltage": _above_zero("read_voltage", options.get("read_voltage", 0.2)),
+        "scale": checks.choice("scale", options.get("scale", "layer"), SCALES),
+        "fixed_range": _positive("weight_range", options.get("weight_range")),
+        "input_range": _positive("input_range", options.get("input_range")),
+        "read_voltage": checks.positive("read_voltage", options.get("read_voltage", 0.2)),
         "bits": check_bits("bits", options.get("bits")),
         "dac": check_bits("dac", options.get("dac")),
         "adc": check_bits("adc", bits),
-        "adc_range": _above_zero("adc", largest),
-        "noise": bool(options.get("noise", True)),
+        "adc_range": _positive("adc", largest),
+        "noise": checks.flag("noise", options.get("noise", True)),
         "bandwidth": bandwidth,
-        "linear": bool(options.get("linear", False)),
-        "wire_resistance": options.get("wire_resistance", 0.0),
+        "linear": checks.flag("linear", options.get("linear", False)),
+        "wire_resistance": wires(options.get("wire_resistance", 0.0)),
     }
 
 
-def _above_zero(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    found = number(name, value)
-    if not found > 0.0:
-        raise InvalidValueError(f"{name}: expected a number above 0, found {found:g}")
-    return found
+def check_names(options: Mapping[Any, Any], more: tuple[str, ...] = ()) -> None:
+    """Raise unless all names are those of options, or are among ``more``."""
+    known = (*LayerOptions.__annotations__, *more)
+    for name in options:
+        if not isinstance(name, str) or name not in known:
+            raise InvalidTypeError(
+                f"{name if isinstance(name, str) else checks.shown(name)}: no option of a layer; "
+                f"expected one of {', '.join(known)}"
+            )
+
+
+def wires(resistance: Any) -> Any:
+    """Return ohm per segment, a number or an array, or a pair of them, as for ``Crossbar``."""
+    if isinstance(resistance, tuple):
+        if len(resistance) != 2 or any(isinstance(part, tuple) for part in resistance):
+            raise InvalidValueError(
+                "wire_resistance: expected a number or a pair (rows, columns) of numbers or arrays"
+            )
+        return tuple(wires(part) for part in resistance)
+    found = checks.real_array("wire_resistance", resistance)
+    return found if found.ndim else float(found)
+
+
+def _positive(name: str, value: Any) -> float | None:
+    return None if value is None else checks.positive(name, value)

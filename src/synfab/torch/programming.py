@@ -12,17 +12,17 @@ import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
+from synfab import checks
 from synfab.arrayfile import dump_cells, restore_cells
 from synfab.arrays import digest
 from synfab.cells import CellArray
 from synfab.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.crossbar.programming import Programming
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import InvalidValueError
 from synfab.limits import told
 from synfab.torch import pulses
 from synfab.torch.convert import crossbar_layers
-
-METHODS = ("ideal", "write-verify", "open-loop")
+from synfab.torch.inputs import check_network
 
 
 def program(
@@ -62,8 +62,10 @@ def program(
     InvalidValueError, InvalidTypeError
         An argument is not allowed, or a weight is NaN or outside the window.
     """
-    if method not in METHODS:
-        raise InvalidValueError(f"method: expected one of {', '.join(METHODS)}, found {method!r}")
+    check_network(network)
+    options = pulses.check_options(method, options)
+    checks.flag("progress", progress)
+    given = None if checkpoints is None else as_checkpoints(checkpoints)
     layers = crossbar_layers(network)
     if not layers:
         raise InvalidValueError("network: expected layers on cells, found none; use convert first")
@@ -74,7 +76,7 @@ def program(
             layer.tiles.cells, layer.tiles.split(layer.targets()), strict=True
         )
     ]
-    with _bar(progress, len(tiles)) as advance, _run(checkpoints, tiles, method, options) as run:
+    with _bar(progress, len(tiles)) as advance, _run(given, tiles, method, options) as run:
         done = _finished(tiles, run)
         for _ in done:
             advance()
@@ -100,20 +102,18 @@ class _Tile(NamedTuple):
 
 
 def _program(tile: _Tile, method: str, options: dict[str, Any]) -> Programming:
-    try:
-        if method == "ideal":
-            return pulses.ideal(tile.cells, tile.targets, **options)
-        if method == "open-loop":
-            return pulses.open_loop(tile.cells, tile.targets, **options)
-        return pulses.write_verify(tile.cells, tile.targets, **options)[0]
-    except TypeError as error:
-        raise InvalidTypeError(f"{method}: {error}") from None
+    if method == "ideal":
+        return pulses.ideal(tile.cells, tile.targets)
+    if method == "open-loop":
+        return pulses.open_loop(tile.cells, tile.targets, **options)
+    return pulses.write_verify(tile.cells, tile.targets, **options)[0]
 
 
-def _run(checkpoints: Any, tiles: list[_Tile], method: str, options: dict[str, Any]) -> Any:
-    if checkpoints is None:
+def _run(
+    given: Checkpoints | None, tiles: list[_Tile], method: str, options: dict[str, Any]
+) -> Any:
+    if given is None:
         return nullcontext()
-    given = as_checkpoints(checkpoints)
     settings = {
         "job": "program", "method": method, "options": options, "tiles": len(tiles),
         "targets": digest(*(tile.targets for tile in tiles)),

@@ -6,11 +6,13 @@ Pulses through the wires themselves are ``Crossbar.program``'s and ``Crossbar.wr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
 from synfab.crossbar.controller import RESET_LAST, Controllers, Outcome
@@ -21,11 +23,44 @@ from synfab.crossbar.programming import (
     outliers,
     static_conductance,
 )
-from synfab.crossbar.staircase import stairs
+from synfab.crossbar.staircase import MIN_STEP, stairs
+from synfab.errors import InvalidTypeError
 
 Array = npt.NDArray[Any]
 
 DURATION = 1e-7
+# Options of each way to program cells.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "ideal": (),
+    "write-verify": ("tolerance", "retries", "most_passes", "duration"),
+    "open-loop": ("step", "duration"),
+}
+
+
+def check_options(method: Any, options: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the options of a way to program cells, before any cell has changed.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        There is no such method, or it has no such option or value.
+    """
+    known = OPTIONS[checks.choice("method", method, OPTIONS)]
+    for name in options:
+        if not isinstance(name, str) or name not in known:
+            raise InvalidTypeError(
+                f"{name if isinstance(name, str) else checks.shown(name)}: no option of "
+                f'"{method}"; expected {", ".join(known) or "none"}'
+            )
+    return {name: _checked(name, value) for name, value in options.items()}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in ("retries", "most_passes"):
+        return checks.integer(name, value, 0)
+    if name == "tolerance":
+        return None if value is None else checks.positive(name, value)
+    return checks.number(name, value, minimum=MIN_STEP if name == "step" else 0.0)
 
 
 class Pulses:

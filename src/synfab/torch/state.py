@@ -75,10 +75,11 @@ def _digest(state: dict[str, Any]) -> str:
 
 def _check_digest(state: dict[str, Any]) -> None:
     version = state.get("version")
-    if version == 1:
+    if _same(version, 1):
         logger.warning("state_dict: written by an earlier version, without a digest of the cells")
-    elif version != VERSION:
-        raise FileFormatError(f"state_dict: version {version}, this synfab reads up to {VERSION}")
+    elif not _same(version, VERSION):
+        found = checks.shown(version)
+        raise FileFormatError(f"state_dict: version {found}, this synfab reads up to {VERSION}")
     else:
         with told("state_dict: not the state of cells"):
             if _digest(state) != state.get("digest"):
@@ -97,22 +98,21 @@ def check(tiles: Tiles, state: Any) -> None:
     InvalidValueError
         It belongs to a layer of another shape, model, order or engine.
     """
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or not _same(state.get("format"), FORMAT):
         raise FileFormatError(f'state_dict: expected the state of cells, format "{FORMAT}"')
     _check_digest(state)
     mine = describe(tiles)
     for name in SAME:
-        if state.get(name) != mine[name]:
+        if not _same(state.get(name), mine[name]):
             what = "model" if name == "fingerprint" else name
             raise InvalidValueError(
-                f"state_dict: {what}: this layer has {mine[what]}, the state {state.get(what)}"
+                f"state_dict: {what}: this layer has {mine[what]}, "
+                f"the state {_text(state.get(what))}"
                 + (" of other numbers" if name == "fingerprint" else "")
             )
     check_seed(state.get("seed"))
     cells_there = sum(cells.size for cells in tiles.cells)
-    first = state.get("first_cell")
-    if not isinstance(first, int) or not 0 <= first <= MAX_SEED - cells_there:
-        raise FileFormatError(f"state_dict: first_cell: expected a number of a cell, found {first}")
+    checks.integer("state_dict: first_cell", state.get("first_cell"), 0, MAX_SEED - cells_there)
     for k, cells in enumerate(tiles.cells):
         part = state.get(f"tile {k}")
         if not isinstance(part, dict):
@@ -126,6 +126,22 @@ def check(tiles: Tiles, state: Any) -> None:
             raise FileFormatError(f"state_dict: tile {k}: {error}") from None
         for name in COUNTERS:
             checks.word(f"state_dict: tile {k}: {name}", part.get(name))
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Tell whether something from a file equals plain words or numbers, and is of their type."""
+    if type(found) is not type(wanted):
+        return False
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_same, found, wanted))
+    return bool(found == wanted)
+
+
+def _text(value: Any) -> str:
+    """Show words, numbers and lists of numbers in a message."""
+    if isinstance(value, list) and all(isinstance(part, int) for part in value):
+        return str(value)
+    return value if isinstance(value, str) else checks.shown(value)
 
 
 def _fits(found: Any, wanted: Any) -> bool:

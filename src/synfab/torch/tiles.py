@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synfab import checks
 from synfab.arrays import to_numpy
+from synfab.capacity import check_capacity
 from synfab.cells import CellArray
+from synfab.engines.choice import check_engine
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.model import CellModel
+from synfab.streams import MAX_SEED
 
 Array = npt.NDArray[Any]
 
@@ -53,11 +57,17 @@ class Tiles:
         **options: Any,
     ) -> None:
         rows, columns = check_size(size)
-        self.model, self.shape, self.first_cell = model, shape, first_cell
+        self.model, self.shape = model, shape
+        self.first_cell = checks.integer("first_cell", first_cell, 0, MAX_SEED)
         self.size = (rows, columns)
         self.tiles: list[Tile] = []
         outputs, inputs = shape
-        begin = first_cell
+        # Before the first of what may be a great many tiles is made.
+        order = model.history(options.get("order")).order
+        history = options.get("history", "float32")
+        check_engine(options.get("engine", "auto"), history)
+        check_capacity(2 * outputs * inputs, order, history)
+        begin = self.first_cell
         for low in range(0, outputs, rows // 2):
             for left in range(0, inputs, columns):
                 high, right = min(low + rows // 2, outputs), min(left + columns, inputs)
@@ -114,11 +124,8 @@ class Tiles:
 def check_size(size: Any) -> tuple[int, int]:
     """Return (rows, columns) of a tile, or say what they are."""
     if not isinstance(size, tuple | list) or len(size) != 2:
-        raise InvalidTypeError(f"tile: expected (rows, columns), found {size!r}")
-    for value in size:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise InvalidTypeError(f"tile: expected integers, found {size!r}")
-    rows, columns = (int(value) for value in size)
+        raise InvalidTypeError(f"tile: expected (rows, columns), found {checks.shown(size)}")
+    rows, columns = (checks.integer("tile", value) for value in size)
     if rows < 2 or rows % 2 or columns < 1:
         raise InvalidValueError(
             f"tile: expected an even number of rows and a column or more, found {rows} x {columns}"

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from synfab.errors import FileFormatError
+from synfab import checks
+from synfab.errors import FileFormatError, InvalidTypeError
 from synfab.limits import told
+from synfab.torch.inputs import check_network
 
 
 def training_state(
@@ -29,6 +31,7 @@ def training_state(
     dict
         For ``save`` of a run of ``synfab.Checkpoints``; a copy.
     """
+    _check(network, optimizer, others)
     return {
         "network": _plain(network.state_dict()),
         "modes": [module.training for module in network.modules()],
@@ -55,6 +58,16 @@ def restore_training(
     except Exception:
         _restore(before, network, optimizer, others)
         raise
+
+
+def _check(network: object, optimizer: object, others: tuple[Any, ...]) -> None:
+    check_network(network)
+    checks.instance("optimizer", optimizer, torch.optim.Optimizer, "an optimizer of PyTorch")
+    for other in others:
+        if not callable(getattr(other, "state_dict", None)):
+            raise InvalidTypeError(
+                f"others: expected objects with a state_dict, found {checks.kind_of(other)}"
+            )
 
 
 def optimizer_settings(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

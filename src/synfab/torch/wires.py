@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from synfab import checks
 from synfab.crossbar.array import Crossbar
 from synfab.crossbar.bias import make_bias
 from synfab.crossbar.gradients import gradient
@@ -120,13 +121,15 @@ def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False)
     InvalidTypeError, InvalidValueError
         A wrong type, shape or crossbar.
     """
-    for name, tensor, shape in (("v", v, (len(v), bar.shape[1])), ("g", g, bar.shape)):
+    checks.instance("bar", bar, Crossbar)
+    checks.flag("linear", linear)
+    for name, tensor, shape in (("v", v, (None, bar.shape[1])), ("g", g, bar.shape)):
+        checks.instance(name, tensor, Tensor)
         if tensor.dtype != torch.float64 or tensor.device.type != "cpu":
             raise InvalidTypeError(
                 f"{name}: expected float64 on the CPU, found {tensor.dtype} on {tensor.device}"
             )
-        if tuple(tensor.shape) != shape:
-            raise InvalidValueError(f"{name}: expected shape {shape}, found {tuple(tensor.shape)}")
+        checks.numbers(name, tensor, shape)
     if bar.access is not None or bar.stuck is not None:
         raise InvalidValueError("bar: expected neither access devices nor defects")
     result: Tensor = _Wired.apply(v, g, bar, linear)  # type: ignore[no-untyped-call]
@@ -138,5 +141,6 @@ def effective_conductance(g: Tensor, bar: Crossbar) -> Tensor:
 
     Differentiable in ``g``; arguments as in ``wired_currents``.
     """
+    checks.instance("bar", bar, Crossbar)
     one = torch.eye(bar.shape[1], dtype=torch.float64)
     return wired_currents(one, g, bar, linear=True).T

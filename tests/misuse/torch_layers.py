@@ -1,0 +1,215 @@
+"""Recipes of layers on cells."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from synfab import Checkpoints, Crossbar
+from synfab import torch as st
+
+from .core import cells, model
+from .harness import RECIPES
+
+SEED = 7
+
+
+def options(**others: Any) -> dict[str, Any]:
+    """Every option of a layer, as it is by default."""
+    return {
+        "model": model(), "seed": SEED, "first_cell": 0, "tile": (4, 4), "g_window": None,
+        "weight_range": None, "scale": "layer", "bits": 4, "input_range": None,
+        "read_voltage": 0.2, "dac": None, "adc": None, "noise": True, "bandwidth": 1e8,
+        "wire_resistance": 0.0, "linear": False, "order": 1, "engine": "auto",
+        "history": "float32", "device": None, **others,
+    }  # fmt: skip
+
+
+def linear(**others: Any) -> st.CrossbarLinear:
+    return st.CrossbarLinear(3, 2, model=model(), seed=SEED, order=1, **others)
+
+
+def convolution(**others: Any) -> st.CrossbarConv2d:
+    return st.CrossbarConv2d(1, 2, 2, model=model(), seed=SEED, order=1, **others)
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+
+
+def on_cells() -> nn.Sequential:
+    return nn.Sequential(linear(), nn.ReLU())
+
+
+@cache
+def trained() -> tuple[nn.Sequential, st.PulsedSGD]:
+    """A network and its optimizer, which a refused call leaves as they are."""
+    made = on_cells()
+    return made, st.PulsedSGD(made, 0.1)
+
+
+LAYERS = {"CrossbarLinear": linear, "CrossbarConv2d": convolution}
+IMAGE = {"CrossbarLinear": (2, 3), "CrossbarConv2d": (1, 1, 3, 3)}
+VECTORS = {"CrossbarLinear": (2, 3), "CrossbarConv2d": (2, 4)}
+PLAIN = {"CrossbarLinear": lambda: nn.Linear(3, 2), "CrossbarConv2d": lambda: nn.Conv2d(1, 2, 2)}
+
+
+@RECIPES.add("synfab.torch.CrossbarLinear")
+def _(_folder: Path) -> Any:
+    return st.CrossbarLinear, {"in_features": 3, "out_features": 2, "bias": True, **options()}
+
+
+@RECIPES.add("synfab.torch.CrossbarConv2d")
+def _(_folder: Path) -> Any:
+    return st.CrossbarConv2d, {
+        "in_channels": 1, "out_channels": 2, "kernel_size": 2, "stride": 1, "padding": 0,
+        "dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros",
+        **{key: options()[key] for key in ("model", "seed", "order")},
+    }  # fmt: skip
+
+
+def _methods(kind: str) -> None:
+    """Recipes of the methods of one kind of layer."""
+    name, make = f"synfab.torch.{kind}", LAYERS[kind]
+
+    @RECIPES.add(f"{name}.from_torch")
+    def _(_folder: Path) -> Any:
+        return getattr(st, kind).from_torch, {"layer": PLAIN[kind](), **options(tile=(8, 8))}
+
+    for method, shape in (
+        ("forward", IMAGE[kind]), ("check_input", IMAGE[kind]),
+        ("multiply", VECTORS[kind]), ("send", VECTORS[kind]),
+    ):  # fmt: skip
+
+        @RECIPES.add(f"{name}.{method}")
+        def _(_folder: Path, method: str = method, shape: Any = shape) -> Any:
+            return getattr(make(), method), {"x": torch.ones(shape)}
+
+    for method in ("take", "give"):
+
+        @RECIPES.add(f"{name}.{method}")
+        def _(_folder: Path, method: str = method) -> Any:
+            return getattr(make(), method), {"layer": PLAIN[kind]()}
+
+    @RECIPES.add(f"{name}.set_extra_state")
+    def _(_folder: Path) -> Any:
+        return make().set_extra_state, {"state": make().get_extra_state()}
+
+
+for _kind in LAYERS:
+    _methods(_kind)
+
+
+@RECIPES.add("synfab.torch.convert")
+def _(_folder: Path) -> Any:
+    return st.convert, {
+        "network": network(), "inplace": False, "exceptions": None, **options(),
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.torch.to_torch")
+def _(_folder: Path) -> Any:
+    return st.to_torch, {"network": on_cells()}
+
+
+@RECIPES.add("synfab.torch.bake")
+def _(_folder: Path) -> Any:
+    return st.bake, {"network": st.hardware_aware(network(), model(), seed=SEED)}
+
+
+@RECIPES.add("synfab.torch.hardware_aware")
+def _(_folder: Path) -> Any:
+    return st.hardware_aware, {
+        "network": network(), "model": model(), "seed": SEED, "errors": None, "bits": 4,
+        "clip": None, "g_window": None, "wire_resistance": 0.0, "tile": (4, 4), "chip": None,
+        "inplace": False,
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.torch.measure_errors")
+def _(_folder: Path) -> Any:
+    return st.measure_errors, {
+        "model": model(), "method": "open-loop", "g_window": None, "points": 2, "cells": 3,
+        "seed": SEED, "step": 0.2, "duration": 1e-7,
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.torch.default_window")
+def _(_folder: Path) -> Any:
+    return st.default_window, {"model": model()}
+
+
+@RECIPES.add("synfab.torch.without_outliers")
+def _(_folder: Path) -> Any:
+    return st.without_outliers, {"model": model()}
+
+
+@RECIPES.add("synfab.torch.program")
+def _(folder: Path) -> Any:
+    return st.program, {
+        "network": on_cells(), "method": "write-verify", "progress": False,
+        "checkpoints": Checkpoints(folder / "checkpoints", resume=True),
+        "tolerance": None, "retries": 0, "most_passes": 1, "duration": 1e-7,
+    }  # fmt: skip
+
+
+# Errors of the function that evaluates a network are its own.
+@RECIPES.add("synfab.torch.monte_carlo", skip=("evaluate",))
+def _(_folder: Path) -> Any:
+    return st.monte_carlo, {
+        "network": network(), "evaluate": lambda _: 1.0, "seeds": [1, 2], "model": model(),
+        "method": "ideal", "programming": {}, "workers": 1, "progress": False,
+        "tile": (4, 4), "noise": True, "order": 1,
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.torch.PulsedSGD")
+def _(_folder: Path) -> Any:
+    return st.PulsedSGD, {
+        "network": on_cells(), "lr": 0.1, "granularity": None, "duration": 1e-7,
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.torch.PulsedSGD.step")
+def _(_folder: Path) -> Any:
+    return trained()[1].step, {"closure": None}
+
+
+@RECIPES.add("synfab.torch.PulsedSGD.load_state_dict")
+def _(_folder: Path) -> Any:
+    made = trained()[1]
+    return made.load_state_dict, {"state_dict": made.state_dict()}
+
+
+@RECIPES.add("synfab.torch.training_state")
+def _(_folder: Path) -> Any:
+    made, moved = trained()
+    return st.training_state, {"network": made, "optimizer": moved}
+
+
+@RECIPES.add("synfab.torch.restore_training")
+def _(_folder: Path) -> Any:
+    made, moved = trained()
+    state = st.training_state(made, moved)
+    return st.restore_training, {"state": state, "network": made, "optimizer": moved}
+
+
+def _wired() -> dict[str, Any]:
+    bar = Crossbar(cells(2, 3), 1.0)
+    return {"g": torch.full((2, 3), 2e-5, dtype=torch.float64), "bar": bar}
+
+
+@RECIPES.add("synfab.torch.wired_currents")
+def _(_folder: Path) -> Any:
+    v = torch.from_numpy(np.full((1, 3), 0.2))
+    return st.wired_currents, {"v": v, **_wired(), "linear": False}
+
+
+@RECIPES.add("synfab.torch.effective_conductance")
+def _(_folder: Path) -> Any:
+    return st.effective_conductance, _wired()
