@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from synfab.circuit.ngspice import run_ngspice
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.files import refuse_overwrite, temporary_folder
+from synfab.files import make_folder, refuse_overwrite, temporary_folder
+from synfab.ownfiles import own_files
 
 Array = npt.NDArray[Any]
 
@@ -83,17 +85,19 @@ def run_crossbar(
         if not netlist.snapshot:
             devices = [osdi if osdi is not None else _build(netlist, temporary)]
         refuse_overwrite("keep", folder / STATE_FILE, osdi=osdi)
-        (folder / STATE_FILE).unlink(missing_ok=True)
-        results = run_ngspice(
-            netlist.text,
-            osdi=devices,
-            time_limit=time_limit,
-            progress=progress,
-            ngspice=ngspice,
-            commands=list(_ask_for_state(cells)) if switches else (),
-            keep=folder,
-        )
-        after = _read_state(folder / STATE_FILE, cells) if switches else cells.copy()
+        make_folder(folder, "keep")
+        with nullcontext() if keep is None else own_files(folder, [STATE_FILE], "keep"):
+            (folder / STATE_FILE).unlink(missing_ok=True)
+            results = run_ngspice(
+                netlist.text,
+                osdi=devices,
+                time_limit=time_limit,
+                progress=progress,
+                ngspice=ngspice,
+                commands=list(_ask_for_state(cells)) if switches else (),
+                keep=folder,
+            )
+            after = _read_state(folder / STATE_FILE, cells) if switches else cells.copy()
     waveforms = results[0]
     currents = [waveforms[f"i(vr{i})"] for i in range(cells.shape[0])]
     if netlist.timeline is not None:
