@@ -89,6 +89,7 @@ def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
     assert all(step["seconds"] > 0 for step in steps)
     figures = sorted(p.name for p in (tmp_path / "figures").iterdir())
     assert figures == [
+        ".synfab-files.json",
         "autocorrelation.png",
         "cycling.csv",
         "devices.png",
@@ -100,6 +101,15 @@ def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
     assert all(picture.read_bytes()[:4] == b"\x89PNG" for picture in pictures)
     sweeps = sf.learn.read_sweeps(tmp_path / "figures" / "cycling.csv")
     assert len(sf.learn.extract_features(sweeps)) == 32 * 60
+
+
+def test_the_demo_replaces_no_file_of_others(tmp_path):
+    (tmp_path / "devices.png").write_bytes(b"my photograph")
+    done = synfab("demo", "-o", tmp_path)
+    assert done.returncode == 2
+    assert "devices.png already exists" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"my photograph"]
 
 
 def test_the_shell_completes_commands():

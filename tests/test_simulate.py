@@ -134,8 +134,11 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         run.send_signal(signal.SIGINT)
         said = run.stderr.read().decode()
     assert run.returncode == 130
-    assert said.endswith("stopped; the same command with --resume goes on\n")
-    assert len(said.strip().splitlines()) == 1
+    assert [line.split(";")[0] for line in said.split("\n") if line] == [
+        "stopping after this pulse … (Ctrl-C again: at once)",
+        "stopped",
+    ]
+    assert said.endswith("the same command with --resume continues\n")
 
 
 def test_a_changed_file_of_voltages_is_another_program(tmp_path):

@@ -1,6 +1,6 @@
 """``python -m synfab`` is the command ``synfab``."""
 
-from synfab.cli import main
+from synfab_command import main
 
 if __name__ == "__main__":
     main()

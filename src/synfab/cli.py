@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import track
 from rich.status import Status
 from rich.table import Table
@@ -18,12 +18,15 @@ from synfab.circuit import cli as circuit
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
 from synfab.terminal import (
+    EscapingFormatter,
     end_in_order,
     interrupts_between_steps,
     out,
+    plain,
     print_json,
     progress,
     say,
+    shown,
     warn_in_one_line,
 )
 
@@ -75,7 +78,7 @@ def demo(
         rows = [step._asdict() for step in steps]
         print_json({"steps": rows, "bytes_per_cell": memory, "figures": str(output)})
         return
-    table = Table(title=f"{escape(loaded.name)} model, 1024 x 1024 cells, {memory} bytes per cell")
+    table = Table(title=f"{plain(loaded.name)} model, 1024 x 1024 cells, {memory} bytes per cell")
     for heading, side in (("step", "left"), ("time", "right"), ("throughput", "right")):
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
     for step in steps:
@@ -117,7 +120,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         return
     table = Table(show_header=False)
     for key, value in facts.items():
-        table.add_row(key, escape(value if isinstance(value, str) else json.dumps(value)))
+        table.add_row(key, plain(value if isinstance(value, str) else json.dumps(value)))
     out.print(table)
 
 
@@ -188,17 +191,18 @@ def _simulate_to_zarr(
     progress.print(f"{estimate}", highlight=False, soft_wrap=True)
     with Progress(console=progress, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("cells", total=cells)
-        with interrupts_between_steps() as check:
-
-            def advance(done: int) -> None:
-                bar.update(task, advance=done)
-                check()
-
+        with interrupts_between_steps("pulse") as check:
             try:
-                simulation.run(resume=resume, advance=advance)
+                simulation.run(
+                    resume=resume,
+                    advance=lambda done: bar.update(task, advance=done),
+                    after_pulse=check,
+                )
             except KeyboardInterrupt:
                 bar.stop()
-                sys.stderr.write("stopped; the same command with --resume goes on\n")
+                sys.stderr.write(
+                    "stopped; finished blocks are kept, the same command with --resume continues\n"
+                )
                 raise typer.Exit(130) from None
     count = len(simulation.pulses)
     say(f"{count} pulses on {cells} cells: {output}")
@@ -280,8 +284,10 @@ def main() -> None:
     """Run the command line; bad input is one line and exit status 2."""
     end_in_order()
     warn_in_one_line()
+    if logging.lastResort is not None:  # where nobody has configured logging
+        logging.lastResort.setFormatter(EscapingFormatter())
     try:
         app()
     except SynfabError as error:
-        sys.stderr.write(f"synfab: {error}\n")
+        sys.stderr.write(f"synfab: {shown(str(error))}\n")
         sys.exit(2)

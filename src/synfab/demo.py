@@ -13,6 +13,7 @@ from synfab import rules
 from synfab.cells import CellArray
 from synfab.files import atomic_path, make_folder
 from synfab.model import FEATURES, CellModel
+from synfab.ownfiles import own_files
 from synfab.report import figures
 from synfab.streams import Stream, normals, words
 
@@ -56,7 +57,20 @@ def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Any:
 
 
 def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
-    """Do the demonstration and write its figures; ``advance`` is told each step's name."""
+    """Do the demonstration and write its figures; ``advance`` is told each step's name.
+
+    Raises
+    ------
+    InvalidValueError
+        The folder holds a file of the same name as one of these that the demonstration did not
+        write.
+    """
+    make_folder(output, "--output")
+    with own_files(output, NAMES, "--output"):
+        return _run(model, output, advance)
+
+
+def _run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
     steps: list[Step] = []
 
     def timed(name: str, operations: int, unit: str, job: Callable[[], Any]) -> Any:

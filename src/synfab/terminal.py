@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from synfab.errors import EditedFileWarning
+
+# C0 but the tab, DEL, C1, and the marks that reverse the direction of text.
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 out = Console()
 progress = Console(stderr=True)
 
 
 def say(text: str) -> None:
-    """Print a line as it is: never folded or coloured, names of files to the byte."""
+    """Print a line as it is: never folded or coloured, names of files to the byte.
+
+    Control characters are escaped, in a pipe too, so that one line stays one line; programs that
+    need exact names use ``--json``.
+    """
+    text = shown(text)
     sys.stdout.flush()
     if hasattr(sys.stdout, "buffer"):
         typer.echo(text.encode("utf-8", "surrogateescape"))
@@ -55,7 +67,7 @@ def warn_in_one_line() -> None:
         line: str | None = None,
     ) -> None:
         if issubclass(category, EditedFileWarning):
-            sys.stderr.write("synfab: warning: " + "\\n".join(str(message).splitlines()) + "\n")
+            sys.stderr.write(f"synfab: warning: {shown(str(message))}\n")
         else:
             before(message, category, filename, lineno, file, line)
 
@@ -82,8 +94,13 @@ def end_in_order() -> None:
 
 
 @contextmanager
-def interrupts_between_steps() -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C wait for the end of a step; at the second one it waits for nothing.
+def interrupts_between_steps(step: str) -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait for the end of a step, and say so; a second one does not wait.
+
+    Parameters
+    ----------
+    step
+        What is being waited for, such as "pulse".
 
     Yields
     ------
@@ -97,6 +114,9 @@ def interrupts_between_steps() -> Iterator[Callable[[], None]]:
         if come:
             raise KeyboardInterrupt
         come = True
+        # Straight to the descriptor: a stream that is being written to cannot be entered again.
+        with suppress(OSError):
+            os.write(2, f"\nstopping after this {step} … (Ctrl-C again: at once)\n".encode())
 
     def check() -> None:
         if come:
@@ -107,3 +127,29 @@ def interrupts_between_steps() -> Iterator[Callable[[], None]]:
         yield check
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def shown(text: str) -> str:
+    """Return text whose control characters are escaped, so that none reaches the terminal.
+
+    Names of files and devices may hold sequences that move the cursor, set the window's title or
+    rewrite what stands above. Tabs stay.
+    """
+    return CONTROL.sub(lambda found: _escaped(found[0]), text)
+
+
+def plain(text: str) -> str:
+    """Return text for Rich that holds neither markup nor control characters."""
+    return escape(shown(text))
+
+
+class EscapingFormatter(logging.Formatter):
+    """Log lines without control characters: messages name files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return shown(super().format(record))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
 from synfab.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.limits import read_large
+from synfab.ownfiles import own_files
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,8 @@ def run_ngspice(
     commands
         Commands of ngspice to run after the analyses.
     keep
-        Folder to keep the files of the run in; None uses a temporary one.
+        Folder to keep the files of the run in; None uses a temporary one. Files of an earlier run
+        there are replaced, files of others (a ``.spiceinit``, ``deck.cir``) are refused.
 
     Returns
     -------
@@ -163,10 +165,12 @@ def run_ngspice(
         folder = temporary if keep is None else checks.path("keep", keep)
         _check_keep(folder, netlist, devices)
         make_folder(folder, "keep")
-        loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
-        show = _bar(text) if progress else None
-        _execute(program, text, folder, loaded, commands, time_limit, show, origin)
-        return read_raw(folder / "out.raw")
+        names = ["deck.cir", ".spiceinit", "out.raw", *map(_device, range(len(devices)))]
+        with nullcontext() if keep is None else own_files(folder, names, "keep"):
+            loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
+            show = _bar(text) if progress else None
+            _execute(program, text, folder, loaded, commands, time_limit, show, origin)
+            return read_raw(folder / "out.raw")
 
 
 def check_run(time_limit: object, progress: object, ngspice: Any, keep: object) -> float:
@@ -240,15 +244,19 @@ def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
 
 def _check_keep(folder: Path, netlist: str | os.PathLike[str], devices: Sequence[object]) -> None:
     """Refuse a folder where the files of the run would replace what it reads."""
-    links = [f"device{i}.osdi" for i in range(len(devices))]
+    links = [_device(i) for i in range(len(devices))]
     # Links of an earlier run are removed without what they lead to.
     for name in (*FILES, *(name for name in links if not (folder / name).is_symlink())):
         refuse_overwrite("keep", folder / name, netlist=netlist, osdi=list(devices))
 
 
+def _device(index: int) -> str:
+    return f"device{index}.osdi"
+
+
 def _place(source: Path, folder: Path, index: int) -> str:
     """Put a device into the folder of the run: ngspice lowers and splits other paths."""
-    name = f"device{index}.osdi"
+    name = _device(index)
     (folder / name).unlink(missing_ok=True)
     try:
         (folder / name).symlink_to(source)

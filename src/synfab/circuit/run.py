@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidValueError
 from synfab.files import make_folder, refuse_overwrite, temporary_folder
+from synfab.ownfiles import own_files
 
 Array = npt.NDArray[Any]
 
@@ -86,17 +88,18 @@ def run_crossbar(
             devices = [device if device is not None else _build(netlist, temporary)]
         refuse_overwrite("keep", folder / STATE_FILE, osdi=osdi)
         make_folder(folder, "keep")
-        (folder / STATE_FILE).unlink(missing_ok=True)
-        results = run_ngspice(
-            netlist.text,
-            osdi=devices,
-            time_limit=time_limit,
-            progress=progress,
-            ngspice=ngspice,
-            commands=list(_ask_for_state(cells)) if switches else (),
-            keep=folder,
-        )
-        after = _read_state(folder / STATE_FILE, cells) if switches else cells.copy()
+        with nullcontext() if keep is None else own_files(folder, [STATE_FILE], "keep"):
+            (folder / STATE_FILE).unlink(missing_ok=True)
+            results = run_ngspice(
+                netlist.text,
+                osdi=devices,
+                time_limit=time_limit,
+                progress=progress,
+                ngspice=ngspice,
+                commands=list(_ask_for_state(cells)) if switches else (),
+                keep=folder,
+            )
+            after = _read_state(folder / STATE_FILE, cells) if switches else cells.copy()
     waveforms = results[0]
     currents = [waveforms[f"i(vr{i})"] for i in range(cells.shape[0])]
     if netlist.timeline is not None:

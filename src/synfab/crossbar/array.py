@@ -311,6 +311,11 @@ class Crossbar:
         columns of a row are pulsed together as far as the scheme allows. A verification reads the
         cells at U_0, with noise.
 
+        Ctrl-C ends it after the pulse that is being computed. The array then is in the state that
+        the pulses so far have left, part of the cells programmed: program it again, or let a new
+        one of the same seed resume from the newest checkpoint, with the same result as a run that
+        was not interrupted.
+
         Parameters
         ----------
         targets

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
 from synfab.errors import InvalidValueError
-from synfab.terminal import out, print_json, progress, say
+from synfab.terminal import out, plain, print_json, progress, say
 
 Source = Annotated[
     Path,
@@ -89,11 +88,11 @@ def fit(
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
         print_json({**made, **result.diagnostics})
         return
-    table = Table(show_header=False, title=escape(f"{output}: {result.model.name}"))
+    table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
         text = drift_in_words(value) if key == "drift" else _short(value)
         if text:
-            table.add_row(key.replace("_", " "), text)
+            table.add_row(key.replace("_", " "), plain(text))
     out.print(table)
     if report is not None:
         say(f"report: {report}")
@@ -138,7 +137,7 @@ def compare(
         print_json({**made, **found.summary()})
         return
     judged = verdicts(found)
-    table = Table(title=escape(f"{loaded.name} against {source}"))
+    table = Table(title=plain(f"{loaded.name} against {source}"))
     for heading in ("property", "verdict", "distance", "yardstick"):
         table.add_column(heading, justify="left" if heading in ("property", "verdict") else "right")
     for v in judged:

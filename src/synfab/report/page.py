@@ -9,6 +9,7 @@ import html
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ from synfab.limits import told
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
 from synfab.report.verdict import WORDS, Level, headline, verdicts
+
+# What spreadsheets take for the start of a formula: signs, their full-width forms, and breaks; but
+# not a number as text.
+FORMULA = re.compile(
+    "(?![+-]?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?\\Z)\\s*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]",
+    re.IGNORECASE,
+)
 
 # Shapes that differ without their colours: a disc with a tick, a triangle, a square with a cross.
 SHAPES: dict[Level, str] = {
@@ -234,10 +242,26 @@ def _tables(judged: list[Any], sections: list[dict[str, Any]]) -> list[dict[str,
             texts[section["id"]] = section["title"].lower()
     return [
         {"name": name, "text": texts[name],
-         "address": "data:text/csv;base64,"
-         + base64.b64encode(frame.to_csv(index=False, float_format="%.6g").encode()).decode()}
+         "address": "data:text/csv;base64," + base64.b64encode(_csv(frame).encode()).decode()}
         for name, frame in frames.items()
     ]  # fmt: skip
+
+
+def _csv(frame: Any) -> str:
+    """Return a table as RFC 4180 wants it; texts cannot be formulas, numbers stay numbers."""
+    safe = frame.rename(columns=lambda name: no_formula(str(name)))
+    for column in safe.columns[[kind.kind not in "biuf" for kind in safe.dtypes]]:
+        safe[column] = safe[column].map(lambda v: no_formula(v) if isinstance(v, str) else v)
+    return str(safe.to_csv(index=False, float_format="%.6g", lineterminator="\r\n"))
+
+
+def no_formula(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula: an apostrophe goes in front.
+
+    Names of devices and columns come from measurement files, so a spreadsheet must not execute
+    them (OWASP, "CSV injection").
+    """
+    return f"'{text}" if FORMULA.match(text) else text
 
 
 def _provenance(

@@ -114,7 +114,13 @@ class Simulation:
             folder = folder.parent
         return Estimate(seconds, self.memory, output, shutil.disk_usage(folder).free)
 
-    def run(self, *, resume: bool = False, advance: Callable[[int], object] | None = None) -> None:
+    def run(
+        self,
+        *,
+        resume: bool = False,
+        advance: Callable[[int], object] | None = None,
+        after_pulse: Callable[[], object] | None = None,
+    ) -> None:
         """Run every block that is not done yet.
 
         Parameters
@@ -124,6 +130,9 @@ class Simulation:
             those of one that was never stopped.
         advance
             Called with the number of cells that were finished.
+        after_pulse
+            Called after each pulse on a block; what it raises ends the run. The blocks finished
+            before are kept.
         """
         checks.flag("resume", resume)
         if advance is not None:
@@ -141,7 +150,7 @@ class Simulation:
                     if array is None or array.size != size:
                         array = None  # its memory first
                         array = self._array(size)
-                    self._run_block(array.renew(start), results)
+                    self._run_block(array.renew(start), results, after_pulse)
                     results.finish(block)
                 if advance is not None:
                     advance(size)
@@ -156,7 +165,9 @@ class Simulation:
             )
         return there and not Results.stillborn(self.path)
 
-    def _run_block(self, array: CellArray, results: Results) -> None:
+    def _run_block(
+        self, array: CellArray, results: Results, after_pulse: Callable[[], object] | None
+    ) -> None:
         start, stop = array.first_cell, array.first_cell + array.size
         for pulse in range(len(self.pulses)):
             array.apply_voltage(self.pulses.voltages(pulse, start, stop))
@@ -165,6 +176,8 @@ class Simulation:
                 array.read_number = pulse
                 results.write("current", read, start, self._read(array))
                 results.write("cycle", read, start, array.cycle)
+            if after_pulse is not None:
+                after_pulse()
 
 
 @contextmanager

@@ -16,6 +16,13 @@
     return Object.fromEntries(Object.entries(columns[name][k]).map(([c, t]) => [c, decode(t)]));
   };
 
+  // RFC 4180; text that a spreadsheet would take for a formula gets an apostrophe in front.
+  const quoted = (text) => {
+    const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+    const safe = !number && /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
+    return `"${safe.replaceAll('"', '""')}"`;
+  };
+
   const table = (k) => {
     const lines = [];
     for (const name of shown) {
@@ -24,10 +31,10 @@
       lines.push(["table", "device", ...heads].join(","));
       for (let n = 0; n < data[heads[0]].length; n++) {
         if (heads.every((c) => Number.isFinite(data[c][n])))
-          lines.push([name, JSON.stringify(names[k]), ...heads.map((c) => data[c][n])].join(","));
+          lines.push([name, quoted(names[k]), ...heads.map((c) => data[c][n])].join(","));
       }
     }
-    return lines.join("\n") + "\n";
+    return lines.join("\r\n") + "\r\n";
   };
 
   const link = document.getElementById("device-table");
