@@ -13,10 +13,12 @@ from rich.progress import track
 from rich.status import Status
 from rich.table import Table
 
-from synfab import __version__
+from synfab import __version__, stdio
 from synfab.circuit import cli as circuit
+from synfab.doctor import Finding
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.learn import cli as learn
+from synfab.processors import requested_threads
 from synfab.terminal import (
     EscapingFormatter,
     end_in_order,
@@ -119,6 +121,8 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         print_json(facts)
         return
     table = Table(show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     for key, value in facts.items():
         table.add_row(key, plain(value if isinstance(value, str) else json.dumps(value)))
     out.print(table)
@@ -248,25 +252,48 @@ def bench(as_json: JsonOption = False) -> None:
 
 @app.command()
 def doctor(
+    subjects: Annotated[
+        list[str] | None, typer.Argument(help="what is needed: ngspice, compiler, zarr, torch, …")
+    ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="download an ngspice into the cache where it is missing")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what this machine lacks for which work, and the command that mends it."""
+    """Report what this machine lacks for which work, and the command that fixes it.
+
+    Exit status 1: something named is missing, or what all work needs, or --fix could not fix it.
+    """
     from dataclasses import asdict
 
     from synfab.doctor import examine
 
-    findings = examine()
-    if fix and not all(f.good for f in findings if f.subject.startswith("ngspice")):
-        from synfab.circuit.provide import provide_ngspice
-
-        provide_ngspice(lambda text: progress.print(text, highlight=False))
-        findings = examine()
+    asked = subjects or []
+    findings = examine(asked)
+    if fix:
+        asked = [*asked, "ngspice"]
+        if not examine(["ngspice"])[0].good:
+            _provide_ngspice()
+            findings = examine(subjects or [])
+    lacking = [f for f in findings if not f.good and f.is_needed(asked)]
     if as_json:
         print_json([asdict(finding) for finding in findings])
-        return
+    else:
+        _print_findings(findings)
+    if lacking:
+        raise typer.Exit(1)
+
+
+def _provide_ngspice() -> None:
+    from synfab.circuit.provide import provide_ngspice
+
+    try:
+        provide_ngspice(lambda text: progress.print(text, highlight=False))
+    except SynfabError as error:  # the list still says what is missing
+        sys.stderr.write(f"synfab: {error}\n")
+
+
+def _print_findings(findings: list[Finding]) -> None:
     for finding in findings:
         mark = "ok     " if finding.good else "missing"
         say(f"{mark}  {finding.subject}: {finding.found}")
@@ -282,11 +309,16 @@ app.command()(learn.compare)
 
 def main() -> None:
     """Run the command line; bad input is one line and exit status 2."""
+    sys.exit(stdio.run(_main))
+
+
+def _main() -> None:
     end_in_order()
     warn_in_one_line()
     if logging.lastResort is not None:  # where nobody has configured logging
         logging.lastResort.setFormatter(EscapingFormatter())
     try:
+        requested_threads()  # a wrong number of threads is refused by every command
         app()
     except SynfabError as error:
         sys.stderr.write(f"synfab: {shown(str(error))}\n")

@@ -6,10 +6,14 @@ import importlib.util
 import os
 import platform
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from synfab.errors import SynfabError
+from synfab.errors import InvalidValueError, SynfabError
+
+ALL = "everything"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,11 @@ class Finding:
     good: bool
     found: str
     mend: str = ""  # command, where something is missing
-    needed_for: str = "everything"
+    needed_for: str = ALL
+
+    def is_needed(self, asked: Collection[str]) -> bool:
+        """Whether it is among what was asked for, or needed for all work."""
+        return self.needed_for == ALL or not names_of(self.subject).isdisjoint(asked)
 
 
 # Extra, module to look for, what it is for.
@@ -36,9 +44,42 @@ EXTRAS = (
 )
 
 
-def examine() -> list[Finding]:
-    """Look at Python, the compiler, the simulator and the optional packages."""
-    return [_python(), _numbers(), _compiler(), _ngspice(), *map(_extra, EXTRAS)]
+def examine(asked: Collection[str] = ()) -> list[Finding]:
+    """Look at Python, the compiler, the simulator and the optional packages.
+
+    Parameters
+    ----------
+    asked
+        Names of what to look at, such as ``"ngspice"`` or ``"zarr"``; empty for everything.
+
+    Raises
+    ------
+    InvalidValueError
+        Nothing has such a name.
+    """
+    known: dict[str, Callable[[], Finding]] = {
+        "Python": _python,
+        "published model": _numbers,
+        "C compiler": _compiler,
+        "ngspice with OSDI": _ngspice,
+        **{f"package {extra[1]}": partial(_extra, extra) for extra in EXTRAS},
+    }
+    names = [name for subject in known for name in sorted(names_of(subject))]
+    unknown = [name for name in asked if name not in names]
+    if unknown:
+        allowed = ", ".join(dict.fromkeys(names))
+        raise InvalidValueError(f"doctor: expected {allowed}; found {unknown[0]!r}")
+    wanted = [s for s in known if not asked or not names_of(s).isdisjoint(asked)]
+    return [known[subject]() for subject in wanted]
+
+
+def names_of(subject: str) -> set[str]:
+    """What a user may call a subject: its main word, and the extra that installs a package."""
+    if subject.startswith("package "):
+        module = subject.removeprefix("package ")
+        return {module, *(extra for extra, name, _ in EXTRAS if name == module)}
+    first = subject.split(maxsplit=1)[0].lower()
+    return {{"published": "model", "c": "compiler"}.get(first, first)}
 
 
 def _python() -> Finding:
