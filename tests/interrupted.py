@@ -101,4 +101,4 @@ def campaign(interrupts, seed):
 if __name__ == "__main__":
     hits, wrong = campaign(int(sys.argv[1]), int(sys.argv[2]))
     threads = sum(thread.name == "synfab" for thread in threading.enumerate())
-    print(json.dumps({"interrupts": hits, "wrong": wrong, "threads": threads}))
+    sys.stdout.write(json.dumps({"interrupts": hits, "wrong": wrong, "threads": threads}))

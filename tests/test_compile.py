@@ -91,7 +91,6 @@ def test_compiled_kernels_are_kept_and_found_again(tmp_path):
 
 def test_one_warning_names_the_reason_and_what_to_do(monkeypatch):
     monkeypatch.setattr(compiling, "_first", compiling.Lock())
-    with pytest.warns(RuntimeWarning, match="No space left.*NUMBA_CACHE_DIR") as caught:
-        for reason in ("[Errno 28] No space left on device", "again"):
-            compiling._warn(OSError(reason))
-    assert len(caught) == 1
+    with pytest.warns(RuntimeWarning, match="No space left.*NUMBA_CACHE_DIR"):
+        compiling._warn(OSError("[Errno 28] No space left on device"))
+    compiling._warn(OSError("again"))  # warnings are errors here

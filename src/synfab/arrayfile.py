@@ -28,13 +28,14 @@ Array = np.ndarray[Any, Any]
 
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
     """Write ``cells`` to ``path``, whole or not at all."""
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
-        "model": document(cells.model),
-    }
-    write_archive(path, manifest, _storage(cells))
+    with cells._lock:
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
+            "model": document(cells.model),
+        }
+        write_archive(path, manifest, _storage(cells))
 
 
 def load_array(path: str | os.PathLike[str]) -> CellArray:
@@ -51,15 +52,16 @@ def load_array(path: str | os.PathLike[str]) -> CellArray:
         cells._allocate(model, shape, **arguments)
         for key in COUNTERS:
             setattr(cells, key, checks.word(key, manifest[key]))
-        cells._engine.restore({key: archive.array(key) for key in cells._engine.STORED})
+        cells._restore({key: archive.array(key) for key in cells._engine.STORED})
         return cells
 
 
 def dump_cells(cells: CellArray) -> dict[str, Any]:
     """Return the whole state of an array as plain numbers and arrays, for a checkpoint."""
-    identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
-    identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
-    return {**identity, "storage": _storage(cells)}
+    with cells._lock:
+        identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
+        identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
+        return {**identity, "storage": _storage(cells)}
 
 
 def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
@@ -81,9 +83,10 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
     missing = mine["storage"].keys() - state.get("storage", {}).keys()
     if missing:
         raise FileFormatError(f"cells: {min(missing)}: missing")
-    cells._engine.restore({name: state["storage"][name] for name in mine["storage"]})
-    for name in COUNTERS:
-        setattr(cells, name, checks.word(name, state[name]))
+    counters = {name: checks.word(name, state[name]) for name in COUNTERS}
+    with cells._lock:
+        cells._restore({name: state["storage"][name] for name in mine["storage"]})
+        vars(cells).update(counters)
 
 
 def _storage(cells: CellArray) -> dict[str, Array]:

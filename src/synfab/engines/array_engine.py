@@ -9,8 +9,9 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from synfab import rules
-from synfab.arrays import count_up
+from synfab.arrays import count_up, to_numpy
 from synfab.engines.library import NUMPY, Library
+from synfab.engines.threads import completed
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
 from synfab.streams import WORD, Stream
@@ -113,7 +114,8 @@ class ArrayEngine:
         if cells.shape[0]:
             devices, state = self.take(cells)
             u = self.xp.take(u, cells, axis=0)
-            self.put(cells, self._pulse(devices, state, u))
+            after = self._pulse(devices, state, u)
+            completed(lambda: self.put(cells, after))
 
     def _pulse(self, devices: rules.Devices, state: rules.CellState, u: Array) -> rules.CellState:
         """Equals ``rules.apply_voltage``, but draws only for the cells that begin a block."""
@@ -244,6 +246,11 @@ class ArrayEngine:
                 raise FileFormatError(
                     f"{name}: expected {n} cells, shape {shape}, found {array.dtype} {array.shape}"
                 )
+        cycle = to_numpy(arrays["cycle"])
+        if cycle.size and not 0 <= cycle.min() <= cycle.max() <= rules.MAX_CYCLE:
+            raise FileFormatError(
+                f"cycle: expected 0 … {rules.MAX_CYCLE}, found {cycle.min()} … {cycle.max()}"
+            )
         held = {name: self.library.asarray(array) for name, array in arrays.items()}
         number = self._words(self._global_numbers())
         self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))

@@ -224,9 +224,10 @@ class CompactEngine(Reading):
                 raise FileFormatError(
                     f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"
                 )
-        self.cells = Compact(*(np.array(arrays[name]) for name in Compact._fields))
+        cells = Compact(*(np.array(arrays[name]) for name in Compact._fields))
         matrices = {name: np.array(arrays[name]) for name in self.MATRICES}
-        self.process = self.process._replace(**matrices)
+        process = self.process._replace(**matrices)
+        self.cells, self.process = cells, process
 
 
 def _places(cells: Array) -> tuple[Array, Array]:

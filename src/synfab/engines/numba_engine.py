@@ -13,7 +13,7 @@ from synfab.engines.fabrication import fabricate
 from synfab.engines.layout import GROUP, LANE_BITS, LANES, LAST_LANE, TILES, Parameters, Storage
 from synfab.engines.reading import Reading, plain
 from synfab.engines.switching import apply_voltage, apply_voltage_where
-from synfab.engines.threads import share
+from synfab.engines.threads import completed, share
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
 
@@ -247,4 +247,8 @@ class NumbaEngine(Reading):
                 raise FileFormatError(
                     f"{name}: expected {mine.dtype} {mine.shape}, found {array.dtype} {array.shape}"
                 )
-            mine[...] = array
+        completed(lambda: self._copy_from(arrays))
+
+    def _copy_from(self, arrays: dict[str, Array]) -> None:
+        for name, array in arrays.items():
+            getattr(self.cells, name)[...] = array
