@@ -29,13 +29,14 @@ Array = np.ndarray[Any, Any]
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
     """Write ``cells`` to ``path``, whole or not at all."""
     target = checks.path("path", path)
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
-        "model": document(cells.model),
-    }
-    write_archive(target, manifest, _storage(cells))
+    with cells._lock:
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
+            "model": document(cells.model),
+        }
+        write_archive(target, manifest, _storage(cells))
 
 
 def load_array(path: str | os.PathLike[str]) -> CellArray:
@@ -57,15 +58,16 @@ def load_array(path: str | os.PathLike[str]) -> CellArray:
             raise FileFormatError(f"{min(unknown)}: not a part of an array")
         arrays = {key: archive.array(key) for key in cells._engine.STORED}
         cells._engine.check(arrays)
-        cells._engine.restore(arrays)
+        cells._restore(arrays)
         return cells
 
 
 def dump_cells(cells: CellArray) -> dict[str, Any]:
     """Return the whole state of an array as plain numbers and arrays, for a checkpoint."""
-    identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
-    identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
-    return {**identity, "storage": _storage(cells)}
+    with cells._lock:
+        identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
+        identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
+        return {**identity, "storage": _storage(cells)}
 
 
 def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
@@ -90,9 +92,9 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         raise FileFormatError(f"cells: storage: expected the arrays {wanted}")
     counters = {name: checks.word(name, state.get(name)) for name in COUNTERS}
     cells._engine.check(stored)
-    cells._engine.restore(stored)
-    for name, value in counters.items():
-        setattr(cells, name, value)
+    with cells._lock:
+        cells._restore(stored)
+        vars(cells).update(counters)
 
 
 def _storage(cells: CellArray) -> dict[str, Array]:

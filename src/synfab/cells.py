@@ -12,11 +12,14 @@ import numpy.typing as npt
 
 from synfab import checks, rules
 from synfab.arguments import Arguments
+from synfab.arrays import to_numpy
 from synfab.capacity import check_capacity, require_memory
 from synfab.cellview import CellView
 from synfab.engines.choice import check_engine, library_name, make_engine
 from synfab.engines.library import find_library
+from synfab.engines.threads import completed
 from synfab.errors import InvalidIndexError, InvalidValueError
+from synfab.locking import add_lock, locked
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
 from synfab.readout import Readout, noise_factors
@@ -33,7 +36,8 @@ class CellArray:
     """Virtual cells of one technology.
 
     Cell number ``first_cell + i`` (i in C order) of a seed is the same virtual device in every
-    array, engine and shard.
+    array, engine and shard. Threads may share an array: each method call holds the array's lock, so
+    that reads are numbered one by one and pulses follow one another.
 
     Parameters
     ----------
@@ -64,6 +68,8 @@ class CellArray:
     CapacityError
         The cells would not fit into memory.
     """
+
+    _lock: Any
 
     def __init__(
         self,
@@ -104,6 +110,8 @@ class CellArray:
             check_capacity(self.size, self.order, history)
         self.read_number = 0
         self.readout_number = 0
+        self._cycle_bound = 0  # no cell is beyond this cycle
+        add_lock(self)
         self._engine = make_engine(
             self.engine, history, self._library,
             self.model, self.size, self.seed, self.first_cell, self.order,
@@ -144,21 +152,46 @@ class CellArray:
             f"engine={self.engine!r}, history={self.history!r}, first_cell={self.first_cell})"
         )
 
+    @locked
     def renew(self, first_cell: int | None = None) -> CellArray:
         """Make fresh cells in the same memory, from number ``first_cell`` on (None: the same)."""
-        if first_cell is not None:
-            self.first_cell = self._check_first(first_cell)
-            self._engine.begin_at(self.first_cell)
-        self.read_number = self.readout_number = 0
-        self._engine.fabricate()
+        first = self.first_cell if first_cell is None else self._check_first(first_cell)
+        completed(lambda: self._renew(first))
         return self
+
+    def _renew(self, first_cell: int) -> None:
+        self.first_cell = first_cell
+        self._engine.begin_at(first_cell)
+        self._engine.fabricate()
+        self.read_number = self.readout_number = self._cycle_bound = 0
 
     def copy(self) -> CellArray:
         """Return an independent copy that goes on with the same random numbers."""
         return copy.deepcopy(self)
 
+    def __copy__(self) -> CellArray:
+        return self.copy()  # two arrays must not change the same cells
+
+    @locked
+    def __deepcopy__(self, memo: dict[int, Any]) -> CellArray:
+        result = CellArray.__new__(type(self))
+        vars(result).update(vars(self), _engine=copy.deepcopy(self._engine, memo))
+        add_lock(result)
+        return result
+
+    @locked
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**vars(self), "_engine": copy.deepcopy(self._engine)}  # of one moment
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({"_cycle_bound": 0, **state})
+        add_lock(self)
+
     # ---- changing cells -------------------------------------------------------------------------
 
+    @locked
     def apply_voltage(self, u: npt.ArrayLike, *, where: npt.ArrayLike | None = None) -> CellArray:
         """Apply a voltage (V) to every cell, or to those selected, and let them switch.
 
@@ -178,7 +211,8 @@ class CellArray:
         Raises
         ------
         InvalidValueError
-            NaN, infinity or a wrong shape; no cell has changed then.
+            NaN, infinity or a wrong shape, or a cell would begin a cycle beyond number 2**30 - 1;
+            no cell has changed then.
 
         Notes
         -----
@@ -186,9 +220,32 @@ class CellArray:
         switched or after the last.
         """
         mask = self._given.mask(where)
-        self._engine.apply_voltage(self._given.voltages(u, mask), mask)
+        voltages = self._given.voltages(u, mask)
+        if self._cycle_bound >= rules.MAX_CYCLE:
+            self._check_cycles(voltages, mask)
+        self._cycle_bound += 1
+        self._engine.apply_voltage(voltages, mask)
         return self
 
+    def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
+        """Raise if a pulse would begin a cycle beyond the last; else find the highest there is."""
+        cycle = to_numpy(self._engine.cycle)
+        self._cycle_bound = int(cycle.max())
+        spent = cycle >= rules.MAX_CYCLE
+        cells = np.flatnonzero(spent if mask is None else spent & to_numpy(mask))
+        if not cells.size:
+            return
+        _, state = self._engine.take(cells)
+        u = to_numpy(voltages)
+        u = u if u.size == 1 else u[cells]
+        begins = cells[to_numpy(state.in_lrs) & (u > to_numpy(state.threshold))]
+        if begins.size:
+            raise InvalidValueError(
+                f"u: cell {begins[0]} is in its last cycle, number {rules.MAX_CYCLE}, and would be "
+                f"RESET into another; renew() makes fresh cells"
+            )
+
+    @locked
     def set_conductance(self, g: npt.ArrayLike, *, where: npt.ArrayLike | None = None) -> CellArray:
         """Program cells ideally to static conductances ``g`` (S) at the model's U_0.
 
@@ -219,15 +276,18 @@ class CellArray:
             cells = self._library.asarray(np.arange(self.size))
         else:
             cells = self._library.flatnonzero(mask)
-        self._engine.program(cells, r if mask is None else xp.take(r, cells, axis=0))
+        targets = r if mask is None else xp.take(r, cells, axis=0)
+        completed(lambda: self._engine.program(cells, targets))
         return self
 
     # ---- reading cells --------------------------------------------------------------------------
 
+    @locked
     def current(self, u: npt.ArrayLike) -> Array:
         """Noise-free current (A) of every cell at ``u`` (V), float32; changes nothing."""
         return self._shaped(self._engine.current(self._given.voltages(u)))
 
+    @locked
     def conductance(self, u: float = 0.2) -> Array:
         """Static conductance I/U (S) of every cell at one voltage ``u`` (V), not 0."""
         voltage = self._given.voltages(u)
@@ -235,6 +295,7 @@ class CellArray:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
         return self.current(u) / voltage[0]
 
+    @locked
     def read(
         self,
         u: npt.ArrayLike = 0.2,
@@ -265,6 +326,7 @@ class CellArray:
             self.read_number = (given + 1) & WORD
         return self._shaped(result)
 
+    @locked
     def matvec(
         self,
         v: npt.ArrayLike,
@@ -295,16 +357,16 @@ class CellArray:
         """
         voltages = self._given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
-        if number is not None:
-            checks.word("number", number, len(batch))
+        count = len(batch)
+        given = self.readout_number if number is None else checks.word("number", number, count)
         noise, factors = checks.flag("noise", noise), noise_factors(bandwidth)
-        given = self.readout_number if number is None else number
-        z = self.readout_noise(len(batch), given) if noise else None
+        z = self._engine.readout_noise(0, self.shape[0], given, count) if noise else None
         result = self._row_currents(batch, factors, z)
         if noise and number is None:  # only now: an interrupted call has used no number
-            self.readout_number = (given + len(batch)) & WORD
+            self.readout_number = (given + count) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
 
+    @locked
     def _row_currents(self, batch: Array, factors: tuple[float, float], z: Array | None) -> Array:
         """Currents (rows, B) for voltages (B, columns); ``z``: normal numbers, None: no noise."""
         xp, library, count = self._library.xp, self._library, len(batch)
@@ -317,6 +379,7 @@ class CellArray:
         variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
         return result + xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * z
 
+    @locked
     def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:
         """Standard normal numbers of ``count`` crossbar readouts, (rows, count).
 
@@ -337,32 +400,38 @@ class CellArray:
         return self.matvec(v)
 
     @property
+    @locked
     def features(self) -> dict[str, Array]:
         """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V), copies."""
         values = self._engine.features()
         return {name: self._shaped(values[k]) for k, name in enumerate(FEATURES)}
 
     @property
+    @locked
     def device_parameters(self) -> Array:
         """Device parameters, shape (…, 8): mu of the four features, then sigma; a copy."""
         return self._library.xp.reshape(self._copied(self._engine.parameters()), (*self.shape, 8))
 
     @property
+    @locked
     def r(self) -> Array:
         """Mixing state r of every cell, a copy."""
         return self._shaped(self._copied(self._engine.states))
 
     @property
+    @locked
     def cycle(self) -> Array:
         """Cycle number n of every cell, a copy."""
         return self._shaped(self._copied(self._engine.cycle))
 
     @property
+    @locked
     def in_hrs(self) -> Array:
         """Which cells are completely RESET, a copy."""
         return self._shaped(self._copied(self._engine.in_hrs))
 
     @property
+    @locked
     def in_lrs(self) -> Array:
         """Which cells are SET, a copy."""
         return self._shaped(self._copied(self._engine.in_lrs))
@@ -394,6 +463,17 @@ class CellArray:
         from synfab.arrayfile import load_array
 
         return load_array(path)
+
+    @locked
+    def _take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
+        """State of listed cells in the form of ``rules``, a copy."""
+        taken: tuple[rules.Devices, rules.CellState] = self._engine.take(cells)
+        return taken
+
+    def _restore(self, arrays: dict[str, Any]) -> None:
+        """Take over the state of a file."""
+        self._engine.restore(arrays)
+        self._cycle_bound = int(to_numpy(self._engine.cycle).max())
 
     def _shaped(self, array: Array) -> Array:
         return self._library.xp.reshape(array, self.shape)

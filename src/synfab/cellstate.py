@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
+from synfab import checks, rules
 from synfab.cells import CellArray
 from synfab.errors import InvalidValueError
 
@@ -29,7 +29,7 @@ def get_state(cells: CellArray) -> dict[str, Array]:
         ``r``; ``threshold``, V; ``steepness`` of the transition curve, A/V**eta; ``phase`` (0 in
         HRS, 1 in LRS, 2 RESET in part); ``cycle``. The history follows from the cycle number.
     """
-    _, state = cells._engine.take(np.arange(cells.size))
+    _, state = cells._take(np.arange(cells.size))
     phase = np.where(state.in_hrs, IN_HRS, np.where(state.in_lrs, IN_LRS, BETWEEN))
     values = (state.r, state.threshold, state.steepness, phase, state.cycle)
     return {
@@ -46,7 +46,7 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
     Raises
     ------
     InvalidValueError
-        Something has a wrong shape, or a cycle number lies in the past.
+        Something has a wrong shape, or a cycle number lies in the past or beyond the last.
     """
     given = {name: checks.real_array(name, state.get(name)) for name in NAMES}
     for name, array in given.items():
@@ -54,6 +54,8 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
             raise InvalidValueError(
                 f"{name}: expected finite numbers of shape {cells.shape}, found {array.shape}"
             )
+    if given["cycle"].max() > rules.MAX_CYCLE:
+        raise InvalidValueError(f"cycle: expected no number above {rules.MAX_CYCLE}")
     target = given["cycle"].astype(np.int64)
     result = cells.copy()
     if (target < result.cycle).any():
@@ -62,7 +64,7 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
         result.apply_voltage(FULL_SET, where=behind)
         result.apply_voltage(FULL_RESET, where=behind)
     everything = np.arange(cells.size)
-    _, there = result._engine.take(everything)
+    _, there = result._take(everything)
     flat = {name: given[name].reshape(-1) for name in NAMES}
     phase = flat["phase"]
     resting = phase == IN_HRS  # has no threshold

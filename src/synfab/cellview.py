@@ -23,7 +23,7 @@ class CellView:
         self._xp = cells._library.xp
 
     def _state(self) -> tuple[rules.Devices, rules.CellState]:
-        devices, state = self._cells._engine.take(self._index.reshape(-1))
+        devices, state = self._cells._take(self._index.reshape(-1))
         return devices, state
 
     def _shaped(self, array: Array) -> Array:

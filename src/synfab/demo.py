@@ -161,7 +161,7 @@ def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], 
         now = cells.features
         for name in FEATURES:
             features[name][:, n] = now[name]
-        _, state = cells._engine.take(everything)
+        _, state = cells._take(everything)
         vectors[n] = rules.current_vector(state.block, state.cycle)
         cells.apply_voltage(-2.0).apply_voltage(1.5)
     return features, vectors

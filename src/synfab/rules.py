@@ -25,6 +25,8 @@ Array = Any
 # r(R_HRS) stays this fraction below r_max, where a cell would carry current against the voltage:
 # far enough for float32 arithmetic, close enough for physics.
 MARGIN = 2.0**-20
+# Last cycle of a cell, in every engine and circuit model: cycle numbers have 30 bits in a kernel.
+MAX_CYCLE = 2**30 - 1
 
 
 class Devices(NamedTuple):

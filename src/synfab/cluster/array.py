@@ -32,6 +32,7 @@ from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.files import atomic_folder
+from synfab.locking import add_lock, locked
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
 from synfab.readout import noise_factors
@@ -46,6 +47,8 @@ SHARD = 2**22
 
 class ShardedCellArray:
     """Virtual cells on a cluster: cell c of a seed is the cell c of ``CellArray``, bit for bit.
+
+    Threads may share an array: each method call holds the array's lock.
 
     Parameters
     ----------
@@ -83,6 +86,7 @@ class ShardedCellArray:
         every: int | None = None,
         keep: int = 2,
     ) -> None:
+        add_lock(self)
         check_client(client)
         technology = load_model(model)
         one = CellArray(technology, 1, seed=seed, order=order, history=history)  # or what is wrong
@@ -161,6 +165,7 @@ class ShardedCellArray:
 
     # ---- changing cells -------------------------------------------------------------------------
 
+    @locked
     def apply_voltage(self, u: Any, *, where: Any = None) -> ShardedCellArray:
         """Apply a voltage (V) to every cell; see ``CellArray.apply_voltage``.
 
@@ -181,6 +186,7 @@ class ShardedCellArray:
             self._shards.send(QUEUE)
         return self
 
+    @locked
     def apply_program(self, program: str | os.PathLike[str]) -> ShardedCellArray:
         """Apply the pulses of an expression or a file, which the workers read in parts.
 
@@ -215,12 +221,14 @@ class ShardedCellArray:
         self.flush()  # while the file is what it is
         return self
 
+    @locked
     def flush(self) -> None:
         """Send what has gathered, and wait until the cells have switched."""
         self._shards.send()
 
     # ---- reading --------------------------------------------------------------------------------
 
+    @locked
     def read(
         self,
         u: npt.ArrayLike = 0.2,
@@ -267,6 +275,7 @@ class ShardedCellArray:
             )  # fmt: skip
             self._shards.act(shard.read_into, [(str(beside), *given) for given in arguments])
 
+    @locked
     def matvec(
         self, v: Any, *, noise: bool = True, bandwidth: float = 1e8, number: int | None = None
     ) -> Array:
@@ -303,11 +312,13 @@ class ShardedCellArray:
         """Cycle number n of every cell."""
         return np.concatenate(self._attribute("cycle"))
 
+    @locked
     def _attribute(self, name: str) -> list[Any]:
         return self._shards.act(shard.attribute, [(name,)] * self.shards)
 
     # ---- files ----------------------------------------------------------------------------------
 
+    @locked
     def checkpoint(self) -> Path:
         """Write every shard to the folder; from here on, lost shards begin there."""
         if self.folder is None:
@@ -328,6 +339,7 @@ class ShardedCellArray:
             shutil.rmtree(step_folder(self.folder, old))
         return path
 
+    @locked
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
         self._save(checks.path("folder", folder).absolute())
@@ -371,6 +383,7 @@ class ShardedCellArray:
         place = checks.path("folder", folder).absolute()
         read_manifest(place)  # before a folder is made for the checkpoints
         result = cls.__new__(cls)
+        add_lock(result)
         result._hold("checkpoints", checkpoints, every, keep)
         result._read(lambda: read_folder(place, client), client)
         return result
@@ -410,10 +423,12 @@ class ShardedCellArray:
         if not steps(place):
             raise FileFormatError(f"{folder}: no checkpoint there")
         result = cls.__new__(cls)
+        add_lock(result)
         result._hold("folder", folder, every, keep, empty=False)
         result._read(lambda: newest_whole(place, client), client)
         return result
 
+    @locked
     def close(self) -> None:
         """Let the workers forget the cells, and others have the folder."""
         self._holding.close()

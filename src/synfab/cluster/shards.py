@@ -27,7 +27,7 @@ class Shards:
     def __init__(self, client: Any, roots: Sequence[Root]) -> None:
         self.client, self.roots = client, list(roots)
         self.name = uuid.uuid4().hex  # of the array, on the workers
-        self._pulses: list[list[Pulse]] = [[] for _ in roots]  # since the root
+        self._pulses: list[tuple[Pulse, ...]] = []  # since the roots, one for each shard
         self._sent = 0  # of them, which the workers have
         self._homes: list[str | None] = [None] * len(roots)
         self._edges = np.cumsum([0, *(root.shape[0] for root in roots)])
@@ -45,7 +45,7 @@ class Shards:
     @property
     def since(self) -> int:
         """Number of pulses since the roots."""
-        return len(self._pulses[0])
+        return len(self._pulses)
 
     @property
     def pulses(self) -> int:
@@ -68,8 +68,8 @@ class Shards:
         mask = self.given.mask(where)
         parts = [u] * len(self) if callable(u) else self.voltages(u, mask)
         masks = [None] * len(self) if mask is None else self.split(mask)
-        for waiting, part, selected in zip(self._pulses, parts, masks, strict=True):
-            waiting.append(Pulse(part, selected))
+        # One step, which an interrupt cannot leave half done.
+        self._pulses.append(tuple(map(Pulse, parts, masks)))
 
     def send(self, least: int = 1) -> None:
         """Let the cells see their pulses, if at least so many wait."""
@@ -88,8 +88,7 @@ class Shards:
             try:
                 found = self.client.gather(waiting)
             except shard.PulseError:
-                for unsent in self._pulses:  # they would fail each time
-                    del unsent[self._sent :]
+                del self._pulses[self._sent :]  # they would fail each time
                 raise
             waiting = {}
             for number, answer in found.items():
@@ -105,17 +104,17 @@ class Shards:
         there = {} if home is None else {"workers": [home], "allow_other_workers": True}
         return self.client.submit(
             shard.act, (self.name, number), root, root.pulses + sent,
-            self._pulses[number][sent:], task, arguments, pure=False, **there,
+            [pulse[number] for pulse in self._pulses[sent:]], task, arguments, pure=False, **there,
         )  # fmt: skip
 
     def begin_at(self, files: Sequence[str], checksums: Sequence[str | None]) -> None:
         """Take files of the present state for the roots."""
         pulses = self.pulses
-        self.roots = [
+        roots = [
             replace(root, file=file, pulses=pulses, checksum=noted)
             for root, file, noted in zip(self.roots, files, checksums, strict=True)
         ]
-        self._pulses, self._sent = [[] for _ in self.roots], 0
+        self.roots, self._pulses, self._sent = roots, [], 0
 
     def forget(self) -> None:
         """Let the workers forget the cells."""

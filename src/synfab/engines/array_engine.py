@@ -12,6 +12,7 @@ from synfab import rules
 from synfab.arrays import count_up
 from synfab.engines import validity
 from synfab.engines.library import NUMPY, Library
+from synfab.engines.threads import completed
 from synfab.errors import FileFormatError
 from synfab.model import CellModel
 from synfab.streams import WORD, Stream
@@ -114,7 +115,8 @@ class ArrayEngine:
         if cells.shape[0]:
             devices, state = self.take(cells)
             u = self.xp.take(u, cells, axis=0)
-            self.put(cells, self._pulse(devices, state, u))
+            after = self._pulse(devices, state, u)
+            completed(lambda: self.put(cells, after))
 
     def _pulse(self, devices: rules.Devices, state: rules.CellState, u: Array) -> rules.CellState:
         """Equals ``rules.apply_voltage``, but draws only for the cells that begin a block."""

@@ -224,9 +224,10 @@ class CompactEngine(Reading):
 
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take over what ``storage`` gave."""
-        self.cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
+        cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
         matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}
-        self.process = self.process._replace(**matrices)
+        process = self.process._replace(**matrices)
+        self.cells, self.process = cells, process
 
 
 def _places(cells: Array) -> tuple[Array, Array]:

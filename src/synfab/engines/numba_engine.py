@@ -15,7 +15,7 @@ from synfab.engines.fabrication import fabricate
 from synfab.engines.layout import GROUP, LANE_BITS, LANES, LAST_LANE, TILES, Parameters, Storage
 from synfab.engines.reading import Reading, plain
 from synfab.engines.switching import apply_voltage, apply_voltage_where
-from synfab.engines.threads import share
+from synfab.engines.threads import completed, share
 from synfab.model import CellModel
 
 Array = npt.NDArray[Any]
@@ -262,5 +262,8 @@ class NumbaEngine(Reading):
 
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take over what ``storage`` gave."""
+        completed(lambda: self._copy_from(arrays))
+
+    def _copy_from(self, arrays: dict[str, Array]) -> None:
         for name, array in arrays.items():
             getattr(self.cells, name)[...] = array

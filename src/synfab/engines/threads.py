@@ -39,3 +39,12 @@ def share(
         pool.run(Job(kernel, count, min(count, PARTS * threads)), threads, discardable)
     else:
         kernel(0, count)
+
+
+def completed(action: Callable[[], object]) -> None:
+    """Do something that may be done twice; an interrupt is raised once it has been done."""
+    try:
+        action()
+    except BaseException:
+        action()
+        raise

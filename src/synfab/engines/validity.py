@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from synfab.engines import layout
 from synfab.errors import FileFormatError
-from synfab.streams import WORD
+from synfab.rules import MAX_CYCLE
 
 Array = npt.NDArray[Any]
 
@@ -67,8 +67,10 @@ def check_rules(arrays: Mapping[str, Array], top: float) -> None:
         raise FileFormatError("in_hrs, in_lrs: expected 0 or 1, and one of the two at most")
     check_states(arrays["r"], arrays["in_hrs"], top)
     cycle = arrays["cycle"]
-    if cycle.dtype.kind == "i" and ((cycle < 0) | (cycle > WORD)).any():
-        raise FileFormatError(f"cycle: expected 0 … {WORD}")
+    if cycle.size and not 0 <= cycle.min() <= cycle.max() <= MAX_CYCLE:
+        raise FileFormatError(
+            f"cycle: expected 0 … {MAX_CYCLE}, found {cycle.min()} … {cycle.max()}"
+        )
     for name in ("threshold", "block", "parameters"):
         check_finite(name, arrays[name])
 

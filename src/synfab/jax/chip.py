@@ -111,7 +111,11 @@ def _fabricate(model: CellModel, size: int, key: Any, order: int) -> Chip:
 
 
 def apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
-    """Let cells switch under ``u`` (V), one number or one for each cell; see ``rules``."""
+    """Let cells switch under ``u`` (V), one number or one for each cell; see ``rules``.
+
+    Compiled functions cannot raise: a cell that would begin a cycle beyond ``rules.MAX_CYCLE``
+    becomes NaN, and stays NaN.
+    """
     _check_chip(model, chip)
     switched: Chip = _apply_voltage(model, chip, _voltages(chip, u))
     return switched
@@ -123,13 +127,15 @@ def _apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
     switching = rules.select(model, devices, cells, u)
     order = cells.block.shape[0]
     ends = rules.block_ends(switching.draw, cells.cycle, order)
+    beyond = switching.draw & (cells.cycle >= rules.MAX_CYCLE)
 
     def draw(block: Array) -> Array:
         index = cells.cycle[None, :] + count_up(1, order, cells.cycle)[:, None]
         eps = rules.draw_normals(devices.seed, devices.number, index, Stream.INNOVATION)
-        return jnp.where(ends, rules.next_block(model.history(order), block, eps), block)
+        block = jnp.where(ends, rules.next_block(model.history(order), block, eps), block)
+        return jnp.where(beyond, np.float32(np.nan), block)
 
-    block = jax.lax.cond(ends.any(), draw, lambda block: block, cells.block)
+    block = jax.lax.cond((ends | beyond).any(), draw, lambda block: block, cells.block)
     cycle = cells.cycle + switching.draw.astype(cells.cycle.dtype)
     state = cells._replace(block=block, cycle=cycle)
     return Chip(devices, rules.settle(model, devices, state, switching, u))

@@ -12,6 +12,7 @@ import torch
 from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.cells import CellArray
+from synfab.engines.threads import completed
 from synfab.errors import FileFormatError, InvalidValueError
 from synfab.limits import told
 from synfab.streams import MAX_SEED, check_seed
@@ -46,10 +47,11 @@ def dump(tiles: Tiles) -> dict[str, Any]:
     """Everything that the cells are, tensors and numbers only (loads with weights_only)."""
     state = describe(tiles)
     for k, cells in enumerate(tiles.cells):
-        state[f"tile {k}"] = {
-            **{name: getattr(cells, name) for name in COUNTERS},
-            **{name: _tensor(array) for name, array in cells._engine.storage().items()},
-        }
+        with cells._lock:
+            state[f"tile {k}"] = {
+                **{name: getattr(cells, name) for name in COUNTERS},
+                **{name: _tensor(array) for name, array in cells._engine.storage().items()},
+            }
     return state
 
 
@@ -175,15 +177,20 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
             begin,
             old.device if old.engine in ("torch", "jax") else None,
         )
-        cells._engine.restore(_storage(old, part))
+        cells._restore(_storage(old, part))
         for name in COUNTERS:
             setattr(cells, name, int(part[name]))
         begin += cells.size
         made.append(cells)
     # The objects stay: crossbars and optimizers hold on to them.
+    completed(lambda: _replace(tiles, made, state["first_cell"], begin))
+
+
+def _replace(tiles: Tiles, made: list[CellArray], first_cell: int, end_cell: int) -> None:
     for old, cells in zip(tiles.cells, made, strict=True):
-        vars(old).update(vars(cells))
-    tiles.first_cell, tiles.end_cell = state["first_cell"], begin
+        with old._lock:
+            vars(old).update(vars(cells), _lock=old._lock)
+    tiles.first_cell, tiles.end_cell = first_cell, end_cell
 
 
 def _storage(cells: CellArray, part: dict[str, Any]) -> dict[str, Any]:
