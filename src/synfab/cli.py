@@ -14,9 +14,8 @@ from rich.status import Status
 from rich.table import Table
 
 from synfab import __version__
-from synfab.circuit import cli as circuit
+from synfab.commands import circuit, learn
 from synfab.errors import InvalidValueError, SynfabError
-from synfab.learn import cli as learn
 from synfab.terminal import interrupts_between_steps, out, print_json, progress, say
 
 app = typer.Typer(
