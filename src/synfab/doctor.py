@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from synfab import extras
 from synfab.errors import SynfabError
 
 
@@ -23,22 +23,9 @@ class Finding:
     needed_for: str = "everything"
 
 
-# Extra, module to look for, what it is for.
-EXTRAS = (
-    ("learn", "h5py", "HDF5 files"),
-    ("learn", "openpyxl", "Excel files"),
-    ("report", "bokeh", "reports (--report)"),
-    ("explore", "panel", "the explorer (synfab explore)"),
-    ("zarr", "zarr", "simulations into Zarr (synfab simulate)"),
-    ("cluster", "distributed", "arrays on many machines"),
-    ("torch", "torch", "layers for PyTorch, and its engine"),
-    ("jax", "jax", "cells on JAX's arrays"),
-)
-
-
 def examine() -> list[Finding]:
     """Look at Python, the compiler, the simulator and the optional packages."""
-    return [_python(), _numbers(), _compiler(), _ngspice(), *map(_extra, EXTRAS)]
+    return [_python(), _numbers(), _compiler(), _ngspice(), *map(_extra, extras.PACKAGES)]
 
 
 def _python() -> Finding:
@@ -86,15 +73,14 @@ def _mend_ngspice() -> str:
     return "install ngspice 43 or newer, built with --enable-osdi, or name one in SYNFAB_NGSPICE"
 
 
-def _extra(extra: tuple[str, str, str]) -> Finding:
-    name, module, purpose = extra
-    there = importlib.util.find_spec(module) is not None
+def _extra(module: str) -> Finding:
+    there = extras.installed(module)
     return Finding(
         f"package {module}",
         there,
         "installed" if there else "not installed",
-        "" if there else f"pip install 'synfab[{name}]'",
-        purpose,
+        "" if there else extras.command(module),
+        extras.PACKAGES[module][1],
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from synfab import extras
 from synfab.capacity import bytes_per_cell, size_text
-from synfab.errors import CapacityError, InvalidTypeError, ToolError
+from synfab.errors import CapacityError, InvalidTypeError
 
 
 def check_client(client: Any) -> None:
     """Raise unless this is a client of a cluster."""
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise ToolError("dask: not installed: pip install 'synfab[cluster]'") from None
+    extras.check("distributed")
+    from distributed import Client
+
     if not isinstance(client, Client):
         raise InvalidTypeError(
             f"client: expected a distributed.Client, found {type(client).__name__}"

@@ -8,7 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from synfab.errors import InvalidValueError, ToolError
+from synfab import extras
+from synfab.errors import InvalidValueError
 from synfab.explore.experiment import (
     MOST_ROWS,
     WIRE_RESISTANCES,
@@ -71,12 +72,7 @@ const waiting = setInterval(() => {
 
 def require_panel() -> None:
     """Say how to get Panel where it is missing."""
-    try:
-        import panel as pn  # noqa: F401
-    except ImportError:
-        raise ToolError(
-            "the explorer needs Panel, which is not installed: pip install 'synfab[explore]'"
-        ) from None
+    extras.check("panel", "pandas", "pyarrow", "sklearn", extra="explore")
 
 
 def controls(model: CellModel) -> dict[str, Any]:

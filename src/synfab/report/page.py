@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from synfab.errors import InvalidTypeError, ToolError
+from synfab import extras
+from synfab.errors import InvalidTypeError
 from synfab.files import atomic_path
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
@@ -73,12 +74,7 @@ def save_report(
 
 def require_bokeh() -> None:
     """Say how to get Bokeh where it is missing."""
-    try:
-        import bokeh  # noqa: F401
-    except ImportError:
-        raise ToolError(
-            "a report needs Bokeh, which is not installed: pip install 'synfab[report]'"
-        ) from None
+    extras.check("bokeh")
 
 
 def render(
