@@ -60,10 +60,8 @@ def main() -> None:
     )
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
     text += f"\nWhere the time goes:\n\n{account(result)}"
-    text += (
-        "\nFew cells: what a call costs (medians of 300 alternating rounds; the published package\n"
-    )
-    text += "has no masks, so its unselected cells get 0 V):\n\n"
+    text += "\nFew cells: what a call costs (medians of 300 alternating rounds; the published\n"
+    text += "package has no masks, so its unselected cells get 0 V):\n\n"
     text += overhead()
     text += "\nStarting up (medians of separate processes):\n\n"
     text += "".join(f"- {line}\n" for line in start_up())

@@ -126,14 +126,14 @@ def test_the_doctor_knows_every_extra():
     import tomllib
     from pathlib import Path
 
-    from synfab.doctor import EXTRAS
+    from synfab.extras import PACKAGES
 
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     extras = set(tomllib.loads(text)["project"]["optional-dependencies"])
-    assert {name for name, _, _ in EXTRAS} == extras - {"docs", "test"}
+    assert {extra for extra, _ in PACKAGES.values()} == extras - {"all", "docs", "test"}
 
 
 def test_without_jax_one_line_says_what_to_install():
     code = "import sys; sys.modules['jax'] = None\nimport synfab\nsynfab.jax"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1].endswith("pip install 'synfab[jax]'")
+    assert done.stderr.splitlines()[-1].endswith('pip install "synfab[jax]"')

@@ -62,7 +62,7 @@ def test_a_missing_panel_is_one_line_with_its_cure():
     done = synfab("explore", before="sys.modules['panel'] = None")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "pip install 'synfab[explore]'" in done.stderr
+    assert 'pip install "synfab[explore]"' in done.stderr
 
 
 def test_a_port_that_is_taken_is_one_line():

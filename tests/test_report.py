@@ -220,7 +220,7 @@ def test_a_missing_bokeh_is_one_line_with_its_cure(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "pip install 'synfab[report]'" in done.stderr
+    assert 'pip install "synfab[report]"' in done.stderr
 
 
 # ---- in a browser -----------------------------------------------------------------------------

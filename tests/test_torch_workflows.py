@@ -67,4 +67,4 @@ def test_hardware_aware_training_recovers_half_of_the_loss(software, task):
 def test_without_torch_one_line_says_what_to_install():
     code = "import sys; sys.modules['torch'] = None\nimport synfab\nsynfab.torch"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1].endswith("pip install 'synfab[torch]'")
+    assert done.stderr.splitlines()[-1].endswith('pip install "synfab[torch]"')

@@ -88,7 +88,7 @@ run_pip() {
 }
 
 case $level in
-    runtime) package=".[learn,report,zarr]" ;;
+    runtime) package=".[learn,plot,report,zarr]" ;;
     test) package=".[test]" ;;
     *) fail "environment.sh: the argument is 'runtime' or 'test', not '$level'" ;;
 esac

@@ -1,11 +1,8 @@
 """A virtual fab for synapses: arrays of resistive memory cells, fast and statistically right."""
 
-import importlib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING
 
-from synfab.cells import CellArray
-from synfab.checkpoints import Checkpoints
 from synfab.errors import (
     CapacityError,
     EditedFileWarning,
@@ -15,14 +12,20 @@ from synfab.errors import (
     SolverError,
     SynfabError,
 )
-from synfab.model import FEATURES, CellModel
-from synfab.modelfile import load_model, save_model
-from synfab.readout import adc
+from synfab.lazy import attach
+
+if TYPE_CHECKING:
+    from synfab.cells import CellArray
+    from synfab.checkpoints import Checkpoints
+    from synfab.crossbar import Crossbar as Crossbar
+    from synfab.model import FEATURES, CellModel
+    from synfab.modelfile import load_model, save_model
+    from synfab.readout import adc
 
 __version__ = "0.1.0"
 
-# Rooms that bring heavy libraries with them; imported when first used.
-ROOMS = ("circuit", "cluster", "crossbar", "jax", "learn", "report", "simulate", "torch")
+# Imported when first used.
+SUBPACKAGES = ("circuit", "cluster", "crossbar", "jax", "learn", "report", "simulate", "torch")
 
 __all__ = [
     "FEATURES",
@@ -41,13 +44,19 @@ __all__ = [
     "save_model",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "Crossbar":
-        return importlib.import_module("synfab.crossbar").Crossbar
-    if name in ROOMS:
-        return importlib.import_module(f"synfab.{name}")
-    raise AttributeError(f"module 'synfab' has no attribute {name!r}")
-
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "CellArray": "synfab.cells",
+        "CellModel": "synfab.model",
+        "Checkpoints": "synfab.checkpoints",
+        "Crossbar": "synfab.crossbar",
+        "FEATURES": "synfab.model",
+        "adc": "synfab.readout",
+        "load_model": "synfab.modelfile",
+        "save_model": "synfab.modelfile",
+    },
+    SUBPACKAGES,
+)
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import track
@@ -14,10 +14,8 @@ from rich.status import Status
 from rich.table import Table
 
 from synfab import __version__, stdio
-from synfab.circuit import cli as circuit
-from synfab.doctor import Finding
+from synfab.commands import circuit, learn
 from synfab.errors import InvalidValueError, SynfabError
-from synfab.learn import cli as learn
 from synfab.processors import requested_threads
 from synfab.terminal import (
     EscapingFormatter,
@@ -31,6 +29,9 @@ from synfab.terminal import (
     shown,
     warn_in_one_line,
 )
+
+if TYPE_CHECKING:
+    from synfab.doctor import Finding
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."

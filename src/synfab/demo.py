@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from synfab import rules
+from synfab import extras, rules
 from synfab.cells import CellArray
 from synfab.files import atomic_path, make_folder
 from synfab.model import FEATURES, CellModel
 from synfab.ownfiles import own_files
 from synfab.report import figures
 from synfab.streams import Stream, normals, words
+from synfab.tables import csv_lines
 
 SIDE = 1024
 SWEEP_CELLS, SWEEP_CYCLES, SWEEP_POINTS = 16, 128, 200
@@ -65,6 +66,7 @@ def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[
         The folder holds a file of the same name as one of these that the demonstration did not
         write.
     """
+    extras.check("matplotlib")
     make_folder(output, "--output")
     with own_files(output, NAMES, "--output"):
         return _run(model, output, advance)
@@ -127,8 +129,6 @@ def sweep(model: CellModel) -> tuple[Any, Any]:
 
 def measure(model: CellModel, path: Path) -> None:
     """Write I-V loops with the noise of a read, as a tester would: something to fit a model to."""
-    import pandas as pd
-
     cells = CellArray(model, MEASURED_CELLS, seed=SEED + 4)
     voltages = triangle(MEASURED_POINTS)
     shape = (MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
@@ -138,17 +138,16 @@ def measure(model: CellModel, path: Path) -> None:
             loop[point] = cells.apply_voltage(u).read(u, bandwidth=1e7)
     # A device after the other, as a tester works through a wafer.
     cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))
-    table = pd.DataFrame(
-        {
-            "device": cell.ravel(),
-            "cycle": cycle_.ravel(),
-            "Voltage [V]": voltages[point.ravel()].round(4),
-            "Current [uA]": (1e6 * currents.transpose(2, 0, 1)).ravel().round(2),
-        }
-    )
+    table = {
+        "device": cell.ravel(),
+        "cycle": cycle_.ravel(),
+        "Voltage [V]": voltages[point.ravel()].round(4),
+        "Current [uA]": (1e6 * currents.transpose(2, 0, 1)).ravel().round(2),
+    }
     make_folder(path.parent, "output")
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(",".join(table) + "\n")
+        file.writelines(csv_lines(list(table.values())))
 
 
 def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], Any]:

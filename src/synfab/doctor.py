@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import sys
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from synfab import extras
 from synfab.errors import InvalidValueError, SynfabError
 
 ALL = "everything"
@@ -31,19 +31,6 @@ class Finding:
         return self.needed_for == ALL or not names_of(self.subject).isdisjoint(asked)
 
 
-# Extra, module to look for, what it is for.
-EXTRAS = (
-    ("learn", "h5py", "HDF5 files"),
-    ("learn", "openpyxl", "Excel files"),
-    ("report", "bokeh", "reports (--report)"),
-    ("explore", "panel", "the explorer (synfab explore)"),
-    ("zarr", "zarr", "simulations into Zarr (synfab simulate)"),
-    ("cluster", "distributed", "arrays on many machines"),
-    ("torch", "torch", "layers for PyTorch, and its engine"),
-    ("jax", "jax", "cells on JAX's arrays"),
-)
-
-
 def examine(asked: Collection[str] = ()) -> list[Finding]:
     """Look at Python, the compiler, the simulator and the optional packages.
 
@@ -62,7 +49,7 @@ def examine(asked: Collection[str] = ()) -> list[Finding]:
         "published model": _numbers,
         "C compiler": _compiler,
         "ngspice with OSDI": _ngspice,
-        **{f"package {extra[1]}": partial(_extra, extra) for extra in EXTRAS},
+        **{f"package {module}": partial(_extra, module) for module in extras.PACKAGES},
     }
     names = [name for subject in known for name in sorted(names_of(subject))]
     unknown = [name for name in asked if name not in names]
@@ -77,7 +64,7 @@ def names_of(subject: str) -> set[str]:
     """What a user may call a subject: its main word, and the extra that installs a package."""
     if subject.startswith("package "):
         module = subject.removeprefix("package ")
-        return {module, *(extra for extra, name, _ in EXTRAS if name == module)}
+        return {module, extras.PACKAGES[module][0]}
     first = subject.split(maxsplit=1)[0].lower()
     return {{"published": "model", "c": "compiler"}.get(first, first)}
 
@@ -127,15 +114,14 @@ def _mend_ngspice() -> str:
     return "install ngspice 43 or newer, built with --enable-osdi, or name one in SYNFAB_NGSPICE"
 
 
-def _extra(extra: tuple[str, str, str]) -> Finding:
-    name, module, purpose = extra
-    there = importlib.util.find_spec(module) is not None
+def _extra(module: str) -> Finding:
+    there = extras.installed(module)
     return Finding(
         f"package {module}",
         there,
         "installed" if there else "not installed",
-        "" if there else f"pip install 'synfab[{name}]'",
-        purpose,
+        "" if there else extras.command(module),
+        extras.PACKAGES[module][1],
     )
 
 

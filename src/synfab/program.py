@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.limits import told
-from synfab.tablefile import doubles, is_number, open_parquet, read_csv
+from synfab.tablefile import check_head, csv_records, doubles, is_number, open_parquet
 
 MAX_PULSES = 10_000_000
 TOKEN = re.compile(
@@ -76,13 +77,22 @@ def read_program(source: str) -> list[float]:
 
 
 def _csv_column(path: Path) -> Any:
-    table = read_csv(path)
-    if "voltage" not in table:
-        raise _no_column(table)
-    try:
-        return table["voltage"].astype(float)
-    except (TypeError, ValueError):
-        raise FileFormatError("voltage: expected numbers") from None
+    check_head(path, ",")
+    records = csv_records(path)
+    names = [name.strip() for name in next(records, [])]
+    if "voltage" not in names:
+        raise _no_column(names)
+    column = names.index("voltage")
+    values = array("d")
+    for fields in records:
+        if len(fields) > len(names):
+            raise FileFormatError(f"expected {len(names)} columns, found {len(fields)} in a line")
+        try:
+            values.append(float(fields[column]) if column < len(fields) else math.nan)
+        except ValueError:
+            raise FileFormatError("voltage: expected numbers") from None
+        _check_count(len(values))
+    return values
 
 
 def _parquet_column(path: Path) -> Any:

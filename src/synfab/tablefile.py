@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synfab import extras
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
 
@@ -40,6 +41,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     OSError, ValueError
         What pandas says of it.
     """
+    extras.check("pandas")
     import pandas as pd
 
     check_head(path, options.get("sep", ","))
@@ -84,6 +86,31 @@ def check_head(path: Path, separator: str) -> None:
                 return
 
 
+def csv_records(path: Path) -> Iterator[list[str]]:
+    """Yield the records of a comma-separated file in UTF-8, empty lines left out.
+
+    Raises
+    ------
+    FileFormatError
+        A line is too long, or not CSV.
+    OSError, UnicodeDecodeError
+        The file cannot be read.
+    """
+
+    def lines() -> Iterator[str]:
+        while line := file.readline(LONGEST + 1):
+            if len(line) > LONGEST:
+                raise FileFormatError(f"expected lines of up to {LONGEST} characters")
+            yield line
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        records = csv.reader(lines(), skipinitialspace=True)
+        try:
+            yield from (fields for fields in records if any(map(str.strip, fields)))
+        except csv.Error as error:
+            raise FileFormatError(f"line {records.line_num}: {error}") from None
+
+
 def count_lines(path: Path) -> int:
     """Return the number of lines of a file, however they end."""
     lines = 1
@@ -125,8 +152,7 @@ def open_parquet(path: Path, columns: int = 0, read_dictionary: Any = None) -> A
     OSError, ValueError, NotImplementedError
         What pyarrow says of the file.
     """
-    import pyarrow.parquet as pq
-
+    pq = extras.require("pyarrow.parquet")
     file = pq.ParquetFile(path, read_dictionary=read_dictionary)
     require_memory(3 * FIELD_BYTES * file.metadata.num_rows * columns, "table")
     return file

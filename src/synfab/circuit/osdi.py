@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import constants
 
 from synfab import checks
 from synfab.circuit.literals import (
@@ -27,6 +26,7 @@ from synfab.errors import InvalidValueError, ToolError
 from synfab.files import atomic_path, refuse_overwrite, temporary_folder
 from synfab.model import CellModel
 from synfab.modelfile import load_model
+from synfab.readout import BOLTZMANN, ELEMENTARY_CHARGE
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def to_osdi_source(
             stationary_size=numbers["stationary"].size,
             marginal_terms=numbers["marginals"].shape[-1],
             mixed_terms=max(numbers["llrs"].size, numbers["hhrs"].size),
-            boltzmann=literal(constants.k),
-            elementary_charge=literal(constants.e),
+            boltzmann=literal(BOLTZMANN),
+            elementary_charge=literal(ELEMENTARY_CHARGE),
             name=device,
             title=f"{device}: a virtual memory cell.",
             provenance=provenance(loaded),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import constants
 
 from synfab import checks
 from synfab.circuit.literals import (
@@ -20,7 +19,7 @@ from synfab.circuit.literals import (
 )
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
-from synfab.readout import TEMPERATURE
+from synfab.readout import BOLTZMANN, ELEMENTARY_CHARGE, TEMPERATURE
 
 Array = npt.NDArray[Any]
 
@@ -140,8 +139,8 @@ def _render(
         core=core,
         inputs=[f"in_{n}" for n in core_inputs(p)],
         outputs=core_outputs(p),
-        four_kt=literal(4.0 * constants.k * TEMPERATURE),
-        two_e=literal(2.0 * constants.e),
+        four_kt=literal(4.0 * BOLTZMANN * TEMPERATURE),
+        two_e=literal(2.0 * ELEMENTARY_CHARGE),
         name=module,
         title=f"{module}: a virtual memory cell.",
         provenance=provenance(model),

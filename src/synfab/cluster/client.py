@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from synfab import checks
+from synfab import checks, extras
 from synfab.capacity import bytes_per_cell, size_text
-from synfab.errors import CapacityError, ToolError
+from synfab.errors import CapacityError
 
 
 def check_client(client: Any) -> None:
     """Raise unless this is a client of a cluster."""
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise ToolError("dask: not installed: pip install 'synfab[cluster]'") from None
+    extras.check("distributed")
+    from distributed import Client
+
     checks.instance("client", client, Client, "a distributed.Client")
 
 

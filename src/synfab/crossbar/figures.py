@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import extras
 from synfab.crossbar.controller import Outcome
 from synfab.crossbar.network import Solution
 from synfab.crossbar.programming import Programming
@@ -65,6 +66,7 @@ def ir_drop(found: Solution) -> Figure:
 
 def disturb(pulse: Write) -> Figure:
     """Draw each cell's largest voltage during a pulse, and which cells have switched."""
+    extras.check("matplotlib")
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from synfab import checks
+from synfab import checks, extras
 from synfab.arrays import to_numpy
 from synfab.errors import InvalidValueError
 from synfab.streams import seed_key
@@ -95,12 +95,8 @@ def find_library(name: str, device: Any = None) -> Library:
                 f"{checks.shown(device)}"
             )
         return NUMPY
-    try:
-        module = importlib.import_module(f"synfab.{name}.engine")
-    except ModuleNotFoundError as error:
-        raise InvalidValueError(
-            f"engine: \"{name}\" needs {error.name}: pip install 'synfab[{name}]'"
-        ) from None
+    extras.check(name)
+    module = importlib.import_module(f"synfab.{name}.engine")
     found: Library = module.library(device)
     return found
 

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from synfab import checks
-from synfab.errors import InvalidValueError, SynfabError, ToolError
+from synfab import checks, extras
+from synfab.errors import InvalidValueError, SynfabError
 from synfab.explore.experiment import (
     COUNTS,
     WIRE_RESISTANCES,
@@ -76,12 +76,7 @@ const waiting = setInterval(() => {
 
 def require_panel() -> None:
     """Say how to get Panel where it is missing."""
-    try:
-        import panel as pn  # noqa: F401
-    except ImportError:
-        raise ToolError(
-            "the explorer needs Panel, which is not installed: pip install 'synfab[explore]'"
-        ) from None
+    extras.check("panel", "pandas", "pyarrow", "sklearn", extra="explore")
 
 
 def controls(model: CellModel) -> dict[str, Any]:

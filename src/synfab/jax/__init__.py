@@ -1,11 +1,8 @@
 """Cells as pure functions of a state, for ``jax.jit``."""
 
-try:
-    import jax as _jax  # noqa: F401
-except ImportError:
-    from synfab.errors import ToolError
+from synfab import extras
 
-    raise ToolError("JAX is not installed: pip install 'synfab[jax]'") from None
+extras.check("jax")
 
 from synfab.jax.chip import Chip, apply_voltage, current, fabricate, read
 from synfab.jax.engine import seed_words

@@ -1,5 +1,9 @@
 """Learning a model from measurements: read, extract, fit, compare."""
 
+from synfab import extras
+
+extras.check("pandas", "pyarrow", "sklearn")
+
 from synfab.learn.compare import Comparison, compare
 from synfab.learn.conduction import ConductionFit, fit_conduction
 from synfab.learn.drift import detrended, find_drift

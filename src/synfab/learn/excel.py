@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synfab import extras
 from synfab.capacity import require_memory
 from synfab.errors import FileFormatError
 from synfab.learn.columns import ALIASES, find_columns, split_name
@@ -35,10 +36,7 @@ def read_excel(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    try:
-        import openpyxl  # noqa: F401
-    except ImportError:
-        raise FileFormatError('Excel files need: pip install "synfab[learn]"') from None
+    extras.check("openpyxl")
     with told("cannot be read as xlsx"):
         _check_archive(path)
         tables: dict[str, pd.DataFrame] = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from synfab import extras
 from synfab.capacity import available_memory, require_memory
 from synfab.errors import FileFormatError, SynfabError
 from synfab.learn.columns import ALIASES, SWEEP_COLUMNS, find_columns, need, split_name
@@ -38,10 +39,7 @@ def read_hdf5(path: Path) -> Sweeps:
     FileFormatError, SynfabError
         There are none, or they are not plain numbers in the file itself.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise FileFormatError('HDF5 files need: pip install "synfab[learn]"') from None
+    h5py = extras.require("h5py")
 
     with h5py.File(path, "r") as file:
         own, links, groups = split_names(file)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import extras
 from synfab.model import FEATURES, CellModel
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def new_figure(
     rows: int, columns: int, size: tuple[float, float], **options: Any
 ) -> tuple[Figure, Any]:
     """Return a figure of ``size`` (inches) and its axes, (rows, columns)."""
+    extras.check("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -38,6 +40,7 @@ def new_figure(
 
 def iv_loops(voltages: Array, currents: Array) -> Figure:
     """Draw a grid of I-V loops: ``voltages`` (points,), ``currents`` (cycles, points, cells)."""
+    extras.check("matplotlib")
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from synfab import checks
-from synfab.errors import ToolError
+from synfab import checks, extras
 from synfab.files import atomic_path, refuse_overwrite
 from synfab.learn.compare import Comparison
 from synfab.learn.readers import files_read
@@ -97,12 +96,7 @@ def save_report(
 
 def require_bokeh() -> None:
     """Say how to get Bokeh where it is missing."""
-    try:
-        import bokeh  # noqa: F401
-    except ImportError:
-        raise ToolError(
-            "a report needs Bokeh, which is not installed: pip install 'synfab[report]'"
-        ) from None
+    extras.check("bokeh")
 
 
 def render(

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab import extras
 from synfab.capacity import require_memory
-from synfab.errors import FileFormatError, ToolError
+from synfab.errors import FileFormatError
 from synfab.limits import read_whole, require_size, told
 
 Array = npt.NDArray[Any]
@@ -27,11 +28,7 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 def require_zarr() -> Any:
     """Return the module, or say how to get it."""
-    try:
-        import zarr
-    except ModuleNotFoundError:
-        raise ToolError("zarr: not installed: pip install 'synfab[zarr]'") from None
-    return zarr
+    return extras.require("zarr")
 
 
 def check_metadata(folder: Path) -> None:

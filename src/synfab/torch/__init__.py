@@ -1,11 +1,8 @@
 """PyTorch: layers whose weights are virtual cells; programming, training and Monte Carlo."""
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError:
-    from synfab.errors import ToolError
+from synfab import extras
 
-    raise ToolError("PyTorch is not installed: pip install 'synfab[torch]'") from None
+extras.check("torch", "pandas", "sklearn", extra="torch")
 
 from synfab.torch.convert import convert, to_torch
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
