@@ -222,7 +222,7 @@ def test_bad_input_gets_one_clear_line(tmp_path, monkeypatch):
         to_osdi_source("published", name=3)
     with pytest.raises(InvalidValueError, match="path: cannot write"):
         build_osdi("published", tmp_path / "nowhere" / "x.osdi")
-    with pytest.raises(InvalidValueError, match="compiler: nocc is not there"):
+    with pytest.raises(InvalidValueError, match="compiler: there is no program 'nocc'"):
         build_osdi("published", tmp_path / "x.osdi", compiler="nocc")
     with pytest.raises(ToolError, match="the C compiler failed"):
         build_osdi("published", tmp_path / "x.osdi", compiler="cc -DORDER(")

@@ -215,7 +215,7 @@ def test_a_programmed_crossbar_multiplies():
         ({"tolerance": 0.0}, "tolerance: expected above 0"),
         ({"retries": -1}, "retries: expected an integer"),
         ({"scheme": "V"}, "scheme: expected one of"),
-        ({"parallel": 0}, "parallel: expected None or an integer above 0"),
+        ({"parallel": 0}, "parallel: expected an integer of at least 1"),
     ],
 )
 def test_bad_programs_are_one_clear_line(arguments, message):
