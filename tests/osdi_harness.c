@@ -28,7 +28,8 @@ static void evaluate_at(double time, double voltage, uint32_t flags)
     device->node[1] = 2;
     for (int i = 0; i < 4; i++)
         device->jacobian[i] = &matrix[i];
-    D->evaluate(NULL, device, model, &info);
+    if (D->evaluate(NULL, device, model, &info) & EVALUATION_FATAL)
+        printf("fatal\n");
     D->load_jacobian_transient(device, model, 0.0);
     D->load_spice_transient(device, model, rhs, solution, 0.0);
     double density;

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab import rules
 from synfab.circuit.osdi import build_osdi, find_compiler, to_osdi_source
 from synfab.errors import InvalidTypeError, InvalidValueError, ToolError
 
@@ -66,6 +67,20 @@ def voltages_of_a_life(count, seed):
     kind = rng.integers(3, size=count)
     low, high = np.array([-1.5, 0.4, 1.3])[kind], np.array([-0.3, 1.4, 1.6])[kind]
     return np.float32(rng.uniform(low, high))
+
+
+def test_a_device_stops_the_simulation_before_a_cycle_beyond_the_last(tmp_path):
+    source = to_osdi_source("published")
+    assert f"#define MAX_CYCLE {rules.MAX_CYCLE}u" in source
+    program = build(tmp_path, source, *STRICT, *SANITIZERS, "-DMAX_CYCLE=2u")
+    start = [*identity(5), "start"]
+    said = run(program, [*start, *pulses([-3.0, 1.6, -3.0, 1.6, -3.0]), "show"])
+    assert "fatal" not in said
+    assert shown(said[-1])["cycle"] == 2.0
+    said = run(program, [*start, *pulses([-3.0, 1.6, -3.0, 1.6, -3.0, 1.6]), "show"])
+    assert "fatal" in said
+    assert shown(said[-1])["cycle"] == 2.0
+    assert shown(said[-1])["phase"] == 1.0
 
 
 def test_a_life_of_pulses_is_that_of_the_array(harness):

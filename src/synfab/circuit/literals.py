@@ -80,6 +80,7 @@ def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
         "g_hhrs": conduction.g_hhrs,
         "g_llrs": conduction.g_llrs,
         "highest_state": rules.highest_state(model),
+        "max_cycle": rules.MAX_CYCLE,
     }
 
 

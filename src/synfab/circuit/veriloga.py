@@ -109,6 +109,7 @@ def _render(
     return templates.get_template("cell.va.j2").render(
         {k: literal(v) for k, v in numbers.items() if isinstance(v, float)},
         order=p,
+        max_cycle=_number(numbers["max_cycle"]),
         components=numbers["components"],
         pieces=numbers["pieces"],
         per_unit=literal(numbers["pieces"] / (2.0 * numbers["pieces_end"])),
