@@ -431,15 +431,33 @@ def test_a_full_disk_is_said_and_survived(tmp_path):
     assert np.array_equal(results(path)[0][0], expected)
 
 
-def test_killed_before_it_had_begun(tmp_path):
-    path = tmp_path / "o.zarr"
-    simulate(PROGRAM, 100, path, seed=5)
+def without_attributes(path):
     document = json.loads((path / "zarr.json").read_text())
     document["attributes"] = {}
     (path / "zarr.json").write_text(json.dumps(document))
+
+
+def test_killed_before_it_had_begun(tmp_path):
+    path = tmp_path / "o.zarr"
+    simulate(PROGRAM, 100, path, seed=5)
+    without_attributes(path)
+    for name in ("current", "cycle", "done", "seal"):
+        shutil.rmtree(path / name / "c")
     (path / "zarr.0a1b.partial").write_text("{")  # killed before it was renamed
     simulate(PROGRAM, 200, path, seed=5, resume=True)
     assert results(path)[0].shape == (3, 200)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [without_attributes, lambda p: _exchange(p / "zarr.json", p / "current" / "zarr.json")],
+    ids=["no attributes", "exchanged"],
+)
+def test_results_whose_description_is_lost_are_not_begun_again(finished, output, damage):
+    damage(output)
+    with pytest.raises(sf.FileFormatError):
+        resumed(output)
+    assert (output / "current/c/0/0").read_bytes() == (finished[0] / "current/c/0/0").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,10 @@ class Results:
             if not (path / "zarr.json").exists():
                 return not any((path / name).exists() for name in ARRAYS)
             data = read_whole(path / "zarr.json", "the description of a Zarr group")
-            return read_object(data, str(path)).get("attributes") == {}
+            found = read_object(data, str(path))
+            described = (found.get("node_type"), found.get("attributes"))
+            # Chunks are of a run, whatever became of its description.
+            return described == ("group", {}) and not any((path / n / "c").exists() for n in ARRAYS)
         except FileFormatError:
             return False
 
