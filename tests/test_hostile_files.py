@@ -5,6 +5,7 @@ import json
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -113,12 +114,31 @@ def test_a_long_expression_is_read_in_one_pass():
     assert len(parse_program("-2, 0.9, " * 100_000 + "1")) == 200_001
 
 
-@pytest.mark.parametrize("read", [consumed, lambda path: read_program(str(path))])
-def test_short_lines_of_a_wide_table_are_not_filled_up(tmp_path, refused, read):
+@pytest.fixture
+def wide(tmp_path):
+    """A table of many columns and of short lines."""
     names = ",".join(["voltage", "current", *(f"c{k}" for k in range(10_000))])
     path = tmp_path / "wide.csv"
     path.write_text(names + "\n" + "1\n" * 50_000)
-    refused(read, path, "table: needs 11")
+    return path
+
+
+def test_short_lines_of_a_wide_table_are_not_filled_up(wide, refused):
+    refused(consumed, wide, "table: needs 11")
+
+
+def test_of_a_wide_table_a_program_reads_one_column(wide):
+    tracemalloc.start()
+    try:
+        assert read_program(str(wide)) == [1.0] * 50_000
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("read", [consumed, lambda path: read_program(str(path))])
+def test_tables_have_no_more_columns_than_spreadsheets(tmp_path, refused, read):
+    path = tmp_path / "wide.csv"
     path.write_text(",".join(f"c{k}" for k in range(20_000)) + "\n1\n")
     refused(read, path, "up to 16384 columns")
 

@@ -51,3 +51,30 @@ def test_programs_come_from_tables_too(tmp_path):
             read_program(str(table))
     with pytest.raises(sf.FileFormatError, match="cannot read the program"):
         read_program(str(tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("time,voltage\n0,-2\n1,up\n", "voltage: expected numbers"),
+        ("time,voltage\n0,-2\n1\n", "voltage: expected at least one pulse and finite voltages"),
+        ("time,voltage\n0,-2\n1,,\n", "expected 2 columns, found 3 in a line"),
+        ("time,voltage\n", "voltage: expected at least one pulse"),
+        ("", r"expected a column named voltage \(V\)"),
+        ("time,u\n0,1\n", r"expected a column named voltage \(V\), found time, u"),
+        ("voltage\n1\n" + "1" * 200_000, "line 3: field larger than field limit"),
+        ("voltage\n1\n" + "2" * 2**20 + "\n", "expected lines of up to 1048576 characters"),
+    ],
+)
+def test_a_damaged_csv_program_is_one_line(tmp_path, content, message):
+    path = tmp_path / "program.csv"
+    path.write_text(content)
+    with pytest.raises(sf.FileFormatError, match=message) as error:
+        read_program(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_csv_programs_as_spreadsheets_write_them(tmp_path):
+    path = tmp_path / "program.CSV"
+    path.write_bytes(b'\xef\xbb\xbftime, "voltage"\r\n0, "-2"\r\n\r\n1,1.5\r\n')
+    assert read_program(str(path)) == [-2.0, 1.5]
