@@ -220,7 +220,7 @@ def test_the_covariance_of_few_devices_is_shrunk():
     spread = np.sqrt(np.diag(found.population.covariance()))
     correlation = found.population.covariance() / np.outer(spread, spread)
     assert np.linalg.eigvalsh(correlation).min() > 0.05
-    with pytest.raises(sf.InvalidValueError, match="components: expected a number above 0"):
+    with pytest.raises(sf.InvalidValueError, match="components: expected an integer of at least 1"):
         learn_population.fit_population(parameters, np.full(8, 0.01), components=True)
 
 

@@ -173,7 +173,7 @@ def rebuilt(model, **changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: {"name": 3}, "name: expected text, found int"),
+        (lambda m: {"name": 3}, "name: expected text, found 3"),
         (lambda m: {"histories": {}}, "histories: expected at least one order"),
         (lambda m: {"histories": {2: m.histories[3]}}, "histories: order 2 has 3 lag matrices"),
     ],

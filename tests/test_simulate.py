@@ -279,7 +279,7 @@ def test_bad_arguments(tmp_path):
         ("-2", {"block": 0}, "block: expected"),
         ("-2", {"block": 1.5}, "block: expected an integer"),
         ("-2", {"read_voltage": np.nan}, "read_voltage: expected finite"),
-        ("-2", {"bandwidth": -1.0}, "bandwidth: expected Hz"),
+        ("-2", {"bandwidth": -1.0}, "bandwidth: expected at least 0, found -1"),
         ("-2", {"history": "none"}, "history: expected"),
         (tmp_path / "bad.npy", {}, "cannot read the program"),
         (tmp_path / "short.npy", {}, r"shape \(pulses, 100\)"),

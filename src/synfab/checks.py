@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
 
 Float64 = npt.NDArray[np.float64]
 Value = TypeVar("Value")
@@ -157,7 +157,7 @@ def path(name: str, value: object) -> Path:
     if not isinstance(found, str):
         raise InvalidTypeError(f"{name}: expected a path as text, found {kind_of(found)}")
     if not found or "\0" in found or not _is_nameable(found):
-        raise InvalidValueError(f"{name}: expected a path, found {shown(found)}")
+        raise FileFormatError(f"{name}: expected a path, found {shown(found)}")
     return Path(found)
 
 

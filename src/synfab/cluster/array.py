@@ -81,21 +81,20 @@ class ShardedCellArray:
         options = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
-        self._hold("folder", folder, every, keep)
+        self._plan("folder", folder, every, keep)
+        self._hold("folder")
         shapes = shard.shard_shapes(axes, largest)
         self._shards = Shards(client, make_roots(technology, shapes, options))
         self.read_number = self.readout_number = 0
 
-    def _hold(
+    def _plan(
         self,
         argument: str,
         folder: str | os.PathLike[str] | None,
         every: int | None,
         keep: int,
-        *,
-        empty: bool = True,
     ) -> None:
-        """Take a folder for the checkpoints of this array alone, until ``close``."""
+        """Note where checkpoints of this array go, and when; nothing is written."""
         self.every = None if every is None else checks.count("every", every)
         self.keep = checks.count("keep", keep)
         if every is not None and folder is None:
@@ -103,6 +102,9 @@ class ShardedCellArray:
                 f"every: expected a folder for the checkpoints as well ({argument}=)"
             )
         self.folder = None if folder is None else checks.path(argument, folder).absolute()
+
+    def _hold(self, argument: str, *, empty: bool = True) -> None:
+        """Take the folder of the checkpoints for this array alone, until ``close``."""
         with ExitStack() as holding:  # let go if the folder is not what it should be
             if self.folder is not None:
                 holding.enter_context(held(self.folder, argument))
@@ -342,9 +344,10 @@ class ShardedCellArray:
         """
         check_client(client)
         place = checks.path("folder", folder).absolute()
-        read_manifest(place)  # before a folder is made for the checkpoints
         result = cls.__new__(cls)
-        result._hold("checkpoints", checkpoints, every, keep)
+        result._plan("checkpoints", checkpoints, every, keep)
+        read_manifest(place)  # before a folder is made for the checkpoints
+        result._hold("checkpoints")
         result._read(lambda: place, client)
         return result
 
@@ -381,7 +384,8 @@ class ShardedCellArray:
         if not steps(place):
             raise FileFormatError(f"{folder}: no checkpoint there")
         result = cls.__new__(cls)
-        result._hold("folder", folder, every, keep, empty=False)
+        result._plan("folder", place, every, keep)
+        result._hold("folder", empty=False)
         result._read(lambda: newest_whole(place, client), client)
         return result
 

@@ -83,9 +83,19 @@ def read_pulses(program: Any, cells: int) -> Pulses:
         if callable(step):
             names.append(f"{getattr(step, '__module__', '')}.{getattr(step, '__qualname__', step)}")
         else:
-            names.append(checks.number("program", step).hex())
+            names.append(_voltage(step).hex())
     plain = [step if callable(step) else float(step) for step in steps]
     return Pulses(plain, hashlib.sha256("|".join(names).encode()).hexdigest())
+
+
+def _voltage(step: Any) -> float:
+    """One voltage (V) of a list."""
+    try:
+        return checks.number("program", step)
+    except InvalidTypeError:
+        raise InvalidTypeError(
+            f"program: expected voltages and functions of (start, stop), found {checks.shown(step)}"
+        ) from None
 
 
 def _listed(program: Any) -> list[Any]:
