@@ -106,7 +106,7 @@ def test_converters_round_and_clip_at_both_ends():
     assert converted.max() == pytest.approx(high)
     with pytest.raises(sf.InvalidTypeError, match="adc: expected"):
         bar.read(V, adc=4)
-    with pytest.raises(sf.InvalidValueError, match="v_max: expected more than v_min"):
+    with pytest.raises(sf.InvalidValueError, match="dac: expected lowest below highest"):
         bar.read(V, dac=(1.0, 0.0, 4))
     with pytest.raises(sf.InvalidValueError, match="seed: expected shape 6"):
         bar.gradient(V, np.ones(5))

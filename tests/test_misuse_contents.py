@@ -112,7 +112,7 @@ def test_a_network_whose_second_layer_is_refused_keeps_its_first():
     network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 3))
     with pytest.raises(sf.InvalidValueError, match="wire_resistance of rows"):
         sf.torch.hardware_aware(
-            network, layers.model(), seed=1, inplace=True, wire_resistance=[1.0] * 4
+            network, layers.model(), seed=1, inplace=True, wire_resistance=([1.0] * 4, 1.0)
         )
     assert type(network[0]) is torch.nn.Linear
 

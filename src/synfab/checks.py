@@ -243,11 +243,11 @@ def boolean_array(name: str, value: Any) -> npt.NDArray[Any]:
     return _array(name, value, "b", "booleans")
 
 
-def selection(name: str, value: Any) -> npt.NDArray[Any]:
+def selection(name: str, value: Any, expected: str = "a mask or integers") -> npt.NDArray[Any]:
     """Return a mask, or integers, as a NumPy array; an empty list holds integers."""
-    array = _array(name, value, "biuf", "a mask or integers")
+    array = _array(name, value, "biuf", expected)
     if array.dtype.kind == "f" and array.size:
-        raise InvalidTypeError(f"{name}: expected a mask or integers, found {array.dtype}")
+        raise InvalidTypeError(f"{name}: expected {expected}, found {array.dtype}")
     return array.astype(np.int64) if array.dtype.kind == "f" else array
 
 

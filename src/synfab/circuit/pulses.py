@@ -217,7 +217,7 @@ def selection(lines: Sequence[int] | None, count: int, name: str) -> Array:
 
 def line_numbers(name: str, lines: Any) -> Array:
     """Return the numbers of one or several lines."""
-    numbers = np.atleast_1d(checks.selection(name, lines))
+    numbers = np.atleast_1d(checks.selection(name, lines, "line numbers"))
     if numbers.dtype.kind not in "iu":
         raise InvalidTypeError(f"{name}: expected line numbers, found {numbers.dtype}")
     if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:

@@ -68,7 +68,12 @@ def _off(value: Any, on: float) -> float:
     """Return the resistance of a cell whose gate is off; infinity is allowed."""
     if isinstance(value, (float, np.floating)) and value == math.inf:
         return math.inf
-    return checks.number("off_resistance", value, minimum=on)
+    off = checks.number("off_resistance", value)
+    if off < on:
+        raise InvalidValueError(
+            f"off_resistance: expected on_resistance or above (inf: nothing leaks), found {off:g}"
+        )
+    return off
 
 
 class Barriers(NamedTuple):

@@ -103,7 +103,7 @@ def lines(name: str, value: Any, count: int) -> Array:
         except Exception:  # ends of any type
             raise InvalidTypeError(f"{name}: expected a slice of integers") from None
         return mask
-    array = checks.selection(name, value)
+    array = checks.selection(name, value, "a mask, a slice or line numbers")
     if array.dtype == np.bool_:
         if array.shape != (count,):
             raise InvalidValueError(f"{name}: expected a mask ({count},), found {array.shape}")
