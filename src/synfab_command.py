@@ -14,15 +14,18 @@ from types import FrameType
 STATUS = 130  # what a shell gives for SIGINT
 
 
+def leave_at_once() -> None:
+    """Let SIGINT end the process without a word, until commands can clean up."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
+        # Nothing has been done yet, and libraries half imported may not end well.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(STATUS))
+
+
 class _Interrupts:
-    """What SIGINT does: end at once while modules are imported, later ``KeyboardInterrupt``."""
+    """What SIGINT does once everything is imported: raise ``KeyboardInterrupt``, and be noted."""
 
     def __init__(self) -> None:
         self.come = False
-        self.before = signal.signal(signal.SIGINT, self._leave)
-
-    def _leave(self, number: int, frame: FrameType | None) -> None:
-        os._exit(STATUS)  # nothing has been done yet, and libraries half imported may not end well
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.come = True
@@ -47,15 +50,12 @@ class _Interrupts:
 
 def main() -> None:
     """Run the command line."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by a shell with `&`
-        from synfab.cli import main as command
-
-        command()
-        return
-    interrupts = _Interrupts()
+    leave_at_once()
     from synfab.cli import main as command
 
-    interrupts.imported()
+    interrupts = _Interrupts()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        interrupts.imported()
     try:
         command()
     except BaseException:

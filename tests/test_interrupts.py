@@ -76,6 +76,22 @@ def test_an_interrupt_during_the_imports_ends_with_130_and_says_nothing(tmp_path
     assert (status, errors) == (130, "")
 
 
+@pytest.mark.parametrize(
+    "start", [["-m", "synfab"], ["-c", "import synfab_command as c; c.main()"]]
+)
+@pytest.mark.parametrize("library", ["numpy", "typer"])
+def test_an_interrupt_inside_the_import_of_a_library_says_nothing(tmp_path, start, library):
+    (tmp_path / f"{library}.py").write_text(
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, *start, "info"], check=False, capture_output=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 def test_an_error_that_an_interrupt_became_is_no_traceback(tmp_path):
     """Libraries turn an interrupt inside their start into an error of their own."""
     code = (
