@@ -18,7 +18,7 @@ from .harness import RECIPES
 @cache
 def client() -> distributed.Client:
     cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None,
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0",
         silence_logs=50,
     )  # fmt: skip
     found = distributed.Client(cluster)
