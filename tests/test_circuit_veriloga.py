@@ -244,6 +244,20 @@ def test_a_replay_of_five_cycles_agrees_and_each_cycle_draws_once(published, tmp
 
 
 @needs_evas
+def test_no_cycle_begins_beyond_the_last(published, tmp_path):
+    text = to_veriloga(published)
+    assert text.count(f"cycle >= {rules.MAX_CYCLE}.0") == 1
+    text = text.replace(f"cycle >= {rules.MAX_CYCLE}.0", "cycle >= 2.0")
+    wave, tops = pulse_train((-3.0, 1.6), 4)
+    text, folder = instrumented(text, ["cycle", "in_lrs"]), tmp_path / "run"
+    stop = f"{100 * len(tops)}n"
+    process = start(folder, text, "synfab_published", (5,), ["cycle", "in_lrs"], wave, stop, "5n")
+    table = finish(process, folder)
+    assert table["o0_0"].max() == 2.0
+    assert table["o0_1"].iloc[-1] == 1.0
+
+
+@needs_evas
 def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
     cells = sf.CellArray(published, (2, 2), seed=3).apply_voltage(-2.0).apply_voltage(1.0)
     (tmp_path / "cell.va").write_text(to_veriloga(published))
