@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +17,6 @@ from synfab.commands import circuit, learn
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.processors import requested_threads
 from synfab.terminal import (
-    EscapingFormatter,
     end_in_order,
     interrupts_between_steps,
     out,
@@ -316,8 +314,6 @@ def main() -> None:
 def _main() -> None:
     end_in_order()
     warn_in_one_line()
-    if logging.lastResort is not None:  # where nobody has configured logging
-        logging.lastResort.setFormatter(EscapingFormatter())
     try:
         requested_threads()  # a wrong number of threads is refused by every command
         app()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import re
@@ -141,14 +140,6 @@ def shown(text: str) -> str:
 def plain(text: str) -> str:
     """Return text for Rich that holds neither markup nor control characters."""
     return escape(shown(text))
-
-
-class EscapingFormatter(logging.Formatter):
-    """Log lines without control characters: messages name files."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return shown(super().format(record))
 
 
 def _escaped(character: str) -> str:
