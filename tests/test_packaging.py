@@ -27,11 +27,11 @@ def built(tmp_path_factory):
 
 
 def sources():
-    """Files of the package in the repository, caches left out."""
-    package = ROOT / "src" / "synfab"
+    """Files of the package and of its command in the repository, caches left out."""
+    folder = ROOT / "src"
     return {
-        str(p.relative_to(package.parent))
-        for p in package.rglob("*")
+        str(p.relative_to(folder))
+        for p in (folder / "synfab_command.py", *(folder / "synfab").rglob("*"))
         if p.is_file() and "__pycache__" not in p.parts
     }
 

@@ -270,7 +270,9 @@ class _Writer:
                         f"found shape {found.shape}"
                     )
                 if (found < lowest).any():
-                    raise InvalidValueError(f"{where}: {name}: expected numbers of 0 or above")
+                    raise InvalidValueError(
+                        f"{where}: {name}: expected finite numbers of 0 or above"
+                    )
             elif name in ALL:
                 checks.integer(f"{where}: {name}", given.get(name), 0)
             elif checks.number(f"{where}: {name}", given.get(name)) != mine:
