@@ -48,7 +48,7 @@ def own_files(folder: Path, names: Sequence[str], argument: str) -> Iterator[Non
         record = {**_read(folder), **written}
         text = json.dumps({name: digest for name, digest in record.items() if digest}, indent=1)
         with atomic_path(folder / RECORD) as path:
-            path.write_text(text)
+            path.write_text(text, "utf-8")
 
 
 def _read(folder: Path) -> dict[str, str]:

@@ -146,7 +146,7 @@ def _started(process: int) -> int | None:
     """When a process was started, as a number that no clock changes; None if it has ended."""
     if LINUX:
         # Clock ticks since the machine started. psutil's time moves when the clock is set.
-        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
         fields = text.rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[19]) & 0xFFFFFFFF
     import psutil

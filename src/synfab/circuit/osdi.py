@@ -147,7 +147,9 @@ def _command(asked: str) -> list[str]:
 
 def _compile(command: list[str]) -> None:
     logger.info("%s", shlex.join(command))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode != 0:
         lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
         # The linker says what is wrong before the compiler says that there was an error.

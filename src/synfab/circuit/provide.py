@@ -153,7 +153,13 @@ def _write_starter(folder: Path, home: Path) -> None:
 def _call(command: list[str], folder: Path | None = None) -> str:
     environment = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
+        command,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        cwd=folder,
+        env=environment,
     )
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
