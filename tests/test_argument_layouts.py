@@ -1,5 +1,7 @@
 """Arrays of any layout give the bits of a contiguous copy, on every engine."""
 
+from collections import UserList, deque
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,8 +136,10 @@ def test_restored_arrays_are_not_the_callers(engine, history):
         np.ma.masked_array(np.full(SHAPE, -2.0), mask=BOOLEANS),
         np.ma.masked,
         [[np.ma.masked] * 8] * 4,
+        deque([np.ma.masked_array(np.full(SHAPE[1], -2.0), mask=BOOLEANS[0])] * SHAPE[0]),
+        UserList([np.ma.masked_array(np.full(SHAPE[1], -2.0), mask=BOOLEANS[0])] * SHAPE[0]),
     ],
-    ids=["array", "constant", "nested"],
+    ids=["array", "constant", "nested", "deque", "list-like"],
 )
 @pytest.mark.parametrize("name", ["apply_voltage", "read", "current", "set_conductance"])
 def test_a_masked_array_is_refused_and_changes_nothing(name, masked):
@@ -179,3 +183,54 @@ def test_a_refused_simulation_leaves_nothing_behind(tmp_path):
         with pytest.raises(sf.SynfabError):
             sf.simulate.simulate("-2", 16, tmp_path / "out", **wrong)
     assert list(tmp_path.iterdir()) == []
+
+
+class BecomesMasked:
+    """Converts itself to a masked array, as tables of other packages do."""
+
+    def __array__(self, *_, **__):
+        return np.ma.masked_array(np.full(SHAPE, -2.0), mask=BOOLEANS)
+
+
+def test_what_becomes_a_masked_array_is_refused():
+    cells = sf.CellArray("published", SHAPE, seed=1)
+    with pytest.raises(sf.InvalidTypeError, match=r"u: .*becomes a masked array"):
+        cells.apply_voltage(BecomesMasked())
+
+
+def nested(depth):
+    found = 1.0
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+def test_lists_without_end_are_refused():
+    endless = []
+    endless.append(endless)
+    cells = sf.CellArray("published", SHAPE, seed=1)
+    for value in (nested(40), nested(80), endless):
+        with pytest.raises(sf.SynfabError, match=r"^u: "):
+            cells.apply_voltage(value)
+
+
+@pytest.mark.filterwarnings("ignore:.*prototype:UserWarning")
+def test_tensors_that_are_no_plain_arrays_are_refused():
+    torch = pytest.importorskip("torch")
+    cells = sf.CellArray("published", (2, 2), seed=1, engine="torch")
+    masked = torch.masked.masked_tensor(torch.ones(2, 2), torch.ones(2, 2, dtype=torch.bool))
+    ragged = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    for value in (torch.ones(2, 2).to_sparse(), masked, ragged):
+        with pytest.raises(sf.InvalidTypeError, match=r"^u: cannot be read"):
+            cells.apply_voltage(value)
+    with pytest.raises(sf.InvalidTypeError, match=r"^v: cannot be read"):
+        _ = cells @ torch.ones(2).to_sparse()
+    half = torch.full((2,), 0.125, dtype=torch.bfloat16)
+    assert torch.equal(cells.matvec(half, number=0), cells.matvec(half.float(), number=0))
+
+
+def test_keys_of_jax_are_no_voltages():
+    jax = pytest.importorskip("jax")
+    cells = sf.CellArray("published", 4, seed=1, engine="jax")
+    with pytest.raises(sf.InvalidTypeError, match=r"^u: "):
+        cells.apply_voltage(jax.random.key(0))

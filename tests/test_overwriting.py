@@ -4,6 +4,7 @@ import os
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import synfab as sf
@@ -183,6 +184,20 @@ def test_a_report_does_not_overwrite_a_file_that_it_names(tmp_path, monkeypatch)
         with pytest.raises(sf.InvalidValueError, match=r"path: .* would overwrite measurement"):
             sf.report.save_report(SimpleNamespace(), folder / "a.csv", files={"measurement": given})
         assert (folder / "a.csv").read_bytes() == PRECIOUS
+
+
+def test_a_report_does_not_overwrite_the_sweeps_that_it_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr("synfab.report.page.Comparison", SimpleNamespace)
+    path = tmp_path / "loops.parquet"
+    u = np.tile([0.0, -1.5, 0.0, 1.5, 0.0], 3)
+    table = pd.DataFrame({"device": 0, "cycle": np.repeat(range(3), 5), "voltage": u, "current": u})
+    table.to_parquet(path)
+    before = path.read_bytes()
+    sweeps = sf.learn.read_sweeps(path)
+    assert sweeps.files == (path,)
+    with pytest.raises(sf.InvalidValueError, match=r"path: .* would overwrite sweeps"):
+        sf.report.save_report(SimpleNamespace(), path, sweeps=sweeps)
+    assert path.read_bytes() == before
 
 
 def test_an_array_may_be_saved_to_the_file_it_came_from(published, tmp_path):

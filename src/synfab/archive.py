@@ -22,6 +22,7 @@ import numpy as np
 
 from synfab.errors import CapacityError, FileFormatError, SynfabError, ToolError
 from synfab.files import atomic_path
+from synfab.interrupts import pass_on
 from synfab.jsonfile import read_object
 from synfab.limits import told
 from synfab.npyfile import open_archive, read_member
@@ -115,6 +116,7 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
         kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
         raise kind(f"{name}: {' '.join(str(error).split())}") from None
     except OSError as error:
+        pass_on(error)
         raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
 
 
@@ -132,6 +134,7 @@ def checksum(path: str | os.PathLike[str]) -> str:
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
     except OSError as error:
+        pass_on(error)
         raise FileFormatError(f"{path}: cannot read: {error.strerror or error}") from None
 
 
@@ -140,7 +143,8 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
     try:
         with Path(path).open("rb") as file:
             _verify(file, "")
-    except (FileFormatError, OSError):
+    except (FileFormatError, OSError) as error:
+        pass_on(error)
         return False
     return True
 

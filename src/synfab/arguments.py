@@ -37,11 +37,15 @@ class Arguments:
         if library is NUMPY or not isinstance(value, library.kind):
             array = check(name, value)
             return array if library is NUMPY else library.asarray(_ordinary(array))
-        if not library.xp.isdtype(value.dtype, kinds):
+        try:
+            fits = library.xp.isdtype(value.dtype, kinds)
+        except TypeError:  # types of a library's own, such as keys of JAX
+            fits = False
+        if not fits:
             raise InvalidTypeError(f"{name}: expected {kinds}, found {value.dtype}")
         try:
             return library.asarray(value)
-        except (RuntimeError, NotImplementedError) as error:  # a tensor without data
+        except (RuntimeError, NotImplementedError, TypeError) as error:  # a tensor without data
             reason = " ".join(str(error).split())[:MAX_REASON]
             raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
 

@@ -84,6 +84,8 @@ def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Copy an array of any library and device to NumPy; on the host nothing moves."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()
+        if str(array.dtype) == "torch.bfloat16":  # which NumPy does not have
+            array = array.float()
     return np.asarray(array)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synfab import cgroups
 from synfab.errors import CapacityError
+from synfab.interrupts import pass_on
 from synfab.reduction import STATES
 
 HISTORY_BYTES = {"float32": 4, "int16": 2}
@@ -42,7 +43,8 @@ def _free_memory() -> int | None:
 
     try:
         return int(psutil.virtual_memory().available)
-    except (OSError, ValueError, RuntimeError, psutil.Error):  # no /proc, or a sandbox
+    except (OSError, ValueError, RuntimeError, psutil.Error) as error:  # no /proc, or a sandbox
+        pass_on(error)
         return None
 
 
@@ -57,7 +59,8 @@ def _limited_memory() -> list[int]:
         used = process.memory_info()
         limits = ((psutil.RLIMIT_AS, used.vms), (psutil.RLIMIT_DATA, getattr(used, "data", 0)))
         soft = [(process.rlimit(kind)[0], bytes_used) for kind, bytes_used in limits]
-    except (OSError, ValueError, psutil.Error):
+    except (OSError, ValueError, psutil.Error) as error:
+        pass_on(error)
         return []
     return [limit - bytes_used for limit, bytes_used in soft if limit != psutil.RLIM_INFINITY]
 

@@ -19,6 +19,7 @@ from synfab.engines.choice import check_engine, library_name, make_engine
 from synfab.engines.library import find_library
 from synfab.engines.threads import completed
 from synfab.errors import InvalidIndexError, InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.locking import add_lock, locked
 from synfab.model import FEATURES, CellModel
 from synfab.modelfile import load_model
@@ -443,6 +444,7 @@ class CellArray:
         try:
             index = np.arange(self.size).reshape(self.shape)[key]
         except Exception as error:  # NumPy raises several kinds, and a key whatever it likes
+            pass_on(error)
             reason = " ".join(str(error).split())
             raise InvalidIndexError(
                 f"key: no cells of shape {self.shape}: {reason[:MAX_REASON]}"

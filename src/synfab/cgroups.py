@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from synfab.interrupts import pass_on
+
 SYSTEM = Path("/")
 # Version 1 writes "no limit" as the largest multiple of a page below 2**63.
 NO_LIMIT = 2**60
@@ -149,7 +151,8 @@ def _unescaped(field: str) -> str:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape").strip()
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return ""
 
 

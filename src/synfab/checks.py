@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
+from synfab.interrupts import pass_on
 
 Float64 = npt.NDArray[np.float64]
 Value = TypeVar("Value")
@@ -45,7 +46,8 @@ def integer(
         raise InvalidTypeError(f"{name}: expected an integer, found a boolean")
     try:
         found = operator.index(value)  # type: ignore[arg-type]
-    except Exception:  # arrays have __index__ too, and raise whatever they like
+    except Exception as error:  # arrays have __index__ too, and raise whatever they like
+        pass_on(error)
         raise InvalidTypeError(f"{name}: expected an integer, found {kind_of(value)}") from None
     if (minimum is not None and found < minimum) or (maximum is not None and found > maximum):
         raise InvalidValueError(f"{name}: expected {_integers(minimum, maximum)}, found {found}")
@@ -156,6 +158,7 @@ def path(name: str, value: object) -> Path:
     try:
         found = os.fspath(value)
     except Exception as error:
+        pass_on(error)
         raise InvalidTypeError(f"{name}: expected a path, found {kind_of(value)}") from error
     if not isinstance(found, str):
         raise InvalidTypeError(f"{name}: expected a path as text, found {kind_of(found)}")
@@ -252,32 +255,45 @@ def selection(name: str, value: Any, expected: str = "a mask or integers") -> np
 
 
 def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]:
-    if isinstance(value, np.ma.MaskedArray):
+    if _holds_masked(value, MAX_AXES):
         raise InvalidTypeError(
             f"{name}: masked arrays are not accepted; pass plain {expected} "
             f"(array.filled(...), and where=~array.mask to leave cells out)"
         )
-    if isinstance(value, (list, tuple)) and _holds_masked(value):
-        raise InvalidTypeError(f"{name}: masked arrays are not accepted, found one in a list")
     try:
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        # Any subclass first: an object may convert itself to a masked array.
+        found = np.asanyarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except Exception as error:
+        pass_on(error)
         if isinstance(value, (list, tuple)) and isinstance(error, ValueError):
             raise InvalidValueError(f"{name}: expected rows of equal length") from None
         raise InvalidTypeError(f"{name}: expected {expected}, found {kind_of(value)}") from None
+    if isinstance(found, np.ma.MaskedArray):
+        raise InvalidTypeError(
+            f"{name}: expected {expected}, found {kind_of(value)}, which becomes a masked array"
+        )
+    array = np.asarray(found)
     if array.dtype.kind not in kinds:
-        found = kind_of(value) if array.dtype == object or array.ndim == 0 else array.dtype
-        raise InvalidTypeError(f"{name}: expected {expected}, found {found}")
+        kind = kind_of(value) if array.dtype == object or array.ndim == 0 else array.dtype
+        raise InvalidTypeError(f"{name}: expected {expected}, found {kind}")
+    if array.ndim > MAX_AXES:
+        raise InvalidValueError(f"{name}: expected up to {MAX_AXES} axes, found {array.ndim}")
     return array
 
 
-def _holds_masked(parts: list[Any] | tuple[Any, ...]) -> bool:
-    """Tell whether a masked array is in a list, or in a list within it."""
-    return any(
-        isinstance(part, np.ma.MaskedArray)
-        or (isinstance(part, (list, tuple)) and _holds_masked(part))
-        for part in parts
-    )
+def _holds_masked(value: Any, depth: int) -> bool:
+    """Tell whether something is a masked array, or a sequence of them down to a depth."""
+    if isinstance(value, np.ma.MaskedArray):
+        return True
+    if isinstance(value, np.ndarray) or not isinstance(value, Sequence) or not depth:
+        return False
+    if isinstance(value, (str, bytes, bytearray, memoryview, range)):
+        return False
+    try:
+        return any(_holds_masked(part, depth - 1) for part in value)
+    except Exception as error:  # a sequence of somebody's own; NumPy will meet it too
+        pass_on(error)
+        return False
 
 
 def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:

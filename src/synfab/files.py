@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from synfab.errors import InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.temporary import is_temporary, remove, remove_stale, temporary_name
 
 LOCK = ".synfab-lock"
@@ -56,6 +57,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         remove_stale(target.parent, target.name)
         temporary = _new_file(target)
     except (OSError, ValueError) as error:
+        pass_on(error)
         if isinstance(error, InvalidValueError):
             raise
         reason = getattr(error, "strerror", None) or error
@@ -67,6 +69,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
         _keep(target.parent)
     except OSError as error:
+        pass_on(error)
         raise InvalidValueError(f"path: cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -100,6 +103,7 @@ def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
         beside.rename(path)
         _keep(path.parent)
     except OSError as error:
+        pass_on(error)
         raise InvalidValueError(
             f"{argument}: cannot write {path}: {error.strerror or error}"
         ) from None
@@ -119,6 +123,7 @@ def temporary_folder(name: str, folder: str | os.PathLike[str] | None = None) ->
     try:
         made.mkdir(mode=0o700)
     except OSError as error:
+        pass_on(error)
         reason = error.strerror or error
         raise InvalidValueError(f"temporary folder: cannot make {made}: {reason}") from None
     try:
@@ -181,7 +186,8 @@ def _overlap(output: Path, given: Path) -> bool:
             status = output.stat()
             inside = (part.stat() for part in given.rglob("*") if part.is_file())
             return any(os.path.samestat(status, part) for part in inside)
-    except OSError:  # a text that is too long for a path, or what cannot be looked at
+    except OSError as error:  # a text that is too long for a path, or what cannot be looked at
+        pass_on(error)
         return False
     return False
 
@@ -201,6 +207,7 @@ def make_folder(folder: Path, argument: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        pass_on(error)
         raise InvalidValueError(f"{argument}: cannot make {folder}: {error.strerror}") from None
 
 
@@ -221,6 +228,7 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
     try:
         folder.mkdir(parents=False, exist_ok=True)
     except OSError as error:
+        pass_on(error)
         raise InvalidValueError(f"{argument}: cannot write {folder}: {error.strerror}") from None
     # A forked child does not hold it: filelock closes the child's copy of the file.
     lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
@@ -231,6 +239,7 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
             f"{argument}: {folder} is being written by another process"
         ) from None
     except OSError as error:
+        pass_on(error)
         if error.errno not in NO_LOCKS:
             raise InvalidValueError(
                 f"{argument}: cannot write {folder}: {error.strerror or error}"
@@ -287,12 +296,13 @@ def _keep(folder: Path) -> None:
     """Put the names in a folder on the disk, where that can be asked for."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # a folder may be writable and not readable
+    except OSError as error:  # a folder may be writable and not readable
+        pass_on(error)
         return
     try:
         os.fsync(handle)
-    except OSError:
-        pass
+    except OSError as error:
+        pass_on(error)
     finally:
         os.close(handle)
 

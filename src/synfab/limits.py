@@ -12,6 +12,7 @@ from pathlib import Path
 
 from synfab.capacity import require_memory, size_text
 from synfab.errors import CapacityError, FileFormatError, SynfabError
+from synfab.interrupts import pass_on
 
 # Text of a JSON document; as Python's lists it takes up to some twenty times as much.
 DOCUMENT_BYTES = 16 * 2**20
@@ -54,6 +55,7 @@ def read_whole(path: Path, what: str, allowed: int = DOCUMENT_BYTES) -> bytes:
     except SynfabError:
         raise
     except (OSError, ValueError) as error:
+        pass_on(error)
         reason = getattr(error, "strerror", None) or error
         raise FileFormatError(f"{path}: cannot read {what}: {reason}") from None
     if len(data) > allowed:
@@ -96,5 +98,6 @@ def told(where: str) -> Iterator[None]:
         reason = " ".join(str(error).split()) or "the system gave no more"
         raise CapacityError(f"{where}: does not fit into memory: {reason}") from None
     except Exception as error:
+        pass_on(error)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FileFormatError(f"{where}: {reason[:MOST_WORDS]}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from synfab.errors import InvalidValueError
 from synfab.files import atomic_path
+from synfab.interrupts import pass_on
 
 RECORD = ".synfab-files.json"  # names and SHA-256 of what was written into the folder
 MAX_RECORD = 2**20  # bytes
@@ -56,7 +57,8 @@ def _read(folder: Path) -> dict[str, str]:
     try:
         with (folder / RECORD).open("rb") as file:
             found = json.loads(file.read(MAX_RECORD))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
+        pass_on(error)
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -68,5 +70,6 @@ def _digest(path: Path) -> str | None:
             return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         return None

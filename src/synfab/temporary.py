@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from synfab.interrupts import pass_on
+
 TOKEN = re.compile(r"\.(.+)\.([0-9a-f]{32})", re.DOTALL)
 MAX_NAME = 32  # characters of the file's name that are repeated in the temporary one
 # Whether a process of another machine is alive cannot be found out; it is taken to be dead when
@@ -82,14 +84,16 @@ def remove(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    except OSError:  # another writer was faster, or it belongs to someone else
+    except OSError as error:  # another writer was faster, or it belongs to someone else
+        pass_on(error)
         return
 
 
 def _entries(folder: Path) -> Iterator[str]:
     try:
         yield from sorted(path.name for path in folder.iterdir())
-    except OSError:  # a folder may be writable and not readable
+    except OSError as error:  # a folder may be writable and not readable
+        pass_on(error)
         return
 
 
@@ -111,7 +115,8 @@ def _age(path: Path) -> float:
         inside = path.rglob("*") if path.is_dir() else ()
         newest = max((part.lstat().st_mtime for part in inside), default=0.0)
         return time.time() - max(newest, path.lstat().st_mtime)
-    except OSError:  # it is changing now
+    except OSError as error:  # it is changing now
+        pass_on(error)
         return 0.0
 
 
@@ -120,7 +125,8 @@ def _host() -> int:
     """Number of this machine and, in a container, of its processes' name space."""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
+    except OSError as error:
+        pass_on(error)
         space = ""
     return int(hashlib.sha256(f"{platform.node()}\0{space}".encode()).hexdigest()[:8], 16)
 
@@ -137,7 +143,8 @@ def _is_alive(writer: Writer) -> bool:
         return False
     try:
         started = _started(writer.process)
-    except (OSError, psutil.Error):  # a process of somebody else
+    except (OSError, psutil.Error) as error:  # a process of somebody else
+        pass_on(error)
         return True
     return started is not None and started == writer.started
 

@@ -21,6 +21,7 @@ from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
 from synfab.files import make_folder, refuse_overwrite, temporary_folder
+from synfab.interrupts import pass_on
 from synfab.limits import read_large
 from synfab.ownfiles import own_files
 
@@ -230,6 +231,7 @@ def read_netlist(netlist: str | os.PathLike[str]) -> tuple[str, Path]:
         try:
             text = read_large(path, 4).decode()
         except (OSError, ValueError) as error:
+            pass_on(error)
             raise InvalidValueError(f"netlist: cannot read {path}: {error}") from None
         origin = path.absolute().parent
     if re.search(r"^\s*\.control", text, re.IGNORECASE | re.MULTILINE):
@@ -260,7 +262,8 @@ def _place(source: Path, folder: Path, index: int) -> str:
     (folder / name).unlink(missing_ok=True)
     try:
         (folder / name).symlink_to(source)
-    except OSError:  # Windows asks for a privilege
+    except OSError as error:  # Windows asks for a privilege
+        pass_on(error)
         shutil.copyfile(source, folder / name)
     return name
 
@@ -303,6 +306,7 @@ def _execute(
             start_new_session=True,
         )
     except OSError as error:
+        pass_on(error)
         raise ToolError(f"ngspice: cannot start {program}: {error.strerror}") from None
     expired = threading.Event()
     timer = threading.Timer(time_limit, _stop, (process, expired))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from synfab import checks
 from synfab.errors import FileFormatError, InvalidKeyError
+from synfab.interrupts import pass_on
 from synfab.limits import read_large
 
 Array = npt.NDArray[Any]
@@ -78,6 +79,7 @@ def read_raw(path: Path) -> list[Waveforms]:
     try:
         data = read_large(path, 2)  # its bytes, and the vectors made of them
     except OSError as error:
+        pass_on(error)
         raise FileFormatError(f"{path}: cannot read: {error.strerror}") from None
     results, position = [], 0
     while position < len(data):

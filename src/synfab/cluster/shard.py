@@ -22,6 +22,7 @@ from synfab.archive import checksum, open_checked
 from synfab.cells import CellArray
 from synfab.cluster.manifest import shard_file
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.interrupts import pass_on
 from synfab.limits import told
 from synfab.model import CellModel
 from synfab.modelfile import parse
@@ -202,6 +203,7 @@ def act(
         try:
             pulse.apply(cells)
         except Exception as error:
+            pass_on(error)
             raise PulseError(f"pulse {number}: {error}") from None
     try:
         result = None if task is None else task(cells, *arguments)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.interrupts import pass_on
 
 Array = npt.NDArray[Any]
 
@@ -100,7 +101,8 @@ def lines(name: str, value: Any, count: int) -> Array:
     if isinstance(value, slice):
         try:
             mask[value] = True
-        except Exception:  # ends of any type
+        except Exception as error:  # ends of any type
+            pass_on(error)
             raise InvalidTypeError(f"{name}: expected a slice of integers") from None
         return mask
     array = checks.selection(name, value, "a mask, a slice or line numbers")

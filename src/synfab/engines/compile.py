@@ -11,6 +11,8 @@ from typing import Any
 from numba import njit
 from numba.core.caching import FunctionCache
 
+from synfab.interrupts import pass_on
+
 _first = Lock()  # held from the first warning on
 
 
@@ -28,6 +30,7 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             try:
                 dispatcher._cache = OptionalCache(function)
             except (RuntimeError, OSError) as error:
+                pass_on(error)
                 _warn(error)
         return dispatcher
 
@@ -42,8 +45,10 @@ class OptionalCache(FunctionCache):  # type: ignore[misc]
         try:
             return super().load_overload(sig, target_context)
         except OSError as error:
+            pass_on(error)
             _warn(error)
-        except Exception:  # whatever unpickling a damaged file raises: write it again
+        except Exception as error:  # whatever unpickling a damaged file raises: write it again
+            pass_on(error)
             with contextlib.suppress(Exception):
                 self.flush()
         return None
@@ -53,6 +58,7 @@ class OptionalCache(FunctionCache):  # type: ignore[misc]
         try:
             super().save_overload(sig, data)
         except OSError as error:
+            pass_on(error)
             _warn(error)
 
 

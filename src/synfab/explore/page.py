@@ -19,6 +19,7 @@ from synfab.explore.experiment import (
     sweep,
     voltage_limits,
 )
+from synfab.interrupts import pass_on
 from synfab.model import CellModel
 
 ADDRESS = "127.0.0.1"  # never seen from another machine
@@ -229,6 +230,7 @@ def _port(port: int) -> int:
         try:
             probe.bind((ADDRESS, port))
         except OSError as error:
+            pass_on(error)
             raise InvalidValueError(
                 f"--port: {port} cannot be had on {ADDRESS}: {error.strerror}; 0 takes a free one"
             ) from None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.history import N_FEATURES, History
+from synfab.interrupts import pass_on
 
 Array = npt.NDArray[Any]
 
@@ -92,7 +93,8 @@ def _records(series: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]
     result = []
     try:
         devices: list[Any] = list(series)
-    except Exception:
+    except Exception as error:
+        pass_on(error)
         raise InvalidTypeError(f"{expected}, found {checks.kind_of(series)}") from None
     for device in devices:
         if not isinstance(device, (tuple, list)) or len(device) != 2:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from synfab.checks import kind_of
 from synfab.errors import InvalidTypeError
+from synfab.interrupts import pass_on
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +24,8 @@ def index_labels(values: Any) -> tuple[tuple[str, ...], Array]:
         flat = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
         codes, found = pd.factorize(flat.reshape(-1), use_na_sentinel=False)
         words = [str(value) for value in np.asarray(found).tolist()]
-    except Exception:  # ragged lists, and objects that raise whatever they like
+    except Exception as error:  # ragged lists, and objects that raise whatever they like
+        pass_on(error)
         raise InvalidTypeError(
             f"device: expected names or numbers, found {kind_of(values)}"
         ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from synfab import checks
 from synfab.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.interrupts import pass_on
 from synfab.learn.columns import find_columns, need, split_name
 from synfab.learn.excel import read_excel
 from synfab.learn.features import FeatureTable, numeric, read_frame, voltage_of
@@ -113,7 +115,8 @@ def read_any(
     if path.is_dir():
         endings = tuple(e for e in READABLE if allow_pickle or e not in PICKLE)
         options = {"columns": columns, "u_set": u_set, "u_reset": u_reset}
-        return read_folder(path, endings, partial(read_any, **options, allow_pickle=allow_pickle))
+        reader = partial(read_any, **options, allow_pickle=allow_pickle)
+        return _from_files(path, read_folder(path, endings, reader))
     kind = path.suffix.lower()
     if kind not in READABLE:
         raise FileFormatError(
@@ -128,10 +131,15 @@ def read_any(
         )
     try:
         with told(f"{path}: cannot be read as {kind[1:]}"):
-            return _from_file(path, kind, columns, u_set, u_reset)
+            return _from_files(path, _from_file(path, kind, columns, u_set, u_reset))
     except SynfabError as error:
         text = " ".join(str(error).split())
         raise type(error)(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
+def _from_files(path: Path, found: Sweeps | FeatureTable) -> Sweeps | FeatureTable:
+    """Note which files sweeps come from; they may be read again, so no output replaces them."""
+    return replace(found, files=tuple(files_read(path))) if isinstance(found, Sweeps) else found
 
 
 def files_read(source: Any) -> list[Path]:
@@ -140,7 +148,8 @@ def files_read(source: Any) -> list[Path]:
         return []
     try:
         return measured_files(Path(source), READABLE)
-    except OSError:  # whoever reads it says what is wrong
+    except OSError as error:  # whoever reads it says what is wrong
+        pass_on(error)
         return []
 
 

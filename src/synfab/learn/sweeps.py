@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,14 +42,19 @@ class Sweeps:
         Starts a fresh pass over the devices.
     notes
         Polarity, what was mirrored, source.
+    files
+        Files that a pass may read again, which no output may replace.
     """
 
     open_devices: Callable[[], Iterator[DeviceSweeps]]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         checks.function("open_devices", self.open_devices)
         checks.mapping("notes", self.notes)
+        files = checks.instance("files", self.files, tuple)
+        object.__setattr__(self, "files", tuple(checks.path("files", file) for file in files))
 
     def _records(self) -> Iterator[DeviceSweeps]:
         """Start a pass over the devices as they were measured."""

@@ -82,6 +82,8 @@ def save_report(
     sources = {
         checks.text("files", word): checks.path("files", file) for word, file in named.items()
     }
+    if sweeps is not None:
+        refuse_overwrite("path", target, sweeps=list(sweeps.files))
     for name, file in sources.items():
         refuse_overwrite("path", target, **{name: files_read(file)})
     text = render(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from synfab import checks
 from synfab.arrays import digest
 from synfab.errors import FileFormatError, InvalidTypeError, InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.limits import told
 from synfab.program import MAX_PULSES, read_program
 from synfab.simulate.zarrfile import Table
@@ -107,7 +108,8 @@ def _listed(program: Any) -> list[Any]:
         raise InvalidTypeError("program: masked arrays are not accepted")
     try:
         steps = list(program)
-    except Exception:  # arrays without axes, and objects that raise whatever they like
+    except Exception as error:  # arrays without axes, and objects that raise whatever they like
+        pass_on(error)
         raise InvalidTypeError(f"{expected}, found {checks.kind_of(program)}") from None
     if not steps:
         raise InvalidValueError("program: expected at least one pulse, found none")

@@ -18,6 +18,7 @@ from synfab.checks import number
 from synfab.engines.choice import HISTORIES
 from synfab.errors import InvalidTypeError, InvalidValueError
 from synfab.files import LOCK, locked, refuse_overwrite
+from synfab.interrupts import pass_on
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.simulate.estimate import Estimate
@@ -186,6 +187,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        pass_on(error)
         raise InvalidValueError(
             f"output: cannot write {path}: {error.strerror or error}; finished blocks are kept, "
             f"resume goes on after them"

@@ -12,12 +12,14 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.masked import MaskedTensor
 from torch.utils import _pytree as pytree
 
 from synfab import checks
 from synfab.arrays import to_numpy
 from synfab.engines.library import Library, put_in_place
 from synfab.errors import InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.streams import seed_key
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ def check_device(device: Any) -> torch.device:
         place = torch.device("cpu" if device is None else device)
         return torch.empty(0, device=place).device
     except Exception as error:  # an object that is no device raises what it likes
+        pass_on(error)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidValueError(
             f"device: expected one that PyTorch has, such as 'cpu' or 'cuda', "
@@ -73,6 +76,8 @@ def _asarray(device: torch.device, value: Any) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
         value = to_numpy(value)
         value = value if value.flags.writeable else value.copy()
+    elif value.layout != torch.strided or value.is_nested or isinstance(value, MaskedTensor):
+        raise NotImplementedError("expected a dense tensor of one shape, without a mask")
     return torch.as_tensor(value, device=device).detach()
 
 
@@ -142,6 +147,7 @@ class Compiled:
             fast = torch.compile(graph, dynamic=True)
             fast(*leaves)
         except Exception as error:  # a missing C++ compiler, a platform without torch.compile …
+            pass_on(error)
             logger.warning("PyTorch cannot compile here, so it is slower: %s", error)
             return plain
         return lambda *given: pytree.tree_unflatten(fast(*given), result[0])

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from synfab import checks
 from synfab.errors import InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.options import LayerOptions, check_names
 
@@ -133,6 +134,7 @@ class CrossbarConv2d(CrossbarLayer):
                 bias=False, padding_mode=self.padding_mode, device="meta",
             )  # fmt: skip
         except Exception as error:  # "same" with a stride, sizes beyond 64 bits …
+            pass_on(error)
             raise InvalidValueError(f"conv2d: {' '.join(str(error).split())}") from None
         return list(found._reversed_padding_repeated_twice)
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from synfab import checks
 from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.model import CellModel
 from synfab.modelfile import load_model
 from synfab.population import Population
@@ -101,7 +102,8 @@ def _chips(seeds: Any) -> list[int]:
     """Return the seeds, one or more."""
     try:
         given = list(seeds)
-    except Exception:  # whatever an iterator raises
+    except Exception as error:  # whatever an iterator raises
+        pass_on(error)
         raise InvalidTypeError(
             f"seeds: expected several, such as range(20), found {checks.kind_of(seeds)}"
         ) from None

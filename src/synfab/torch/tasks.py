@@ -21,6 +21,7 @@ from synfab.arrays import digest
 from synfab.capacity import require_memory
 from synfab.checkpoints import Checkpoints, as_checkpoints
 from synfab.errors import FileFormatError, InvalidValueError
+from synfab.interrupts import pass_on
 from synfab.torch.training import optimizer_settings, restore_training, training_state
 
 MNIST = (
@@ -101,6 +102,7 @@ def read_idx(path: Path) -> Any:
         with path.open("rb") if path.exists() else gzip.open(packed) as file:
             return _idx(file, path)
     except (OSError, EOFError, zlib.error) as error:
+        pass_on(error)
         reason = " ".join(str(error).split())
         raise FileFormatError(f"{path}: cannot read: {reason}") from None
 

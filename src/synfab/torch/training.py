@@ -10,6 +10,7 @@ from torch import nn
 
 from synfab import checks
 from synfab.errors import FileFormatError, InvalidTypeError
+from synfab.interrupts import pass_on
 from synfab.limits import told
 from synfab.torch.inputs import check_network
 
@@ -55,7 +56,8 @@ def restore_training(
     try:
         with told("checkpoint: not of this network and optimizer"):
             _restore(state, network, optimizer, others)
-    except Exception:
+    except Exception as error:
+        pass_on(error)
         _restore(before, network, optimizer, others)
         raise
 
