@@ -101,7 +101,7 @@ def test_what_needs_an_extra_names_it_in_one_line(tmp_path, code, extra):
         tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f'is not installed: pip install "synfab[{extra}]"\n')
+    assert done.stdout.endswith(f'need it: pip install "synfab[{extra}]"\n')
     assert not list(tmp_path.iterdir())
 
 
@@ -125,5 +125,5 @@ def test_commands_that_need_an_extra_name_it_in_one_line(tmp_path, arguments, ex
     done = synfab(tmp_path, *arguments)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith(f'is not installed: pip install "synfab[{extra}]"\n')
+    assert done.stderr.endswith(f'need it: pip install "synfab[{extra}]"\n')
     assert [path.name for path in tmp_path.iterdir()] == ["p.parquet"]

@@ -517,7 +517,7 @@ def test_an_unknown_option_is_told_the_known_ones():
 def test_what_is_not_supported_is_said():
     with pytest.raises(sf.InvalidValueError, match="groups: expected 1"):
         CrossbarConv2d(4, 4, 3, groups=2, seed=1)
-    with pytest.raises(sf.InvalidValueError, match="conv2d: "):
+    with pytest.raises(sf.InvalidValueError, match="padding_mode: expected one of zeros"):
         CrossbarConv2d(4, 4, 3, padding_mode="mirror", seed=1)
     with pytest.raises(sf.InvalidTypeError, match="network: expected"):
         convert("network", seed=1)

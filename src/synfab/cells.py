@@ -18,7 +18,7 @@ from synfab.cellview import CellView
 from synfab.engines.choice import check_engine, library_name, make_engine
 from synfab.engines.library import find_library
 from synfab.engines.threads import completed
-from synfab.errors import InvalidIndexError, InvalidValueError
+from synfab.errors import CapacityError, InvalidIndexError, InvalidValueError
 from synfab.interrupts import pass_on
 from synfab.locking import add_lock, locked
 from synfab.model import FEATURES, CellModel
@@ -100,6 +100,8 @@ class CellArray:
     ) -> None:
         self.model = load_model(model)
         self.shape = checks.axes("shape", shape)
+        if self.size > MAX_SEED:
+            raise CapacityError(f"shape: expected up to 2**64 - 1 cells, found {self.size}")
         self.seed = check_seed(seed)
         self.order = self.model.history(order).order
         self.engine = check_engine(engine, history)

@@ -17,6 +17,7 @@ from synfab.commands import circuit, learn
 from synfab.errors import InvalidValueError, SynfabError
 from synfab.processors import requested_threads
 from synfab.terminal import (
+    counted,
     end_in_order,
     interrupts_between_steps,
     out,
@@ -178,7 +179,7 @@ def simulate(
             array.apply_voltage(u)
             currents = array.read(read_voltage, **read_options)
             writer.write(number, u, array.cycle, currents)
-    say(f"{len(pulses)} pulses on {cells} cells: {output}")
+    say(f"{counted(len(pulses), 'pulse')} on {counted(cells, 'cell')}: {output}")
 
 
 def _simulate_to_zarr(
@@ -208,7 +209,7 @@ def _simulate_to_zarr(
                 )
                 raise typer.Exit(130) from None
     count = len(simulation.pulses)
-    say(f"{count} pulses on {cells} cells: {output}")
+    say(f"{counted(count, 'pulse')} on {counted(cells, 'cell')}: {output}")
 
 
 @app.command()
@@ -217,7 +218,7 @@ def explore(
     port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: a free one")] = 0,
     show: Annotated[bool, typer.Option(help="open it in the browser")] = True,
 ) -> None:
-    """Turn a model over in the hand: a page on this machine whose figures follow its controls."""
+    """Explore a model interactively: a page on this machine whose figures follow its controls."""
     from synfab.explore.page import require_panel, serve
     from synfab.modelfile import load_model
 
@@ -297,7 +298,7 @@ def _print_findings(findings: list[Finding]) -> None:
         mark = "ok     " if finding.good else "missing"
         say(f"{mark}  {finding.subject}: {finding.found}")
         if not finding.good:
-            need = f"         needed for {finding.needed_for}; mend it with:"
+            need = f"         needed for {finding.needed_for}; fix it with:"
             say(f"{need} {finding.mend}")
 
 

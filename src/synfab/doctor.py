@@ -1,4 +1,4 @@
-"""What this machine has and lacks, and the command that mends it."""
+"""What this machine has and lacks, and the command that installs it."""
 
 from __future__ import annotations
 

@@ -11,18 +11,18 @@ from synfab.errors import ToolError
 
 # Module, the smallest extra that installs it, what needs it.
 PACKAGES = {
-    "pandas": ("learn", "tables of measurements"),
+    "pandas": ("learn", "measurements and tables"),
     "pyarrow": ("learn", "Parquet files"),
-    "sklearn": ("learn", "fitting models"),
+    "sklearn": ("learn", "fits of models"),
     "h5py": ("learn", "HDF5 files"),
     "openpyxl": ("learn", "Excel files"),
     "matplotlib": ("plot", "figures"),
     "bokeh": ("report", "reports (--report)"),
-    "panel": ("explore", "the explorer (synfab explore)"),
+    "panel": ("explore", "interactive pages (synfab explore)"),
     "zarr": ("zarr", "simulations into Zarr (synfab simulate)"),
     "distributed": ("cluster", "arrays on many machines"),
-    "torch": ("torch", "layers for PyTorch, and its engine"),
-    "jax": ("jax", "cells on JAX's arrays"),
+    "torch": ("torch", 'PyTorch layers and engine="torch"'),
+    "jax": ("jax", 'synfab.jax and engine="jax"'),
 }
 
 
@@ -49,7 +49,7 @@ def check(*modules: str, extra: str | None = None) -> None:
     for module in modules:
         if not installed(module):
             install = f'pip install "synfab[{extra}]"' if extra else command(module)
-            raise ToolError(f"{PACKAGES[module][1]}: {module} is not installed: {install}")
+            raise ToolError(f"{module} is not installed; {PACKAGES[module][1]} need it: {install}")
 
 
 def require(module: str, extra: str | None = None) -> Any:

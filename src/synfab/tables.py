@@ -75,8 +75,12 @@ def csv_lines(columns: list[npt.NDArray[Any]]) -> Iterator[str]:
 
 
 def _texts(values: npt.NDArray[Any]) -> Iterable[str]:
-    # NumPy knows the shortest text of a float32; of integers Python is faster.
-    return map(str, values.tolist()) if values.dtype.kind in "iu" else values.astype(np.str_)
+    # NumPy knows the shortest text of a float32; of integers Python is faster. A list, because
+    # iterating over an array of text loses what a signal handler raises (NumPy 2.5).
+    if values.dtype.kind in "iu":
+        return map(str, values.tolist())
+    texts: list[str] = values.astype(np.str_).tolist()
+    return texts
 
 
 def table_format(path: Path) -> str:

@@ -40,6 +40,11 @@ def say(text: str) -> None:
         sys.stdout.write(f"{text}\n")
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun, such as ``1 pulse`` or ``2 pulses``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def print_json(value: Any) -> None:
     """Print for a program to read; JSON has no NaN: what could not be had is null."""
     sys.stdout.write(json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n")

@@ -1,1 +1,1 @@
-"""The explorer: a local page on which a model is turned over in the hand."""
+"""The explorer: a local page for exploring a model interactively."""

@@ -93,7 +93,8 @@ def save_report(
         sources,
     )
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names of files need not be UTF-8.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def require_bokeh() -> None:

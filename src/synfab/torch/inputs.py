@@ -50,17 +50,13 @@ def check_twin(layer: Any, like: nn.Module) -> None:
             continue
         if not isinstance(given, Tensor) or given.shape != mine.shape:
             found = tuple(given.shape) if isinstance(given, Tensor) else checks.kind_of(given)
-            raise InvalidValueError(
-                f"layer: {name}: expected shape {tuple(mine.shape)}, found {found}"
-            )
+            raise InvalidValueError(f"{name}: expected shape {tuple(mine.shape)}, found {found}")
         if given.device.type == "meta" or not given.is_floating_point():
             raise InvalidTypeError(
-                f"layer: {name}: expected real numbers, found {given.dtype} on {given.device}"
+                f"{name}: expected real numbers, found {given.dtype} on {given.device}"
             )
         if not bool(torch.isfinite(given).all()):
-            raise InvalidValueError(
-                f"layer: {name}: expected finite numbers, found NaN or infinity"
-            )
+            raise InvalidValueError(f"{name}: expected finite numbers, found NaN or infinity")
 
 
 def check_network(network: Any) -> nn.Module:
