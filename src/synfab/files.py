@@ -167,10 +167,19 @@ def refuse_overwrite(argument: str, output: Any, /, **inputs: Any) -> None:
 
 def _is_path(value: Any) -> bool:
     """Tell whether something can be the path of a file, which text of a program need not be."""
-    if not isinstance(value, (str, os.PathLike)) or value == PUBLISHED:
+    if not isinstance(value, (str, os.PathLike)):
         return False
-    text = str(value)
-    return 0 < len(text) <= MAX_PATH and "\0" not in text
+    try:
+        text = os.fspath(value)
+        os.fsencode(text)
+    except Exception as error:  # text that no file system has, objects that raise what they like
+        pass_on(error)
+        return False
+    return isinstance(text, str) and text not in ("", PUBLISHED) and _is_short(text)
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= MAX_PATH and "\0" not in text
 
 
 def _overlap(output: Path, given: Path) -> bool:
