@@ -25,5 +25,5 @@ def _(_folder: Path) -> Any:
             page.serve(*given, **options)
 
     return served, {
-        "model": model(), "port": 0, "show": False, "started": None, "threaded": False,
+        "model": model(), "port": 0, "show": False, "started": None,
     }  # fmt: skip
