@@ -40,6 +40,8 @@ def refused(call, *arguments, **options):
 def test_a_part_of_a_layers_state_that_is_wrong_is_one_line(label):
     layer = layers.linear()
     state = layer.get_extra_state()
+    state["version"] = 1  # of earlier versions, whose content no digest vouches for
+    del state["digest"]
     for name in state:
         found = refused(layer.set_extra_state, {**state, name: VALUES[label]()})
         assert found is None or "state_dict" in found or "seed" in found

@@ -128,9 +128,10 @@ class PulsedSGD(torch.optim.Optimizer):
         """
         found = checks.mapping("state_dict", state_dict).get(CELLS)
         if not isinstance(found, dict) or found.keys() != self.layers.keys():
+            names = ", ".join(map(checks.shown, found)) if isinstance(found, dict) else ""
             raise InvalidValueError(
-                f"state_dict: expected pulses of the layers {', '.join(self.layers)}, found "
-                f"{', '.join(map(checks.shown, found)) if isinstance(found, dict) else 'none'}"
+                f"state_dict: expected pulses of the layers {', '.join(self.layers)}, "
+                f"found {names or 'none'}"
             )
         for name, writer in self.layers.items():
             writer.check(name, found[name])
