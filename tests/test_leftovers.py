@@ -193,7 +193,7 @@ def test_what_a_killed_worker_left_inside_does_not_become_part_of_a_folder(tmp_p
 def test_a_command_that_is_told_to_end_leaves_no_temporary_file(tmp_path, simulation, name):
     process = simulation(tmp_path / "out.csv")
     process.send_signal(getattr(signal, name))
-    assert process.wait() == 128 + getattr(signal, name)
+    assert process.wait(timeout=120) == 128 + getattr(signal, name)
     assert names(tmp_path) == []
 
 

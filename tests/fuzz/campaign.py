@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 # A call may take so much time of the processor, and so much on the clock of a busy machine.
 CPU_SECONDS, CLOCK_SECONDS = 10.0, 90.0
+FEWEST = 12  # inputs of a target
 LARGEST = 2**18  # bytes of an input
 SLOW = 0.5  # s; what takes longer is read once, and not mutated further
 
@@ -122,6 +123,10 @@ class Tally:
     kept: int = 0
     grown: int = 0
 
+    @property
+    def inputs(self):
+        return sum(self.outcomes.values())
+
 
 def campaign(seconds, seed, only=(), save=CORPUS):
     """Fuzz all targets, or those named, in turn; the tallies, and what failed.
@@ -141,8 +146,12 @@ def campaign(seconds, seed, only=(), save=CORPUS):
         try:
             child.read(next(iter(tallies)), b"")  # starts it, outside the time
             begin = time.monotonic()
-            while time.monotonic() - begin < seconds:
+            while True:
                 name = min(tallies, key=lambda one: tallies[one].seconds)
+                if time.monotonic() - begin >= seconds:  # on a slow machine some have had few
+                    name = min(tallies, key=lambda one: tallies[one].inputs)
+                    if tallies[name].inputs >= FEWEST:
+                        break
                 failure = step(name, tallies[name], child)
                 if failure and (name, failure[0]) not in places:
                     places.add((name, failure[0]))
