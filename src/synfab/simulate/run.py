@@ -138,6 +138,8 @@ class Simulation:
         checks.flag("resume", resume)
         if advance is not None:
             checks.function("advance", advance)
+        if after_pulse is not None:
+            checks.function("after_pulse", after_pulse)
         if self._is_begun(resume):
             Results.resume(self.path, self.settings)  # before anything is left in a wrong folder
         with locked(self.path, "output"), _told(self.path):
