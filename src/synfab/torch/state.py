@@ -109,7 +109,7 @@ def check(tiles: Tiles, state: Any) -> None:
             what = "model" if name == "fingerprint" else name
             raise InvalidValueError(
                 f"state_dict: {what}: this layer has {mine[what]}, "
-                f"the state {_text(state.get(what))}"
+                f"the state {_text(state.get(what)) or 'none'}"
                 + (" of other numbers" if name == "fingerprint" else "")
             )
     check_seed(state.get("seed"))
