@@ -58,7 +58,7 @@ def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Any:
 
 
 def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
-    """Do the demonstration and write its figures; ``advance`` is told each step's name.
+    """Run the demonstration and write its figures; ``advance`` is called with each step's name.
 
     Raises
     ------

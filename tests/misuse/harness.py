@@ -33,7 +33,7 @@ EXTRAS = (
 FUNCTIONS = ("synfab.explore.page.serve",)
 SECONDS = 120  # of one call; compiling a kernel for the first time takes a minute where it is busy
 
-# A recipe returns the callable and valid keyword arguments, made anew for each call.
+# A recipe returns the callable and valid keyword arguments, created for each call.
 Recipe = Callable[[Path], tuple[Callable[..., Any], dict[str, Any]]]
 
 

@@ -46,7 +46,7 @@ class Hostile:
         raise RuntimeError("no text")
 
 
-# Made anew for each call, since a callee may change what it is given.
+# Created for each call, since a callee may change what it is given.
 VALUES: dict[str, Callable[[], Any]] = {
     "None": lambda: None,
     "True": lambda: True,
