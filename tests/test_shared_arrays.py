@@ -118,7 +118,6 @@ def test_methods_call_one_another_under_the_lock(published):
         assert cells.conductance(0.2).shape == (1,)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_fork_in_the_middle_of_a_change_is_refused_in_the_child(published):
     free, used = (sf.CellArray(published, 10, seed=3) for _ in range(2))

@@ -87,7 +87,6 @@ def test_many_callers_at_once_each_get_their_own_result(published, threads):
     assert all(np.array_equal(r, wanted) for r in found)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_starts_threads_of_its_own(published, threads):
     threads(2)

@@ -21,7 +21,11 @@ def _(_folder: Path) -> Any:
     def served(*given: Any, **options: Any) -> None:
         if callable(options["started"]):  # what it raises is no error of this package
             options["started"] = print
-        with mock.patch.object(pn, "serve"), mock.patch.object(page, "page"):
+        with (
+            mock.patch.object(pn.io.server, "get_server"),
+            mock.patch("synfab.explore.guard.guard"),
+            mock.patch.object(page, "page"),
+        ):
             page.serve(*given, **options)
 
     return served, {
