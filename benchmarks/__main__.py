@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.overhead import report as overhead
-from synfab.bench import account, compare_with_published, processor, table_rows
+from synfab.cli.bench import account, compare_with_published, processor, table_rows
 
 HEADER = """# Performance
 

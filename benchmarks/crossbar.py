@@ -20,7 +20,7 @@ import numpy as np
 from scipy.sparse.linalg import splu
 
 import synfab as sf
-from synfab.crossbar.direct import matrix
+from synfab.network.direct import matrix
 
 
 def written(n: int) -> sf.CellArray:

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from synfab.circuit import build_osdi, run_ngspice
-from synfab.report.figures import COLOURS, new_figure
+from synfab.figures.cells import COLOURS, new_figure
 
 CELLS = 16
 PULSES = [(-1.6, "SET"), (0.2, "read"), (1.1, "RESET in part"), (0.2, "read"), (1.7, "RESET")]

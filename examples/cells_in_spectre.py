@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from synfab.circuit import to_veriloga
-from synfab.report.figures import COLOURS, new_figure
+from synfab.figures.cells import COLOURS, new_figure
 
 CELLS, CYCLES = 6, 4
 

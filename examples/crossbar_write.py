@@ -6,7 +6,8 @@ Run it with: python examples/crossbar_write.py
 import numpy as np
 
 import synfab as sf
-from synfab.crossbar import differential_pairs, figures
+from synfab.crossbar import differential_pairs
+from synfab.figures import crossbar as figures
 
 # A passive 64 x 64 array: one cell is meant to SET, its half-selected neighbours see half of it.
 passive = sf.Crossbar(sf.CellArray("published", (64, 64), seed=1), wire_resistance=2.5)

@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import synfab as sf
-from synfab.capacity import bytes_per_cell
-from synfab.model import FEATURES
-from synfab.reduction import reduce_history
+from synfab.io.memory import bytes_per_cell
+from synfab.model.cell_model import FEATURES
+from synfab.model.reduction import reduce_history
 
 LAGS = 50
 

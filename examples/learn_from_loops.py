@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 import synfab as sf
+from synfab.figures.learn import autocorrelations, distributions, extracted_loops
 from synfab.learn.extraction import Loops
-from synfab.learn.figures import autocorrelations, distributions, extracted_loops
 
 # A measurement: 40 devices, 60 loops of 200 points each, as a tester would write it.
 cells = sf.CellArray("published", 40, seed=11)

@@ -51,7 +51,7 @@ class _Interrupts:
 def main() -> None:
     """Run the command line."""
     leave_at_once()
-    from synfab.cli import main as command
+    from synfab.cli.app import main as command
 
     interrupts = _Interrupts()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.model import PIECES_END
+from synfab.model.cell_model import PIECES_END
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Where `make test` puts the simulator.
@@ -78,8 +78,8 @@ def ngspice():
 @pytest.fixture
 def scarce(monkeypatch):
     """Let 512 MiB be all that can be had, so that the bombs need not be larger."""
-    from synfab import capacity
-    from synfab.learn import hdf5, parquet
+    from synfab.io import memory as capacity
+    from synfab.learn.readers import hdf5, parquet
 
     for module in (capacity, hdf5, parquet):
         monkeypatch.setattr(module, "available_memory", lambda: 2**29)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import archive
-from synfab.archive import open_checked, write_archive
-from synfab.arrayfile import dump_cells, restore_cells
-from synfab.arrays import to_numpy
-from synfab.cli import app
-from synfab.crossbar.controller import Controllers
-from synfab.crossbar.course import Course
-from synfab.demo import random_voltages
+from synfab.cells.files import dump_cells, restore_cells
+from synfab.cli.app import app
+from synfab.cli.demo import random_voltages
+from synfab.io import archive
+from synfab.io.archive import open_checked, write_archive
+from synfab.programming.controller import Controllers
+from synfab.programming.course import Course
+from synfab.random.arrays import to_numpy
 
 KINDS = {
     "float32": {},
@@ -310,7 +310,7 @@ def test_a_digest_is_text(published, tmp_path, digest):
 
 
 def test_the_command_line_warns_in_one_line(published, tmp_path, capsys):
-    from synfab.terminal import warn_in_one_line
+    from synfab.cli.terminal import warn_in_one_line
 
     path = tmp_path / "model.json"
     sf.save_model(published, path)

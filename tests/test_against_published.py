@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import rules
-from synfab.demo import random_voltages
-from synfab.streams import Stream, normals, words
+from synfab.cli.demo import random_voltages
+from synfab.physics import rules
+from synfab.random.streams import Stream, normals, words
 
 oracle = importlib.import_module("synaptogen.synaptogen")
 

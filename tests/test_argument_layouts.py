@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import synfab as sf
-from synfab.cellstate import get_state, with_state
+from synfab.cells.state import get_state, with_state
 
 SHAPE = (4, 8)
 ENGINES = [("numba", "float32"), ("numba", "compact"), ("array", "float32")]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import archive, arrayfile
-from synfab.demo import random_voltages
-from synfab.files import atomic_folder
+from synfab.cells import files as arrayfile
+from synfab.cli.demo import random_voltages
+from synfab.io import archive
+from synfab.io.files import atomic_folder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from synfab.extras import PACKAGES
+from synfab.common.extras import PACKAGES
 
 BLOCK = f"""
 import sys
@@ -17,7 +17,7 @@ def find_spec(name, *arguments):  # as if the packages were not installed
 
 PathFinder.find_spec = find_spec
 """
-MAIN = "from synfab.cli import main\nsys.argv = ['synfab', *{arguments!r}]\nmain()\n"
+MAIN = "from synfab.cli.app import main\nsys.argv = ['synfab', *{arguments!r}]\nmain()\n"
 
 
 def python(code, folder):
@@ -47,7 +47,7 @@ assert sf.load_model("mine.json") == cells.model
 bar = sf.Crossbar(sf.CellArray("published", (4, 6), seed=1), 1.0)
 assert bar.read(np.full(6, 0.2)).shape == (4,)
 bar.solve(np.full(6, 0.2))
-for name in ("circuit", "crossbar", "simulate", "compat", "doctor", "bench"):
+for name in ("circuit", "crossbar", "simulate", "compat", "cli.doctor", "cli.bench"):
     __import__(f"synfab.{name}")
 assert sf.circuit.to_veriloga(cells.model)
 assert not [name for name in %r if sys.modules.get(name)]
@@ -89,7 +89,7 @@ NEEDS = [
     ("sf.CellArray('published', 4, seed=1, engine='jax')", "jax"),
     ("sf.simulate.simulate('-2', 4, 'out.zarr', seed=1)", "zarr"),
     ("sf.cluster.ShardedCellArray('published', 4, seed=1, client=None)", "cluster"),
-    ("from synfab.report.figures import new_figure; new_figure(1, 1, (4, 4))", "plot"),
+    ("from synfab.figures.cells import new_figure; new_figure(1, 1, (4, 4))", "plot"),
     ("from synfab.explore.page import require_panel; require_panel()", "explore"),
 ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synfab import bench
+from synfab.cli import bench
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 

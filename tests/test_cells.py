@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import rules
-from synfab.arrays import to_numpy
-from synfab.capacity import bytes_per_cell
-from synfab.cellstate import get_state
-from synfab.conduction import Conduction
-from synfab.demo import random_voltages
-from synfab.population import Population
+from synfab.cells.state import get_state
+from synfab.cli.demo import random_voltages
+from synfab.io.memory import bytes_per_cell
+from synfab.model.conduction import Conduction
+from synfab.model.population import Population
+from synfab.physics import rules
+from synfab.random.arrays import to_numpy
 
 FEATURE_BOUNDS = {"r_hrs": 3e-5, "u_set": 1e-5, "r_lrs": 1e-5, "u_reset": 1e-5}
 
@@ -396,7 +396,7 @@ def test_readouts_are_numbered_as_far_as_words_go(published):
 def test_many_cells_are_programmed_as_few_are(published, monkeypatch):
     g = np.linspace(2e-5, 2.4e-4, 50)
     whole = sf.CellArray(published, 50, seed=1, engine="array").set_conductance(g)
-    monkeypatch.setattr("synfab.engines.array_engine.PROGRAMMED_AT_ONCE", 8)
+    monkeypatch.setattr("synfab.engines.reference.PROGRAMMED_AT_ONCE", 8)
     parts = sf.CellArray(published, 50, seed=1, engine="array").set_conductance(g)
     assert np.array_equal(get_state(parts)["threshold"], get_state(whole)["threshold"])
     assert np.array_equal(parts.r, whole.r)

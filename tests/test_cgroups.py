@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import synfab as sf
-from synfab import capacity, cgroups, processors
+from synfab.common import cgroups, processors
+from synfab.io import memory as capacity
 
 MIB = 2**20
 UNLIMITED_V1 = 9223372036854771712
@@ -241,13 +242,13 @@ def test_an_empty_number_of_threads_means_the_default(monkeypatch):
 FIVE_MILLION = """
 import sys
 import synfab as sf
-from synfab.capacity import available_memory
+from synfab.io.memory import available_memory
 print(available_memory())
 array = sf.CellArray("published", 5_000_000, seed=1)
 """
 AS_MANY_AS_ALLOWED = """
 import synfab as sf
-from synfab.capacity import KERNEL_BYTES, READ_BYTES, available_memory, bytes_per_cell
+from synfab.io.memory import KERNEL_BYTES, READ_BYTES, available_memory, bytes_per_cell
 warm = sf.CellArray("published", 1000, seed=1)
 warm.apply_voltage(-2.0)
 warm.read(0.2)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.archive import is_whole
-from synfab.checkpoints import read_checkpoint
-from synfab.crossbar.course import Course
+from synfab.io.archive import is_whole
+from synfab.io.checkpoints import read_checkpoint
+from synfab.programming.course import Course
 
 SHAPE = (12, 12)
 RESULTS = (
@@ -103,7 +103,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, monkeypatch, caplog):
     stopped_after(9, monkeypatch, tmp_path)
     newest = tmp_path / "step-000000000009.npz"
     newest.write_bytes(newest.read_bytes()[:-1000])
-    with caplog.at_level(logging.WARNING, "synfab.checkpoints"):
+    with caplog.at_level(logging.WARNING, "synfab.io.checkpoints"):
         found = crossbar().program(targets(), checkpoints=go_on(tmp_path))
     assert "step-000000000009.npz: damaged" in caplog.text
     assert np.array_equal(found.achieved, expected.achieved)
@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_locked_is_said(tmp_path, monkeypatch, caplog):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", none)
-    with caplog.at_level(logging.WARNING, "synfab.files"), go_on(tmp_path).open({}) as run:
+    with caplog.at_level(logging.WARNING, "synfab.io.files"), go_on(tmp_path).open({}) as run:
         run.save(1, {})
     assert "cannot be locked" in caplog.text
 
@@ -208,7 +208,7 @@ def test_the_clock_does_not_choose_the_checkpoint(tmp_path, monkeypatch):
 
 
 def _settings_in(folder):
-    from synfab.archive import open_checked
+    from synfab.io.archive import open_checked
 
     with open_checked(folder / steps(folder)[-1], "a checkpoint") as archive:
         return archive.manifest["settings"]

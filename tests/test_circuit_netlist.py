@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.cellstate import get_state, with_state
+from synfab.cells.state import get_state, with_state
 from synfab.circuit import Pulse, crossbar_netlist, provide, read_pulse
 from synfab.circuit.dialects import corners
-from synfab.circuit.pulses import as_pulses, lay_out
-from synfab.errors import InvalidTypeError, InvalidValueError, ToolError
+from synfab.common.errors import InvalidTypeError, InvalidValueError, ToolError
+from synfab.pulses.timeline import as_pulses, lay_out
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.cellstate import get_state
+from synfab.cells.state import get_state
 from synfab.circuit import (
     Pulse,
     build_osdi,
@@ -20,7 +20,7 @@ from synfab.circuit import (
     to_osdi_source,
 )
 from synfab.circuit.ngspice import _seconds, find_ngspice, loads_osdi
-from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
+from synfab.common.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
 
 CELLS, CYCLES, SEED = 64, 20, 7
 READ = 0.2

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import rules
 from synfab.circuit.osdi import build_osdi, find_compiler, to_osdi_source
-from synfab.errors import InvalidTypeError, InvalidValueError, ToolError
+from synfab.common.errors import InvalidTypeError, InvalidValueError, ToolError
+from synfab.physics import rules
 
 HARNESS = Path(__file__).parent / "osdi_harness.c"
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
@@ -170,7 +170,7 @@ def test_a_given_state_is_the_start(harness):
     cells = sf.CellArray("published", 30, seed=SEED)
     for u in voltages_of_a_life(60, seed=4):
         cells.apply_voltage(u)
-    from synfab.cellstate import get_state
+    from synfab.cells.state import get_state
 
     state = get_state(cells)
     more = voltages_of_a_life(40, seed=5)

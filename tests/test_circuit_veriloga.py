@@ -8,10 +8,10 @@ from scipy.stats import multivariate_normal
 from verilog_a import EVAS, finish, instrumented, start, start_alone
 
 import synfab as sf
-from synfab import rules
 from synfab.circuit import crossbar_netlist, to_veriloga
 from synfab.circuit.veriloga import DEVICE, core_inputs, core_outputs, to_veriloga_core
-from synfab.streams import Stream, normals, words
+from synfab.physics import rules
+from synfab.random.streams import Stream, normals, words
 
 needs_evas = pytest.mark.skipif(not EVAS.is_file(), reason="evas-sim is not installed")
 SEED = 11

@@ -14,7 +14,7 @@ import synfab as sf
 
 def synfab(*arguments, cwd=None):
     return subprocess.run(
-        [sys.executable, "-c", "from synfab.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", "from synfab.cli.app import main; main()", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -114,7 +114,7 @@ def test_the_demo_replaces_no_file_of_others(tmp_path):
 
 def test_the_shell_completes_commands():
     typed = {"COMP_WORDS": "synfab ex", "COMP_CWORD": "1"}
-    code = "import sys; sys.argv = ['synfab']; from synfab.cli import main; main()"
+    code = "import sys; sys.argv = ['synfab']; from synfab.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False,
         env=os.environ | typed | {"_SYNFAB_COMPLETE": "complete_bash"},
@@ -126,7 +126,7 @@ def test_the_doctor_knows_every_extra():
     import tomllib
     from pathlib import Path
 
-    from synfab.extras import PACKAGES
+    from synfab.common.extras import PACKAGES
 
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     extras = set(tomllib.loads(text)["project"]["optional-dependencies"])

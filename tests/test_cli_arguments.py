@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 import synfab as sf
-from synfab.cli import app
+from synfab.cli.app import app
 
 WORDS = ("", "word", "-1", "1e400", "nan", "99999999999999999999999", "a,b", "x" * 5000)
 SIMULATE = {

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.engines.threads import default_threads
-from synfab.history import History
-from synfab.reduction import reduce_history
+from synfab.engines.numba.threads import default_threads
+from synfab.model.history import History
+from synfab.model.reduction import reduce_history
+from synfab.physics import rules
 
 CYCLES, CELLS = 240, 2048
 
@@ -81,10 +82,10 @@ def test_states_follow_the_rules(published):
         cells.apply_voltage(u)
         _, after = cells._engine.take(numbers)
         voltages = np.full(3000, u, np.float32)
-        chosen = sf.rules.select(published, devices, before, voltages)
+        chosen = rules.select(published, devices, before, voltages)
         assert np.array_equal(after.cycle, before.cycle + chosen.draw)
         state = before._replace(block=after.block, cycle=after.cycle)
-        expected = sf.rules.settle(published, devices, state, chosen, voltages)
+        expected = rules.settle(published, devices, state, chosen, voltages)
         assert np.array_equal(after.in_hrs, expected.in_hrs)
         assert np.array_equal(after.in_lrs, expected.in_lrs)
         np.testing.assert_allclose(after.r, expected.r, atol=2e-4)

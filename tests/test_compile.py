@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 import synfab
-from synfab.engines import compile as compiling
-from synfab.engines.reading import row_normals
+from synfab.engines.numba import compile as compiling
+from synfab.engines.numba.reading import row_normals
 
 SOURCES = Path(synfab.__file__).parent
 # Every module with kernels is imported, a small one is compiled.
 CODE = """
-import synfab, synfab.engines.compact_kernels, synfab.engines.numba_engine
-import synfab.crossbar.kernels, synfab.learn.loops
-from synfab.engines.reading import row_normals
+import synfab, synfab.engines.compact.kernels, synfab.engines.numba.engine
+import synfab.network.kernels, synfab.learn.loops
+from synfab.engines.numba.reading import row_normals
 print(row_normals(7, 0, 3, 5, 2).tobytes().hex())
 """
 LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n" + CODE
@@ -84,7 +84,7 @@ def test_a_damaged_cache_is_written_again(tmp_path):
 @pytest.mark.slow
 def test_compiled_kernels_are_kept_and_found_again(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    code = CODE + "from synfab.engines.readout_kernels import row_normals as kernel\n"
+    code = CODE + "from synfab.engines.numba.readout_kernels import row_normals as kernel\n"
     code += "print(sum(kernel.stats.cache_hits.values()), kernel.targetoptions)\n"
     first, second = (run(code, environment).stdout.splitlines()[1] for _ in range(2))
     assert first.startswith("0 ")

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synfab as sf
-from synfab.crossbar.direct import matrix
-from synfab.crossbar.network import Cells
-from synfab.crossbar.solver import solve
-from synfab.crossbar.wires import make_wires
+from synfab.network.direct import matrix
+from synfab.network.network import Cells
+from synfab.network.solver import solve
+from synfab.network.wires import make_wires
 
 PEER = badcrossbar_peer.load()
 
@@ -250,7 +250,7 @@ def test_bad_lines_are_one_clear_line(options, message):
 
 def test_what_is_too_large_is_said_before_it_is_allocated(monkeypatch):
     cells = written(20, 20)
-    monkeypatch.setattr("synfab.capacity.available_memory", lambda: 10_000)
+    monkeypatch.setattr("synfab.io.memory.available_memory", lambda: 10_000)
     with pytest.raises(sf.CapacityError, match="a crossbar of 20 x 20 cells: needs"):
         sf.Crossbar(cells)
 

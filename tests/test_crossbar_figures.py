@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.crossbar import figures
+from synfab.figures import crossbar as figures
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import synfab as sf
 from synfab.crossbar import Outcome, bit_slices, differential_pairs, offset_line, programming
 from synfab.crossbar.pulses import write_bias
-from synfab.crossbar.staircase import stairs, typical_voltage
+from synfab.programming.staircase import stairs, typical_voltage
 
 G_MIN, G_MAX = 20e-6, 180e-6
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.arrays import to_numpy
-from synfab.demo import random_voltages
+from synfab.cli.demo import random_voltages
+from synfab.random.arrays import to_numpy
 
 BOUNDS = {"r_hrs": 3e-5, "u_set": 1e-5, "r_lrs": 1e-5, "u_reset": 1e-5}
 LIBRARIES = ("torch", "jax")
@@ -53,7 +53,7 @@ compiles = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::Fut
 @pytest.mark.slow
 def test_compiled_functions_make_the_same_cells(published):
     pytest.importorskip("torch")
-    from synfab.torch.engine import COMPILE_FROM
+    from synfab.random.torch_backend import COMPILE_FROM
 
     pair = [
         live(sf.CellArray(published, COMPILE_FROM, seed=5, engine=e), 12)
@@ -66,7 +66,7 @@ def test_compiled_functions_make_the_same_cells(published):
 @pytest.mark.slow
 def test_what_is_compiled_serves_any_number_of_cells_and_any_order(published, caplog):
     pytest.importorskip("torch")
-    from synfab.torch.engine import COMPILE_FROM
+    from synfab.random.torch_backend import COMPILE_FROM
 
     size = 2 * COMPILE_FROM
     some = np.arange(size) % 3 != 0

@@ -48,7 +48,7 @@ def test_every_second_cell_is_reset(published):
 
 
 def synfab(*arguments, before=""):
-    code = f"import sys\n{before}\nfrom synfab.cli import main\nmain()"
+    code = f"import sys\n{before}\nfrom synfab.cli.app import main\nmain()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -84,7 +84,7 @@ def test_a_missing_model_is_one_line():
 
 @pytest.fixture(scope="module")
 def address():
-    code = "from synfab.cli import main; main()"
+    code = "from synfab.cli.app import main; main()"
     server = subprocess.Popen(
         [sys.executable, "-c", code, "explore", "--no-show"],
         stdout=subprocess.PIPE,

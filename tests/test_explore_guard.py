@@ -22,7 +22,7 @@ EVERY_ROUTE = ["/", "/ws", "/autoload.js", "/metadata", "/static/js/bokeh.min.js
 @pytest.fixture(scope="module")
 def port():
     """Port of a running explorer."""
-    code = "from synfab.cli import main; main()"
+    code = "from synfab.cli.app import main; main()"
     server = subprocess.Popen(
         [sys.executable, "-c", code, "explore", "--no-show"],
         stdout=subprocess.PIPE,

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import synfab as sf
-from synfab import demo
-from synfab.cli import app
+from synfab.cli import demo
+from synfab.cli.app import app
 from synfab.simulate import simulate
 
 PAGE = 4096

@@ -15,11 +15,11 @@ from fuzz.archives import members, seal
 from hostile import consumed, npy
 
 import synfab as sf
-from synfab import limits
 from synfab.circuit.waveforms import read_raw
-from synfab.errors import ToolError
-from synfab.program import parse_program, read_program
-from synfab.simulate.pulses import read_pulses
+from synfab.common.errors import ToolError
+from synfab.io import limits
+from synfab.pulses.blocks import read_pulses
+from synfab.pulses.program import parse_program, read_program
 
 LARGE = 10**15
 
@@ -277,7 +277,7 @@ def test_a_limit_on_the_memory_of_the_process_is_known(kind):
     resource = pytest.importorskip("resource")
     source = f"""
 import resource, psutil
-from synfab import capacity
+from synfab.io import memory as capacity
 used = psutil.Process().memory_info()
 used = used.vms if "{kind}" == "AS" else used.data
 limit = used + 2**30

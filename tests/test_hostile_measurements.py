@@ -10,8 +10,8 @@ from fuzz import seeds
 from fuzz.archives import members
 from hostile import consumed, npy
 
-from synfab.learn import excel
-from synfab.learn.readers import read_any
+from synfab.learn.readers import excel
+from synfab.learn.readers.registry import read_any
 
 LARGE = 10**15
 

@@ -28,7 +28,7 @@ def imported_after(code):
 
 COMMAND = """
 import sys
-from synfab.cli import app
+from synfab.cli.app import app
 sys.argv = ["synfab", *{arguments}]
 try:
     app()

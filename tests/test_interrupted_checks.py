@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.limits import told
+from synfab.io.limits import told
 
 
 class AlarmError(Exception):
@@ -59,7 +59,7 @@ def test_a_whole_checkpoint_does_not_count_as_damaged(alarm, tmp_path, monkeypat
     with sf.Checkpoints(tmp_path, interval=0).open({"job": "a"}) as run:
         for step in (1, 2):
             run.save(step, {"x": np.arange(9.0)})
-    from synfab import archive
+    from synfab.io import archive
 
     plain = archive._digest
 

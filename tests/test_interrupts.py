@@ -99,7 +99,7 @@ def test_an_error_that_an_interrupt_became_is_no_traceback(tmp_path):
         "def main():\n"
         "    try: os.kill(os.getpid(), signal.SIGINT)\n"
         "    except KeyboardInterrupt: raise ImportError('half a library')\n"
-        "sys.modules['synfab.cli'] = types.SimpleNamespace(main=main)\n"
+        "sys.modules['synfab.cli.app'] = types.SimpleNamespace(main=main)\n"
         "synfab_command.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
@@ -114,7 +114,7 @@ def test_an_interrupt_inside_a_callback_is_repeated():
         "    call = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
         "    call()\n"
         "    time.sleep(60)\n"
-        "sys.modules['synfab.cli'] = types.SimpleNamespace(main=main)\n"
+        "sys.modules['synfab.cli.app'] = types.SimpleNamespace(main=main)\n"
         "synfab_command.main()"
     )
     done = subprocess.run(
@@ -127,7 +127,7 @@ def test_another_error_stays_what_it_is():
     code = (
         "import sys, types, synfab_command\n"
         "def main(): raise ZeroDivisionError\n"
-        "sys.modules['synfab.cli'] = types.SimpleNamespace(main=main)\n"
+        "sys.modules['synfab.cli.app'] = types.SimpleNamespace(main=main)\n"
         "synfab_command.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
@@ -170,7 +170,7 @@ def test_a_simulation_stops_after_a_pulse_and_keeps_its_blocks(tmp_path):
 
 
 def test_programming_that_was_interrupted_resumes_from_its_checkpoint(tmp_path, monkeypatch):
-    from synfab.checkpoints import Run
+    from synfab.io.checkpoints import Run
 
     def bar():
         return sf.Crossbar(sf.CellArray("published", (8, 8), seed=3), wire_resistance=0.5)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import rules
-from synfab.arrays import to_numpy
-from synfab.cellstate import get_state, with_state
-from synfab.engines import layout
+from synfab.cells.state import get_state, with_state
+from synfab.engines.numba import layout
+from synfab.physics import rules
+from synfab.random.arrays import to_numpy
 
 ENGINES = [
     ("numba", "float32"), ("numba", "int16"), ("numba", "compact"), ("array", "float32"),

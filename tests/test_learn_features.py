@@ -9,9 +9,10 @@ import pytest
 from scipy.stats import norm
 
 import synfab as sf
-from synfab import learn, rules
-from synfab.learn import figures
+from synfab import learn
+from synfab.figures import learn as figures
 from synfab.learn.fit import to_y
+from synfab.physics import rules
 
 comparing = importlib.import_module("synfab.learn.compare")
 learn_marginals = importlib.import_module("synfab.learn.marginals")

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from synfab import learn
-from synfab.cli import app
-from synfab.errors import FileFormatError, InvalidValueError
-from synfab.learn.columns import find_columns
+from synfab.cli.app import app
+from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.learn.readers.columns import find_columns
 
 DEVICES, CYCLES = 3, 12
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 import synfab as sf
 from synfab import learn
-from synfab.cli import app
+from synfab.cli.app import app
 from synfab.learn.loops import Loops
-from synfab.learn.parquet import whole_table
-from synfab.program import read_program
+from synfab.learn.readers.parquet import whole_table
+from synfab.pulses.program import read_program
 
 DATA = Path(os.environ.get("SYNFAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
 real = pytest.mark.skipif(
@@ -389,7 +389,7 @@ def test_real_loops_are_judged_where_a_person_would(tmp_path):
     assert -1.05 < middle[1] < -0.75
     assert 2.5e3 < middle[2] < 3.2e3
     assert 0.7 < middle[3] < 1.0
-    from synfab.learn.figures import extracted_loops
+    from synfab.figures.learn import extracted_loops
 
     loops = Loops(next(sweeps.devices()), 0.2, learn.fit_conduction(sweeps).conduction)
     extracted_loops(loops).savefig(tmp_path / "loops.png")

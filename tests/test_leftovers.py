@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 import synfab as sf
-from synfab import temporary
-from synfab.cli import app
-from synfab.files import atomic_folder, atomic_path, temporary_folder
+from synfab.cli.app import app
+from synfab.io import temporary
+from synfab.io.files import atomic_folder, atomic_path, temporary_folder
 
 WRITE_A_FILE = """
 import sys, time
-from synfab.files import atomic_path
+from synfab.io.files import atomic_path
 with atomic_path(sys.argv[1]) as path:
     path.write_text("half")
     print("writing", flush=True)
@@ -26,7 +26,7 @@ with atomic_path(sys.argv[1]) as path:
 WRITE_A_FOLDER = """
 import sys, time
 from pathlib import Path
-from synfab.files import atomic_folder
+from synfab.io.files import atomic_folder
 with atomic_folder(Path(sys.argv[1]), "output") as path:
     (path / "part").write_text("half")
     print("writing", flush=True)
@@ -34,7 +34,7 @@ with atomic_folder(Path(sys.argv[1]), "output") as path:
 """
 TAKE_A_FOLDER = """
 import sys, time
-from synfab.files import temporary_folder
+from synfab.io.files import temporary_folder
 with temporary_folder("synfab", sys.argv[1]) as path:
     (path / "part").write_text("half")
     print("writing", flush=True)

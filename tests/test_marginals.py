@@ -5,7 +5,7 @@ import pytest
 from conftest import with_marginals
 
 import synfab as sf
-from synfab import rules
+from synfab.physics import rules
 
 
 def test_pieces_equal_the_polynomial_and_go_on_straight(published, pieces):

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import synfab as sf
-from synfab.conduction import Conduction
-from synfab.history import History
-from synfab.population import Population
+from synfab.model.conduction import Conduction
+from synfab.model.history import History
+from synfab.model.population import Population
 
 # Exact autocorrelation of x* at lags 1, 2, 5, 10, 20 for order 10, per feature.
 REFERENCE = [

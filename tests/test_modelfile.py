@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 import synfab as sf
-from synfab.modelfile import document, parse
+from synfab.model.model_file import document, parse
 
 LEAVES = st.one_of(
     st.none(),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.terminal import say
+from synfab.cli.terminal import say
 
 ODD = {
     "blanks": b"a b  c ",

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import modelfile
-from synfab.conduction import Conduction
-from synfab.engines import compact_engine, numba_engine
-from synfab.history import History
+from synfab.engines.compact import engine as compact_engine
+from synfab.engines.numba import engine as numba_engine
+from synfab.model import model_file as modelfile
+from synfab.model.conduction import Conduction
+from synfab.model.history import History
 
 
 def counted(monkeypatch, owner, name):

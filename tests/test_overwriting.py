@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import synfab as sf
-from synfab.cli import app
-from synfab.files import refuse_overwrite
+from synfab.cli.app import app
+from synfab.io.files import refuse_overwrite
 from synfab.simulate import simulate
 
 PRECIOUS = b"weeks of measurements"

@@ -6,8 +6,8 @@ import pytest
 
 import synfab as sf
 from synfab.circuit import run_ngspice
-from synfab.errors import ToolError
-from synfab.ownfiles import own_files
+from synfab.common.errors import ToolError
+from synfab.io.own_files import own_files
 
 DECK = "divider\nv1 a 0 1\nr1 a 0 1k\n.op\n"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import synfab as sf
-from synfab import files
 from synfab.circuit import ngspice
+from synfab.io import files
 
 SOURCE = Path(sf.__file__).parent
 
@@ -51,7 +51,7 @@ with sf.Checkpoints("kept").open({}) as run:
 print("finished")
 """
 COMMANDS = """
-from synfab.cli import main
+from synfab.cli.app import main
 def call(*words):
     sys.argv = ["synfab", *words]
     try:
@@ -68,15 +68,15 @@ call("export", "netlist", "-o", "net.cir", "--rows", "2", "--columns", "2")
 print("finished")
 """
 LEARNING = """
-from synfab.cli import main
+from synfab.cli.app import main
 def call(*words):
     sys.argv = ["synfab", *words]
     try:
         main()
     except SystemExit as end:
         assert not end.code, (words, end.code)
-from synfab.demo import measure
-from synfab.modelfile import load_model
+from synfab.cli.demo import measure
+from synfab.model.model_file import load_model
 measure(load_model(), pathlib.Path("loops.csv"))
 call("fit", "loops.csv", "-o", "mine.json", "--report", "report.html", "--order", "1",
      "--components", "1")
@@ -217,7 +217,7 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog,
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("fcntl.flock", none)
-    with caplog.at_level(logging.WARNING, "synfab.files"), files.locked(tmp_path, "output"):
+    with caplog.at_level(logging.WARNING, "synfab.io.files"), files.locked(tmp_path, "output"):
         pass
     assert "cannot be locked" in caplog.text
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import strategies as st
 
 import synfab as sf
-from synfab.program import parse_program, read_program
+from synfab.pulses.program import parse_program, read_program
 
 
 @pytest.mark.parametrize(

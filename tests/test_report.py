@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import synfab as sf
 from synfab import learn
-from synfab.cli import app
+from synfab.cli.app import app
 from synfab.report import headline, save_report, verdicts
 from synfab.report.sample import MOST_DEVICES, chosen_devices, measured_loops
 from synfab.report.verdict import _verdict
@@ -211,7 +211,7 @@ def test_a_bad_name_is_refused_before_the_work(tmp_path, name, message):
 def test_a_missing_bokeh_is_one_line_with_its_cure(tmp_path):
     code = (
         "import sys; sys.modules['bokeh'] = None\n"
-        "from synfab.cli import main\n"
+        "from synfab.cli.app import main\n"
         "sys.argv = ['synfab', 'compare', 'published', 'none.csv', '--report', 'r.html']\n"
         "main()"
     )

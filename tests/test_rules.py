@@ -4,8 +4,8 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from synfab import rules
-from synfab.model import FEATURES
+from synfab.model.cell_model import FEATURES
+from synfab.physics import rules
 
 N = 2000
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.locking import _after_fork
+from synfab.common.locking import _after_fork
 
 THREADS, READS = 8, 100
 

@@ -391,10 +391,10 @@ def test_another_run_is_not_touched(tmp_path):
 
 
 def test_two_processes_do_not_write_one_output(tmp_path):
-    from synfab.files import locked
+    from synfab.io.files import locked
 
     path = tmp_path / "o.zarr"
-    hold = "import sys, pathlib, synfab.files as s\n"
+    hold = "import sys, pathlib, synfab.io.files as s\n"
     hold += (
         "with s.locked(pathlib.Path(sys.argv[1]), 'output'):\n  print('held', flush=True); input()"
     )

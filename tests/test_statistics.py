@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import kstest, norm
 
 import synfab as sf
-from synfab import rules, streams
+from synfab.physics import rules
+from synfab.random import streams
 
 ERRORS = 4.5  # bounds in standard errors: one false alarm in 150,000 tests
 

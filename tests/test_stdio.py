@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from synfab import stdio
+from synfab.cli import stdio
 
 FULL = Path("/dev/full")
 COMMANDS = [
@@ -26,7 +26,7 @@ NARROW_ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "
 
 def synfab(arguments, folder, stdout=subprocess.PIPE, redirect="", **environment):
     """Run a command, with a shell's redirection if there is one."""
-    code = "from synfab.cli import main; main()"
+    code = "from synfab.cli.app import main; main()"
     command = [sys.executable, "-c", code, *arguments]
     if redirect:
         command = ["sh", "-c", f'exec "$@" {redirect}', "sh", *command]
@@ -174,7 +174,7 @@ def test_the_doctor_fails_when_it_could_not_fix(tmp_path):
 
 
 def test_the_doctor_fails_when_all_work_needs_what_is_missing():
-    from synfab.doctor import Finding
+    from synfab.cli.doctor import Finding
 
     assert Finding("published model", False, "", "").is_needed([])
     assert not Finding("package zarr", False, "", "", "Zarr").is_needed([])

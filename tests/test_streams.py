@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab import streams
-from synfab.engines.drawing import draw_normals
-from synfab.engines.layout import GROUP
-from synfab.streams import Stream
+from synfab.engines.numba.drawing import draw_normals
+from synfab.engines.numba.layout import GROUP
+from synfab.random import streams
+from synfab.random.streams import Stream
 
 # The Random123 known-answer vectors of Philox4x32-10: counter, key, words.
 KNOWN_ANSWERS = [

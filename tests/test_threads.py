@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.engines.threads import share
+from synfab.engines.numba.threads import share
 
 PROGRAM = Path(__file__).with_name("interrupted.py")
 HITS = int(os.environ.get("SYNFAB_SOAK_INTERRUPTS", "100"))

@@ -434,7 +434,7 @@ class BaseNoiseModel:
 
 
 def test_aihwkit_conductances_are_those_of_cells():
-    from synfab.torch.aihwkit import noise_model
+    from synfab.torch.adapters.aihwkit import noise_model
 
     noise = noise_model(seed=3, method="open-loop", base=BaseNoiseModel)
     target = torch.linspace(25.0, 170.0, 200).reshape(20, 10)
@@ -452,7 +452,7 @@ def test_aihwkit_conductances_are_those_of_cells():
 
 def test_aihwkit_itself():
     inference = pytest.importorskip("aihwkit.inference")
-    from synfab.torch.aihwkit import noise_model
+    from synfab.torch.adapters.aihwkit import noise_model
 
     noise = noise_model(seed=3)
     assert isinstance(noise, inference.BaseNoiseModel)
@@ -473,7 +473,7 @@ class DeviceParameters:
 
 
 def test_crosssim_conductances_are_those_of_cells():
-    from synfab.torch.crosssim import make_device
+    from synfab.torch.adapters.crosssim import make_device
 
     kind = make_device(seed=3, base=EmptyDevice)
     assert kind.__name__ == "SynfabDevice"
@@ -489,7 +489,7 @@ def test_crosssim_conductances_are_those_of_cells():
 
 def test_crosssim_itself():
     simulator = pytest.importorskip("simulator")
-    from synfab.torch.crosssim import make_device
+    from synfab.torch.adapters.crosssim import make_device
 
     kind = make_device(seed=3, name="SynfabTestDevice", method="open-loop")
     parameters = simulator.CrossSimParameters()
@@ -507,8 +507,8 @@ def test_crosssim_itself():
 def test_a_missing_host_is_named():
     import importlib.util
 
-    from synfab.torch.aihwkit import noise_model
-    from synfab.torch.crosssim import make_device
+    from synfab.torch.adapters.aihwkit import noise_model
+    from synfab.torch.adapters.crosssim import make_device
 
     for module, make in (("aihwkit", noise_model), ("simulator", make_device)):
         if importlib.util.find_spec(module) is None:

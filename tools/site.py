@@ -30,12 +30,12 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def _files() -> str:
-    """Return a table of the package's files; each room begins with itself."""
+    """Return a table of the package's files; each subpackage starts with its own docstring."""
     package = ROOT / "src" / "synfab"
     rows = ["| file | what it is |", "|---|---|"]
-    rooms = sorted(p.parent for p in package.glob("*/__init__.py"))
-    for room in [package, *rooms]:
-        for file in [room / "__init__.py", *sorted(room.glob("[!_]*.py"))]:
+    folders = sorted(p.parent for p in package.glob("*/**/__init__.py"))
+    for folder in [package, *folders]:
+        for file in [folder / "__init__.py", *sorted(folder.glob("[!_]*.py"))]:
             words = ast.get_docstring(ast.parse(file.read_text())) or ""
             name = f"{file.relative_to(package)}".removesuffix("__init__.py") or "synfab"
             rows.append(f"| `{name}` | {words.splitlines()[0].replace('``', '`')} |")
@@ -45,7 +45,7 @@ def _files() -> str:
 def _commands() -> str:
     import typer
 
-    from synfab.cli import app
+    from synfab.cli.app import app
 
     def lines(command, name):
         parts = [f"## `{name}`\n", (command.help or "").strip() + "\n"]

@@ -3,7 +3,7 @@
 import logging
 from typing import TYPE_CHECKING
 
-from synfab.errors import (
+from synfab.common.errors import (
     CapacityError,
     EditedFileWarning,
     FileFormatError,
@@ -12,15 +12,15 @@ from synfab.errors import (
     SolverError,
     SynfabError,
 )
-from synfab.lazy import attach
+from synfab.common.lazy import attach
 
 if TYPE_CHECKING:
-    from synfab.cells import CellArray
-    from synfab.checkpoints import Checkpoints
+    from synfab.cells.array import CellArray
     from synfab.crossbar import Crossbar as Crossbar
-    from synfab.model import FEATURES, CellModel
-    from synfab.modelfile import load_model, save_model
-    from synfab.readout import adc
+    from synfab.io.checkpoints import Checkpoints
+    from synfab.model.cell_model import FEATURES, CellModel
+    from synfab.model.model_file import load_model, save_model
+    from synfab.physics.readout import adc
 
 __version__ = "0.1.0"
 
@@ -47,14 +47,14 @@ __all__ = [
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "CellArray": "synfab.cells",
-        "CellModel": "synfab.model",
-        "Checkpoints": "synfab.checkpoints",
+        "CellArray": "synfab.cells.array",
+        "CellModel": "synfab.model.cell_model",
+        "Checkpoints": "synfab.io.checkpoints",
         "Crossbar": "synfab.crossbar",
-        "FEATURES": "synfab.model",
-        "adc": "synfab.readout",
-        "load_model": "synfab.modelfile",
-        "save_model": "synfab.modelfile",
+        "FEATURES": "synfab.model.cell_model",
+        "adc": "synfab.physics.readout",
+        "load_model": "synfab.model.model_file",
+        "save_model": "synfab.model.model_file",
     },
     SUBPACKAGES,
 )

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.cells import CellArray as _CellArray
-from synfab.errors import InvalidValueError
-from synfab.model import CellModel
-from synfab.modelfile import load_model
-from synfab.readout import adc
+from synfab.cells.array import CellArray as _CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.physics.readout import adc
 
 __all__ = [
     "ADC",

@@ -17,7 +17,7 @@ SETTINGS = {"cells": CELLS, "block": 5, "reads": 2, "pulses": 2, "program": "p",
 def models(folder):
     """A file of our own, one with marginals in pieces, and one in the published layout."""
     import synfab as sf
-    from synfab.publishedfile import GREEK
+    from synfab.model.published import GREEK
 
     made = sf.load_model()
     small = _small(made)
@@ -73,8 +73,8 @@ def arrays(folder):
 def course():
     """A course of write and verify on four cells."""
     import synfab as sf
-    from synfab.crossbar.controller import Controllers
-    from synfab.crossbar.course import Course
+    from synfab.programming.controller import Controllers
+    from synfab.programming.course import Course
 
     small = _small(sf.load_model())
     targets = np.full((2, 2), 1e-4)
@@ -96,7 +96,7 @@ def shards(folder):
     import json
 
     import synfab as sf
-    from synfab.modelfile import document
+    from synfab.model.model_file import document
 
     small = _small(sf.load_model())
     home = folder / "shards"

@@ -37,7 +37,7 @@ def array(path):
 
 
 def checkpoint(path):
-    from synfab.checkpoints import read_checkpoint
+    from synfab.io.checkpoints import read_checkpoint
 
     course = seeds.course()
     course.restore(read_checkpoint(path, seeds.RUN))
@@ -53,7 +53,7 @@ def shards(path):
 
 
 def voltages(path):
-    from synfab.simulate.pulses import read_pulses
+    from synfab.pulses.blocks import read_pulses
 
     pulses = read_pulses(path, seeds.CELLS)
     return [pulses.voltages(k, 0, seeds.CELLS) for k in range(min(len(pulses), 8))]
@@ -66,20 +66,20 @@ def resume(path):
 
 
 def program(path):
-    from synfab.program import read_program
+    from synfab.pulses.program import read_program
 
     return read_program(str(path))
 
 
 def expression(path):
-    from synfab.program import parse_program
+    from synfab.pulses.program import parse_program
 
     return parse_program(path.read_bytes().decode("latin-1"))
 
 
 def measurement(path):
     """Read loops or features; loops are streamed, so every device is opened."""
-    from synfab.learn.readers import read_any
+    from synfab.learn.readers.registry import read_any
     from synfab.learn.sweeps import Sweeps
 
     found = read_any(path, u_set=-0.8, u_reset=0.7)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 import synfab as sf
-from synfab.checkpoints import Run
-from synfab.conduction import Conduction
-from synfab.history import History
-from synfab.population import Population
+from synfab.io.checkpoints import Run
+from synfab.model.conduction import Conduction
+from synfab.model.history import History
+from synfab.model.population import Population
 
 from .harness import RECIPES
 
@@ -81,9 +81,9 @@ def _(folder: Path) -> Any:
     return sf.CellArray.load, {"path": path}
 
 
-recipe("synfab.cellview.CellView.current", lambda _: cells()[0].current, u=0.2)
-recipe("synfab.cellview.CellView.conductance", lambda _: cells()[0].conductance, u=0.2)
-RECIPES.leave("only CellArray makes views", "synfab.cellview.CellView")
+recipe("synfab.cells.view.CellView.current", lambda _: cells()[0].current, u=0.2)
+recipe("synfab.cells.view.CellView.conductance", lambda _: cells()[0].conductance, u=0.2)
+RECIPES.leave("only CellArray makes views", "synfab.cells.view.CellView")
 
 
 @RECIPES.add("synfab.adc")
@@ -132,32 +132,32 @@ def _(_folder: Path) -> Any:
 recipe("synfab.CellModel.history", lambda _: model().history, order=1)
 
 
-@RECIPES.add("synfab.history.History")
+@RECIPES.add("synfab.model.history.History")
 def _(_folder: Path) -> Any:
     return History, {"innovation": np.eye(4), "lags": np.full((1, 4, 4), 0.1)}
 
 
 for name in ("autocovariance", "autocorrelation"):
     recipe(
-        f"synfab.history.History.{name}",
+        f"synfab.model.history.History.{name}",
         lambda _, name=name: getattr(model().history(1), name),
         n_lags=2,
     )
 
 
-@RECIPES.add("synfab.population.Population")
+@RECIPES.add("synfab.model.population.Population")
 def _(_folder: Path) -> Any:
     return Population, {"weights": [1.0], "means": np.ones((1, 8)), "factors": np.eye(8)[None]}
 
 
 recipe(
-    "synfab.population.Population.component",
+    "synfab.model.population.Population.component",
     lambda _: model().population.component,
     parameters=np.ones((3, 8)),
 )
 
 
-@RECIPES.add("synfab.conduction.Conduction")
+@RECIPES.add("synfab.model.conduction.Conduction")
 def _(_folder: Path) -> Any:
     return Conduction, {
         "hhrs": [1e-6, 0.0], "llrs": [1e-4, 0.0], "eta": 2.0, "u_max": 1.5, "u_0": 0.2,
@@ -167,7 +167,7 @@ def _(_folder: Path) -> Any:
 
 for name in ("current", "slope"):
     recipe(
-        f"synfab.conduction.Conduction.{name}",
+        f"synfab.model.conduction.Conduction.{name}",
         lambda _, name=name: getattr(model().conduction, name),
         r=0.5,
         u=0.2,
@@ -201,8 +201,8 @@ def run(folder: Path) -> Run:
     return result
 
 
-recipe("synfab.checkpoints.Run.tick", lambda f: run(f).tick, step=2, state=lambda: {"a": 1})
-recipe("synfab.checkpoints.Run.save", lambda f: run(f).save, step=2, state={"a": 1})
-recipe("synfab.checkpoints.Run.has", lambda f: run(f).has, step=1)
-recipe("synfab.checkpoints.Run.load", lambda f: run(f).load, step=1)
-RECIPES.leave("only Checkpoints.open makes runs", "synfab.checkpoints.Run")
+recipe("synfab.io.checkpoints.Run.tick", lambda f: run(f).tick, step=2, state=lambda: {"a": 1})
+recipe("synfab.io.checkpoints.Run.save", lambda f: run(f).save, step=2, state={"a": 1})
+recipe("synfab.io.checkpoints.Run.has", lambda f: run(f).has, step=1)
+recipe("synfab.io.checkpoints.Run.load", lambda f: run(f).load, step=1)
+RECIPES.leave("only Checkpoints.open makes runs", "synfab.io.checkpoints.Run")

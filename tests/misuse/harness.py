@@ -26,8 +26,12 @@ MODULES = (
 )
 # Documented in docs/reference, but reached through other objects.
 EXTRAS = (
-    *("synfab.cellview.CellView", "synfab.checkpoints.Run", "synfab.conduction.Conduction"),
-    *("synfab.history.History", "synfab.population.Population"),
+    *(
+        "synfab.cells.view.CellView",
+        "synfab.io.checkpoints.Run",
+        "synfab.model.conduction.Conduction",
+    ),
+    *("synfab.model.history.History", "synfab.model.population.Population"),
 )
 # Functions of modules that state no ``__all__``.
 FUNCTIONS = ("synfab.explore.page.serve",)

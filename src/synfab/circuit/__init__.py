@@ -3,10 +3,10 @@
 from synfab.circuit.netlist import Netlist, crossbar_netlist
 from synfab.circuit.ngspice import find_ngspice, run_ngspice
 from synfab.circuit.osdi import build_osdi, to_osdi_source
-from synfab.circuit.pulses import Pulse, read_pulse
 from synfab.circuit.run import CrossbarRun, run_crossbar
 from synfab.circuit.veriloga import to_veriloga
 from synfab.circuit.waveforms import Waveforms
+from synfab.pulses.timeline import Pulse, read_pulse
 
 __all__ = [
     "CrossbarRun",

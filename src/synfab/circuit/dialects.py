@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
+from synfab.common import checks
 
 Array = npt.NDArray[Any]
 WIDTH = 120  # characters in a line

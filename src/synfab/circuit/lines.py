@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.circuit.dialects import Dialect
-from synfab.circuit.pulses import Timeline
-from synfab.crossbar.wires import Wires
+from synfab.network.wires import Wires
+from synfab.pulses.timeline import Timeline
 
 Array = npt.NDArray[Any]
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from synfab import __version__, checks, rules
-from synfab.errors import InvalidValueError
-from synfab.model import PIECES_END, CellModel
+from synfab import __version__
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.model.cell_model import PIECES_END, CellModel
+from synfab.physics import rules
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.capacity import require_memory
-from synfab.cells import CellArray
-from synfab.cellstate import get_state
+from synfab.cells.array import CellArray
+from synfab.cells.state import get_state
 from synfab.circuit.dialects import Dialect, make_dialect
 from synfab.circuit.lines import drivers, wire_segments
 from synfab.circuit.literals import check_identifier, default_name
-from synfab.circuit.pulses import Program, Pulse, Timeline, as_pulses, lay_out
 from synfab.circuit.snapshot import snapshot_cell
-from synfab.crossbar.wires import Wires, make_wires
-from synfab.errors import InvalidValueError
-from synfab.files import atomic_path
-from synfab.model import FEATURES
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.io.files import atomic_path
+from synfab.io.memory import require_memory
+from synfab.model.cell_model import FEATURES
+from synfab.network.wires import Wires, make_wires
+from synfab.pulses.timeline import Program, Pulse, Timeline, as_pulses, lay_out
 
 Array = npt.NDArray[Any]
 

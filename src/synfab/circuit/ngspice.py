@@ -16,14 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from synfab import checks
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
-from synfab.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
-from synfab.files import make_folder, refuse_overwrite, temporary_folder
-from synfab.interrupts import pass_on
-from synfab.limits import read_large
-from synfab.ownfiles import own_files
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
+from synfab.common.interrupts import pass_on
+from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
+from synfab.io.limits import read_large
+from synfab.io.own_files import own_files
 
 logger = logging.getLogger(__name__)
 

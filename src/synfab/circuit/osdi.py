@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from synfab import checks
 from synfab.circuit.literals import (
     braces,
     check_identifier,
@@ -22,11 +21,12 @@ from synfab.circuit.literals import (
     model_numbers,
     provenance,
 )
-from synfab.errors import InvalidValueError, ToolError
-from synfab.files import atomic_path, refuse_overwrite, temporary_folder
-from synfab.model import CellModel
-from synfab.modelfile import load_model
-from synfab.readout import BOLTZMANN, ELEMENTARY_CHARGE
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError, ToolError
+from synfab.io.files import atomic_path, refuse_overwrite, temporary_folder
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.physics.readout import BOLTZMANN, ELEMENTARY_CHARGE
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synfab.circuit.ngspice import cache_folder, loads_osdi
-from synfab.errors import ToolError
-from synfab.files import make_folder, temporary_folder
+from synfab.common.errors import ToolError
+from synfab.io.files import make_folder, temporary_folder
 
 logger = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.cells import CellArray
-from synfab.cellstate import NAMES, with_state
+from synfab.cells.array import CellArray
+from synfab.cells.state import NAMES, with_state
 from synfab.circuit.netlist import Netlist
 from synfab.circuit.ngspice import check_run, run_ngspice
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
-from synfab.errors import InvalidValueError
-from synfab.files import make_folder, refuse_overwrite, temporary_folder
-from synfab.ownfiles import own_files
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
+from synfab.io.own_files import own_files
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.model import CellModel
+from synfab.model.cell_model import CellModel
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
 from synfab.circuit.literals import (
     check_identifier,
     default_name,
@@ -17,9 +16,10 @@ from synfab.circuit.literals import (
     model_numbers,
     provenance,
 )
-from synfab.model import FEATURES, CellModel
-from synfab.modelfile import load_model
-from synfab.readout import BOLTZMANN, ELEMENTARY_CHARGE, TEMPERATURE
+from synfab.common import checks
+from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.model_file import load_model
+from synfab.physics.readout import BOLTZMANN, ELEMENTARY_CHARGE, TEMPERATURE
 
 Array = npt.NDArray[Any]
 

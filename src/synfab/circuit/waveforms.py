@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.errors import FileFormatError, InvalidKeyError
-from synfab.interrupts import pass_on
-from synfab.limits import read_large
+from synfab.common import checks
+from synfab.common.errors import FileFormatError, InvalidKeyError
+from synfab.common.interrupts import pass_on
+from synfab.io.limits import read_large
 
 Array = npt.NDArray[Any]
 

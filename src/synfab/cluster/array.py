@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import archive, checks
-from synfab.capacity import require_memory
-from synfab.cells import CellArray
+from synfab.cells.array import CellArray
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
 from synfab.cluster.folder import (
@@ -30,15 +28,18 @@ from synfab.cluster.folder import (
 from synfab.cluster.manifest import Manifest, read_manifest, shard_file, write_manifest
 from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
-from synfab.errors import FileFormatError, InvalidValueError
-from synfab.files import atomic_folder
-from synfab.locking import add_lock, locked
-from synfab.model import FEATURES, CellModel
-from synfab.modelfile import load_model
-from synfab.readout import noise_factors
-from synfab.simulate.pulses import read_pulses
-from synfab.simulate.zarrfile import require_zarr
-from synfab.streams import WORD
+from synfab.common import checks
+from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.locking import add_lock, locked
+from synfab.io import archive
+from synfab.io.files import atomic_folder
+from synfab.io.memory import require_memory
+from synfab.io.zarr_file import require_zarr
+from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.model_file import load_model
+from synfab.physics.readout import noise_factors
+from synfab.pulses.blocks import read_pulses
+from synfab.random.streams import WORD
 
 Array = npt.NDArray[Any]
 

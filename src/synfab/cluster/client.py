@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synfab import checks, extras
-from synfab.capacity import bytes_per_cell, size_text
-from synfab.errors import CapacityError
+from synfab.common import checks, extras
+from synfab.common.errors import CapacityError
+from synfab.io.memory import bytes_per_cell, size_text
 
 
 def check_client(client: Any) -> None:

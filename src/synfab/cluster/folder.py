@@ -13,8 +13,8 @@ from typing import Any
 
 from synfab.cluster.manifest import DamagedError, Manifest, read_manifest
 from synfab.cluster.shard import Root, make_roots, problem
-from synfab.errors import FileFormatError, InvalidValueError
-from synfab.files import locked, make_folder
+from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.io.files import locked, make_folder
 
 STEP = re.compile(r"step-(\d{12})")
 HALF = re.compile(r"\.step-\d{12}\.[0-9a-f]{32}")  # as ``atomic_folder`` calls it

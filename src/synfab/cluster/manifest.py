@@ -8,14 +8,14 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synfab import checks
-from synfab.errors import FileFormatError, InvalidValueError, SynfabError
-from synfab.files import atomic_path
-from synfab.jsonfile import read_object
-from synfab.limits import read_whole
-from synfab.model import CellModel
-from synfab.modelfile import document, parse
-from synfab.streams import check_seed
+from synfab.common import checks
+from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.io.files import atomic_path
+from synfab.io.json_file import read_object
+from synfab.io.limits import read_whole
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import document, parse
+from synfab.random.streams import check_seed
 
 FORMAT, VERSION = "synfab-sharded-cells", 2
 MANIFEST = "manifest.json"

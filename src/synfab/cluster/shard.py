@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from synfab.archive import checksum, open_checked
-from synfab.cells import CellArray
+from synfab.cells.array import CellArray
 from synfab.cluster.manifest import shard_file
-from synfab.errors import FileFormatError, InvalidValueError, SynfabError
-from synfab.interrupts import pass_on
-from synfab.limits import told
-from synfab.model import CellModel
-from synfab.modelfile import parse
-from synfab.simulate.pulses import Pulses, read_pulses
-from synfab.simulate.zarrfile import METADATA
+from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.common.interrupts import pass_on
+from synfab.io.archive import checksum, open_checked
+from synfab.io.limits import told
+from synfab.io.zarr_file import METADATA
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import parse
+from synfab.pulses.blocks import Pulses, read_pulses
 
 Key = tuple[str, int]
 ENGINE = "numba"  # of every shard

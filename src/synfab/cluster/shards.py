@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from synfab.arguments import Arguments
+from synfab.cells.arguments import Arguments
 from synfab.cluster import shard
 from synfab.cluster.shard import Pulse, Root
-from synfab.engines.library import NUMPY
+from synfab.random.backend import NUMPY
 
 QUEUE = 32  # pulses that are sent together; a message costs milliseconds
 

@@ -9,27 +9,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.arguments import Arguments
-from synfab.arrays import to_numpy
-from synfab.capacity import require_memory
-from synfab.cells import CellArray
-from synfab.checkpoints import Checkpoints
-from synfab.crossbar.access import Selector, Transistor, defects, make_barriers
-from synfab.crossbar.bias import Bias, lines, make_bias
-from synfab.crossbar.gradients import Gradient, gradient
-from synfab.crossbar.network import Cells, Solution
+from synfab.cells.arguments import Arguments
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.crossbar.programming import Programming, program, progress_bar
 from synfab.crossbar.pulses import Write, write
 from synfab.crossbar.reading import converter, read_rows
-from synfab.crossbar.reduction import distances
-from synfab.crossbar.solver import solve_lines
-from synfab.crossbar.staircase import staircase
-from synfab.crossbar.wires import Wires, make_wires
-from synfab.engines.library import NUMPY
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.readout import adc as convert_currents
-from synfab.readout import dac as convert_voltages
+from synfab.io.checkpoints import Checkpoints
+from synfab.io.memory import require_memory
+from synfab.network.access import Selector, Transistor, defects, make_barriers
+from synfab.network.bias import Bias, lines, make_bias
+from synfab.network.gradients import Gradient, gradient
+from synfab.network.network import Cells, Solution
+from synfab.network.reduction import distances
+from synfab.network.solver import solve_lines
+from synfab.network.wires import Wires, make_wires
+from synfab.physics.readout import adc as convert_currents
+from synfab.physics.readout import dac as convert_voltages
+from synfab.programming.staircase import staircase
+from synfab.random.arrays import to_numpy
+from synfab.random.backend import NUMPY
 
 Array = npt.NDArray[Any]
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.arrays import to_numpy
-from synfab.crossbar.access import Barriers, make_barriers
-from synfab.crossbar.bias import Bias
-from synfab.crossbar.network import Cells, Solution
-from synfab.crossbar.reduction import distances, keep_rows
-from synfab.crossbar.solver import TOLERANCE, solve_lines
+from synfab.network.access import Barriers, make_barriers
+from synfab.network.bias import Bias
+from synfab.network.network import Cells, Solution
+from synfab.network.reduction import distances, keep_rows
+from synfab.network.solver import TOLERANCE, solve_lines
+from synfab.random.arrays import to_numpy
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar

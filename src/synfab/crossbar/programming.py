@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.arrays import digest, to_numpy
-from synfab.cells import CellArray
-from synfab.checkpoints import Checkpoints, as_checkpoints
-from synfab.crossbar.access import Transistor
-from synfab.crossbar.controller import Controllers, Outcome
-from synfab.crossbar.course import Course
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.crossbar.edge import Pulse
 from synfab.crossbar.pulses import SCHEMES, power, write_bias
-from synfab.errors import InvalidValueError
-from synfab.population import N_PARAMETERS
+from synfab.io.checkpoints import Checkpoints, as_checkpoints
+from synfab.model.population import N_PARAMETERS
+from synfab.network.access import Transistor
+from synfab.programming.controller import Controllers, Outcome
+from synfab.programming.course import Course
+from synfab.random.arrays import digest, to_numpy
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar

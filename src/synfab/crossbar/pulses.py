@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.arrays import to_numpy
-from synfab.crossbar.access import Transistor
-from synfab.crossbar.bias import Bias, lines, make_bias
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.crossbar.edge import MOST_STEPS, Pulse
-from synfab.crossbar.network import Solution
-from synfab.crossbar.reduction import restore_rows
-from synfab.errors import InvalidValueError
+from synfab.network.access import Transistor
+from synfab.network.bias import Bias, lines, make_bias
+from synfab.network.network import Solution
+from synfab.network.reduction import restore_rows
+from synfab.random.arrays import to_numpy
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar

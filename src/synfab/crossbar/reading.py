@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.arrays import to_numpy
-from synfab.crossbar.bias import Bias, make_bias
-from synfab.crossbar.network import Cells
-from synfab.engines.threads import share
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.readout import noise_factors
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.engines.numba.threads import share
+from synfab.network.bias import Bias, make_bias
+from synfab.network.network import Cells
+from synfab.physics.readout import noise_factors
+from synfab.random.arrays import to_numpy
 
 if TYPE_CHECKING:
     from synfab.crossbar.array import Crossbar

@@ -1,1 +1,1 @@
-"""Engines: the rules of ``synfab.rules`` on one kind of hardware each."""
+"""Engines: the rules of ``synfab.physics.rules`` on one kind of hardware each."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.engines import layout
-from synfab.errors import FileFormatError
-from synfab.rules import MAX_CYCLE
+from synfab.common.errors import FileFormatError
+from synfab.engines.numba import layout
+from synfab.physics.rules import MAX_CYCLE
 
 Array = npt.NDArray[Any]
 

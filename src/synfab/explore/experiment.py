@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.cells import CellArray
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.model import FEATURES, CellModel
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.model.cell_model import FEATURES, CellModel
 
 Array = npt.NDArray[np.float64]
 

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from synfab import checks, extras
-from synfab.errors import InvalidValueError, SynfabError
+from synfab.common import checks, extras
+from synfab.common.errors import InvalidValueError, SynfabError
+from synfab.common.interrupts import pass_on
 from synfab.explore.experiment import (
     COUNTS,
     WIRE_RESISTANCES,
@@ -19,8 +20,7 @@ from synfab.explore.experiment import (
     sweep,
     voltage_limits,
 )
-from synfab.interrupts import pass_on
-from synfab.model import CellModel
+from synfab.model.cell_model import CellModel
 
 ADDRESS = "127.0.0.1"  # never seen from another machine
 MAX_MESSAGE = 2**20  # bytes of what a page may send at once; a control sends some hundreds

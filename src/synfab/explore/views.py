@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from synfab.explore.experiment import Array, Loops, Readout
-from synfab.model import FEATURES
-from synfab.report.figures import COLOURS
+from synfab.figures.cells import COLOURS
+from synfab.model.cell_model import FEATURES
 from synfab.report.panels import LABELS, hover, new_panel
 
 SHOWN_CELLS = 16  # loops of more cells hide each other

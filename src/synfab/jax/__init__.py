@@ -1,10 +1,10 @@
 """Cells as pure functions of a state, for ``jax.jit``."""
 
-from synfab import extras
+from synfab.common import extras
 
 extras.check("jax")
 
 from synfab.jax.chip import Chip, apply_voltage, current, fabricate, read
-from synfab.jax.engine import seed_words
+from synfab.random.jax_backend import seed_words
 
 __all__ = ["Chip", "apply_voltage", "current", "fabricate", "read", "seed_words"]

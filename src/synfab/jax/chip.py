@@ -8,14 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synfab import checks, rules
-from synfab.arrays import count_up
-from synfab.engines.array_engine import read_normals, with_noise
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.jax.engine import full_products, seed_words
-from synfab.model import CellModel
-from synfab.readout import noise_factors
-from synfab.streams import WORD, Stream, check_seed
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.engines.reference import read_normals, with_noise
+from synfab.model.cell_model import CellModel
+from synfab.physics import rules
+from synfab.physics.readout import noise_factors
+from synfab.random.arrays import count_up
+from synfab.random.jax_backend import full_products, seed_words
+from synfab.random.streams import WORD, Stream, check_seed
 
 Array = Any
 

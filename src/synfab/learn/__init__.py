@@ -1,6 +1,6 @@
 """Learning a model from measurements: read, extract, fit, compare."""
 
-from synfab import extras
+from synfab.common import extras
 
 extras.check("pandas", "pyarrow", "sklearn")
 
@@ -13,7 +13,7 @@ from synfab.learn.fit import FitResult, fit
 from synfab.learn.history import HistoryFit, fit_history
 from synfab.learn.marginals import MarginalFit, fit_marginals
 from synfab.learn.population import PopulationFit, fit_population
-from synfab.learn.readers import read_any, read_features, read_sweeps
+from synfab.learn.readers.registry import read_any, read_features, read_sweeps
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
 
 __all__ = [

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.cells import CellArray
-from synfab.errors import InvalidValueError
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.learn.features import FeatureTable
 from synfab.learn.fit import FEWEST_CYCLES, to_y
-from synfab.model import FEATURES, CellModel
-from synfab.streams import Stream, check_seed, words
+from synfab.model.cell_model import FEATURES, CellModel
+from synfab.random.streams import Stream, check_seed, words
 
 Array = npt.NDArray[Any]
 

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.conduction import Conduction
-from synfab.errors import InvalidValueError, SynfabError
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError, SynfabError
 from synfab.learn.loops import (
     BACK_SQUARES,
     BACK_SUM,
@@ -34,6 +33,7 @@ from synfab.learn.loops import (
     Loops,
 )
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.model.conduction import Conduction
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)

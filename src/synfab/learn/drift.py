@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
+from synfab.common import checks
 from synfab.learn.features import FeatureTable
-from synfab.model import FEATURES
+from synfab.model.cell_model import FEATURES
 
 Array = npt.NDArray[Any]
 

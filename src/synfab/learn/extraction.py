@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.conduction import Conduction
-from synfab.errors import InvalidValueError
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.features import FeatureTable
 from synfab.learn.loops import BELOW_LIMIT, JUDGED, LIMIT, REASONS, Loops
 from synfab.learn.sweeps import Sweeps
+from synfab.model.conduction import Conduction
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.errors import InvalidValueError
-from synfab.learn.columns import find_columns, need
-from synfab.learn.labels import index_labels, rows_of
-from synfab.model import FEATURES
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.learn.readers.columns import find_columns, need
+from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.model.cell_model import FEATURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +231,7 @@ def read_frame(
     Without columns for the switching voltages (endurance tables) they are taken from ``u_set`` and
     ``u_reset``: a constant (V), or (mean, standard deviation).
     """
-    from synfab.streams import Stream, normals, words
+    from synfab.random.streams import Stream, normals, words
 
     found = find_columns(frame.columns, columns)
     need(found, ("r_hrs", "r_lrs"), frame.columns)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.conduction import Conduction
-from synfab.errors import InvalidValueError
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.features import FeatureTable
@@ -20,7 +19,8 @@ from synfab.learn.history import check_order, fit_history
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
 from synfab.learn.sweeps import Sweeps
-from synfab.model import FEATURES, CellModel
+from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.conduction import Conduction
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ def fit(
 
 def _noise(column: Array, feature: int) -> Array:
     """Independent normals for a constant feature: its history carries nothing."""
-    from synfab.streams import Stream, normals, words
+    from synfab.random.streams import Stream, normals, words
 
     rows = np.arange(len(column), dtype=np.uint32)
     zero = np.zeros_like(rows)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.history import N_FEATURES, History
-from synfab.interrupts import pass_on
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
+from synfab.model.history import N_FEATURES, History
 
 Array = npt.NDArray[Any]
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.conduction import Conduction
-from synfab.engines.compile import cached_njit
+from synfab.engines.numba.compile import cached_njit
 from synfab.learn.sweeps import DeviceSweeps
+from synfab.model.conduction import Conduction
 
 Array = npt.NDArray[Any]
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.history import N_FEATURES
-from synfab.model import PIECES_END
+from synfab.common import checks
+from synfab.model.cell_model import PIECES_END
+from synfab.model.history import N_FEATURES
 
 Array = npt.NDArray[Any]
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.errors import InvalidValueError
-from synfab.population import N_PARAMETERS, Population
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.model.population import N_PARAMETERS, Population
 
 Array = npt.NDArray[Any]
 

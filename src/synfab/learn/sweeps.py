@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)

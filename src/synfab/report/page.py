@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from synfab import checks, extras
-from synfab.files import atomic_path, refuse_overwrite
+from synfab.common import checks, extras
+from synfab.io.files import atomic_path, refuse_overwrite
+from synfab.io.limits import told
 from synfab.learn.compare import Comparison
-from synfab.learn.readers import files_read
+from synfab.learn.readers.registry import files_read
 from synfab.learn.sweeps import Sweeps
-from synfab.limits import told
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
 from synfab.report.verdict import WORDS, Level, headline, verdicts

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.figures.cells import COLOURS
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
-from synfab.report.figures import COLOURS
 from synfab.report.verdict import NAMES
 
 if TYPE_CHECKING:

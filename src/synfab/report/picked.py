@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab.errors import InvalidValueError
+from synfab.common.errors import InvalidValueError
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfab.cells import CellArray
+from synfab.cells.array import CellArray
 from synfab.learn.compare import Comparison, Data
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
-from synfab.model import CellModel
+from synfab.model.cell_model import CellModel
 
 Array = npt.NDArray[np.float64]
 

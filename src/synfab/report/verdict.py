@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from synfab import checks
-from synfab.errors import InvalidTypeError
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError
 from synfab.learn.compare import Comparison
-from synfab.model import FEATURES
+from synfab.model.cell_model import FEATURES
 
 Level = Literal["good", "near", "far", "open"]
 

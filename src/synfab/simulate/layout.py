@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from synfab.errors import FileFormatError
-from synfab.jsonfile import read_object
-from synfab.limits import read_whole
-from synfab.simulate.zarrfile import packing, require_zarr
+from synfab.common.errors import FileFormatError
+from synfab.io.json_file import read_object
+from synfab.io.limits import read_whole
+from synfab.io.zarr_file import packing, require_zarr
 
 DATA = ("current", "cycle")
 ARRAYS = (*DATA, "done", "seal")

@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synfab import checks
-from synfab.capacity import bytes_per_cell, require_memory
-from synfab.cells import CellArray
-from synfab.checks import number
-from synfab.engines.choice import HISTORIES
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.files import LOCK, locked, refuse_overwrite
-from synfab.interrupts import pass_on
-from synfab.model import CellModel
-from synfab.modelfile import load_model
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.checks import number
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
+from synfab.engines.registry import HISTORIES
+from synfab.io.files import LOCK, locked, refuse_overwrite
+from synfab.io.memory import bytes_per_cell, require_memory
+from synfab.io.zarr_file import require_zarr
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.pulses.blocks import read_pulses
+from synfab.random.streams import check_seed
 from synfab.simulate.estimate import Estimate
-from synfab.simulate.pulses import read_pulses
 from synfab.simulate.store import Results
-from synfab.simulate.zarrfile import require_zarr
-from synfab.streams import check_seed
 
 BLOCK = 2**21
 MAX_BLOCK, MAX_CELLS = 2**31, 2**63 - 1

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from synfab import __version__
-from synfab.errors import FileFormatError, InvalidValueError
-from synfab.files import LOCK, sync, sync_folders
-from synfab.jsonfile import read_object
-from synfab.limits import read_whole, require_size, told
+from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.io.files import LOCK, sync, sync_folders
+from synfab.io.json_file import read_object
+from synfab.io.limits import read_whole, require_size, told
+from synfab.io.zarr_file import check_metadata, packing, require_zarr, unpacked
 from synfab.simulate.layout import (
     ARRAYS,
     DATA,
@@ -29,7 +30,6 @@ from synfab.simulate.layout import (
     descriptions,
     digest_of,
 )
-from synfab.simulate.zarrfile import check_metadata, packing, require_zarr, unpacked
 
 FORMAT, VERSION = "synfab-simulation", 2
 CHECKSUM_BYTES = 4  # of a CRC32C, at the end of every chunk

@@ -1,6 +1,6 @@
 """PyTorch: layers whose weights are virtual cells; programming, training and Monte Carlo."""
 
-from synfab import extras
+from synfab.common import extras
 
 extras.check("torch", "pandas", "sklearn", extra="torch")
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from torch import nn
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.model import CellModel
-from synfab.modelfile import load_model
-from synfab.streams import MAX_SEED, check_seed
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import check_network
 from synfab.torch.layers import CrossbarConv2d, CrossbarLinear

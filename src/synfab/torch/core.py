@@ -10,13 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from synfab import checks
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.crossbar.array import Crossbar
-from synfab.crossbar.wires import make_wires
-from synfab.errors import InvalidValueError
-from synfab.model import CellModel
-from synfab.readout import noise_factors
-from synfab.streams import WORD
+from synfab.model.cell_model import CellModel
+from synfab.network.wires import make_wires
+from synfab.physics.readout import noise_factors
+from synfab.programming.tiles import Tiles
+from synfab.random.streams import WORD
 from synfab.torch import state as cell_state
 from synfab.torch.graphs import beside_graphs
 from synfab.torch.inputs import check_tensor, check_twin, check_vectors
@@ -24,7 +25,6 @@ from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
 from synfab.torch.options import LayerOptions, settings
 from synfab.torch.reading import noisy_pair_currents, pair_currents
-from synfab.torch.tiles import Tiles
 from synfab.torch.wires import read_tiles
 
 Layer = TypeVar("Layer", bound=nn.Module)

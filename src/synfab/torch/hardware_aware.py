@@ -19,20 +19,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from synfab import checks
-from synfab.cells import CellArray
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.crossbar.array import Crossbar
-from synfab.errors import InvalidValueError
-from synfab.model import CellModel
-from synfab.modelfile import load_model
-from synfab.streams import check_seed
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.programming.tiles import Tiles
+from synfab.random.streams import check_seed
 from synfab.torch import pulses
 from synfab.torch.graphs import beside_graphs
 from synfab.torch.inputs import check_network
 from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.noise import readout_normals
 from synfab.torch.options import wires
-from synfab.torch.tiles import Tiles
 from synfab.torch.wires import effective_conductance
 
 Array = npt.NDArray[Any]

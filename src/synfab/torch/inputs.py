@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 
 PARAMETERS = (torch.float32, torch.float64)
 

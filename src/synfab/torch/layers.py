@@ -8,9 +8,9 @@ from typing import Any, Unpack
 from torch import Tensor, nn
 from torch.nn import functional
 
-from synfab import checks
-from synfab.errors import InvalidValueError
-from synfab.interrupts import pass_on
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.common.interrupts import pass_on
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.options import LayerOptions, check_names
 

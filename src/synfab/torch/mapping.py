@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.model import CellModel
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.model.cell_model import CellModel
 
 Array = npt.NDArray[Any]
 

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.interrupts import pass_on
-from synfab.model import CellModel
-from synfab.modelfile import load_model
-from synfab.population import Population
-from synfab.streams import MAX_SEED
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.model.population import Population
+from synfab.random.streams import MAX_SEED
 from synfab.torch.convert import convert
 from synfab.torch.inputs import check_network
 from synfab.torch.options import check_names

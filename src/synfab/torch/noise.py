@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from synfab.engines.reading import row_normals
-from synfab.streams import WORD, Stream, normals, words
+from synfab.engines.numba.reading import row_normals
+from synfab.random.streams import WORD, Stream, normals, words
 
 
 def readout_normals(

@@ -19,13 +19,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from synfab import checks
-from synfab.arrays import to_numpy
-from synfab.crossbar.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
-from synfab.crossbar.staircase import typical_voltage
-from synfab.errors import InvalidValueError
-from synfab.limits import told
-from synfab.model import CellModel
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.io.limits import told
+from synfab.model.cell_model import CellModel
+from synfab.programming.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
+from synfab.programming.staircase import typical_voltage
+from synfab.random.arrays import to_numpy
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import check_network

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Required, TypedDict
 
-from synfab import checks
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.model import CellModel
-from synfab.modelfile import load_model
-from synfab.readout import noise_factors
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.physics.readout import noise_factors
 from synfab.torch.mapping import check_bits, check_window
 
 SCALES = ("layer", "output")

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
-from synfab import checks
-from synfab.arrayfile import dump_cells, restore_cells
-from synfab.arrays import digest
-from synfab.cells import CellArray
-from synfab.checkpoints import Checkpoints, Run, as_checkpoints
+from synfab.cells.array import CellArray
+from synfab.cells.files import dump_cells, restore_cells
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
 from synfab.crossbar.programming import Programming
-from synfab.errors import InvalidValueError
-from synfab.limits import told
+from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
+from synfab.io.limits import told
+from synfab.random.arrays import digest
 from synfab.torch import pulses
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.inputs import check_network

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synfab import checks
-from synfab.arrays import to_numpy
-from synfab.cells import CellArray
-from synfab.crossbar.controller import RESET_LAST, Controllers, Outcome
-from synfab.crossbar.course import Course
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError
 from synfab.crossbar.programming import (
     TOLERANCE,
     Programming,
     outliers,
     static_conductance,
 )
-from synfab.crossbar.staircase import MIN_STEP, stairs
-from synfab.errors import InvalidTypeError
+from synfab.programming.controller import RESET_LAST, Controllers, Outcome
+from synfab.programming.course import Course
+from synfab.programming.staircase import MIN_STEP, stairs
+from synfab.random.arrays import to_numpy
 
 Array = npt.NDArray[Any]
 

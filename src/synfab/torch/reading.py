@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synfab.conduction import Conduction
+from synfab.model.conduction import Conduction
 
 
 def polynomial(coefficients: Any, x: Tensor) -> Tensor:

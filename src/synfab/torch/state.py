@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from synfab import checks
-from synfab.arrays import to_numpy
-from synfab.cells import CellArray
-from synfab.engines.threads import completed
-from synfab.errors import FileFormatError, InvalidValueError
-from synfab.limits import told
-from synfab.streams import MAX_SEED, check_seed
-from synfab.torch.tiles import Tiles
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.engines.numba.threads import completed
+from synfab.io.limits import told
+from synfab.programming.tiles import Tiles
+from synfab.random.arrays import to_numpy
+from synfab.random.streams import MAX_SEED, check_seed
 
 FORMAT, VERSION = "synfab-layer", 2
 COUNTERS = ("read_number", "readout_number")

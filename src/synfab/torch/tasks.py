@@ -17,11 +17,11 @@ from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from synfab.arrays import digest
-from synfab.capacity import require_memory
-from synfab.checkpoints import Checkpoints, as_checkpoints
-from synfab.errors import FileFormatError, InvalidValueError
-from synfab.interrupts import pass_on
+from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.interrupts import pass_on
+from synfab.io.checkpoints import Checkpoints, as_checkpoints
+from synfab.io.memory import require_memory
+from synfab.random.arrays import digest
 from synfab.torch.training import optimizer_settings, restore_training, training_state
 
 MNIST = (

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from synfab import checks
-from synfab.errors import FileFormatError, InvalidTypeError
-from synfab.interrupts import pass_on
-from synfab.limits import told
+from synfab.common import checks
+from synfab.common.errors import FileFormatError, InvalidTypeError
+from synfab.common.interrupts import pass_on
+from synfab.io.limits import told
 from synfab.torch.inputs import check_network
 
 

@@ -9,15 +9,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from synfab import checks
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.crossbar.array import Crossbar
-from synfab.crossbar.bias import make_bias
-from synfab.crossbar.gradients import gradient
-from synfab.crossbar.network import Cells
 from synfab.crossbar.reading import sense
-from synfab.crossbar.solver import solve_lines
-from synfab.errors import InvalidTypeError, InvalidValueError
-from synfab.torch.tiles import Tiles
+from synfab.network.bias import make_bias
+from synfab.network.gradients import gradient
+from synfab.network.network import Cells
+from synfab.network.solver import solve_lines
+from synfab.programming.tiles import Tiles
 
 Array = npt.NDArray[Any]
 

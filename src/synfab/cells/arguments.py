@@ -1,0 +1,124 @@
+"""What the methods of an array are given: checked, and brought to the library of its engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.random.arrays import to_numpy
+from synfab.random.backend import NUMPY, Library
+
+Array = Any
+PLAIN = 1e30  # V; float32 holds what is smaller
+MAX_REASON = 200  # characters of a message of a library
+Checker = Callable[[str, Any], np.ndarray[Any, Any]]
+
+
+class Arguments:
+    """Checks the arguments of one array's methods; errors name the argument."""
+
+    def __init__(self, library: Library, shape: tuple[int, ...]) -> None:
+        self.library, self.shape = library, shape
+
+    def real(self, name: str, value: Any) -> Array:
+        """Real numbers as an array of the engine's library, on its device."""
+        return self._checked(name, value, ("integral", "real floating"), checks.real_array)
+
+    def _checked(
+        self, name: str, value: Any, kinds: str | tuple[str, ...], check: Checker
+    ) -> Array:
+        """Bring an array of allowed types to the engine's library, and to its device."""
+        library = self.library
+        if library is NUMPY or not isinstance(value, library.kind):
+            array = check(name, value)
+            return array if library is NUMPY else library.asarray(_ordinary(array))
+        try:
+            fits = library.xp.isdtype(value.dtype, kinds)
+        except TypeError:  # types of a library's own, such as keys of JAX
+            fits = False
+        if not fits:
+            raise InvalidTypeError(f"{name}: expected {kinds}, found {value.dtype}")
+        try:
+            return library.asarray(value)
+        except (RuntimeError, NotImplementedError, TypeError) as error:  # a tensor without data
+            reason = " ".join(str(error).split())[:MAX_REASON]
+            raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
+
+    def broadcast(self, name: str, array: Array) -> Array:
+        """One number for each cell, in the array's shape."""
+        try:
+            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InvalidValueError(
+                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
+            )
+        return self.library.xp.broadcast_to(array, self.shape)
+
+    def voltages(self, u: Any, mask: Array | None = None) -> Array:
+        """One float32, or one for each cell; NaN is allowed only outside the mask."""
+        if type(u) is float and self.library is NUMPY and -PLAIN < u < PLAIN:
+            return np.array([u], np.float32)  # the usual call needs no other check
+        xp, array = self.library.xp, self.real("u", u)
+        single = math.prod(array.shape) == 1 and array.ndim <= len(self.shape)
+        if not single and tuple(array.shape) != self.shape:
+            array = self.broadcast("u", array)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+            flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (-1,))
+        if mask is None or flat.shape[0] == 1:
+            used = flat
+        elif self.library is NUMPY:
+            used = flat[mask]
+        else:
+            used = xp.where(mask, flat, 0.0)
+        if not bool(xp.all(xp.isfinite(used))):
+            raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
+        return contiguous(flat) if self.library is NUMPY else flat
+
+    def mask(self, where: Any) -> Array | None:
+        """One flag for each cell; None stays None: all of them."""
+        if where is None:
+            return None
+        array = self._checked("where", where, "bool", checks.boolean_array)
+        whole = array if tuple(array.shape) == self.shape else self.broadcast("where", array)
+        flat = self.library.xp.reshape(whole, (-1,))
+        return contiguous(flat) if self.library is NUMPY else flat
+
+    def column_voltages(self, v: Any, kind: Any = np.float32) -> np.ndarray[Any, Any]:
+        """Input vectors of a crossbar readout, (columns,) or (columns, B), NumPy's ``kind``."""
+        if len(self.shape) != 2:
+            raise InvalidValueError(
+                f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
+            )
+        columns = self.shape[1]
+        voltages = np.asarray(to_numpy(self.real("v", v)), kind)
+        if voltages.ndim not in (1, 2) or voltages.shape[0] != columns or voltages.size == 0:
+            raise InvalidValueError(
+                f"v: expected shape ({columns},) or ({columns}, B), found {voltages.shape}"
+            )
+        if not np.isfinite(voltages).all():
+            raise InvalidValueError("v: expected finite voltages, found NaN or infinity")
+        return voltages
+
+
+def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers side by side in memory that may be written, as compiled kernels expect."""
+    found = np.ascontiguousarray(array)
+    return found if found.flags.writeable else found.copy()
+
+
+def _ordinary(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers of a type and order that every library takes; one of them may be read-only."""
+    kind = array.dtype.newbyteorder("=")
+    if kind.kind == "f" and kind.itemsize > 8:
+        kind = np.dtype(np.float64)
+    elif kind.kind == "u" and kind.itemsize > 1:
+        kind = np.dtype(np.float64) if kind.itemsize == 8 else np.dtype(np.int64)
+    with np.errstate(over="ignore"):
+        return contiguous(array.astype(kind, copy=False))

@@ -1,0 +1,82 @@
+"""The switching state of an array as plain arrays, to leave for another simulator and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.physics import rules
+
+Array = npt.NDArray[Any]
+
+IN_HRS, IN_LRS, BETWEEN = 0, 1, 2  # phases of a cell: completely RESET, SET, RESET in part
+NAMES = ("r", "threshold", "steepness", "phase", "cycle")
+# Beyond every switching voltage; the history alone says what a cycle looks like.
+FULL_SET, FULL_RESET = -100.0, 100.0
+
+
+def get_state(cells: CellArray) -> dict[str, Array]:
+    """State of every cell, each of the array's shape.
+
+    Returns
+    -------
+    dict
+        ``r``; ``threshold``, V; ``steepness`` of the transition curve, A/V**eta; ``phase`` (0 in
+        HRS, 1 in LRS, 2 RESET in part); ``cycle``. The history follows from the cycle number.
+    """
+    _, state = cells._take(np.arange(cells.size))
+    phase = np.where(state.in_hrs, IN_HRS, np.where(state.in_lrs, IN_LRS, BETWEEN))
+    values = (state.r, state.threshold, state.steepness, phase, state.cycle)
+    return {
+        name: np.array(value).reshape(cells.shape)
+        for name, value in zip(NAMES, values, strict=True)
+    }
+
+
+def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
+    """Copy of an array whose cells are in another state, as ``get_state`` gives it.
+
+    Cycle numbers must not lie before the array's own; the cycles between are drawn.
+
+    Raises
+    ------
+    InvalidValueError
+        Something has a wrong shape, or a cycle number lies in the past or beyond the last.
+    """
+    given = {name: checks.real_array(name, state.get(name)) for name in NAMES}
+    for name, array in given.items():
+        if array.shape != cells.shape or not np.isfinite(array).all():
+            raise InvalidValueError(
+                f"{name}: expected finite numbers of shape {cells.shape}, found {array.shape}"
+            )
+    if given["cycle"].max() > rules.MAX_CYCLE:
+        raise InvalidValueError(f"cycle: expected no number above {rules.MAX_CYCLE}")
+    target = given["cycle"].astype(np.int64)
+    result = cells.copy()
+    if (target < result.cycle).any():
+        raise InvalidValueError("cycle: expected no number before the array's own")
+    while (behind := result.cycle < target).any():
+        result.apply_voltage(FULL_SET, where=behind)
+        result.apply_voltage(FULL_RESET, where=behind)
+    everything = np.arange(cells.size)
+    _, there = result._take(everything)
+    flat = {name: given[name].reshape(-1) for name in NAMES}
+    phase = flat["phase"]
+    resting = phase == IN_HRS  # has no threshold
+    result._engine.put(
+        everything,
+        there._replace(
+            r=flat["r"].astype(np.float32),
+            threshold=np.where(resting, there.threshold, flat["threshold"]).astype(np.float32),
+            steepness=np.where(resting, there.steepness, flat["steepness"]).astype(np.float32),
+            in_hrs=phase == IN_HRS,
+            in_lrs=phase == IN_LRS,
+        ),
+    )
+    return result

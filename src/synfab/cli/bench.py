@@ -1,0 +1,204 @@
+"""The same jobs on this package and on the published one, alternating in one run."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synfab.cells.array import CellArray
+from synfab.cli.demo import random_voltages
+from synfab.engines.numba.threads import share
+
+SIDE = 1024
+REPEATS = 5
+# Histories whose movements in memory are accounted for; compact cells are bound by arithmetic.
+ACCOUNTED = ("float32", "int16")
+PAIRS = 10  # one block of the history, so that its drawing is counted in full
+
+
+def processor() -> str:
+    """Name and architecture of the processor; only the latter where the system gives no name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
+
+
+def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:
+    """Medians in seconds of each job for both packages, and their ratio.
+
+    Both hold 2**20 cells of order 10 in the same state; the published array has its HRS flags set
+    first, as its cells forget to be fresh.
+    """
+    published: Any = importlib.import_module("synaptogen")
+    oracle: Any = importlib.import_module("synaptogen.synaptogen")
+    n = SIDE * SIDE
+    generator = np.random.default_rng(1)  # noqa: TID251 - seeds the peer, which has no seed
+    oracle.rng, oracle.randn = (
+        generator,
+        lambda *a, **k: generator.standard_normal(*a, **{**k, "dtype": np.float32}),
+    )
+    theirs = published.CellArrayCPU(n)
+    theirs.inHRS[:] = True
+    ours = CellArray("published", (SIDE, SIDE), seed=1)
+    short, compact = (
+        CellArray("published", (SIDE, SIDE), seed=1, history=history)
+        for history in ("int16", "compact")
+    )
+    mask = random_voltages((SIDE, SIDE), 3) < -2.326  # 1 % of the cells
+    volts = [random_voltages((SIDE, SIDE), 10 + k) for k in range(4)]
+    v = 0.2 * random_voltages((SIDE,), 2)
+
+    def pair(cells: CellArray, count: int = PAIRS) -> None:
+        for _ in range(count):
+            cells.apply_voltage(-2.0).apply_voltage(1.5)
+
+    def their_pair() -> None:
+        published.applyVoltage(published.applyVoltage(theirs, -2.0), 1.5)
+
+    def masked() -> None:
+        for _ in range(PAIRS):
+            ours.apply_voltage(-2.0, where=mask).apply_voltage(1.5, where=mask)
+
+    def their_random() -> None:
+        for u in volts:
+            published.applyVoltage(theirs, u.reshape(-1))
+
+    def our_random() -> None:
+        for u in volts:
+            ours.apply_voltage(u)
+
+    fabricate = lambda: CellArray("published", (SIDE, SIDE), seed=2)  # noqa: E731
+    jobs: list[tuple[str, Callable[[], Any] | None, int, Callable[[], Any], int]] = [
+        ("initialisation", lambda: published.CellArrayCPU(n), 1, fabricate, 1),
+        ("-2 V / +1.5 V pair, float32", their_pair, 1, lambda: pair(ours), PAIRS),
+        ("-2 V / +1.5 V pair, int16", their_pair, 1, lambda: pair(short), PAIRS),
+        ("-2 V / +1.5 V pair, compact", their_pair, 1, lambda: pair(compact), PAIRS),
+        ("write of a random 1 % of the cells", None, 1, masked, 2 * PAIRS),
+        ("random voltages N(0, 1)", their_random, 4, our_random, 4),
+        ("read with noise", lambda: published.Iread(theirs), 1, ours.read, 1),
+        ("crossbar readout with noise", lambda: theirs @ v, 1, lambda: ours @ v, 1),
+    ]
+    result: dict[str, Any] = {}
+    for name, their_job, their_count, our_job, our_count in jobs:
+        our_job()
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(repeats):
+            for job, count, kept in (
+                (their_job, their_count, times[0]),
+                (our_job, our_count, times[1]),
+            ):
+                if job is not None:
+                    begin = time.perf_counter()
+                    job()
+                    kept.append((time.perf_counter() - begin) / count)
+        ours_median = statistics.median(times[1])
+        theirs_median = statistics.median(times[0]) if times[0] else None
+        result[name] = {
+            "synaptogen_s": theirs_median,
+            "synfab_s": ours_median,
+            "ratio": theirs_median / ours_median if theirs_median else None,
+        }
+    result["copy bandwidth"] = {"bytes_per_s": copy_bandwidth()}
+    result["parts of a float32 pair"] = parts_of_a_pair()
+    return result
+
+
+def parts_of_a_pair() -> dict[str, float]:
+    """Seconds of a SET, of a RESET within a block, and of drawing a block shared out over it."""
+    cells = CellArray("published", (SIDE, SIDE), seed=3)
+    times: dict[float, list[float]] = {-2.0: [], 1.5: []}
+    for _ in range(3 * cells.order):
+        for u, kept in times.items():
+            begin = time.perf_counter()
+            cells.apply_voltage(u)
+            kept.append(time.perf_counter() - begin)
+    reset = statistics.median(times[1.5])
+    return {
+        "set_s": statistics.median(times[-2.0]),
+        "reset_s": reset,
+        "drawing_s": statistics.fmean(times[1.5]) - reset,
+    }
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written per second by copying 512 MiB with the threads the engine uses."""
+    source = np.ones(2**26)
+    target = np.empty_like(source)
+
+    def work(low: int, high: int) -> None:
+        np.copyto(target[low:high], source[low:high])
+
+    times = []
+    for _ in range(7):
+        begin = time.perf_counter()
+        share(work, source.size, source.size, discardable=True)
+        times.append(time.perf_counter() - begin)
+    return 2 * source.nbytes / statistics.median(times)
+
+
+def bytes_per_pair(history: str) -> int:
+    """Bytes a cell must move for -2 V and +1.5 V: what each kernel reads, fetches and writes.
+
+    SET: status 4, threshold and u_set 8, device 16, r 4, history; writes r 4, threshold's line 8,
+    status 4. RESET the same, and r(R_HRS) and steepness 8 in and out. A block of p vectors
+    comes in and goes out once in p pairs.
+    """
+    number = 4 if history == "float32" else 2
+    pulse = 4 + 8 + 16 + 4 + 2 * number + 4 + 8 + 4
+    block = 2 * 4 * number  # p vectors of four numbers, in and out, over p pairs
+    return 2 * pulse + 2 * 8 + block
+
+
+def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Rows of the table: job, their time, our time, ratio."""
+    rows = []
+    for name, row in result.items():
+        if "synfab_s" in row:
+            theirs, ratio = row["synaptogen_s"], row["ratio"]
+            rows.append(
+                (
+                    name,
+                    f"{theirs * 1e3:.1f} ms" if theirs else "-",
+                    f"{row['synfab_s'] * 1e3:.2f} ms",
+                    f"{ratio:.1f}" if ratio else "-",
+                )
+            )
+    rows.append(
+        ("copy bandwidth", "", f"{result['copy bandwidth']['bytes_per_s'] / 1e9:.1f} GB/s", "")
+    )
+    return rows
+
+
+def account(result: dict[str, Any]) -> str:
+    """Say in words what the memory would allow and where the time of a pair goes."""
+    bandwidth = result["copy bandwidth"]["bytes_per_s"]
+    cells = SIDE * SIDE
+    lines = []
+    for history in ACCOUNTED:
+        seconds = result[f"-2 V / +1.5 V pair, {history}"]["synfab_s"]
+        ideal = cells * bytes_per_pair(history) / bandwidth
+        lines.append(
+            f"- A pair with {history} history moves {bytes_per_pair(history)} bytes a cell. At the "
+            f"copy bandwidth that is {ideal * 1e3:.1f} ms; {100 * ideal / seconds:.0f} % of it is "
+            f"reached. {2e-6 * cells / seconds:.0f} million updates (pulses on a cell) a second."
+        )
+    parts = result["parts of a float32 pair"]
+    pair = result["-2 V / +1.5 V pair, float32"]["synfab_s"]
+    mask = result["write of a random 1 % of the cells"]["synfab_s"]
+    lines.append(
+        f"- Of a float32 pair, SET takes {parts['set_s'] * 1e3:.1f} ms, RESET "
+        f"{parts['reset_s'] * 1e3:.1f} ms, and drawing the cycles (random words, normal numbers, "
+        f"VAR steps: arithmetic, hardly any memory) {parts['drawing_s'] * 1e3:.1f} ms."
+    )
+    lines.append(f"- A write of 1 % of the cells takes {100 * mask / pair:.1f} % of a full pair.")
+    return "\n".join(lines) + "\n"

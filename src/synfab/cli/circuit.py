@@ -1,0 +1,94 @@
+"""Commands ``synfab export veriloga | osdi | netlist``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synfab.cli.terminal import say
+
+app = typer.Typer(no_args_is_help=True, help="Write the cells for a circuit simulator.")
+
+ModelArgument = Annotated[str, typer.Argument(help='"published" or a model file')]
+OrderOption = Annotated[int | None, typer.Option(help="order of the history; default: highest")]
+NameOption = Annotated[str | None, typer.Option(help="of the device; default: the model's name")]
+
+
+@app.command()
+def osdi(
+    output: Annotated[Path, typer.Option("--output", "-o", help="library to write, .osdi")],
+    model: ModelArgument = "published",
+    order: OrderOption = None,
+    name: NameOption = None,
+    source: Annotated[bool, typer.Option("--source", help="write the C source instead")] = False,
+) -> None:
+    """Compile the cell for ngspice and other simulators with the OSDI interface."""
+    from synfab.circuit.literals import default_name
+    from synfab.circuit.osdi import build_osdi, to_osdi_source
+    from synfab.io.files import atomic_path, refuse_overwrite
+    from synfab.model.model_file import load_model
+
+    refuse_overwrite("--output", output, the_model=model)
+    loaded = load_model(model)
+    if source:
+        text = to_osdi_source(loaded, order=order, name=name)
+        with atomic_path(output) as path:
+            path.write_text(text, "utf-8", newline="\n")
+    else:
+        build_osdi(loaded, output, order=order, name=name)
+    device = name or default_name(loaded)
+    say(f"{output}: .model memory {device} seed=1")
+
+
+@app.command()
+def veriloga(
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write, .va")],
+    model: ModelArgument = "published",
+    order: OrderOption = None,
+    name: NameOption = None,
+    noise: Annotated[bool, typer.Option(help="read noise, for noise analysis")] = True,
+) -> None:
+    """Write the cell as a Verilog-A module for Spectre and other event-driven simulators."""
+    from synfab.circuit.veriloga import to_veriloga
+    from synfab.io.files import atomic_path, refuse_overwrite
+
+    refuse_overwrite("--output", output, the_model=model)
+    text = to_veriloga(model, order=order, name=name, noise=noise)
+    with atomic_path(output) as path:
+        path.write_text(text, "utf-8", newline="\n")
+    say(f"{output}: {len(text.splitlines())} lines")
+
+
+@app.command()
+def netlist(
+    output: Annotated[Path, typer.Option("--output", "-o", help="netlist to write")],
+    model: ModelArgument = "published",
+    rows: Annotated[int, typer.Option(help="lines that are sensed")] = 8,
+    columns: Annotated[int, typer.Option(help="lines that are driven")] = 8,
+    seed: Annotated[int, typer.Option(help="of the cells")] = 0,
+    program: Annotated[str | None, typer.Option(help='pulses, "-2, 1.2, 0.2"')] = None,
+    array: Annotated[Path | None, typer.Option(help="saved array instead of fresh cells")] = None,
+    wire_resistance: Annotated[float, typer.Option(help="ohm per segment")] = 0.0,
+    access: Annotated[str | None, typer.Option(help="switch or transistor")] = None,
+    dialect: Annotated[str, typer.Option(help="ngspice or spectre")] = "ngspice",
+    snapshot: Annotated[bool, typer.Option("--snapshot", help="frozen behavioural cells")] = False,
+) -> None:
+    """Write a crossbar of cells as a netlist."""
+    from synfab.cells.array import CellArray
+    from synfab.circuit.netlist import crossbar_netlist
+    from synfab.io.files import refuse_overwrite
+
+    refuse_overwrite("--output", output, the_model=model, the_array=array, the_program=program)
+    cells = CellArray(model, (rows, columns), seed=seed) if array is None else CellArray.load(array)
+    result = crossbar_netlist(
+        cells,
+        program,
+        wire_resistance=wire_resistance,
+        access=access,
+        dialect=dialect,
+        snapshot=snapshot,
+    )
+    result.save(output)
+    say(f"{output}: {cells.shape[0]} x {cells.shape[1]} cells")

@@ -1,0 +1,185 @@
+"""The main job on the published model: fabricate, switch, read, and look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from synfab.cells.array import CellArray
+from synfab.common import extras
+from synfab.figures import cells as figures
+from synfab.io.files import atomic_path, make_folder
+from synfab.io.own_files import own_files
+from synfab.io.table_writer import csv_lines
+from synfab.model.cell_model import FEATURES, CellModel
+from synfab.physics import rules
+from synfab.random.streams import Stream, normals, words
+
+SIDE = 1024
+SWEEP_CELLS, SWEEP_CYCLES, SWEEP_POINTS = 16, 128, 200
+MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS = 32, 60, 120
+CYCLED_DEVICES, CYCLES = 2000, 400
+SEED = 2024
+MEASUREMENT = "cycling.csv"
+FIGURES = ("iv-loops", "features", "distributions", "autocorrelation", "devices")
+NAMES = (MEASUREMENT, *(f"{name}.png" for name in FIGURES))  # files that ``run`` writes
+
+
+class Step(NamedTuple):
+    """One line of the table: what was done, how long it took, how many operations it was."""
+
+    name: str
+    seconds: float
+    operations: int
+    unit: str
+
+
+def random_voltages(shape: tuple[int, ...], seed: int) -> Any:
+    """Standard normal voltages (V) that are the same every time."""
+    count = int(np.prod(shape))
+    number = np.arange(-(-count // 4), dtype=np.uint32)
+    drawn = normals(words(seed, (number, number * 0), number * 0, Stream.INNOVATION))
+    return drawn.T.reshape(-1)[:count].reshape(shape)
+
+
+def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Any:
+    """One period of a triangular voltage sweep that starts and ends at 0 V."""
+    quarter = points // 4
+    return np.concatenate(
+        [
+            np.linspace(0.0, u_min, quarter, endpoint=False),
+            np.linspace(u_min, u_max, 2 * quarter, endpoint=False),
+            np.linspace(u_max, 0.0, points - 3 * quarter),
+        ]
+    ).astype(np.float32)
+
+
+def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
+    """Run the demonstration and write its figures; ``advance`` is called with each step's name.
+
+    Raises
+    ------
+    InvalidValueError
+        The folder holds a file of the same name as one of these that the demonstration did not
+        write.
+    """
+    extras.check("matplotlib")
+    make_folder(output, "--output")
+    with own_files(output, NAMES, "--output"):
+        return _run(model, output, advance)
+
+
+def _run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
+    steps: list[Step] = []
+
+    def timed(name: str, operations: int, unit: str, job: Callable[[], Any]) -> Any:
+        advance(name)
+        begin = time.perf_counter()
+        result = job()
+        steps.append(Step(name, time.perf_counter() - begin, operations, unit))
+        return result
+
+    n = SIDE * SIDE
+    advance("compile the kernels (first use only)")
+    small = CellArray(model, (4, 64), seed=SEED).apply_voltage(-2.0)
+    small.apply_voltage(np.ones((4, 64))).read()
+    _ = small @ np.zeros(64)
+    cells = timed("fabricate", n, "cells", lambda: CellArray(model, (SIDE, SIDE), seed=SEED))
+    timed("SET all at -2 V", n, "cells", lambda: cells.apply_voltage(-2.0))
+    voltages = random_voltages((SIDE, SIDE), SEED)
+    timed("random voltages N(0, 1)", n, "cells", lambda: cells.apply_voltage(voltages))
+    timed("read all at 0.2 V, with noise", n, "cells", cells.read)
+    v = 0.2 * random_voltages((SIDE,), SEED + 1)
+    timed(f"crossbar readout {SIDE} x {SIDE}", n, "cells", lambda: cells @ v)
+    loops = timed(
+        f"I-V sweeps of {SWEEP_CELLS} cells",
+        SWEEP_CELLS * SWEEP_CYCLES * SWEEP_POINTS,
+        "points",
+        lambda: sweep(model),
+    )
+    timed(
+        f"write {MEASURED_LOOPS} loops of {MEASURED_CELLS} cells as CSV",
+        MEASURED_CELLS * MEASURED_LOOPS,
+        "loops",
+        lambda: measure(model, output / MEASUREMENT),
+    )
+    features, vectors = timed(
+        f"{CYCLES} cycles of {CYCLED_DEVICES} devices",
+        CYCLED_DEVICES * CYCLES,
+        "cycles",
+        lambda: cycle(model, CYCLED_DEVICES, CYCLES),
+    )
+    timed("draw the figures", 5, "figures", lambda: draw(model, output, loops, features, vectors))
+    return steps
+
+
+def sweep(model: CellModel) -> tuple[Any, Any]:
+    """I-V loops: voltages (points,) and currents (cycles, points, cells)."""
+    cells = CellArray(model, SWEEP_CELLS, seed=SEED)
+    voltages = triangle(SWEEP_POINTS)
+    currents = np.empty((SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS), np.float32)
+    for loop in currents:
+        for point, u in enumerate(voltages):
+            loop[point] = cells.apply_voltage(u).current(u)
+    return voltages, currents
+
+
+def measure(model: CellModel, path: Path) -> None:
+    """Write I-V loops with the noise of a read, as a tester would: something to fit a model to."""
+    cells = CellArray(model, MEASURED_CELLS, seed=SEED + 4)
+    voltages = triangle(MEASURED_POINTS)
+    shape = (MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
+    currents = np.empty(shape, np.float32)
+    for loop in currents:
+        for point, u in enumerate(voltages):
+            loop[point] = cells.apply_voltage(u).read(u, bandwidth=1e7)
+    # A device after the other, as a tester works through a wafer.
+    cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))
+    table = {
+        "device": cell.ravel(),
+        "cycle": cycle_.ravel(),
+        "Voltage [V]": voltages[point.ravel()].round(4),
+        "Current [uA]": (1e6 * currents.transpose(2, 0, 1)).ravel().round(2),
+    }
+    make_folder(path.parent, "output")
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(",".join(table) + "\n")
+        file.writelines(csv_lines(list(table.values())))
+
+
+def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], Any]:
+    """Features (devices, cycles) and x* (cycles, 4, devices) of full SET and RESET cycles."""
+    cells = CellArray(model, devices, seed=SEED + 2)
+    features = {name: np.empty((devices, cycles), np.float32) for name in FEATURES}
+    vectors = np.empty((cycles, 4, devices), np.float32)
+    everything = np.arange(devices)
+    for n in range(cycles):
+        now = cells.features
+        for name in FEATURES:
+            features[name][:, n] = now[name]
+        _, state = cells._take(everything)
+        vectors[n] = rules.current_vector(state.block, state.cycle)
+        cells.apply_voltage(-2.0).apply_voltage(1.5)
+    return features, vectors
+
+
+def draw(
+    model: CellModel, output: Path, loops: Any, features: dict[str, Any], vectors: Any
+) -> None:
+    """Write the five figures to the folder ``output``."""
+    make_folder(output, "output")
+    population = CellArray(model, 5000, seed=SEED + 3).device_parameters
+    drawn = (
+        figures.iv_loops(*loops),
+        figures.feature_series(features),
+        figures.feature_distributions(features),
+        figures.autocorrelation(vectors, model, model.orders[-1]),
+        figures.device_map(population.astype(np.float64), model),
+    )
+    for name, figure in zip(FIGURES, drawn, strict=True):
+        with atomic_path(output / f"{name}.png") as path:
+            figure.savefig(path, format="png", dpi=120)

@@ -1,0 +1,235 @@
+"""Commands ``synfab fit`` and ``synfab compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.status import Status
+from rich.table import Table
+
+from synfab.cli.terminal import out, plain, print_json, progress, say
+from synfab.common.errors import InvalidValueError
+
+Source = Annotated[
+    Path,
+    typer.Argument(help="I-V loops or features: CSV, Excel, Parquet, HDF5, NPZ, …, or a folder"),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(help="'voltage=My V (mV),current=I2'; in their order where a header is missing"),
+]
+VoltageOption = Annotated[
+    str | None, typer.Option(help="V, or mean,deviation: when the file does not have it")
+]
+PickleOption = Annotated[bool, typer.Option("--allow-pickle", help="open a pickle you trust")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="interactive page of the comparison (.html)")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def fit(
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="model file (.json)")],
+    order: Annotated[str, typer.Option(help="1 … 10, or bic")] = "bic",
+    components: Annotated[str, typer.Option(help="of the population, or auto")] = "auto",
+    columns: ColumnsOption = None,
+    u_set: VoltageOption = None,
+    u_reset: VoltageOption = None,
+    reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
+    conduction: Annotated[
+        str | None, typer.Option(help='I-V curves of this model ("published" or a file)')
+    ] = None,
+    skip: Annotated[int, typer.Option(help="first cycles of each device to leave out")] = 0,
+    detrend: Annotated[bool, typer.Option(help="take a line over the cycles out")] = False,
+    seed: Annotated[int, typer.Option(help="of the mixture's starts")] = 0,
+    name: Annotated[str | None, typer.Option(help="of the model; default: the file's")] = None,
+    allow_pickle: PickleOption = False,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn a model from measured I-V loops or a table of features."""
+    from synfab.io.files import refuse_overwrite
+    from synfab.learn import compare as learn_compare
+    from synfab.learn import fit as learn_fit
+    from synfab.learn.drift import drift_in_words
+    from synfab.learn.readers.registry import files_read
+    from synfab.learn.sweeps import Sweeps
+    from synfab.model.model_file import load_model, save_model
+
+    measured = files_read(source)
+    refuse_overwrite("--output", output, the_measurement=measured, the_model=conduction)
+    _check_report(report, the_measurement=measured, the_model=[conduction, output])
+    if not output.absolute().parent.is_dir():
+        raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
+    with Status("reading …", console=progress) as status:
+        data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        status.update("fitting …")
+        result = learn_fit(
+            features,
+            data if isinstance(data, Sweeps) else None,
+            order=_whole("--order", order, "bic"),
+            components=_whole("--components", components, "auto"),
+            conduction=load_model(conduction) if conduction else None,
+            skip=skip,
+            detrend=detrend,
+            seed=seed,
+            name=name or source.stem,
+        )
+        save_model(result.model, output)
+        if report is not None:
+            status.update("comparing and drawing the report …")
+            found = learn_compare(result.model, features, seed=seed)
+            files = {"measurement": source, "model file": output}
+            _save_report(found, report, data, files, result.diagnostics)
+    if as_json:
+        made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
+        print_json({**made, **result.diagnostics})
+        return
+    table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
+    for key, value in result.diagnostics.items():
+        text = drift_in_words(value) if key == "drift" else _short(value)
+        if text:
+            table.add_row(key.replace("_", " "), plain(text))
+    out.print(table)
+    if report is not None:
+        say(f"report: {report}")
+    if sum(features.rejected.values()):
+        say(
+            f"{sum(features.rejected.values())} cycles could not be judged and are left out: "
+            + ", ".join(f"{k} {v}" for k, v in features.rejected.items())
+        )
+
+
+def compare(
+    model: Annotated[str, typer.Argument(help='"published" or a model file')],
+    source: Source,
+    columns: ColumnsOption = None,
+    u_set: VoltageOption = None,
+    u_reset: VoltageOption = None,
+    reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
+    seed: Annotated[int, typer.Option(help="of the generated cells")] = 0,
+    allow_pickle: PickleOption = False,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate what was measured and say how far apart they are."""
+    from synfab.learn import compare as learn_compare
+    from synfab.learn.readers.registry import files_read
+    from synfab.model.model_file import load_model
+    from synfab.report.verdict import headline, verdicts
+
+    _check_report(report, the_measurement=files_read(source), the_model=model)
+    loaded = load_model(model)
+    with Status("reading …", console=progress) as status:
+        data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        status.update("generating and comparing …")
+        found = learn_compare(loaded, features, seed=seed)
+        if report is not None:
+            status.update("drawing the report …")
+            files: dict[str, Any] = {"measurement": source}
+            files |= {} if model == "published" else {"model file": model}
+            _save_report(found, report, data, files)
+    if as_json:
+        made = {} if report is None else {"report": str(report)}
+        print_json({**made, **found.summary()})
+        return
+    judged = verdicts(found)
+    table = Table(title=plain(f"{loaded.name} against {source}"))
+    for heading in ("property", "verdict", "distance", "yardstick"):
+        table.add_column(heading, justify="left" if heading in ("property", "verdict") else "right")
+    for v in judged:
+        table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
+    out.print(table)
+    say(headline(judged))
+    if report is not None:
+        say(f"report: {report}")
+
+
+def _check_report(path: Path | None, **others: Any) -> None:
+    """Fail before the long work, not after it; ``others``: files that it must not replace."""
+    from synfab.io.files import refuse_overwrite
+    from synfab.report.page import require_bokeh
+
+    if path is None:
+        return
+    require_bokeh()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InvalidValueError(f"--report: expected a name ending in .html, found {path.name!r}")
+    if not path.absolute().parent.is_dir():
+        raise InvalidValueError(f"--report: cannot write {path}: its folder does not exist")
+    refuse_overwrite("--report", path, **others)
+
+
+def _save_report(
+    found: Any, path: Path, data: Any, files: dict[str, Any], diagnostics: Any = None
+) -> None:
+    from synfab.learn.sweeps import Sweeps
+    from synfab.report.page import save_report
+
+    sweeps = data if isinstance(data, Sweeps) else None
+    save_report(found, path, sweeps=sweeps, diagnostics=diagnostics, files=files)
+
+
+def _load(
+    source: Path,
+    columns: str | None,
+    u_set: str | None,
+    u_reset: str | None,
+    reset: str,
+    allow_pickle: bool,
+) -> tuple[Any, Any]:
+    from synfab.learn import extract_features, read_any
+    from synfab.learn.sweeps import Sweeps
+
+    data = read_any(
+        source,
+        columns=_columns(columns),
+        u_set=_voltage("--u-set", u_set),
+        u_reset=_voltage("--u-reset", u_reset),
+        allow_pickle=allow_pickle,
+    )
+    features = extract_features(data, reset=reset) if isinstance(data, Sweeps) else data
+    return data, features
+
+
+def _columns(text: str | None) -> dict[str, str] | None:
+    """Names of columns: name=column pairs, or names in the file's order."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if all("=" in part for part in parts):
+        return {k.strip(): v.strip() for k, v in (part.split("=", 1) for part in parts)}
+    if any("=" in part for part in parts):
+        raise InvalidValueError("--columns: expected name=column pairs, or names in order")
+    return {name: str(k) for k, name in enumerate(parts)}
+
+
+def _voltage(option: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise InvalidValueError(f"{option}: expected V, or mean,deviation; found {text!r}")
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _whole(option: str, text: str, word: str) -> int | str:
+    if text == word:
+        return text
+    if not text.isdecimal():
+        raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
+    return int(text)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_short(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

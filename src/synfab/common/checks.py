@@ -1,0 +1,371 @@
+"""Checks of arguments, one for each kind: the checked value, or one line on what is wrong.
+
+Every function takes the argument's name first, for the message, and returns the checked value.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
+
+Float64 = npt.NDArray[np.float64]
+Value = TypeVar("Value")
+
+WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
+MAX_AXES = 32
+MAX_NAME, MAX_PATH = 255, 4095  # bytes of a file's name and of a path, on all common systems
+MAX_SHOWN = 60  # characters of a value in a message
+
+
+# ---- one value -----------------------------------------------------------------------------------
+
+
+def integer(
+    name: str, value: object, minimum: int | None = None, maximum: int | None = None
+) -> int:
+    """Return an integer of Python or NumPy within the limits; a boolean is not one.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is not an integer.
+    InvalidValueError
+        It is below ``minimum`` or above ``maximum``.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidTypeError(f"{name}: expected an integer, found a boolean")
+    try:
+        found = operator.index(value)  # type: ignore[arg-type]
+    except Exception as error:  # arrays have __index__ too, and raise whatever they like
+        pass_on(error)
+        raise InvalidTypeError(f"{name}: expected an integer, found {kind_of(value)}") from None
+    if (minimum is not None and found < minimum) or (maximum is not None and found > maximum):
+        raise InvalidValueError(f"{name}: expected {_integers(minimum, maximum)}, found {found}")
+    return found
+
+
+def count(name: str, value: object, maximum: int | None = None) -> int:
+    """Return how many of something there are: one or more."""
+    return integer(name, value, 1, maximum)
+
+
+def word(name: str, value: object, room: int = 1) -> int:
+    """Return the number of the first of ``room`` reads; all of them are 32-bit words."""
+    found = integer(name, value)
+    if not 0 <= found <= WORD + 1 - room:
+        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
+    return found
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return a finite number within the limits; ``above`` and ``below`` are not allowed themselves.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is not one real number.
+    InvalidValueError
+        It is NaN, infinite or outside the limits.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidTypeError(f"{name}: expected a number, found a boolean")
+    if type(value) is float and math.isfinite(value):
+        found = value
+    else:
+        found = float(numbers(name, value, ()))
+    if (
+        (minimum is not None and found < minimum)
+        or (maximum is not None and found > maximum)
+        or (above is not None and found <= above)
+        or (below is not None and found >= below)
+    ):
+        limits = [
+            f"{word_} {limit:g}"
+            for word_, limit in (
+                ("at least", minimum), ("above", above), ("at most", maximum), ("below", below),
+            )
+            if limit is not None
+        ]  # fmt: skip
+        raise InvalidValueError(f"{name}: expected {' and '.join(limits)}, found {found:g}")
+    return found
+
+
+def positive(name: str, value: object) -> float:
+    """Return a finite number above 0."""
+    return number(name, value, above=0.0)
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a boolean of Python or NumPy; words and numbers are not flags."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise InvalidTypeError(f"{name}: expected True or False, found {shown(value)}")
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return one of the words allowed."""
+    words = tuple(allowed)
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
+    if value not in words:
+        raise InvalidValueError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
+    return value
+
+
+def integer_or(
+    name: str, value: object, word_: str, minimum: int, maximum: int | None = None
+) -> int | None:
+    """Return an integer within the limits, or None where the value is the one word allowed."""
+    if isinstance(value, str) and value == word_:
+        return None
+    try:
+        return integer(name, value, minimum, maximum)
+    except (InvalidTypeError, InvalidValueError):
+        limits = _integers(minimum, maximum)
+        kind = InvalidTypeError if not isinstance(value, (str, int)) else InvalidValueError
+        raise kind(f'{name}: expected {limits} or "{word_}", found {shown(value)}') from None
+
+
+def text(name: str, value: object) -> str:
+    """Return a text."""
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{name}: expected text, found {shown(value)}")
+    return value
+
+
+def path(name: str, value: object) -> Path:
+    """Return the path of a file or folder; it need not exist."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidTypeError(f"{name}: expected a path, found {shown(value)}")
+    try:
+        found = os.fspath(value)
+    except Exception as error:
+        pass_on(error)
+        raise InvalidTypeError(f"{name}: expected a path, found {kind_of(value)}") from error
+    if not isinstance(found, str):
+        raise InvalidTypeError(f"{name}: expected a path as text, found {kind_of(found)}")
+    if not found or "\0" in found or not _is_nameable(found):
+        raise FileFormatError(f"{name}: expected a path, found {shown(found)}")
+    return Path(found)
+
+
+def _is_nameable(path_: str) -> bool:
+    """Tell whether a file system may have such a name: asking one raises whatever it likes."""
+    try:
+        encoded = os.fsencode(path_)
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) <= MAX_PATH and all(
+        len(os.fsencode(part)) <= MAX_NAME for part in Path(path_).parts
+    )
+
+
+def texts(name: str, value: object, count_: int | None = None) -> tuple[str, ...]:
+    """Return a list or tuple of texts; ``count_``: how many there must be."""
+    if not isinstance(value, (list, tuple)):
+        raise InvalidTypeError(f"{name}: expected a list of texts, found {shown(value)}")
+    if count_ is not None and len(value) != count_:
+        raise InvalidValueError(f"{name}: expected {count_} texts, found {len(value)}")
+    return tuple(text(name, part) for part in value)
+
+
+def optional(name: str, value: Value | None, kind: type[Value]) -> Value | None:
+    """Return an object of a class, or None."""
+    return None if value is None else instance(name, value, kind, f"a {kind.__name__} or None")
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Return something that can be called."""
+    if not callable(value):
+        raise InvalidTypeError(f"{name}: expected a function, found {shown(value)}")
+    return value  # type: ignore[no-any-return]
+
+
+def instance(name: str, value: object, kind: type[Value], expected: str | None = None) -> Value:
+    """Return an object of a class; ``expected`` says in a message which one, default its name."""
+    if not isinstance(value, kind):
+        wanted = expected or f"a {kind.__name__}"
+        raise InvalidTypeError(f"{name}: expected {wanted}, found {kind_of(value)}")
+    return value
+
+
+def mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Return a mapping, such as a dictionary."""
+    if not isinstance(value, Mapping):
+        raise InvalidTypeError(f"{name}: expected a mapping, found {shown(value)}")
+    return value
+
+
+def axes(name: str, value: object) -> tuple[int, ...]:
+    """Return the lengths of 1 … 32 axes, each 1 or more; one integer is one axis."""
+    lengths = value if isinstance(value, (tuple, list)) else (value,)
+    if not 1 <= len(lengths) <= MAX_AXES:
+        raise InvalidValueError(f"{name}: expected 1 … {MAX_AXES} axes, found {len(lengths)}")
+    result = tuple(integer(name, length) for length in lengths)
+    if any(length < 1 for length in result):
+        raise InvalidValueError(f"{name}: expected axes of 1 or more cells, found {result}")
+    return result
+
+
+# ---- many numbers --------------------------------------------------------------------------------
+
+
+def real_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return real numbers as a NumPy array of their own type and shape, without a copy.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is not made of real numbers, or is a masked array.
+    InvalidValueError
+        It is a ragged list.
+    """
+    return _array(name, value, "fiu", "real numbers")
+
+
+def boolean_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return booleans as a NumPy array of their own shape; raises as ``real_array`` does."""
+    return _array(name, value, "b", "booleans")
+
+
+def selection(name: str, value: Any, expected: str = "a mask or integers") -> npt.NDArray[Any]:
+    """Return a mask, or integers, as a NumPy array; an empty list holds integers."""
+    array = _array(name, value, "biuf", expected)
+    if array.dtype.kind == "f" and array.size:
+        raise InvalidTypeError(f"{name}: expected {expected}, found {array.dtype}")
+    return array.astype(np.int64) if array.dtype.kind == "f" else array
+
+
+def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]:
+    if _holds_masked(value, MAX_AXES):
+        raise InvalidTypeError(
+            f"{name}: masked arrays are not accepted; pass plain {expected} "
+            f"(array.filled(...), and where=~array.mask to leave cells out)"
+        )
+    try:
+        # Any subclass first: an object may convert itself to a masked array.
+        found = np.asanyarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except Exception as error:
+        pass_on(error)
+        if isinstance(value, (list, tuple)) and isinstance(error, ValueError):
+            raise InvalidValueError(f"{name}: expected rows of equal length") from None
+        raise InvalidTypeError(f"{name}: expected {expected}, found {kind_of(value)}") from None
+    if isinstance(found, np.ma.MaskedArray):
+        raise InvalidTypeError(
+            f"{name}: expected {expected}, found {kind_of(value)}, which becomes a masked array"
+        )
+    array = np.asarray(found)
+    if array.dtype.kind not in kinds:
+        kind = kind_of(value) if array.dtype == object or array.ndim == 0 else array.dtype
+        raise InvalidTypeError(f"{name}: expected {expected}, found {kind}")
+    if array.ndim > MAX_AXES:
+        raise InvalidValueError(f"{name}: expected up to {MAX_AXES} axes, found {array.ndim}")
+    return array
+
+
+def _holds_masked(value: Any, depth: int) -> bool:
+    """Tell whether something is a masked array, or a sequence of them down to a depth."""
+    if isinstance(value, np.ma.MaskedArray):
+        return True
+    if isinstance(value, np.ndarray) or not isinstance(value, Sequence) or not depth:
+        return False
+    if isinstance(value, (str, bytes, bytearray, memoryview, range)):
+        return False
+    try:
+        return any(_holds_masked(part, depth - 1) for part in value)
+    except Exception as error:  # a sequence of somebody's own; NumPy will meet it too
+        pass_on(error)
+        return False
+
+
+def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
+    """Return ``value`` as a read-only float64 array of a shape; None stands for any length >= 1.
+
+    Raises
+    ------
+    InvalidTypeError
+        Something in it is not a number.
+    InvalidValueError
+        The shape is another one, or a number is not finite.
+    """
+    array = real_array(name, value)
+    if array.ndim != len(shape) or any(
+        found != n if n is not None else found < 1
+        for found, n in zip(array.shape, shape, strict=True)
+    ):
+        wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
+        raise InvalidValueError(f"{name}: expected shape {wanted}, found {array.shape}")
+    with np.errstate(over="ignore"):  # what float64 cannot hold is found below
+        result = np.array(array, dtype=np.float64)
+    if not (math.isfinite(result) if result.ndim == 0 else np.isfinite(result).all()):
+        raise InvalidValueError(f"{name}: expected finite numbers, found NaN or infinity")
+    result.setflags(write=False)
+    return result
+
+
+def lower_factor(name: str, factor: Float64) -> None:
+    """Check that the last two axes are Cholesky factors: lower triangular, positive diagonal."""
+    if np.any(np.triu(factor, 1) != 0.0):
+        raise InvalidValueError(
+            f"{name}: expected lower triangular, found numbers above the diagonal"
+        )
+    if np.any(np.diagonal(factor, axis1=-2, axis2=-1) <= 0.0):
+        raise InvalidValueError(
+            f"{name}: expected a positive diagonal (a positive definite covariance)"
+        )
+
+
+# ---- messages ------------------------------------------------------------------------------------
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value for a message."""
+    if value is None:
+        return "None"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return type(value).__name__
+
+
+def shown(value: object) -> str:
+    """Show a value in a message: short texts and numbers as they are, of others the type."""
+    if value is None or isinstance(value, (str, bytes, bool, int, float, np.generic)):
+        found = repr(value)
+        return found if len(found) <= MAX_SHOWN else f"{found[:MAX_SHOWN]}…"
+    return kind_of(value)
+
+
+def _integers(minimum: int | None, maximum: int | None) -> str:
+    if maximum is None:
+        return f"an integer of at least {minimum}"
+    return f"{minimum} … {maximum}" if minimum is not None else f"an integer of at most {maximum}"
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that several users share, marked as not writable."""
+    array.setflags(write=False)
+    return array
+
+
+def freeze(instance_: object, **values: object) -> None:
+    """Set fields of a frozen dataclass while it is created."""
+    for name, value in values.items():
+        object.__setattr__(instance_, name, value)

@@ -1,0 +1,58 @@
+"""Optional packages: which extra installs them, and one line where one is missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import Any
+
+from synfab.common.errors import ToolError
+
+# Module, the smallest extra that installs it, what needs it.
+PACKAGES = {
+    "pandas": ("learn", "measurements and tables"),
+    "pyarrow": ("learn", "Parquet files"),
+    "sklearn": ("learn", "fits of models"),
+    "h5py": ("learn", "HDF5 files"),
+    "openpyxl": ("learn", "Excel files"),
+    "matplotlib": ("plot", "figures"),
+    "bokeh": ("report", "reports (--report)"),
+    "panel": ("explore", "interactive pages (synfab explore)"),
+    "zarr": ("zarr", "simulations into Zarr (synfab simulate)"),
+    "distributed": ("cluster", "arrays on many machines"),
+    "torch": ("torch", 'PyTorch layers and engine="torch"'),
+    "jax": ("jax", 'synfab.jax and engine="jax"'),
+}
+
+
+def installed(module: str) -> bool:
+    """Whether a module could be imported; it is not imported for that."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return importlib.util.find_spec(module) is not None
+
+
+def command(module: str) -> str:
+    """Return the command that installs a package with its extra."""
+    return f'pip install "synfab[{PACKAGES[module][0]}]"'
+
+
+def check(*modules: str, extra: str | None = None) -> None:
+    """Raise ``ToolError`` if one of the packages is not installed; none is imported.
+
+    Parameters
+    ----------
+    extra
+        The extra to name, where the work needs more than the smallest one that has the package.
+    """
+    for module in modules:
+        if not installed(module):
+            install = f'pip install "synfab[{extra}]"' if extra else command(module)
+            raise ToolError(f"{module} is not installed; {PACKAGES[module][1]} need it: {install}")
+
+
+def require(module: str, extra: str | None = None) -> Any:
+    """Import an optional package or a module of one; raises as ``check`` does."""
+    check(module.partition(".")[0], extra=extra)
+    return importlib.import_module(module)

@@ -1,0 +1,60 @@
+"""One lock per array: threads that use the same array take turns, one method call each."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from threading import RLock
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakSet
+
+from synfab.common.errors import InvalidValueError
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_owners: WeakSet[Any] = WeakSet()
+
+
+def add_lock(owner: Any) -> None:
+    """Give an object the reentrant lock that ``locked`` uses."""
+    owner._lock = RLock()
+    _owners.add(owner)
+
+
+def locked(
+    method: Callable[Concatenate[Any, Arguments], Result],
+) -> Callable[Concatenate[Any, Arguments], Result]:
+    """Hold the lock of the object while a method runs."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+class _Lost:
+    """Stands for a lock whose holder does not exist in a forked child."""
+
+    def __enter__(self) -> None:
+        raise InvalidValueError(
+            "array: another thread was using it when this process was forked, so that its cells "
+            "may be half-way through a change; create or load an array in the child"
+        )
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _after_fork() -> None:
+    for owner in list(_owners):
+        if owner._lock.acquire(blocking=False):
+            owner._lock.release()
+        else:
+            owner._lock = _Lost()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,69 @@
+"""How many threads the kernels use: what the user asks for, or what the process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cache
+
+from synfab.common.cgroups import processor_quota
+from synfab.common.errors import InvalidValueError
+
+VARIABLE = "SYNFAB_NUM_THREADS"
+MAX_THREADS = 4096
+
+
+def default_threads() -> int:
+    """Threads of a kernel: ``SYNFAB_NUM_THREADS``, else the processors this process may use.
+
+    Raises
+    ------
+    InvalidValueError
+        ``SYNFAB_NUM_THREADS`` is not a whole number from 1 to 4096.
+    """
+    return requested_threads() or available_processors()
+
+
+def requested_threads() -> int | None:
+    """Threads that ``SYNFAB_NUM_THREADS`` asks for; None where it is unset or empty.
+
+    Raises
+    ------
+    InvalidValueError
+        It is not a whole number from 1 to 4096.
+    """
+    text = os.environ.get(VARIABLE)
+    return _threads(text) if text else None
+
+
+@cache
+def _threads(text: str) -> int:
+    plain = text.isascii() and text.isdecimal() and len(text) < 10
+    if not plain or not 1 <= int(text) <= MAX_THREADS:
+        raise InvalidValueError(
+            f"{VARIABLE}: expected a whole number from 1 to {MAX_THREADS}, found {text!r}"
+        )
+    return int(text)
+
+
+def available_processors() -> int:
+    """Processors this process may use: those of its affinity, or fewer by its control group.
+
+    A share of 1.5 processors counts as 2.
+    """
+    quota = _quota()
+    count = _affinity()
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def _affinity() -> int:
+    # Windows and macOS have no such call; psutil has one for Windows but takes 30 ms to import.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _quota() -> float | None:
+    """Return the quota as it was at the first call: every large kernel asks for it."""
+    return processor_quota()

@@ -1,0 +1,238 @@
+"""Cells in sixteen bytes each: Numba kernels that unpack, switch and pack a group at a time."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.engines import validity
+from synfab.engines.compact import kernels
+from synfab.engines.compact.kernels import LEVELS, Compact, Process
+from synfab.engines.numba import ideal, layout, readout_kernels
+from synfab.engines.numba.engine import (
+    MODELS,
+    SCATTERED,
+    cell_words,
+    device_rows,
+    population32,
+    round_model,
+)
+from synfab.engines.numba.layout import GROUP, LANE_BITS, LAST_LANE, Storage
+from synfab.engines.numba.reading import Reading, plain
+from synfab.engines.numba.threads import share
+from synfab.model.cell_model import CellModel
+from synfab.model.reduction import QUANTUM, reduce_history
+from synfab.physics import rules
+
+Array = npt.NDArray[Any]
+
+LOWEST_STATE = -1.0  # more than twice the conductance of the LLRS
+OPENED_AT_ONCE = 256  # groups, where cells are needed in full
+
+
+@lru_cache(maxsize=MODELS)
+def round_process(model: CellModel, order: int) -> Process:
+    """Return the shortened history and the population of a model, rounded to float32."""
+    reduced = reduce_history(model.history(order))
+    step, innovation, output = (
+        np.ascontiguousarray(matrix, np.float32)
+        for matrix in (reduced.step, QUANTUM * reduced.innovation, reduced.output / QUANTUM)
+    )
+    r_step = (rules.highest_state(model) - LOWEST_STATE) / LEVELS
+    scales = (LOWEST_STATE, r_step, model.conduction.u_max / 2**14)
+    return Process(step, innovation, output, *population32(model), *map(np.float32, scales))
+
+
+class CompactEngine(Reading):
+    """Cells as ``compact_kernels.Compact``; names as in ``NumbaEngine``."""
+
+    def __init__(
+        self, model: CellModel, n_cells: int, seed: int, first_cell: int, order: int
+    ) -> None:
+        self.model, self.n_cells, self.order = model, n_cells, order
+        self.first, self.key = np.uint64(first_cell), np.uint64(seed)
+        self.parameters32 = round_model(model, order, self.first, self.key, np.float32(1.0), False)
+        self.process = round_process(model, order)
+        self.groups = -(-n_cells // GROUP)
+        padded, states = self.groups * GROUP, len(self.process.step)
+        self.cells = Compact(
+            r=np.zeros(padded, np.uint16),
+            threshold=np.zeros(padded, np.int16),
+            status=np.zeros(padded, np.uint32),
+            history=np.zeros((self.groups, states, GROUP), np.int8),
+        )
+
+    def __deepcopy__(self, memo: dict[int, object]) -> CompactEngine:
+        twin = copy.copy(self)
+        twin.cells = Compact(*(array.copy() for array in self.cells))
+        return twin
+
+    def begin_at(self, first_cell: int) -> None:
+        """Hold cells of other numbers; see ``NumbaEngine.begin_at``."""
+        self.first = np.uint64(first_cell)
+        self.parameters32 = self.parameters32._replace(first=self.first)
+
+    def fabricate(self, *, discardable: bool = False) -> None:
+        """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
+
+        def work(low: int, high: int) -> None:
+            kernels.fabricate(low, high, self.cells, self.process, self.parameters32)
+
+        share(work, self.groups, self.n_cells, discardable=discardable)
+
+    def apply_voltage(self, u: Array, where: Array | None) -> None:
+        """Let cells switch; see ``NumbaEngine.apply_voltage``."""
+        u, each = plain(u), int(u.size != 1)
+        masked = where is not None
+        mask = np.zeros(1, np.bool_) if where is None else plain(where)
+
+        def work(low: int, high: int) -> None:
+            kernels.apply_voltage(
+                low, high, self.n_cells, u, each, mask, masked, self.cells, self.process,
+                self.parameters32,
+            )  # fmt: skip
+
+        share(work, self.groups, self.n_cells)
+
+    # ---- cells in full --------------------------------------------------------------------------
+
+    def _open(self, groups: Array) -> Storage:
+        """Unpack listed groups."""
+        storage: Storage = kernels.make_storage(len(groups), 1)
+
+        def work(low: int, high: int) -> None:
+            kernels.open_groups(
+                low, high, groups, self.cells, storage, self.process, self.parameters32
+            )
+
+        share(work, len(groups), len(groups) * GROUP, discardable=True)
+        return storage
+
+    def _close(self, groups: Array, storage: Storage) -> None:
+        kernels.close_groups(0, len(groups), groups, self.cells, storage, self.process)
+
+    def _features(self, storage: Storage) -> Array:
+        count = len(storage.r)
+        out = np.empty((4, count), np.float32)
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.features(low, high, count, storage, self.parameters32, out)
+
+        share(work, count // GROUP, count, discardable=True)
+        return out
+
+    def _in_parts(self) -> list[tuple[int, int]]:
+        edges = [*range(0, self.groups, OPENED_AT_ONCE), self.groups]
+        return list(pairwise(edges))
+
+    def features(self) -> Array:
+        """Features of the current cycle, (4, n_cells)."""
+        out = np.empty((4, self.n_cells), np.float32)
+        for low, high in self._in_parts():
+            part = out[:, low * GROUP : high * GROUP]
+            part[:] = self._features(self._open(np.arange(low, high)))[:, : part.shape[1]]
+        return out
+
+    def parameters(self) -> Array:
+        """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
+        out = np.empty((self.n_cells, 8), np.float32)
+        for low, high in self._in_parts():
+            part = out[low * GROUP : high * GROUP]
+            devices = self._open(np.arange(low, high)).devices
+            part[:] = device_rows(devices, np.arange(len(part)))
+        return out
+
+    def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
+        """State of the listed cells in the form of ``rules`` (a copy), blocks of one cycle."""
+        groups, local = _places(cells)
+        storage = self._open(groups)
+        tile, lane = local >> LANE_BITS, local & LAST_LANE
+        status = storage.status[local]
+        history = storage.history.transpose(0, 2, 4, 1, 3).reshape(-1, 1, 4)
+        state = rules.CellState(
+            r=storage.r[local],
+            threshold=storage.switch[tile, layout.THRESHOLD, lane],
+            steepness=storage.switch[tile, layout.STEEPNESS, lane],
+            in_hrs=(status & layout.IN_HRS) != 0,
+            in_lrs=(status & layout.IN_LRS) != 0,
+            cycle=status >> layout.CYCLE_BITS,
+            block=history[local].transpose(1, 2, 0),
+        )
+        words = cell_words(np.asarray(cells).astype(np.uint64) + self.first)
+        parameters = device_rows(storage.devices, local).T
+        return rules.Devices(int(self.key), words, parameters), state
+
+    def put(self, cells: Array, state: rules.CellState) -> None:
+        """Set what ``rules.program`` changes of the listed cells."""
+        groups, local = _places(cells)
+        storage = self._open(groups)
+        storage.r[local] = state.r
+        tile, lane = local >> LANE_BITS, local & LAST_LANE
+        storage.switch[tile, layout.THRESHOLD, lane] = state.threshold
+        flags = np.where(state.in_hrs, layout.IN_HRS, 0) | np.where(state.in_lrs, layout.IN_LRS, 0)
+        kept = storage.status[local] & np.uint32(0xFFFFFFFC)
+        storage.status[local] = kept | flags.astype(np.uint32)
+        self._close(groups, storage)
+
+    def program(self, cells: Array, r: Array) -> None:
+        """Put the listed cells into the states ``r``; see ``rules.program``."""
+        at_once = OPENED_AT_ONCE * GROUP
+        for start in range(0, len(cells), at_once):
+            part = slice(start, start + at_once)
+            self._program(cells[part], np.ascontiguousarray(r[part], np.float32))
+
+    def _program(self, cells: Array, targets: Array) -> None:
+        groups, local = _places(cells)
+        storage, model = self._open(groups), self.parameters32
+        features = self._features(storage)
+
+        def work(low: int, high: int) -> None:
+            ideal.program(
+                low, high, local, targets, features, storage.r, storage.status, storage.switch,
+                model.llrs, model.hhrs, model.constants,
+            )  # fmt: skip
+
+        share(work, len(local), SCATTERED * len(local), discardable=True)
+        self._close(groups, storage)
+
+    # ---- state ----------------------------------------------------------------------------------
+
+    @property
+    def states(self) -> Array:
+        """Mixing state r, a copy."""
+        levels: Array = self.cells.r[: self.n_cells].astype(np.float32)
+        levels *= self.process.r_step
+        levels += self.process.lowest
+        return levels
+
+    MATRICES = ("step", "innovation", "output")
+    STORED = (*Compact._fields, *MATRICES)
+
+    def storage(self) -> dict[str, Array]:
+        """Arrays that hold the whole state, and what the numbers of the history mean."""
+        matrices = {name: getattr(self.process, name) for name in self.MATRICES}
+        return {**self.cells._asdict(), **matrices}
+
+    def check(self, arrays: dict[str, Array]) -> None:
+        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
+        validity.check_fit(arrays, self.storage())
+        validity.check_compact(arrays)
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over what ``storage`` gave."""
+        cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
+        matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}
+        process = self.process._replace(**matrices)
+        self.cells, self.process = cells, process
+
+
+def _places(cells: Array) -> tuple[Array, Array]:
+    """Groups of the listed cells, and where the cells are once those are unpacked in a row."""
+    cells = np.asarray(cells)
+    groups, which = np.unique(cells >> layout.GROUP_BITS, return_inverse=True)
+    return groups, which.reshape(-1) * GROUP + (cells & (GROUP - 1))

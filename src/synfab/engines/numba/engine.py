@@ -1,0 +1,278 @@
+"""The default engine on a CPU: Numba kernels over tiles of cells (``layout``)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.engines import validity
+from synfab.engines.numba import ideal, layout, readout_kernels
+from synfab.engines.numba.fabrication import fabricate
+from synfab.engines.numba.layout import (
+    GROUP,
+    LANE_BITS,
+    LANES,
+    LAST_LANE,
+    TILES,
+    Parameters,
+    Storage,
+)
+from synfab.engines.numba.reading import Reading, plain
+from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
+from synfab.engines.numba.threads import completed, share
+from synfab.model.cell_model import CellModel
+from synfab.physics import rules
+
+Array = npt.NDArray[Any]
+
+HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
+SCATTERED = 8  # a cell alone takes as long as this many side by side
+MODELS = 16  # whose rounded numbers are kept for the next array
+LINE = 64  # bytes of a cache line; tiles begin on one
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """Return an empty array that begins on a cache line."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + LINE, np.uint8)
+    start = -raw.__array_interface__["data"][0] % LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _eights(mask: Array) -> Array:
+    """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
+    if mask.size % 8 or not mask.flags.c_contiguous:
+        whole = np.zeros(-(-mask.size // 8) * 8, np.bool_)
+        whole[: mask.size] = mask
+        mask = whole
+    return mask.view("<u8")
+
+
+def round_model(
+    model: CellModel, order: int, first: np.uint64, key: np.uint64, level: Any, quantise: bool
+) -> Parameters:
+    """Return a model rounded to float32, for the cells from ``first`` on of the seed ``key``."""
+    return _rounded(model, order, level, quantise)._replace(first=first, key=key)
+
+
+@lru_cache(maxsize=MODELS)
+def _rounded(model: CellModel, order: int, level: Any, quantise: bool) -> Parameters:
+    conduction, process = model.conduction, model.history(order)
+    length = max(len(conduction.hhrs), len(conduction.llrs))
+    llrs, hhrs = (
+        tuple(np.pad(curve, (length - len(curve), 0)).astype(np.float32))
+        for curve in (conduction.llrs, conduction.hhrs)
+    )
+    marginals = np.array(model.marginals, np.float32)
+    values = (
+        conduction.g_llrs,
+        1.0 / (conduction.g_llrs - conduction.g_hhrs),
+        rules.highest_state(model),
+        conduction.u_max,
+        conduction.eta,
+        *conduction.voltage_range,
+    )
+    return Parameters(
+        lags=np.ascontiguousarray(process.lags, np.float32),
+        innovation=process.innovation.astype(np.float32) * level,
+        marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
+        llrs=llrs,
+        hhrs=hhrs,
+        constants=tuple(np.array(values, np.float32)),
+        quantise=quantise,
+        first=np.uint64(0),
+        key=np.uint64(0),
+    )
+
+
+@lru_cache(maxsize=MODELS)
+def stationary_blocks(model: CellModel, order: int, level: Any) -> Array:
+    """Factor of the stationary history in blocks (p, p, 4, 4), as ``fabricate`` takes it."""
+    factor = model.history(order).stationary_factor.astype(np.float32)
+    blocks = factor.reshape(order, 4, order, 4).transpose(0, 2, 1, 3)
+    return np.asarray(np.ascontiguousarray(blocks) * level)
+
+
+@lru_cache(maxsize=MODELS)
+def population32(model: CellModel) -> tuple[Array, Array, Array]:
+    """Bounds, means and factors of the components, rounded to float32."""
+    population = model.population
+    return (
+        np.array(rules.component_bounds(model), np.uint64),
+        population.means.astype(np.float32),
+        population.factors.astype(np.float32),
+    )
+
+
+def device_rows(devices: Array, cells: Array) -> Array:
+    """Device parameters of listed cells out of their tiles, (cells, 8)."""
+    # (pair, tile, (mu, sigma) of the pair's two features, lane) to (cell, mu … sigma …)
+    rows = devices[:, cells >> LANE_BITS, :, cells & LAST_LANE].reshape(-1, 2, 2, 2)
+    return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
+
+
+def cell_words(numbers: Array) -> tuple[Array, Array]:
+    """Low and high words of global cell numbers."""
+    low, high = numbers & np.uint64(0xFFFFFFFF), numbers >> np.uint64(32)
+    return low.astype(np.uint32), high.astype(np.uint32)
+
+
+class NumbaEngine(Reading):
+    """Cells in tiles (``layout``); the state that ``rules.CellState`` describes."""
+
+    cells: Storage
+
+    def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
+        """Copy into arrays that begin on a cache line again."""
+        width = "int16" if self.quantise else "float32"
+        twin = NumbaEngine(
+            self.model, self.n_cells, int(self.key), int(self.first), self.order, width
+        )
+        twin.restore(self.storage())
+        return twin
+
+    def __init__(
+        self, model: CellModel, n_cells: int, seed: int, first_cell: int, order: int, history: str
+    ) -> None:
+        self.model, self.n_cells, self.order = model, n_cells, order
+        self.first, self.key = np.uint64(first_cell), np.uint64(seed)
+        self.quantise = history == "int16"
+        self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* over x*
+        self.parameters32 = round_model(
+            model, order, self.first, self.key, self.level, self.quantise
+        )
+        self.groups = -(-n_cells // GROUP)
+        tiles = self.groups * GROUP // LANES
+        self.cells = Storage(
+            r=aligned((LANES * tiles,), np.float32),
+            status=aligned((LANES * tiles,), np.uint32),
+            switch=aligned((tiles, 4, LANES), np.float32),
+            history=aligned((self.groups, order, TILES, 4, LANES), HISTORY_TYPES[history]),
+            devices=aligned((2, tiles, 4, LANES), np.float32),
+        )
+
+    def begin_at(self, first_cell: int) -> None:
+        """Hold cells of other numbers, which ``fabricate`` then makes."""
+        self.first = np.uint64(first_cell)
+        self.parameters32 = self.parameters32._replace(first=self.first)
+
+    def fabricate(self, *, discardable: bool = False) -> None:
+        """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
+        model, cells = self.parameters32, self.cells
+        fixed = (
+            *population32(self.model),
+            stationary_blocks(self.model, self.order, self.level),
+            cells,
+            model,
+        )
+
+        def work(low: int, high: int) -> None:
+            fabricate(low, high, *fixed)
+
+        share(work, self.groups, self.n_cells, discardable=discardable)
+
+    def apply_voltage(self, u: Array, where: Array | None) -> None:
+        """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
+        u, each = plain(u), int(u.size != 1)
+        touched = self.n_cells
+        if where is None:
+
+            def work(low: int, high: int) -> None:
+                apply_voltage(low, high, self.n_cells, u, each, self.cells, self.parameters32)
+
+        else:
+            mask = _eights(where)
+            touched = SCATTERED * int(np.count_nonzero(where))
+
+            def work(low: int, high: int) -> None:
+                apply_voltage_where(low, high, u, each, mask, self.cells, self.parameters32)
+
+        share(work, self.groups, touched)
+
+    def features(self) -> Array:
+        """Features of the current cycle, (4, n_cells)."""
+        out = np.empty((4, self.n_cells), np.float32)
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.features(
+                low, high, self.n_cells, self.cells, self.parameters32, out,
+            )  # fmt: skip
+
+        share(work, self.groups, self.n_cells, discardable=True)
+        return out
+
+    @property
+    def states(self) -> Array:
+        """Mixing state r."""
+        return np.asarray(self.cells.r[: self.n_cells])
+
+    def parameters(self) -> Array:
+        """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
+        return device_rows(self.cells.devices, np.arange(self.n_cells))
+
+    def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
+        """State of the listed cells in the form of ``rules`` (a copy)."""
+        tile, lane = cells >> LANE_BITS, cells & LAST_LANE
+        status = self.cells.status[cells]
+        block = np.empty((len(cells), self.order, 4), self.cells.history.dtype)
+        readout_kernels.pack(cells, self.cells.history, block)
+        scaled = block.astype(np.float32) / self.level
+        words = cell_words(cells.astype(np.uint64) + self.first)
+        parameters = device_rows(self.cells.devices, cells).T
+        state = rules.CellState(
+            r=self.cells.r[cells],
+            threshold=self.cells.switch[tile, layout.THRESHOLD, lane],
+            steepness=self.cells.switch[tile, layout.STEEPNESS, lane],
+            in_hrs=(status & layout.IN_HRS) != 0,
+            in_lrs=(status & layout.IN_LRS) != 0,
+            cycle=status >> layout.CYCLE_BITS,
+            block=scaled.transpose(1, 2, 0),
+        )
+        return rules.Devices(int(self.key), words, parameters), state
+
+    def put(self, cells: Array, state: rules.CellState) -> None:
+        """Set what ``rules.program`` changes of the listed cells."""
+        tile, lane = cells >> LANE_BITS, cells & LAST_LANE
+        self.cells.r[cells] = state.r
+        self.cells.switch[tile, layout.THRESHOLD, lane] = state.threshold
+        self.cells.switch[tile, layout.STEEPNESS, lane] = state.steepness
+        flags = np.where(state.in_hrs, layout.IN_HRS, 0) | np.where(state.in_lrs, layout.IN_LRS, 0)
+        self.cells.status[cells] = (
+            self.cells.status[cells] & np.uint32(0xFFFFFFFC)
+        ) | flags.astype(np.uint32)
+
+    def program(self, cells: Array, r: Array) -> None:
+        """Put the listed cells into the states ``r``; see ``rules.program``."""
+        model, features = self.parameters32, self.features()
+        targets = np.ascontiguousarray(r, np.float32)
+
+        def work(low: int, high: int) -> None:
+            ideal.program(
+                low, high, cells, targets, features, self.cells.r, self.cells.status,
+                self.cells.switch, model.llrs, model.hhrs, model.constants,
+            )  # fmt: skip
+
+        share(work, len(cells), SCATTERED * len(cells))
+
+    STORED = Storage._fields
+
+    def storage(self) -> dict[str, Array]:
+        """Arrays that hold the whole state, for files."""
+        return self.cells._asdict()
+
+    def check(self, arrays: dict[str, Array]) -> None:
+        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
+        validity.check_fit(arrays, self.storage())
+        validity.check_tiles(arrays, rules.highest_state(self.model))
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over what ``storage`` gave."""
+        completed(lambda: self._copy_from(arrays))
+
+    def _copy_from(self, arrays: dict[str, Array]) -> None:
+        for name, array in arrays.items():
+            getattr(self.cells, name)[...] = array

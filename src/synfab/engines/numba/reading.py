@@ -1,0 +1,120 @@
+"""Reading cells that have a state r, whatever else an engine holds of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.engines.numba import layout, readout_kernels
+from synfab.engines.numba.layout import Parameters
+from synfab.engines.numba.threads import share
+from synfab.model.cell_model import CellModel
+
+Array = npt.NDArray[Any]
+
+
+def plain(u: Array) -> Array:
+    """Kernels are compiled for contiguous, writable arrays; another would be compiled for again."""
+    plain = np.ascontiguousarray(u)
+    return plain if plain.flags.writeable else plain.copy()
+
+
+def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Array:
+    """Standard normal numbers of crossbar readouts, (count, rows), float32.
+
+    Parameters
+    ----------
+    first
+        Number of the first row among all rows of the seed.
+    number
+        Which input vector is the first, a 32-bit word.
+    """
+    out = np.empty((count, rows), np.float32)
+    fixed = (np.uint64(first), np.uint64(number), np.uint64(seed), out)
+
+    def work(low: int, high: int) -> None:
+        readout_kernels.row_normals(low, high, *fixed)
+
+    share(work, count, count * rows, discardable=True)
+    return out
+
+
+class Reading(ABC):
+    """What Numba engines read from ``states``."""
+
+    model: CellModel
+    n_cells: int
+    first: np.uint64
+    key: np.uint64
+    parameters32: Parameters
+    cells: Any  # with ``status`` as in ``layout``
+
+    @property
+    @abstractmethod
+    def states(self) -> Array:
+        """Mixing state r, float32."""
+
+    def current(self, u: Array) -> Array:
+        """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
+        out = np.empty(self.n_cells, np.float32)
+        u, each = plain(u), int(u.size != 1)
+        model, r = self.parameters32, self.states
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.current(
+                low, high, r, u, each, model.llrs, model.hhrs, model.constants, out
+            )
+
+        share(work, self.n_cells, self.n_cells, discardable=True)
+        return out
+
+    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
+        """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
+        u = plain(u)
+        out = self.current(u)
+        slope_llrs, slope_hhrs = self.model.conduction.slopes_at_zero
+        fixed = (
+            self.states, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
+            np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs), out,
+            self.first, np.uint32(number), self.key,
+        )  # fmt: skip
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.add_read_noise(low, high, *fixed)
+
+        share(work, self.n_cells, self.n_cells, discardable=True)
+        return out
+
+    def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
+        """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
+        return row_normals(int(self.key), first, rows, number, count).T
+
+    def row_sums(self, columns: int, weights: Array) -> Array:
+        """Sum over columns of r times each row of ``weights`` (B, columns): (rows, B)."""
+        rows = self.n_cells // columns
+        out = np.empty((rows, len(weights)), np.float64)
+        r = self.states
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.row_sums(low, high, r, columns, weights, out)
+
+        share(work, rows, self.n_cells * len(weights), discardable=True)
+        return out
+
+    @property
+    def in_hrs(self) -> Array:
+        """Flags of cells that are completely RESET."""
+        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
+
+    @property
+    def in_lrs(self) -> Array:
+        """Flags of cells that are SET."""
+        return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
+
+    @property
+    def cycle(self) -> Array:
+        """Cycle numbers n."""
+        return np.asarray(self.cells.status[: self.n_cells] >> layout.CYCLE_BITS)

@@ -1,0 +1,155 @@
+"""Numba kernels that read cells: currents, noise, crossbar sums."""
+
+import numpy as np
+from numba import int64, njit, uint32, uint64
+
+from synfab.engines.numba.compile import cached_njit
+from synfab.engines.numba.drawing import gather_features
+from synfab.engines.numba.intrinsics import fma, wide_vectors
+from synfab.engines.numba.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
+from synfab.engines.numba.scalar import exp, f4, marginal, normal_pair, philox
+from synfab.engines.numba.transition import span
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: ignore[no-untyped-def]
+    """Equals ``rules.current`` for cells ``low`` … ``high``."""
+    if each:
+        for c in range(low, high):
+            out[c] = span(llrs, hhrs, constants, r[c], voltages[c])[2]
+    else:
+        base, difference, _ = span(llrs, hhrs, constants, f4(0.0), voltages[0])
+        for c in range(low, high):
+            out[c] = fma(r[c], -difference, base)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def add_read_noise(  # type: ignore[no-untyped-def]
+    low, high, r, voltages, each, johnson, shot, slope_llrs, slope_span, out, first, number, key
+):
+    """Add the noise of ``readout.noise_variance`` to cells ``low`` … ``high``, whole fours."""
+    wide_vectors()
+    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
+    z = np.empty((4, GROUP), np.float32)
+    noise = np.empty(4 * GROUP, np.float32)
+    word = np.empty((4, GROUP), np.uint32)
+    za, zb, zc, zd = z[0], z[1], z[2], z[3]
+    wa, wb, wc, wd = word[0], word[1], word[2], word[3]
+    # Four cells of one counter share a call; a first cell in between shifts where calls begin.
+    shift = int64(first & uint64(3))
+    for call_low in range((low + shift) >> 2, (high + shift + 3) >> 2, GROUP):
+        begin = (first >> uint64(2)) + uint64(call_low)
+        # Few cells need few calls; whole vectors of them, as every loop over a group has.
+        calls = min(int64(GROUP), (((high + shift + 3) >> 2) - call_low + 15) & ~15)
+        for j in range(calls):
+            counter = begin + uint64(j)
+            wa[j], wb[j], wc[j], wd[j] = philox(
+                uint32(counter & uint64(0xFFFFFFFF)), uint32(counter >> uint64(32)),
+                uint32(number), uint32(3), k0, k1,
+            )  # fmt: skip
+        for j in range(calls):
+            za[j], zb[j] = normal_pair(wa[j], wb[j])
+        for j in range(calls):
+            zc[j], zd[j] = normal_pair(wc[j], wd[j])
+        for j in range(calls):
+            for lane in range(4):
+                noise[4 * j + lane] = z[lane, j]
+        origin = 4 * call_low - shift
+        begin_cell, end_cell = max(low, origin), min(high, origin + 4 * GROUP)
+        state, current_of = r[begin_cell:end_cell], out[begin_cell:end_cell]
+        drawn = noise[begin_cell - origin :]
+        if each:
+            voltage = voltages[begin_cell:end_cell]
+            for j in range(end_cell - begin_cell):
+                u, i = voltage[j], current_of[j]
+                at_zero = fma(state[j], slope_span, slope_llrs)
+                ratio = abs(i) / (abs(u) if u != f4(0.0) else f4(1.0))
+                conductance = ratio if u != f4(0.0) else at_zero
+                variance = fma(johnson, conductance, shot * abs(i))
+                current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
+        else:
+            u = abs(voltages[0])
+            for j in range(end_cell - begin_cell):
+                i = current_of[j]
+                at_zero = fma(state[j], slope_span, slope_llrs)
+                conductance = abs(i) / (u if u != f4(0.0) else f4(1.0))
+                conductance = conductance if u != f4(0.0) else at_zero
+                variance = fma(johnson, conductance, shot * abs(i))
+                current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
+    """Equals ``rules.cycle_features`` for the cells of some groups; ``out`` is (4, n_cells)."""
+    cells = np.empty(GROUP, np.int64)
+    buffer = np.empty((6, GROUP), np.float32)
+    marginals = model.marginals
+    for group in range(low, high):
+        for j in range(GROUP):
+            cells[j] = group * GROUP + j
+        size = min(GROUP, n_cells - group * GROUP)
+        for pair in range(2):
+            gather_features(
+                state.history, state.devices, state.status, cells, int64(GROUP), pair,
+                model.quantise, buffer,
+            )  # fmt: skip
+            for j in range(size):
+                x0, x1 = buffer[0, j], buffer[1, j]
+                if pair == 0:
+                    y = fma(buffer[3, j], marginal(marginals[0], x0), buffer[2, j])
+                    out[0, cells[j]] = exp(LN_10 * y)
+                    out[1, cells[j]] = fma(buffer[5, j], marginal(marginals[1], x1), buffer[4, j])
+                else:
+                    out[2, cells[j]] = fma(buffer[3, j], marginal(marginals[2], x0), buffer[2, j])
+                    out[3, cells[j]] = fma(buffer[5, j], marginal(marginals[3], x1), buffer[4, j])
+
+
+@njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def dot(a, b):  # type: ignore[no-untyped-def]
+    """Sum of products in float32; free to be vectorised, always the same for whole rows."""
+    total = f4(0.0)
+    for j in range(a.shape[0]):
+        total += a[j] * b[j]
+    return total
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-def]
+    """Rows ``low`` … ``high`` of r (rows x columns) times each row of ``weights`` (B, columns)."""
+    for row in range(low, high):
+        line = r[row * columns : (row + 1) * columns]
+        for b in range(weights.shape[0]):
+            out[row, b] = dot(line, weights[b])
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def pack(cells, history, out):  # type: ignore[no-untyped-def]
+    """Histories of the listed cells, cell by cell (cells, p, 4)."""
+    for k in range(cells.shape[0]):
+        c = cells[k]
+        group, tile, lane = c >> GROUP_BITS, (c >> LANE_BITS) & LAST_TILE, c & LAST_LANE
+        for s in range(history.shape[1]):
+            for f in range(4):
+                out[k, s, f] = history[group, s, tile, f, lane]
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
+    """First normals of stream 4: readouts ``low`` … ``high``, rows from ``first``; (B, rows)."""
+    wide_vectors()
+    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
+    word = np.empty((2, GROUP), np.uint32)
+    wa, wb = word[0], word[1]
+    for b in range(low, high):
+        index = uint32((number + uint64(b)) & uint64(0xFFFFFFFF))
+        line = out[b]
+        for begin in range(0, out.shape[1], GROUP):
+            for j in range(GROUP):
+                row = first + uint64(begin + j)
+                wa[j], wb[j], _, _ = philox(
+                    uint32(row & uint64(0xFFFFFFFF)), uint32(row >> uint64(32)),
+                    index, uint32(4), k0, k1,
+                )  # fmt: skip
+            part = line[begin : begin + GROUP]
+            for j in range(len(part)):
+                part[j] = normal_pair(wa[j], wb[j])[0]

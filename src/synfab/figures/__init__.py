@@ -1,0 +1,1 @@
+"""Figures of cells, crossbars and fits, drawn with Matplotlib."""

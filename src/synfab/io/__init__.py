@@ -1,0 +1,1 @@
+"""Files: atomic writing, size limits, formats with checksums; memory; checkpoints."""

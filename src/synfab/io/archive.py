@@ -1,0 +1,192 @@
+"""Checked archives: one uncompressed NPZ with a manifest that knows when it is damaged.
+
+The comment at the end of the archive holds the SHA-256 of every byte before it, so that any
+flipped byte and any cut is found before a single number is used. Data only: nothing in one is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synfab.common.errors import CapacityError, FileFormatError, SynfabError, ToolError
+from synfab.common.interrupts import pass_on
+from synfab.io.files import atomic_path
+from synfab.io.json_file import read_object
+from synfab.io.limits import told
+from synfab.io.npy_file import open_archive, read_member
+
+COMMENT = b"sha256:%064x"
+COMMENT_BYTES = len(COMMENT % 0)
+CHUNK = 1 << 24
+MANIFEST = "manifest"
+
+Array = np.ndarray[Any, Any]
+
+
+class Archive:
+    """An archive that was found whole.
+
+    Attributes
+    ----------
+    manifest
+        What the file says of itself.
+    size
+        Bytes of the file.
+    """
+
+    def __init__(self, opened: zipfile.ZipFile, size: int) -> None:
+        self._opened, self.size = opened, size
+        for name in opened.namelist():
+            if not name.endswith(".npy"):
+                raise FileFormatError(f"{name}: expected arrays of NumPy alone")
+        self.manifest = read_object(self.array(MANIFEST).tobytes(), MANIFEST)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the arrays."""
+        found = [name.removesuffix(".npy") for name in self._opened.namelist()]
+        return [name for name in found if name != MANIFEST]
+
+    def array(self, key: str) -> Array:
+        """Read one array."""
+        info = self._opened.NameToInfo.get(f"{key}.npy")
+        if info is not None and info.compress_type != zipfile.ZIP_STORED:
+            raise FileFormatError(f"{key}: compressed; these files are not")
+        return read_member(self._opened, key)
+
+    def check(self, kind: str, version: int) -> None:
+        """Raise ``FileFormatError`` unless this is a file of a kind and version."""
+        if self.manifest.get("format") != kind:
+            raise FileFormatError(f'format: expected "{kind}"')
+        found = self.manifest.get("version")
+        if found != version:
+            raise FileFormatError(
+                f"version: the file has version {found}, this synfab reads {version}"
+            )
+
+
+def write_archive(
+    path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    """Write a manifest (JSON) and arrays to ``path``, whole or not at all."""
+    text = np.frombuffer(json.dumps(manifest, allow_nan=False).encode(), np.uint8)
+    with atomic_path(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            archive.comment = COMMENT % 0
+            _write(archive, MANIFEST, text)
+            for name, array in arrays.items():
+                _write(archive, name, np.asarray(array))
+        with temporary.open("r+b") as file:
+            digest = _digest(file, temporary.stat().st_size)
+            file.seek(-COMMENT_BYTES, os.SEEK_END)
+            file.write(b"sha256:" + digest.encode())
+
+
+@contextmanager
+def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
+    """Verify an archive and open it; ``what`` says in errors which file was expected.
+
+    Raises
+    ------
+    FileFormatError
+        The file is not whole or not one of these, or its content is not what it should be, as the
+        block finds out; one line that begins with the file's name.
+    CapacityError
+        It would not fit into memory.
+    """
+    name = Path(path)
+    try:
+        with name.open("rb") as file:
+            _verify(file, what)
+        with told(f"not {what}"), open_archive(name, math.inf) as opened:
+            yield Archive(opened, name.stat().st_size)
+    except SynfabError as error:
+        kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
+        raise kind(f"{name}: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        pass_on(error)
+        raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 that a file says it has; ``open_checked`` compares it with the content.
+
+    Raises
+    ------
+    FileFormatError
+        It has none, or cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return _noted(file, "a file with a checksum")
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    except OSError as error:
+        pass_on(error)
+        raise FileFormatError(f"{path}: cannot read: {error.strerror or error}") from None
+
+
+def is_whole(path: str | os.PathLike[str]) -> bool:
+    """Tell whether the checksum of a file is that of its content."""
+    try:
+        with Path(path).open("rb") as file:
+            _verify(file, "")
+    except (FileFormatError, OSError) as error:
+        pass_on(error)
+        return False
+    return True
+
+
+def _write(archive: zipfile.ZipFile, name: str, array: Array) -> None:
+    info = zipfile.ZipInfo(f"{name}.npy")  # its default date: equal arrays make equal files
+    with archive.open(info, "w", force_zip64=True) as member:
+        header = io.BytesIO()
+        array = np.asarray(array, order="C")
+        np.lib.format.write_array_header_1_0(
+            header, np.lib.format.header_data_from_array_1_0(array)
+        )
+        member.write(header.getvalue())
+        flat = array.reshape(-1).view(np.uint8)
+        for start in range(0, flat.size, CHUNK):
+            member.write(flat[start : start + CHUNK].data)
+
+
+def _digest(file: Any, size: int) -> str:
+    digest, left = hashlib.sha256(), size - COMMENT_BYTES
+    file.seek(0)
+    while left > 0:
+        data = file.read(min(CHUNK, left))
+        if not data:
+            break
+        digest.update(data)
+        left -= len(data)
+    return digest.hexdigest()
+
+
+def _noted(file: Any, what: str) -> str:
+    """Checksum at the end of a file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - COMMENT_BYTES))
+    found = re.fullmatch(rb"sha256:([0-9a-f]{64})", file.read())
+    if not found:
+        raise FileFormatError(f"not {what}, or cut short: its checksum is missing")
+    noted: str = found[1].decode()
+    return noted
+
+
+def _verify(file: Any, what: str) -> None:
+    noted = _noted(file, what)
+    if _digest(file, file.seek(0, os.SEEK_END)) != noted:
+        raise FileFormatError("damaged: its checksum does not match its content")

@@ -1,0 +1,138 @@
+"""JSON documents from strangers: one object, of bounded size, without NaN or doubled fields."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from synfab.common.errors import FileFormatError, SynfabError
+from synfab.io.limits import DOCUMENT_BYTES, require_size
+
+
+def read_object(data: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object that bytes in UTF-8 hold; ``where`` names the file in errors.
+
+    Raises
+    ------
+    FileFormatError
+        They are too many, or no such object; one line that says what is wrong.
+    """
+
+    def fail(text: str) -> FileFormatError:
+        return FileFormatError(f"{where}: {' '.join(text.split())}")
+
+    require_size(len(data), DOCUMENT_BYTES, where)
+    try:
+        document = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError:
+        raise fail("not a text file in UTF-8") from None
+    except RecursionError:
+        raise fail("nested too deeply") from None
+    except ValueError as error:
+        raise fail(f"not a valid JSON file: {error}") from None
+    if not isinstance(document, dict):
+        raise fail(f"expected a JSON object, found {type(document).__name__}")
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a field stands there twice")
+    return result
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"found {name}; allowed: finite numbers")
+
+
+def digest(document: Any) -> str:
+    """SHA-256 of a JSON document's content, whatever its whitespace and the order of its fields.
+
+    Equal numbers count as equal however they are written: programs that rewrite JSON turn 1.0
+    into 1.
+    """
+    text = json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            return value
+        return number if number == value else value
+    return value
+
+
+class Fields:
+    """The fields of one JSON object, each taken once, under a readable name."""
+
+    def __init__(self, content: Any, name: str, required: tuple[str, ...]) -> None:
+        if not isinstance(content, dict):
+            raise FileFormatError(f"{name or 'file'}: expected a JSON object")
+        self.content, self.prefix = content, f"{name}." if name else ""
+        for key in required:
+            if key not in content:
+                raise FileFormatError(f"{self.prefix}{key}: missing")
+        for key in content:
+            if key not in required:
+                raise FileFormatError(f"{self.prefix}{key[:40]!r}: unknown field")
+
+    def make(self, build: Callable[[], Any]) -> Any:
+        """Run ``build``, putting the object's name before the field an error names."""
+        try:
+            return build()
+        except SynfabError as error:
+            raise FileFormatError(f"{self.prefix}{error}") from None
+
+    def array(self, key: str, *, depth: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Nested lists of numbers; anything else in them is an error that names the field."""
+        _require_numbers(self.content[key], self.prefix + key, depth)
+        try:
+            return np.array(self.content[key], dtype=np.float64)
+        except (ValueError, OverflowError):
+            raise FileFormatError(f"{self.prefix}{key}: expected rows of equal length") from None
+
+    def text(self, key: str) -> str:
+        """A string."""
+        value = self.content[key]
+        if not isinstance(value, str):
+            raise FileFormatError(f"{self.prefix}{key}: expected text, found {_kind(value)}")
+        return value
+
+    def items(self, key: str) -> list[Any]:
+        """A list of one thing or more, of any kind."""
+        value = self.content[key]
+        if not isinstance(value, list) or not value:
+            raise FileFormatError(f"{self.prefix}{key}: expected a list that is not empty")
+        return value
+
+
+def _kind(value: Any) -> str:
+    return {dict: "an object", list: "a list", str: "text", bool: "a boolean"}.get(
+        type(value), "null" if value is None else "a number"
+    )
+
+
+def _require_numbers(value: Any, name: str, depth: int) -> None:
+    if depth:
+        if not isinstance(value, list) or not value:
+            raise FileFormatError(f"{name}: expected a list of numbers, found {_kind(value)}")
+        for item in value:
+            _require_numbers(item, name, depth - 1)
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise FileFormatError(f"{name}: expected a number, found {_kind(value)}")
+    elif not abs(value) <= 1e300:
+        raise FileFormatError(f"{name}: expected a finite number")

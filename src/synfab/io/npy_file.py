@@ -1,0 +1,84 @@
+"""NumPy arrays inside ZIP archives, read only once their header and their size agree."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common.errors import FileFormatError
+from synfab.io.limits import told
+from synfab.io.memory import require_memory
+
+MEMBERS = 10_000  # arrays in one archive
+KINDS = "fiubUS"  # numbers, masks and names
+
+
+def open_archive(path: str | os.PathLike[str], members: float = MEMBERS) -> zipfile.ZipFile:
+    """Open a ZIP archive of up to so many arrays.
+
+    Raises
+    ------
+    FileFormatError
+        It is none, or has more members.
+    """
+    with told("not an archive of arrays"):
+        archive = zipfile.ZipFile(path)
+    names = [info.filename for info in archive.filelist]
+    if len(set(names)) < len(names):
+        archive.close()
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FileFormatError(f"{twice}: is in the archive twice")
+    if len(archive.filelist) > members:
+        archive.close()
+        raise FileFormatError(f"expected up to {members} arrays, found {len(archive.filelist)}")
+    return archive
+
+
+def read_member(archive: zipfile.ZipFile, name: str, copies: int = 1) -> npt.NDArray[Any]:
+    """Return an array of an archive, without its ``.npy``.
+
+    Its header says how many numbers there are, the directory how many bytes: NumPy would ask for
+    the memory of the former before it looks. ``copies`` is how much of it the caller will hold.
+
+    Raises
+    ------
+    FileFormatError
+        It is missing, holds objects, or claims another size than it has.
+    CapacityError
+        It would not fit into memory.
+    """
+    try:
+        info = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        raise FileFormatError(f"{name}: missing") from None
+    require_memory(info.file_size, name)
+    with told(name), archive.open(info) as member:
+        shape, dtype = _header(member, name)
+        claimed = math.prod(shape) * dtype.itemsize
+        held = info.file_size - member.tell()
+        if claimed != held:
+            raise FileFormatError(
+                f"{name}: claims {dtype} of shape {shape}, {claimed} bytes; it holds {held}"
+            )
+        require_memory(copies * claimed, name)
+        member.seek(0)
+        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _header(member: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    # Version 3 differs from 2 in the names of fields, which no array here has.
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(member)
+    if dtype.kind not in KINDS or not dtype.itemsize:
+        raise FileFormatError(f"{name}: expected numbers or names, found {dtype}")
+    if any(length < 0 for length in shape):
+        raise FileFormatError(f"{name}: expected lengths of 0 or more, found shape {shape}")
+    return shape, dtype

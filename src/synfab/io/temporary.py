@@ -1,0 +1,161 @@
+"""Names of temporary files that say which process writes them, so that leftovers can be removed.
+
+A temporary file or folder of ``model.json`` is called ``.model.json.`` and 32 hexadecimal digits:
+the machine (8), the process (8), when it was started (8), a running number (4), and a check (4) of
+all that, so that no file of a user is taken for one. A process that was killed leaves its
+temporary files; the next writer of the same file removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from synfab.common.interrupts import pass_on
+
+TOKEN = re.compile(r"\.(.+)\.([0-9a-f]{32})", re.DOTALL)
+MAX_NAME = 32  # characters of the file's name that are repeated in the temporary one
+# Whether a process of another machine is alive cannot be found out; it is taken to be dead when
+# its file has not changed for so long.
+FOREIGN_SECONDS = 7 * 24 * 3600.0
+
+
+LINUX = sys.platform == "linux"
+
+_numbers = itertools.count()
+
+
+class Writer(NamedTuple):
+    """The process that a temporary file belongs to."""
+
+    host: int
+    process: int
+    started: int
+
+
+def temporary_name(name: str) -> str:
+    """Return a new name, in the same folder, for what will become ``name``."""
+    start = name[:MAX_NAME]
+    host, process, started = _this_writer(os.getpid())
+    body = f"{host:08x}{process:08x}{started:08x}{next(_numbers) & 0xFFFF:04x}"
+    return f".{start}.{body}{_check(start, body)}"
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether ``temporary_name`` made a name."""
+    return _parse(name) is not None
+
+
+def remove_stale(folder: Path, name: str) -> None:
+    """Remove temporary files and folders of ``name`` whose writers are dead.
+
+    What cannot be removed is left; what a live process is writing is not touched.
+    """
+    start = f".{name[:MAX_NAME]}."
+    for entry in _entries(folder):
+        if entry.startswith(start) and is_stale(folder / entry):
+            remove(folder / entry)
+
+
+def is_stale(path: Path) -> bool:
+    """Tell whether a path is a temporary one whose writer is dead."""
+    writer = _parse(path.name)
+    if writer is None:
+        return False
+    if writer.host != _host():
+        return _age(path) > FOREIGN_SECONDS
+    return not _is_alive(writer)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if that is possible."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:  # another writer was faster, or it belongs to someone else
+        pass_on(error)
+        return
+
+
+def _entries(folder: Path) -> Iterator[str]:
+    try:
+        yield from sorted(path.name for path in folder.iterdir())
+    except OSError as error:  # a folder may be writable and not readable
+        pass_on(error)
+        return
+
+
+def _parse(name: str) -> Writer | None:
+    match = TOKEN.fullmatch(name)
+    if match is None or _check(match[1], match[2][:28]) != match[2][28:]:
+        return None
+    return Writer(*(int(match[2][k : k + 8], 16) for k in (0, 8, 16)))
+
+
+def _check(start: str, body: str) -> str:
+    data = f"{start}\0{body}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(data).hexdigest()[:4]
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file, or anything in a folder, has changed."""
+    try:
+        inside = path.rglob("*") if path.is_dir() else ()
+        newest = max((part.lstat().st_mtime for part in inside), default=0.0)
+        return time.time() - max(newest, path.lstat().st_mtime)
+    except OSError as error:  # it is changing now
+        pass_on(error)
+        return 0.0
+
+
+@cache
+def _host() -> int:
+    """Number of this machine and, in a container, of its processes' name space."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError as error:
+        pass_on(error)
+        space = ""
+    return int(hashlib.sha256(f"{platform.node()}\0{space}".encode()).hexdigest()[:8], 16)
+
+
+@cache
+def _this_writer(process: int) -> Writer:
+    return Writer(_host(), process & 0xFFFFFFFF, _started(process) or 0)
+
+
+def _is_alive(writer: Writer) -> bool:
+    import psutil
+
+    if not psutil.pid_exists(writer.process):
+        return False
+    try:
+        started = _started(writer.process)
+    except (OSError, psutil.Error) as error:  # a process of somebody else
+        pass_on(error)
+        return True
+    return started is not None and started == writer.started
+
+
+def _started(process: int) -> int | None:
+    """When a process was started, as a number that no clock changes; None if it has ended."""
+    if LINUX:
+        # Clock ticks since the machine started. psutil's time moves when the clock is set.
+        text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else int(fields[19]) & 0xFFFFFFFF
+    import psutil
+
+    return int(psutil.Process(process).create_time()) & 0xFFFFFFFF

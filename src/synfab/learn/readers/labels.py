@@ -1,0 +1,40 @@
+"""Names of devices as numbers: one long name among many must not make all of them long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common.checks import kind_of
+from synfab.common.errors import InvalidTypeError
+from synfab.common.interrupts import pass_on
+
+Array = npt.NDArray[Any]
+
+
+def index_labels(values: Any) -> tuple[tuple[str, ...], Array]:
+    """Return the names in ``values``, sorted, and for each value the index of its name, (N,)."""
+    import pandas as pd
+
+    if isinstance(values, np.ma.MaskedArray):
+        raise InvalidTypeError("device: masked arrays are not accepted")
+    try:
+        flat = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        codes, found = pd.factorize(flat.reshape(-1), use_na_sentinel=False)
+        words = [str(value) for value in np.asarray(found).tolist()]
+    except Exception as error:  # ragged lists, and objects that raise whatever they like
+        pass_on(error)
+        raise InvalidTypeError(
+            f"device: expected names or numbers, found {kind_of(values)}"
+        ) from None
+    names = tuple(sorted(set(words)))
+    place = {name: k for k, name in enumerate(names)}
+    return names, np.array([place[word] for word in words], np.intp)[codes]
+
+
+def rows_of(codes: Array, count: int) -> list[Array]:
+    """Return for each of ``count`` codes the rows that have it, in their order."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.searchsorted(codes[order], np.arange(1, count)))

@@ -1,0 +1,163 @@
+"""Parquet files of measurements: points are streamed a device at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common.errors import CapacityError, FileFormatError, InvalidValueError
+from synfab.io.limits import told
+from synfab.io.memory import available_memory, require_memory, size_text
+from synfab.io.table_file import doubles, is_number, open_parquet
+from synfab.learn.readers.columns import find_columns, need
+from synfab.learn.sweeps import DeviceSweeps, device_sweeps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = npt.NDArray[Any]
+Wanted = dict[str, tuple[str, float]]
+
+KEPT: tuple[str, ...] = ("device", "cycle", "voltage", "current")
+BATCH, ROWS = 2**20, 2**14
+TEXT = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+
+
+def streamed_columns(path: Path, columns: Mapping[str, str] | None) -> Wanted | None:
+    """Return the columns of a table of points that can be streamed; None: read it whole.
+
+    Raises
+    ------
+    InvalidValueError
+        There are neither features nor points.
+    """
+    schema = open_parquet(path).schema_arrow
+    found = find_columns(schema.names, columns)
+    if "r_hrs" in found or "voltage" not in found or "device" not in found:
+        return None
+    need(found, ("voltage", "current"), schema.names)
+    if str(schema.field(found["voltage"][0]).type).startswith(("list", "large_list", "fixed_size")):
+        return None
+    wanted: Wanted = {k: found[k] for k in KEPT if k in found}
+    for name, (column, _) in wanted.items():
+        kind = str(schema.field(column).type)
+        if not is_number(kind) and (name != "device" or not _is_name(kind)):
+            raise FileFormatError(f"{column}: expected numbers, found {kind}")
+    return wanted
+
+
+def _is_name(kind: str) -> bool:
+    return kind in TEXT or kind == "bool" or kind.startswith("dictionary")
+
+
+def whole_table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
+    """Read the columns that are of use.
+
+    Raises
+    ------
+    CapacityError
+        They would not fit into memory.
+    """
+    import pyarrow as pa
+
+    names = open_parquet(path).schema_arrow.names
+    found = find_columns(names, columns)
+    if "r_hrs" not in found and "r_lrs" not in found:
+        need(found, ("voltage", "current"), names)
+    used = [column for column, _ in found.values()]
+    device = [found["device"][0]] if "device" in found else None
+    file = open_parquet(path, len(used), read_dictionary=device)
+    batches, held, most = [], 0, available_memory() // 4 or 2**62
+    # Few rows at a time: a list in one row may be of any length.
+    for batch in file.iter_batches(batch_size=ROWS, columns=used):
+        plain = [doubles(column) for column in batch.columns]
+        batches.append(pa.RecordBatch.from_arrays(plain, names=batch.schema.names))
+        held += batch.nbytes
+        if held > most:
+            raise CapacityError(f"table: {file.metadata.num_rows} rows do not fit into memory")
+    if not batches:
+        raise InvalidValueError("found a header and no rows")
+    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas(ignore_metadata=True)
+    return frame
+
+
+def parquet_devices(path: Path, wanted: Wanted) -> Iterator[DeviceSweeps]:
+    """Yield devices as they come; the rows of one must stand together, and fit into memory.
+
+    Raises
+    ------
+    InvalidValueError, FileFormatError, CapacityError
+        They do not.
+    """
+    with told(f"{path}: damaged"):
+        yield from _devices(path, wanted)
+
+
+def _devices(path: Path, wanted: Wanted) -> Iterator[DeviceSweeps]:
+    held: list[dict[str, Array]] = []
+    current: Any = None
+    done: set[Any] = set()
+    # A device is copied a few times before it is let go.
+    points, most = 0, available_memory() // (8 * 8 * len(wanted)) or 2**62
+
+    def flush() -> DeviceSweeps:
+        data = {k: np.concatenate([part[k] for part in held]) for k in held[0]}
+        return device_sweeps(str(current), data)
+
+    for names, data in _batches(path, wanted):
+        codes = names[0]
+        edges = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]])
+        for low, high in pairwise(edges):
+            name = names[1](codes[low])
+            if held and name != current:
+                yield flush()
+                done.add(current)
+                held.clear()
+                points = 0
+            if name in done:
+                raise InvalidValueError(
+                    f"device: rows of device {str(name)[:80]} do not stand together; sort the file "
+                    "by device and cycle"
+                )
+            current, points = name, points + int(high - low)
+            if points > most:
+                raise CapacityError(
+                    f"{path}: device {str(name)[:80]} has over {points} points; {most} fit into "
+                    f"the {size_text(available_memory())} available"
+                )
+            held.append({k: x[low:high] for k, x in data.items()})
+    if held:
+        yield flush()
+
+
+def _batches(path: Path, wanted: Wanted) -> Iterator[tuple[Any, dict[str, Array]]]:
+    """Yield devices, as codes and what a code stands for, and the numbers of some rows."""
+    columns = [column for column, _ in wanted.values()]
+    device = wanted["device"][0]
+    require_memory(8 * 8 * BATCH * len(columns), str(path))
+    # A long name that stands in every row is held once, as it is in the file.
+    file = open_parquet(path, read_dictionary=[device])
+    for batch in file.iter_batches(batch_size=BATCH, columns=columns):
+        if batch.num_rows == 0:
+            continue
+        data = {k: _numbers(batch.column(column), scale) for k, (column, scale) in wanted.items()
+                if k != "device"}  # fmt: skip
+        yield _names(batch.column(device)), data
+
+
+def _numbers(column: Any, scale: float) -> Array:
+    values: Array = doubles(column).to_numpy(zero_copy_only=False)
+    return values * np.float32(scale) if scale != 1.0 else values
+
+
+def _names(column: Any) -> tuple[Array, Any]:
+    if not hasattr(column, "dictionary"):
+        return column.to_numpy(zero_copy_only=False), lambda code: code
+    words = column.dictionary.to_pylist()
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, lambda code: words[int(code)] if code >= 0 else None

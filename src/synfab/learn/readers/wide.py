@@ -1,0 +1,64 @@
+"""Tables with a column a sweep, such as V, I1, I2, I3 or V1, I1, V2, I2, V3, I3."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.learn.features import numeric
+from synfab.learn.readers.columns import ALIASES, scale_of, split_name
+from synfab.learn.sweeps import Sweeps, split_loops, sweeps_from_arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = npt.NDArray[Any]
+
+FEWEST = 3  # fewer are the channels of an instrument
+ALIKE = 0.05  # of the largest voltage: sweeps share their program, channels do not
+NUMBERED = re.compile(r"^(.*?)[ #]*(\d+)$")
+
+
+def sweeps_in_columns(frame: pd.DataFrame) -> Sweeps | None:
+    """Read numbered columns of current as the cycles of one device; None where there are none.
+
+    Where the one column of voltages goes through many loops, a column of current is a device.
+    """
+    columns = {name: _numbered(frame, name) for name in ("voltage", "current")}
+    currents, voltages = columns["current"], columns["voltage"]
+    plain = [split_name(str(column))[0] for column in frame.columns]
+    if len(currents) < FEWEST or any(
+        name in ALIASES["device"] | ALIASES["cycle"] | ALIASES["current"] - {"i1"} for name in plain
+    ):
+        return None
+    i = np.array([currents[k] for k in sorted(currents)])
+    if set(currents) <= set(voltages):
+        v = np.array([voltages[k] for k in sorted(currents)])
+        if not np.nanmax(np.abs(v - v[0])) < ALIKE * np.nanmax(np.abs(v)):
+            return None
+        return sweeps_from_arrays(v, i)
+    shared = [c for c, name in zip(frame.columns, plain, strict=True) if name in ALIASES["voltage"]]
+    if len(shared) != 1:
+        return None
+    v = _values(frame, shared[0], "voltage")
+    if len(split_loops("", v, i[0]).cycles) < 2:
+        return sweeps_from_arrays(v, i)
+    names = [str(k) for k in sorted(currents)]
+    return Sweeps(lambda: (split_loops(name, v, row) for name, row in zip(names, i, strict=True)))
+
+
+def _numbered(frame: pd.DataFrame, quantity: str) -> dict[int, Array]:
+    found = {}
+    for column in frame.columns:
+        match = NUMBERED.match(split_name(str(column))[0])
+        if match and match.group(1) in ALIASES[quantity]:
+            found[int(match.group(2))] = _values(frame, column, quantity)
+    return found
+
+
+def _values(frame: pd.DataFrame, column: Any, quantity: str) -> Array:
+    unit = split_name(str(column))[1]
+    return scale_of(quantity, unit, str(column)) * numeric(frame[column], str(column))

@@ -1,0 +1,35 @@
+"""The statistical model of a technology: its parts, its files, and the published parameters."""
+
+from typing import TYPE_CHECKING
+
+from synfab.common.lazy import attach
+
+if TYPE_CHECKING:
+    from synfab.model.cell_model import FEATURES, CellModel
+    from synfab.model.conduction import Conduction
+    from synfab.model.history import History
+    from synfab.model.model_file import load_model, save_model
+    from synfab.model.population import Population
+
+__all__ = [
+    "FEATURES",
+    "CellModel",
+    "Conduction",
+    "History",
+    "Population",
+    "load_model",
+    "save_model",
+]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "CellModel": "synfab.model.cell_model",
+        "Conduction": "synfab.model.conduction",
+        "FEATURES": "synfab.model.cell_model",
+        "History": "synfab.model.history",
+        "Population": "synfab.model.population",
+        "load_model": "synfab.model.model_file",
+        "save_model": "synfab.model.model_file",
+    },
+)

@@ -1,0 +1,161 @@
+"""CellModel: everything that is known about a memory technology, as one immutable value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from synfab.common import checks
+from synfab.common.checks import Float64, freeze, numbers
+from synfab.common.errors import InvalidValueError
+from synfab.model.conduction import Conduction
+from synfab.model.history import History
+from synfab.model.population import Population
+
+FEATURES = ("r_hrs", "u_set", "r_lrs", "u_reset")
+
+# Pieces of a marginal lie between -PIECES_END and PIECES_END.
+PIECES_END = 5.0
+
+
+def _marginals(value: Any) -> Float64:
+    pieces = checks.real_array("marginals", value).ndim == 3
+    return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
+
+
+@dataclass(frozen=True, eq=False)
+class CellModel:
+    """Parameters of the Synaptogen model (Hennen et al. 2022, 2024).
+
+    Parameters
+    ----------
+    name
+        What a person calls it.
+    marginals
+        Gamma: one polynomial a feature, (4, degree + 1), highest power first; or one polynomial
+        for each of n equal pieces of -5 <= x* <= 5, (4, n, degree + 1), in the position 0 … 1
+        within the piece, and straight lines beyond.
+    histories
+        One ``History`` for each order on offer.
+    population
+        Device-to-device variability.
+    conduction
+        I-V curves.
+    provenance
+        Where the numbers come from, text values that JSON can hold.
+    """
+
+    name: str
+    marginals: Float64
+    histories: Mapping[int, History]
+    population: Population
+    conduction: Conduction
+    provenance: Mapping[str, Any]
+
+    def __init__(
+        self,
+        name: str,
+        marginals: Any,
+        histories: Mapping[int, History],
+        population: Population,
+        conduction: Conduction,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        checks.text("name", name)
+        checks.instance("population", population, Population)
+        checks.instance("conduction", conduction, Conduction)
+        given = {} if provenance is None else dict(checks.mapping("provenance", provenance))
+        if not checks.mapping("histories", histories):
+            raise InvalidValueError("histories: expected at least one order, found none")
+        for order, history in histories.items():
+            checks.instance("histories", history, History, "a History for each order")
+            if history.order != checks.integer("histories", order):
+                raise InvalidValueError(
+                    f"histories: order {order} has {history.order} lag matrices"
+                )
+        freeze(
+            self,
+            name=name,
+            marginals=_marginals(marginals),
+            histories=MappingProxyType(dict(sorted(histories.items()))),
+            population=population,
+            conduction=conduction,
+            provenance=MappingProxyType(given),
+        )
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Orders of the history on offer, ascending."""
+        return tuple(self.histories)
+
+    def history(self, order: int | None = None) -> History:
+        """Return the history of one order; None means the highest.
+
+        Raises
+        ------
+        InvalidValueError
+            The model has no history of that order; a longer one is never cut short.
+        """
+        if order is None:
+            return self.histories[self.orders[-1]]
+        found = checks.integer("order", order)
+        if found not in self.histories:
+            offered = ", ".join(map(str, self.orders))
+            raise InvalidValueError(f"order: the model has no order {found}; allowed: {offered}")
+        return self.histories[found]
+
+    def _numbers(self) -> Iterator[Float64]:
+        conduction, population = self.conduction, self.population
+        yield self.marginals
+        for history in self.histories.values():
+            yield from (history.innovation, history.lags)
+        yield from (population.weights, population.means, population.factors)
+        yield from (conduction.hhrs, conduction.llrs)
+        yield np.array(
+            [conduction.eta, conduction.u_max, conduction.u_0, *conduction.voltage_range]
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the numbers alone: equal for models that make the same cells."""
+        digest = hashlib.sha256()
+        for array in self._numbers():
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CellModel):
+            return NotImplemented
+        return (self.name, self.fingerprint, dict(self.provenance)) == (
+            other.name,
+            other.fingerprint,
+            dict(other.provenance),
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        arguments = (
+            self.name,
+            self.marginals,
+            dict(self.histories),
+            self.population,
+            self.conduction,
+            dict(self.provenance),
+        )
+        return type(self), arguments
+
+    def __repr__(self) -> str:
+        components = len(self.population.weights)
+        return (
+            f"CellModel({self.name!r}, orders {self.orders[0]}…{self.orders[-1]}, "
+            f"{components} device components, {self.fingerprint[:8]})"
+        )

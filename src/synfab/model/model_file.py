@@ -1,0 +1,254 @@
+"""Model files: our own versioned JSON; the published layout is in ``publishedfile``."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from synfab.common import checks
+from synfab.common.errors import (
+    EditedFileWarning,
+    FileFormatError,
+    InvalidTypeError,
+    InvalidValueError,
+    SynfabError,
+)
+from synfab.io.files import atomic_path
+from synfab.io.json_file import Fields, digest, read_object
+from synfab.io.limits import read_whole, require_order
+from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.conduction import Conduction
+from synfab.model.history import History
+from synfab.model.population import N_PARAMETERS, Population
+from synfab.model.published import is_published, published_document, read_published
+
+FORMAT, VERSION = "synfab-model", 1
+DIGEST = "sha256"  # field of a file, of all the others
+# Types of marginals, and how deep the lists of their coefficients are nested.
+MARGINALS = {"polynomial": 2, "pieces": 3}
+
+
+def load_model(source: str | os.PathLike[str] | CellModel = "published") -> CellModel:
+    """Load a model: ``"published"``, or the path of a file in either layout.
+
+    Warns
+    -----
+    EditedFileWarning
+        The file was edited or damaged since ``save_model`` wrote it, and is a valid model all the
+        same. Files without a digest (the published layout, and those of earlier versions) are
+        loaded without a warning.
+
+    Raises
+    ------
+    FileFormatError
+        The file cannot be used; one line that names the file and the field.
+    """
+    if isinstance(source, CellModel):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise InvalidTypeError(
+            f'model: expected "published", a path or a CellModel, found {checks.kind_of(source)}'
+        )
+    if isinstance(source, str) and source == "published":
+        return _published()
+    path = checks.path("model", source)
+    return parse(read_whole(path, "the model file"), str(path))
+
+
+@cache
+def _published() -> CellModel:
+    """The published model, read and checked once; a model cannot change, so all users share it."""
+    return parse(*published_document())
+
+
+def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
+    """Write ``model`` to a JSON file of our own layout, whole or not at all.
+
+    The file ends with a SHA-256 of its content, by which ``load_model`` finds later changes.
+    """
+    checks.instance("model", model, CellModel)
+    target = checks.path("path", path)
+    content = _document_of(model)
+    text = _pretty({**content, DIGEST: digest(content)}) + "\n"
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _document_of(model: CellModel) -> dict[str, Any]:
+    """Return the content of a model file, whose provenance JSON can hold."""
+    found = document(model)
+    try:
+        # As it will be read: names of fields are text.
+        found["provenance"] = json.loads(json.dumps(found["provenance"], allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidValueError(
+            f"model: provenance: expected what JSON can hold: {reason}"
+        ) from None
+    return found
+
+
+def parse(data: bytes, where: str) -> CellModel:
+    """Make a model of the bytes of a file; ``where`` names the file in errors."""
+    document = read_object(data, where)
+    try:
+        if is_published(document):
+            return read_published(document)
+        written = _written_digest(document)
+        model = _from_own(document)
+    except SynfabError as error:
+        raise FileFormatError(f"{where}: {' '.join(str(error).split())}") from None
+    except (OverflowError, np.linalg.LinAlgError) as error:
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{where}: a number is too large: {reason}") from None
+    if written not in (None, digest(document)):
+        warnings.warn(
+            f"{where}: edited or damaged since it was written: its sha256 is not that of its "
+            f"content; if the change is meant, load_model and save_model write a new one",
+            EditedFileWarning,
+            stacklevel=3,
+        )
+    return model
+
+
+def _written_digest(document: dict[str, Any]) -> str | None:
+    """Take the digest out of a document; None: an earlier version wrote it."""
+    if DIGEST not in document:
+        return None
+    written = document.pop(DIGEST)
+    if not isinstance(written, str):
+        raise FileFormatError(f"{DIGEST}: expected text")
+    return written
+
+
+def _from_own(document: dict[str, Any]) -> CellModel:
+    if document.get("format") != FORMAT:
+        raise FileFormatError(f'format: expected "{FORMAT}"')
+    version = document.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise FileFormatError(f"version: expected {VERSION}")
+    if version > VERSION:
+        raise FileFormatError(
+            f"version: the file has version {version}, this synfab reads up to {VERSION}"
+        )
+    top = Fields(
+        document,
+        "",
+        (
+            *("format", "version", "name", "features", "conduction", "marginals"),
+            *("histories", "population", "provenance"),
+        ),
+    )
+    if document["features"] != list(FEATURES):
+        raise FileFormatError(f"features: expected {', '.join(FEATURES)}")
+    provenance = document["provenance"]
+    if not isinstance(provenance, dict):
+        raise FileFormatError("provenance: expected a JSON object")
+    return CellModel(
+        name=top.text("name"),
+        marginals=_read_marginals(document["marginals"]),
+        histories=_read_histories(top.items("histories")),
+        population=_read_population(top.items("population")),
+        conduction=_read_conduction(document["conduction"]),
+        provenance=provenance,
+    )
+
+
+def _read_marginals(content: Any) -> Any:
+    fields = Fields(content, "marginals", ("type", "coefficients"))
+    kind = fields.text("type")
+    if kind not in MARGINALS:
+        raise FileFormatError(f"marginals.type: expected {' or '.join(MARGINALS)}")
+    return fields.array("coefficients", depth=MARGINALS[kind])
+
+
+def _read_histories(items: list[Any]) -> dict[int, History]:
+    histories: dict[int, History] = {}
+    for index, item in enumerate(items):
+        fields = Fields(item, f"histories[{index}]", ("order", "innovation", "lags"))
+        innovation, lags = fields.array("innovation", depth=2), fields.array("lags", depth=3)
+        require_order(f"histories[{index}]", len(lags), histories)
+        history = fields.make(lambda b=innovation, a=lags: History(b, a))  # type: ignore[misc]
+        if item["order"] != history.order or isinstance(item["order"], bool):
+            raise FileFormatError(
+                f"histories[{index}].order: expected {history.order}, the number of its lags"
+            )
+        if history.order in histories:
+            raise FileFormatError(f"histories[{index}].order: {history.order} stands there twice")
+        histories[history.order] = history
+    return histories
+
+
+def _read_population(items: list[Any]) -> Population:
+    weights, means, factors = [], [], []
+    for index, item in enumerate(items):
+        fields = Fields(item, f"population[{index}]", ("weight", "mean", "factor"))
+        weights.append(fields.array("weight", depth=0))
+        means.append(fields.array("mean", depth=1))
+        factors.append(fields.array("factor", depth=2))
+        if means[-1].shape != (N_PARAMETERS,) or factors[-1].shape != (N_PARAMETERS,) * 2:
+            raise FileFormatError(
+                f"population[{index}]: expected a mean of 8 numbers and a factor of 8 x 8"
+            )
+    try:
+        return Population(np.array(weights), np.array(means), np.array(factors))
+    except SynfabError as error:
+        raise FileFormatError(f"population.{error}") from None
+
+
+def _read_conduction(content: Any) -> Conduction:
+    names = ("hhrs", "llrs", "eta", "u_max", "u_0", "voltage_range")
+    fields = Fields(content, "conduction", names)
+    values = [fields.array(n, depth=int(n in ("hhrs", "llrs", "voltage_range"))) for n in names]
+    result: Conduction = fields.make(lambda: Conduction(*values))
+    return result
+
+
+def document(model: CellModel) -> dict[str, Any]:
+    """Return the content of a model file."""
+    conduction, population = model.conduction, model.population
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": model.name,
+        "features": list(FEATURES),
+        "conduction": {
+            "hhrs": conduction.hhrs.tolist(),
+            "llrs": conduction.llrs.tolist(),
+            "eta": conduction.eta,
+            "u_max": conduction.u_max,
+            "u_0": conduction.u_0,
+            "voltage_range": list(conduction.voltage_range),
+        },
+        "marginals": {
+            "type": {depth: kind for kind, depth in MARGINALS.items()}[model.marginals.ndim],
+            "coefficients": model.marginals.tolist(),
+        },
+        "histories": [
+            {"order": p, "innovation": h.innovation.tolist(), "lags": h.lags.tolist()}
+            for p, h in model.histories.items()
+        ],
+        "population": [
+            {"weight": float(w), "mean": m.tolist(), "factor": f.tolist()}
+            for w, m, f in zip(
+                population.weights, population.means, population.factors, strict=True
+            )
+        ],
+        "provenance": dict(model.provenance),
+    }
+
+
+def _pretty(value: Any, indent: str = "") -> str:
+    """JSON with one line for each row of numbers, so that a person can read it."""
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{json.dumps(k)}: {_pretty(v, deeper)}" for k, v in value.items()]
+        return "{\n" + ",\n".join(deeper + row for row in rows) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
+        return "[\n" + ",\n".join(deeper + _pretty(v, deeper) for v in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)

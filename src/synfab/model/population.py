@@ -1,0 +1,85 @@
+"""Device-to-device variability: a Gaussian mixture of the devices' (mu, sigma)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synfab.common.checks import Float64, freeze, lower_factor, numbers
+from synfab.common.errors import InvalidValueError
+
+N_PARAMETERS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Mixture over R^8: a device belongs to component k with probability w_k / sum(w).
+
+    Parameters
+    ----------
+    weights
+        (K,), not negative, not all zero; as given, not normalised.
+    means
+        (K, 8): mu of the four features, then sigma.
+    factors
+        (K, 8, 8): lower Cholesky factors of the covariances.
+    """
+
+    weights: Float64
+    means: Float64
+    factors: Float64
+
+    def __init__(self, weights: Any, means: Any, factors: Any) -> None:
+        weights = numbers("weights", weights, (None,))
+        count = len(weights)
+        freeze(
+            self,
+            weights=weights,
+            means=numbers("means", means, (count, N_PARAMETERS)),
+            factors=numbers("factors", factors, (count, N_PARAMETERS, N_PARAMETERS)),
+        )
+        if (weights < 0.0).any() or not weights.sum() > 0.0:
+            raise InvalidValueError("weights: expected numbers >= 0, not all zero")
+        lower_factor("factors", self.factors)
+
+    @property
+    def probabilities(self) -> Float64:
+        """w_k / sum(w), (K,)."""
+        return np.asarray(self.weights / self.weights.sum())
+
+    @property
+    def cumulative(self) -> Float64:
+        """Sum of the probabilities up to each component, (K,)."""
+        return np.asarray(np.cumsum(self.weights) / self.weights.sum())
+
+    @property
+    def covariances(self) -> Float64:
+        """L_k L_k^T, (K, 8, 8)."""
+        return np.asarray(self.factors @ self.factors.transpose(0, 2, 1))
+
+    def mean(self) -> Float64:
+        """Mean of the whole mixture, (8,)."""
+        return np.asarray(self.probabilities @ self.means)
+
+    def covariance(self) -> Float64:
+        """Covariance of the whole mixture, (8, 8)."""
+        spread = self.means - self.mean()
+        within = np.tensordot(self.probabilities, self.covariances, axes=1)
+        return np.asarray(within + np.einsum("k,ki,kj->ij", self.probabilities, spread, spread))
+
+    def component(self, parameters: Any) -> Any:
+        """Return which component explains each device best: parameters (M, 8), result (M,)."""
+        given = numbers("parameters", parameters, (None, N_PARAMETERS))
+        density = []
+        for probability, mean, factor in zip(
+            self.probabilities, self.means, self.factors, strict=True
+        ):
+            z = np.linalg.inv(factor) @ (given - mean).T
+            density.append(
+                np.log(max(probability, 1e-300))
+                - np.log(np.diag(factor)).sum()
+                - 0.5 * np.sum(z * z, axis=0)
+            )
+        return np.argmax(density, axis=0)

@@ -1,0 +1,84 @@
+"""A history of fewer numbers: balanced truncation of the vector autoregression.
+
+A VAR(p) process of four features has 4 p state variables. Balanced truncation (Moore 1981, for
+stochastic processes Desai and Pal 1984) keeps the combinations that are both excited most and seen
+most, so that eight numbers a cell remember what ten cycles of four features do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from synfab.common.checks import Float64
+from synfab.model.history import N_FEATURES, History
+
+# State variables are stored in 8 bits: steps of 1/24 standard deviation, up to 5.3 of them.
+STATES = 8
+QUANTUM = 24.0
+HIGHEST_LEVEL = 127.0
+
+
+class ReducedHistory(NamedTuple):
+    """z_{n+1} = A z_n + B eps_{n+1}, x*_n = C z_n; the stationary covariance of z is 1.
+
+    The covariance contains what rounding z to levels adds in each cycle, and C is such that x* has
+    the covariance of the full process at lag 0 exactly.
+    """
+
+    step: Float64  # A, (k, k)
+    innovation: Float64  # B, (k, 4)
+    output: Float64  # C, (4, k)
+
+    def autocovariance(self, n_lags: int) -> Float64:
+        """Gamma(k) = E[x*_n x*_{n-k}^T] for k = 0 … n_lags, (n_lags + 1, 4, 4)."""
+        power, result = np.eye(len(self.step)), []
+        for _ in range(n_lags + 1):
+            result.append(self.output @ power @ self.output.T)
+            power = self.step @ power
+        return np.stack(result)
+
+
+def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
+    """Return the process with ``states`` variables, or 4 p if those are fewer."""
+    from scipy.linalg import solve_discrete_lyapunov
+
+    full, seen = history.companion, np.eye(N_FEATURES, N_FEATURES * history.order)
+    excited = np.zeros((len(full), N_FEATURES))
+    excited[:N_FEATURES] = history.innovation
+    reach = _root(history.stationary_covariance)
+    sight = _root(solve_discrete_lyapunov(full.T, seen.T @ seen))
+    left, importance, right = np.linalg.svd(sight.T @ reach)
+    kept = min(states, int((importance > 1e-9 * importance[0]).sum()))
+    scale = 1.0 / np.sqrt(importance[:kept])
+    to_full, to_reduced = reach @ right[:kept].T * scale, (left[:, :kept] * scale).T @ sight.T
+    step, innovation = to_reduced @ full @ to_full, to_reduced @ excited
+    output = seen @ to_full
+
+    # Rounding adds a share of the covariance itself once that is 1: P = A P A' + B B' + share P.
+    share = 1.0 / (12.0 * QUANTUM**2)
+    covariance = solve_discrete_lyapunov(
+        step / np.sqrt(1.0 - share), innovation @ innovation.T / (1.0 - share)
+    )
+    unit = np.linalg.cholesky((covariance + covariance.T) / 2.0)
+    step, innovation = np.linalg.solve(unit, step @ unit), np.linalg.solve(unit, innovation)
+    output = output @ unit
+    # The symmetric matrix that carries one covariance into the other.
+    wanted = _symmetric_root(history.autocovariance(0)[0])
+    middle = _symmetric_root(wanted @ output @ output.T @ wanted)
+    output = wanted @ np.linalg.solve(middle, wanted) @ output
+    # Signs of state variables are free; LAPACK's differ from machine to machine.
+    sign = np.sign(output[np.abs(output).argmax(axis=0), np.arange(kept)])
+    return ReducedHistory(step * sign * sign[:, None], innovation * sign[:, None], output * sign)
+
+
+def _root(covariance: Float64) -> Float64:
+    """R with R R^T = covariance, also where that is singular."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def _symmetric_root(covariance: Float64) -> Float64:
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T)

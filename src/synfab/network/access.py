@@ -1,0 +1,128 @@
+"""What stands between a line and its cell: select transistors, selectors, defects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+
+Array = npt.NDArray[Any]
+
+GATES = ("rows", "columns")
+
+
+@dataclass(frozen=True)
+class Transistor:
+    """Select transistor in series with each cell (1T1R), a resistance that a gate line switches.
+
+    Parameters
+    ----------
+    on_resistance, off_resistance
+        Ohm, of a cell whose gate line is on or off; an infinite one conducts nothing.
+    gates
+        Whether gate lines run along ``"rows"`` or ``"columns"``.
+
+    Raises
+    ------
+    InvalidValueError
+        A resistance is negative, or ``gates`` is not known.
+    """
+
+    on_resistance: float = 1e3
+    off_resistance: float = math.inf
+    gates: str = "rows"
+
+    def __post_init__(self) -> None:
+        on = checks.number("on_resistance", self.on_resistance, minimum=0.0)
+        checks.choice("gates", self.gates, GATES)
+        checks.freeze(self, on_resistance=on, off_resistance=_off(self.off_resistance, on))
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Two-terminal selector in series with each cell: I = saturation sinh(U / voltage).
+
+    Parameters
+    ----------
+    saturation
+        A.
+    voltage
+        V; the smaller, the more sharply it opens.
+    """
+
+    saturation: float = 1e-8
+    voltage: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("saturation", "voltage"):
+            checks.freeze(self, **{name: checks.positive(name, getattr(self, name))})
+
+
+def _off(value: Any, on: float) -> float:
+    """Return the resistance of a cell whose gate is off; infinity is allowed."""
+    if isinstance(value, (float, np.floating)) and value == math.inf:
+        return math.inf
+    off = checks.number("off_resistance", value)
+    if off < on:
+        raise InvalidValueError(
+            f"off_resistance: expected on_resistance or above (inf: nothing leaks), found {off:g}"
+        )
+    return off
+
+
+class Barriers(NamedTuple):
+    """What ``kernels.barred_currents`` needs to know beside the cells."""
+
+    resistance: Array  # (rows, columns): ohm in series, infinite where nothing conducts
+    stuck: Array  # (rows, columns): S of a defective cell, NaN where the cell is good
+    saturation: float  # A of the selector; 0: there is none
+    voltage: float  # V
+
+
+def make_barriers(
+    shape: tuple[int, int],
+    access: Transistor | Selector | None,
+    stuck: Array | None,
+    selected: Array | None,
+) -> Barriers | None:
+    """Lay out access devices and defects; None where lines touch good cells.
+
+    ``selected`` says for each gate line whether it is on; None: all of them.
+    """
+    if access is None and stuck is None:
+        return None
+    resistance = np.zeros(shape)
+    if isinstance(access, Transistor):
+        along = 0 if access.gates == "rows" else 1
+        on = np.ones(shape[along], np.bool_) if selected is None else selected
+        per_line = np.where(on, access.on_resistance, access.off_resistance)
+        resistance[:] = np.expand_dims(per_line, 1 - along)
+    saturation, voltage = 0.0, 1.0
+    if isinstance(access, Selector):
+        saturation, voltage = access.saturation, access.voltage
+    nothing = np.full(shape, np.nan)
+    return Barriers(resistance, nothing if stuck is None else stuck, saturation, voltage)
+
+
+def defects(
+    shape: tuple[int, int], open_cells: Any, shorted_cells: Any, short_resistance: float
+) -> Array | None:
+    """Conductance (S) of defective cells, NaN for good ones; None when all are good."""
+    masks = []
+    for name, mask in (("open_cells", open_cells), ("shorted_cells", shorted_cells)):
+        array = np.zeros(shape, np.bool_) if mask is None else checks.boolean_array(name, mask)
+        if array.shape != shape:
+            raise InvalidValueError(f"{name}: expected shape {shape}, found {array.shape}")
+        masks.append(array)
+    short = checks.positive("short_resistance", short_resistance)
+    if (masks[0] & masks[1]).any():
+        raise InvalidValueError("shorted_cells: a cell cannot be open and shorted")
+    if not (masks[0].any() or masks[1].any()):
+        return None
+    return np.where(masks[0], 0.0, np.where(masks[1], 1.0 / short, np.nan))

@@ -1,0 +1,386 @@
+"""The switching rules of a cell, vectorised over the Array API standard: the readable reference.
+
+Source of the model: T. Hennen et al., Front. Neurosci. 16:941753 (2022); T. Hennen, L. Brackmann
+et al., IEEE TED (2024), arXiv 2404.06344. SET happens at negative voltage, RESET at positive.
+
+All functions take and return arrays of one Array API namespace, float32 unless said otherwise, for
+M cells. State goes in, new state comes out; nothing is changed in place. Faster engines restate
+these functions for their own hardware and are tested against them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from synfab.model.cell_model import PIECES_END, CellModel
+from synfab.model.history import History
+from synfab.random.arrays import constant, count_up, product, word
+from synfab.random.streams import Stream, normals, words
+
+Array = Any
+
+# r(R_HRS) stays this fraction below r_max, where a cell would carry current against the voltage:
+# far enough for float32 arithmetic, close enough for physics.
+MARGIN = 2.0**-20
+# Last cycle of a cell, in every engine and circuit model: cycle numbers have 30 bits in a kernel.
+MAX_CYCLE = 2**30 - 1
+
+
+class Devices(NamedTuple):
+    """What never changes in the life of M cells."""
+
+    seed: Any  # an integer, or its two words
+    number: tuple[Array, Array]  # global cell number: low and high words, each (M,)
+    parameters: Array  # (8, M): mu of the four features, then sigma
+
+
+class CellState(NamedTuple):
+    """State of M cells. All arrays have shape (M,) unless said otherwise."""
+
+    r: Array  # mixing state, 1 = HHRS side
+    threshold: Array  # V, RESET goes on above it
+    steepness: Array  # a of the transition curve, A/V**eta
+    in_hrs: Array
+    in_lrs: Array
+    cycle: Array  # n, an unsigned word
+    block: Array  # (p, 4, M): the p consecutive vectors x*, oldest first, of which x*_n is one
+
+
+class Switching(NamedTuple):
+    """What a voltage does to M cells. All arrays are booleans of shape (M,)."""
+
+    set_: Array
+    partial: Array  # RESET in part
+    full: Array  # RESET completely
+    draw: Array  # begins a new cycle
+
+
+class Features(NamedTuple):
+    """Features of the current cycle, each (M,)."""
+
+    r_hrs: Array  # ohm
+    u_set: Array  # V
+    r_lrs: Array  # ohm
+    u_reset: Array  # V
+
+
+# ---- conduction ---------------------------------------------------------------------------------
+
+
+def polynomial(coefficients: Any, x: Array) -> Array:
+    """Value of a polynomial, highest power first (Horner)."""
+    value = x * 0.0
+    for coefficient in coefficients:
+        value = value * x + float(coefficient)
+    return value
+
+
+def marginal(coefficients: Any, x: Array) -> Array:
+    """Value of Gamma for one feature: a polynomial, or pieces with straight lines beyond them."""
+    if np.ndim(coefficients) == 1:
+        return polynomial(coefficients, x)
+    xp = array_namespace(x)
+    count = len(coefficients)
+    per_unit = count / (2.0 * PIECES_END)
+    inside = xp.clip(x, -PIECES_END, PIECES_END)
+    position = (inside + PIECES_END) * per_unit
+    piece = xp.clip(xp.floor(position), 0, count - 1)
+    t = position - piece
+    index = xp.astype(piece, xp.int32)
+    value = x * 0.0
+    slope = x * 0.0
+    for k in range(coefficients.shape[1]):
+        column = constant(coefficients[:, k], x)
+        slope = slope * t + value
+        value = value * t + xp.reshape(xp.take(column, xp.reshape(index, (-1,))), x.shape)
+    return value + slope * per_unit * (x - inside)
+
+
+def limiting_currents(model: CellModel, u: Array) -> tuple[Array, Array]:
+    """P_LLRS(u) and P_HHRS(u) in A; beyond the trained voltages ohmic, P(U_end) u / U_end."""
+    xp = array_namespace(u)
+    low, high = model.conduction.voltage_range
+    inside = xp.where(u < low, low, xp.where(u > high, high, u))
+    outside = inside != u
+    stretch = xp.where(outside, u / xp.where(outside, inside, 1.0), 1.0)
+    return (
+        polynomial(model.conduction.llrs, inside) * stretch,
+        polynomial(model.conduction.hhrs, inside) * stretch,
+    )
+
+
+def current(model: CellModel, r: Array, u: Array) -> Array:
+    """I(r, U) = (1 - r) P_LLRS(U) + r P_HHRS(U), in A."""
+    llrs, hhrs = limiting_currents(model, u)
+    return llrs + r * (hhrs - llrs)
+
+
+def state_of_conductance(model: CellModel, conductance: Array) -> Array:
+    """R = 1/G to state: r(R) = (G_L - 1/R) / (G_L - G_H)."""
+    g_hhrs, g_llrs = model.conduction.g_hhrs, model.conduction.g_llrs
+    return (g_llrs - conductance) * (1.0 / (g_llrs - g_hhrs))
+
+
+def highest_state(model: CellModel) -> float:
+    """Return the largest r a cell may have: just below r_max, so that every cell stays passive."""
+    return model.conduction.r_max * (1.0 - MARGIN)
+
+
+def hrs_state(model: CellModel, r_hrs: Array) -> Array:
+    """State of the HRS, r(R_HRS), kept below r_max."""
+    xp = array_namespace(r_hrs)
+    r, top = state_of_conductance(model, 1.0 / r_hrs), highest_state(model)
+    return xp.where(r > top, top, r)
+
+
+def lrs_state(model: CellModel, r_lrs: Array) -> Array:
+    """State of the LRS, r(R_LRS); a negative one is kept."""
+    return state_of_conductance(model, 1.0 / r_lrs)
+
+
+# ---- features -----------------------------------------------------------------------------------
+
+
+def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devices:
+    """Draw the device-to-device parameters: one mixture component each, then m_k + L_k eps."""
+    xp = array_namespace(number[0])
+    zero = number[0] * 0
+    pick = words(seed, number, zero, Stream.POPULATION)[0]
+    one, two = (draw_normals(seed, number, zero + i, Stream.POPULATION) for i in (1, 2))
+    eps = xp.concat([one, two])
+    population = model.population
+    drawn = [
+        constant(mean, eps)[:, None] + product(constant(factor, eps), eps)
+        for mean, factor in zip(population.means, population.factors, strict=True)
+    ]
+    parameters = drawn[-1]
+    # w0/2**32 < c is w0 < ceil(c 2**32) for an integer w0; walking down leaves the smallest k.
+    for k in range(len(drawn) - 2, -1, -1):
+        bound = component_bounds(model)[k]
+        if bound > 0xFFFFFFFF:
+            parameters = drawn[k]
+        else:
+            parameters = xp.where(pick < word(bound, pick), drawn[k], parameters)
+    return Devices(seed, number, parameters)
+
+
+def draw_normals(seed: Any, number: tuple[Array, Array], index: Array, stream: Any) -> Array:
+    """Four normal numbers for each draw, (4, …) with the shape of ``index`` and the cells'."""
+    xp = array_namespace(index)
+    drawn = xp.broadcast_arrays(*number, index)
+    shape = drawn[0].shape
+    # One axis: JAX compiles it sooner.
+    low, high, draw = (xp.reshape(word, (-1,)) for word in drawn)
+    return xp.reshape(normals(words(seed, (low, high), draw, stream)), (4, *shape))
+
+
+def component_bounds(model: CellModel) -> list[int]:
+    """Component k is picked by the smallest k whose bound exceeds the word drawn."""
+    return [-int(-(float(c) * 2.0**32) // 1) for c in model.population.cumulative]
+
+
+def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
+    """Cells as they leave the fab: in HRS, cycle 0, with a history from the stationary law."""
+    number = devices.number
+    index = count_up(0, order, number[0])[:, None]
+    return rested_state(
+        model, order, devices, draw_normals(devices.seed, number, index, Stream.INITIAL_HISTORY)
+    )
+
+
+def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> CellState:
+    """``fresh_state`` from its normal numbers ``eps``, (4, p, M), newest cycle first."""
+    xp = array_namespace(eps)
+    stacked = xp.reshape(xp.permute_dims(eps, (1, 0, 2)), (4 * order, -1))
+    factor = constant(model.history(order).stationary_factor, eps)
+    newest_first = xp.reshape(product(factor, stacked), (order, 4, -1))
+    block = xp.flip(newest_first, axis=0)
+    cycle = devices.number[0] * 0
+    features = cycle_features(model, devices, block, cycle)
+    zero = features.u_reset * 0.0
+    fresh = zero == 0.0
+    return CellState(
+        r=hrs_state(model, features.r_hrs),
+        threshold=zero,
+        steepness=xp.zeros_like(zero),
+        in_hrs=fresh,
+        in_lrs=~fresh,
+        cycle=cycle,
+        block=block,
+    )
+
+
+def next_block(history: History, block: Array, eps: Array) -> Array:
+    """The p vectors after a block: x*_n = sum_i A_i x*_{n-i} + B eps_n, p times.
+
+    Drawing p cycles ahead costs no memory, the old block is used up, and lets an engine move the
+    history once in p cycles. Each vector is still a function of its own cycle's draw alone. The p
+    steps are one product with the matrices F, G of ``history``.
+
+    Parameters
+    ----------
+    block
+        (p, 4, M), oldest first.
+    eps
+        Normal numbers of the p cycles to come, (4, p, M).
+    """
+    xp = array_namespace(block)
+    of_past, of_draws = (constant(matrix, block) for matrix in history.block_matrices)
+    rows = 4 * history.order
+    past, drawn = xp.reshape(block, (rows, -1)), xp.reshape(eps, (rows, -1))
+    return xp.reshape(product(of_past, past) + product(of_draws, drawn), block.shape)
+
+
+def current_vector(block: Array, cycle: Array) -> Array:
+    """x*_n, shape (4, M): the blocks end at the cycles that are multiples of p."""
+    xp = array_namespace(block)
+    order = block.shape[0]
+    slot = (cycle + (order - 1)) % order
+    index = xp.broadcast_to(slot[None, None, :], (1, *block.shape[1:]))
+    return xp.take_along_axis(block, index, axis=0)[0, :, :]
+
+
+def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Array) -> Features:
+    """Y = mu + sigma Gamma(x*_n); R_HRS = 10**y_0."""
+    xp = array_namespace(block)
+    vector = current_vector(block, cycle)
+    y = [
+        devices.parameters[f, :]
+        + devices.parameters[4 + f, :] * marginal(model.marginals[f], vector[f, :])
+        for f in range(4)
+    ]
+    return Features(xp.pow(xp.full_like(y[0], 10.0), y[0]), y[1], y[2], y[3])
+
+
+def block_ends(draw: Array, cycle: Array, order: int) -> Array:
+    """Which of the cells that draw a cycle have used up their block."""
+    return draw & (cycle % order == 0)
+
+
+def draw_cycle(
+    model: CellModel, devices: Devices, block: Array, cycle: Array, draw: Array
+) -> tuple[Array, Array]:
+    """Begin the next cycle where ``draw`` is true; returns the block and the cycle numbers."""
+    xp = array_namespace(block)
+    order = block.shape[0]
+    ends = block_ends(draw, cycle, order)
+    if bool(xp.any(ends)):
+        index = cycle[None, :] + count_up(1, order, cycle)[:, None]
+        eps = draw_normals(devices.seed, devices.number, index, Stream.INNOVATION)
+        block = xp.where(ends, next_block(model.history(order), block, eps), block)
+    return block, cycle + xp.astype(draw, cycle.dtype)
+
+
+# ---- switching ----------------------------------------------------------------------------------
+
+
+def apply_voltage(model: CellModel, devices: Devices, state: CellState, u: Array) -> CellState:
+    """Let cells switch under the voltage ``u`` (V), shape (M,) (Hennen et al. 2022)."""
+    switching = select(model, devices, state, u)
+    block, cycle = draw_cycle(model, devices, state.block, state.cycle, switching.draw)
+    return settle(model, devices, state._replace(block=block, cycle=cycle), switching, u)
+
+
+def select(model: CellModel, devices: Devices, state: CellState, u: Array) -> Switching:
+    """Which cells switch: SET at ``u <= u_set``; RESET above the threshold.
+
+    RESET is gradual up to ``u_max`` and complete from there on; out of the LRS it begins a cycle.
+    """
+    u_max = model.conduction.u_max
+    features = cycle_features(model, devices, state.block, state.cycle)
+    set_ = ~state.in_lrs & (u <= features.u_set)
+    reset = ~state.in_hrs & (u > state.threshold) & ~set_
+    return Switching(set_, reset & (u < u_max), reset & (u >= u_max), reset & state.in_lrs)
+
+
+def settle(
+    model: CellModel, devices: Devices, state: CellState, switching: Switching, u: Array
+) -> CellState:
+    """State after the voltage; ``state`` has the cycle that ``switching`` has drawn.
+
+    A RESET out of the LRS runs along a transition curve I_t(U) = a |U_max - U|**eta + c of its
+    own: from the current the cell carries at its threshold down to what its new HRS carries at
+    U_max.
+    """
+    xp = array_namespace(u)
+    u_max, eta = model.conduction.u_max, model.conduction.eta
+    set_, partial, full, draw = switching
+    # One evaluation does for both: a cell that is SET stays in its cycle.
+    features = cycle_features(model, devices, state.block, state.cycle)
+
+    r_hrs = hrs_state(model, features.r_hrs)
+    floor = current(model, r_hrs, u * 0.0 + u_max)
+    start = draw & partial
+    rise = xp.where(start, u_max - state.threshold, 1.0)
+    steepness = (current(model, state.r, state.threshold) - floor) / rise**eta
+    steepness = xp.where(start, steepness, state.steepness)
+
+    r_partial = transition_state(model, state.r, steepness, floor, xp.where(partial, u, 0.0))
+    r = xp.where(partial, r_partial, state.r)
+    r = xp.where(full, r_hrs, r)
+    r = xp.where(set_, lrs_state(model, features.r_lrs), r)
+    reset = partial | full
+    return state._replace(
+        r=r,
+        threshold=xp.where(set_, features.u_reset, xp.where(reset, u, state.threshold)),
+        steepness=steepness,
+        in_hrs=(state.in_hrs & ~set_) | full,
+        in_lrs=(state.in_lrs & ~reset) | set_,
+    )
+
+
+def transition_current(model: CellModel, steepness: Array, floor: Array, u: Array) -> Array:
+    """I_t(U) = a |U_max - U|**eta + c for U <= U_max, in A; ``floor`` is c."""
+    return steepness * (model.conduction.u_max - u) ** model.conduction.eta + floor
+
+
+def transition_state(model: CellModel, r: Array, steepness: Array, floor: Array, u: Array) -> Array:
+    """Solve I(r, U) = I_t(U) for the state after a partial RESET.
+
+    A RESET never lowers the resistance and never leaves the passive states.
+    """
+    xp = array_namespace(u)
+    llrs, hhrs = limiting_currents(model, u)
+    span = llrs - hhrs
+    carries = span != 0.0  # at U = 0 every state carries the same current: none
+    solved = llrs - transition_current(model, steepness, floor, u)
+    solved = xp.where(carries, solved / xp.where(carries, span, 1.0), r)
+    top = highest_state(model)
+    solved = xp.where(solved > top, top, solved)
+    return xp.where(solved > r, solved, r)
+
+
+# ---- ideal programming --------------------------------------------------------------------------
+
+
+def program(model: CellModel, devices: Devices, state: CellState, r: Array) -> CellState:
+    """Put cells into the states ``r``, as if each had been brought there on its own curve.
+
+    At or below r(R_LRS) of its cycle a cell is SET, at or above r(R_HRS) it is RESET. In between it
+    stands on the transition curve from (u_reset, R_LRS) to (U_max, R_HRS) of its cycle, and its
+    threshold is the voltage that would have brought it there. No cycle is drawn.
+    """
+    xp = array_namespace(r)
+    u_max, eta = model.conduction.u_max, model.conduction.eta
+    features = cycle_features(model, devices, state.block, state.cycle)
+    r_lrs, r_hrs = lrs_state(model, features.r_lrs), hrs_state(model, features.r_hrs)
+    in_lrs = r <= r_lrs
+    in_hrs = ~in_lrs & (r >= r_hrs)
+
+    floor = current(model, r_hrs, r * 0.0 + u_max)
+    rise = u_max - features.u_reset
+    rise = xp.where(rise > 0.0, rise, 1.0)
+    steepness = (current(model, r_lrs, features.u_reset) - floor) / rise**eta
+    # A curve that would begin above U_max has no room: the threshold is U_max then.
+    low, high = xp.where(features.u_reset < u_max, features.u_reset, u_max), r * 0.0 + u_max
+    for _ in range(30):  # bisection to the last bit of float32
+        middle = (low + high) * 0.5
+        reached = transition_state(model, r_lrs, steepness, floor, middle)
+        low, high = xp.where(reached < r, middle, low), xp.where(reached < r, high, middle)
+    threshold = xp.where(in_lrs | in_hrs, features.u_reset, high)
+    return state._replace(
+        r=r, threshold=threshold, steepness=steepness, in_hrs=in_hrs, in_lrs=in_lrs
+    )

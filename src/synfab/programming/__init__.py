@@ -1,0 +1,1 @@
+"""Programming cells to conductances: controllers, staircases, weight mapping and tiles."""

@@ -1,0 +1,201 @@
+"""Controllers of write and verify: what each cell is given next, from what was read.
+
+A cell that conducts too much is RESET by a staircase whose steps follow from the slope it has
+shown; one that conducts too little is SET and tried again, since every cycle is another draw. Steps
+get finer from attempt to attempt.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.model.cell_model import CellModel
+
+Array = npt.NDArray[Any]
+
+# In units of the typical device's U_SET, U_RESET and of U_max.
+SET_FIRST, SET_MORE, SET_LAST = 2.0, 0.25, 3.0
+RESET_FIRST, RESET_LAST = 0.6, 1.25
+# V: steps of the staircase; and how far below the last attempt's end the next one begins.
+SHORTEST, LONGEST, BACK = 1e-3, 0.04, 0.1
+# Part of the way to the target that a step aims at, what is left of it in the next attempt,
+# and for how many attempts that goes on.
+GAIN, CAUTION, CAREFUL = 0.7, 0.75, 3
+# Part of the tolerance at which a cell is let off; it is called back beyond the whole of it.
+SETTLE = 0.75
+# What a slope too small to be seen is taken down by.
+FLATTER = 0.7
+
+
+# What a controller remembers of its cell.
+LEARNED = (
+    "last", "amplitude", "begin", "set_level", "slope", "step", "before", "top", "attempts",
+    "pulses", "above_lrs", "below_hrs", "given_up", "settled", "reason",
+)  # fmt: skip
+
+
+class Outcome(IntEnum):
+    """How a cell ended."""
+
+    REACHED = 0
+    TARGET_ABOVE_LRS = 1  # in no attempt did its LRS conduct enough
+    TARGET_BELOW_HRS = 2  # in no attempt did its HRS conduct little enough
+    MISSED = 3  # attempts jumped over the target, or the pulses ran out
+    DEFECT = 4  # open or shorted
+    LEFT_ALONE = 5  # no target
+
+
+class Last(IntEnum):
+    """What a cell was given last."""
+
+    NOTHING = 0
+    SET = 1
+    STAIR = 2
+    FULL_RESET = 3
+
+
+class Controllers:
+    """Controllers of all cells, side by side; arrays (rows, columns).
+
+    Parameters
+    ----------
+    model
+        Technology, for what is typical of it.
+    targets
+        S; NaN: no target.
+    within
+        Distance from the target that is good enough, S.
+    retries
+        Attempts after the first.
+    """
+
+    def __init__(self, model: CellModel, targets: Array, within: float, retries: int) -> None:
+        typical = model.population.means[int(np.argmax(model.population.weights))]
+        _, u_set, r_lrs, u_reset = typical[:4]
+        conduction = model.conduction
+        self.targets, self.within, self.retries = targets, within, retries
+        self.set_first, self.set_last = SET_FIRST * u_set, SET_LAST * u_set
+        self.set_more = SET_MORE * u_set
+        self.first, self.limit = RESET_FIRST * u_reset, RESET_LAST * conduction.u_max
+        self.full = conduction.u_max
+        # The transition falls fastest where it begins: dG/dU of I_t(U) / U there.
+        rise = conduction.u_max - u_reset
+        self.steepest = (conduction.eta / rise + 1.0 / u_reset) / r_lrs
+        shape = targets.shape
+        self.has_target = np.isfinite(targets)
+        self.last = np.full(shape, Last.NOTHING, np.int8)
+        self.amplitude, self.begin = np.zeros(shape), np.full(shape, self.first)
+        self.set_level = np.full(shape, self.set_first)
+        self.slope = np.full(shape, self.steepest)
+        self.step, self.before = np.zeros(shape), np.full(shape, np.nan)
+        self.top = np.zeros(shape)  # S, where the cell's present staircase began
+        self.attempts, self.pulses = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.above_lrs, self.below_hrs = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.given_up, self.settled = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        self.reason = np.full(shape, Outcome.MISSED, np.int8)
+
+    def give_up(self, mask: Array, reason: Outcome) -> None:
+        """Leave cells alone from now on."""
+        self.given_up |= mask
+        self.reason[mask] = reason
+
+    def next_voltages(self, g: Array) -> Array:
+        """Voltage (V) for each cell after reading ``g`` (S); NaN: leave it alone."""
+        off = g - self.targets
+        with np.errstate(invalid="ignore"):
+            # Who has been let off at the edge would be called back by noise.
+            enough = np.where(self.settled, self.within, SETTLE * self.within)
+            self.settled = np.abs(off) <= enough
+        active = self.has_target & ~self.given_up & ~self.settled
+        low, high = active & (off < 0.0), active & (off > 0.0)
+        stair, after_set = self.last == Last.STAIR, self.last == Last.SET
+        no_lrs = low & after_set
+        no_hrs = high & stair & (self.amplitude >= self.limit)
+        jumped = low & stair
+        self._learn(no_lrs, no_hrs, jumped)
+        active &= ~self.given_up
+        self.top = np.where(after_set, g, self.top)
+        self._follow_slope(off, g, high & stair & ~no_hrs)
+        self.before = g
+        voltage = np.full(g.shape, np.nan)
+        # Where a cell of unknown past stands on its curve is known after a SET.
+        unknown = high & (self.last == Last.NOTHING)
+        begins = high & ~stair & ~unknown
+        voltage[begins] = self.begin[begins]
+        climbs = high & stair & ~no_hrs
+        voltage[climbs] = np.minimum(self.amplitude + self.step, self.limit)[climbs]
+        again = (low & ~no_lrs) | no_hrs | unknown
+        voltage[again] = self.set_level[again]
+        # A cell in its LRS draws a new cycle only by way of a RESET.
+        voltage[no_lrs] = self.limit
+        self.last[no_lrs & active] = Last.FULL_RESET
+        return np.where(active, voltage, np.nan)
+
+    def fired(self, voltage: Array) -> None:
+        """Note what the cells were given."""
+        given = np.isfinite(voltage)
+        self.pulses += given
+        set_, reset = given & (voltage < 0.0), given & (voltage > 0.0)
+        reset &= self.last != Last.FULL_RESET
+        # What is in FULL_RESET now has been noted already; it is SET next.
+        self.last[reset] = Last.STAIR
+        self.amplitude[reset] = voltage[reset]
+        self.last[set_] = Last.SET
+        self.slope[set_] = self.steepest
+
+    def dump(self) -> dict[str, Array]:
+        """Return what they have learned, for a checkpoint."""
+        return {name: getattr(self, name) for name in LEARNED}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Take over what ``dump`` gave."""
+        for name in LEARNED:
+            mine, given = getattr(self, name), state[name]
+            if given.shape != mine.shape or given.dtype != mine.dtype:
+                raise ValueError(f"{name}: expected {mine.dtype} of shape {mine.shape}")
+            setattr(self, name, np.array(given))
+
+    def outcomes(self, g: Array) -> Array:
+        """``Outcome`` of every cell, with ``g`` (S) as last read; int8."""
+        with np.errstate(invalid="ignore"):
+            reached = np.abs(g - self.targets) <= self.within
+        outcome = np.where(reached & (self.reason != Outcome.DEFECT), Outcome.REACHED, self.reason)
+        return np.where(self.has_target, outcome, Outcome.LEFT_ALONE).astype(np.int8)
+
+    def _learn(self, no_lrs: Array, no_hrs: Array, jumped: Array) -> None:
+        """Draw the lessons of a failed attempt."""
+        failed = no_lrs | no_hrs | jumped
+        self.attempts += failed
+        self.above_lrs += no_lrs
+        self.below_hrs += no_hrs
+        # A SET that did nothing looks like a low LRS: the next one is stronger.
+        harder = np.maximum(self.set_level + self.set_more, self.set_last)
+        self.set_level[no_lrs] = harder[no_lrs]
+        late = np.maximum(self.amplitude - BACK, self.first)
+        too_late = self.amplitude <= self.begin
+        self.begin[jumped] = np.where(too_late, self.first, late)[jumped]
+        # The way to another HRS need not be slow.
+        self.begin[no_hrs] = self.full
+        over = failed & (self.attempts > self.retries)
+        self.given_up |= over
+        self.reason[over & (self.above_lrs == self.attempts)] = Outcome.TARGET_ABOVE_LRS
+        self.reason[over & (self.below_hrs == self.attempts)] = Outcome.TARGET_BELOW_HRS
+
+    def _follow_slope(self, off: Array, g: Array, climbs: Array) -> None:
+        """Next step of the staircase, from the slope that the last one has shown."""
+        fell = self.before - g
+        moved = climbs & (self.step > 0.0) & (fell > self.within / 2.0)
+        slope = fell / np.where(self.step > 0.0, self.step, 1.0)
+        least = self.steepest / 30.0
+        self.slope[moved] = np.clip(slope, least, 2.0 * self.steepest)[moved]
+        # The transition flattens on its way down: where a cell has moved and now hardly does, the
+        # slope is less than noise lets see.
+        crawls = climbs & ~moved & (self.step > 0.0) & (self.top - g > 3.0 * self.within)
+        self.slope[crawls] = np.maximum(FLATTER * self.slope, least)[crawls]
+        gain = GAIN * CAUTION ** np.minimum(self.attempts, CAREFUL)
+        step = np.clip(gain * off / self.slope, SHORTEST, LONGEST)
+        self.step = np.where(climbs, step, 0.0)

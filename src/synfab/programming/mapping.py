@@ -1,0 +1,124 @@
+"""Signed weights as conductances: differential pairs, an offset line, bit slices.
+
+Columns are driven with the inputs, rows are sensed; every mapping lays weights (outputs, inputs)
+out on rows, and its outputs are linear combinations of the rows' currents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+
+Array = npt.NDArray[Any]
+
+MOST_BITS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """Conductances for weights, and the way back.
+
+    Attributes
+    ----------
+    targets
+        S, (rows, inputs): what to program.
+    combine
+        (outputs, rows): weights v = combine (targets v); 1 / S.
+    """
+
+    targets: Array
+    combine: Array
+
+    def decode(self, currents: npt.ArrayLike) -> Array:
+        """Outputs in units of weight times V from the rows' currents (A), (rows,) or (rows, B)."""
+        return self._combined("currents", currents)
+
+    def weights(self, conductances: npt.ArrayLike) -> Array:
+        """Weights (outputs, inputs) that conductances (rows, inputs), S, stand for."""
+        return self._combined("conductances", conductances)
+
+    def _combined(self, name: str, values: npt.ArrayLike) -> Array:
+        array = checks.real_array(name, values)
+        if array.ndim not in (1, 2) or len(array) != self.combine.shape[1]:
+            raise InvalidValueError(
+                f"{name}: expected shape ({self.combine.shape[1]},) or "
+                f"({self.combine.shape[1]}, B), found {array.shape}"
+            )
+        return np.asarray(self.combine @ array)
+
+
+def differential_pairs(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
+    """Two rows a weight: the one of its sign carries its size above ``g_min``, the other ``g_min``.
+
+    Rows 2 i and 2 i + 1 belong to output i; ``g_min`` and ``g_max`` (S) are the window.
+    """
+    w, low, span = _checked(weights, g_min, g_max)
+    siemens = span / _largest(w)
+    targets = np.empty((2 * len(w), w.shape[1]))
+    targets[0::2] = low + siemens * np.maximum(w, 0.0)
+    targets[1::2] = low + siemens * np.maximum(-w, 0.0)
+    return Mapping(targets, _pairs(len(w)) / siemens)
+
+
+def offset_line(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
+    """One row a weight, around the middle of the window; one more row carries the middle.
+
+    The last row's current is subtracted from all others.
+    """
+    w, low, span = _checked(weights, g_min, g_max)
+    siemens = span / 2.0 / _largest(w)
+    targets = np.full((len(w) + 1, w.shape[1]), low + span / 2.0)
+    targets[:-1] += siemens * w
+    combine = np.hstack([np.eye(len(w)), -np.ones((len(w), 1))])
+    return Mapping(targets, combine / siemens)
+
+
+def bit_slices(
+    weights: npt.ArrayLike, g_min: float, g_max: float, bits: int, cell_bits: int = 1
+) -> Mapping:
+    """Weights rounded to ``bits`` bits and a sign, ``cell_bits`` of them in each cell.
+
+    Slices are differential pairs, the least significant one first: rows 2 (i slices + k) and the
+    next hold slice k of output i.
+    """
+    w, low, span = _checked(weights, g_min, g_max)
+    bits = checks.count("bits", bits, MOST_BITS)
+    cell_bits = checks.count("cell_bits", cell_bits, MOST_BITS)
+    step = _largest(w) / (2**bits - 1)
+    whole = np.rint(np.abs(w) / step).astype(np.int64)
+    slices = -(-bits // cell_bits)
+    levels = 2**cell_bits
+    shifts = cell_bits * np.arange(slices)
+    digits = (whole[:, None, :] >> shifts[:, None]) % levels
+    siemens = span / (levels - 1)
+    targets = np.empty((len(w), slices, 2, w.shape[1]))
+    targets[:, :, 0] = low + siemens * np.where(w[:, None] > 0.0, digits, 0)
+    targets[:, :, 1] = low + siemens * np.where(w[:, None] < 0.0, digits, 0)
+    one = np.kron(2.0**shifts, [1.0, -1.0]) * step / siemens
+    return Mapping(targets.reshape(-1, w.shape[1]), np.kron(np.eye(len(w)), one))
+
+
+def _pairs(count: int) -> Array:
+    return np.asarray(np.kron(np.eye(count), [1.0, -1.0]))
+
+
+def _largest(weights: Array) -> float:
+    return float(np.abs(weights).max()) or 1.0
+
+
+def _checked(weights: npt.ArrayLike, g_min: float, g_max: float) -> tuple[Array, float, float]:
+    w = checks.real_array("weights", weights)
+    if w.ndim != 2 or w.size == 0 or not np.isfinite(w).all():
+        raise InvalidValueError(
+            f"weights: expected finite numbers, outputs x inputs, found shape {w.shape}"
+        )
+    low, high = checks.number("g_min", g_min), checks.number("g_max", g_max)
+    if not 0.0 < low < high:
+        raise InvalidValueError(f"g_max: expected 0 < g_min < g_max, found {low:g} … {high:g} S")
+    return w.astype(np.float64), low, high - low

@@ -1,0 +1,1 @@
+"""Pulse programs: the expression, the voltages of blocks of cells, waveforms over time."""

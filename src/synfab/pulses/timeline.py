@@ -1,0 +1,228 @@
+"""Pulse programs of a crossbar in time: what drives which line, when to look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common import checks
+from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.pulses.program import parse_program
+
+Array = npt.NDArray[Any]
+
+# Voltages of the lines as parts of the pulse: (selected column, other columns, selected row,
+# other rows). A cell sees its column's voltage minus its row's.
+SCHEMES = {
+    "ground": (1.0, 0.0, 0.0, 0.0),
+    "V/2": (0.5, 0.0, -0.5, 0.0),
+    "V/3": (1.0, 1.0 / 3.0, 0.0, 2.0 / 3.0),
+    "floating": (1.0, 0.0, 0.0, 0.0),
+}
+LONGEST = 1_000_000  # pulses
+TIMES = ("rise", "width", "gap")
+SHORTEST, SLOWEST = 1e-15, 1e6  # s, of each of them
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """One trapezoid on selected lines.
+
+    Attributes
+    ----------
+    voltage
+        Of a selected cell, V, column against row.
+    rows, columns
+        Numbers of the selected lines; None: all.
+    scheme
+        What the other lines are held at: ``"V/2"``, ``"V/3"``, ``"ground"`` (0 V), or
+        ``"floating"`` (not held at all).
+    rise, width, gap
+        Seconds: each edge, the flat top, and the rest at 0 V before the next pulse.
+    read
+        Whether it only looks: a voltage outside the trained range is worth a warning then.
+    """
+
+    voltage: float
+    rows: Sequence[int] | None = field(default=None, kw_only=True)
+    columns: Sequence[int] | None = field(default=None, kw_only=True)
+    scheme: str = field(default="V/2", kw_only=True)
+    rise: float = field(default=10e-9, kw_only=True)
+    width: float = field(default=50e-9, kw_only=True)
+    gap: float = field(default=10e-9, kw_only=True)
+    read: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        checks.choice("scheme", self.scheme, SCHEMES)
+        for name in ("rows", "columns"):
+            if getattr(self, name) is not None:
+                line_numbers(name, getattr(self, name))
+        checks.freeze(
+            self,
+            voltage=checks.number("voltage", self.voltage),
+            read=checks.flag("read", self.read),
+            **{name: _seconds(name, getattr(self, name)) for name in TIMES},
+        )
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the first edge to the start of the next pulse."""
+        return 2.0 * self.rise + self.width + self.gap
+
+
+def _seconds(name: str, value: object) -> float:
+    seconds = checks.number(name, value)
+    if not SHORTEST <= seconds <= SLOWEST:
+        raise InvalidValueError(f"{name}: expected 1e-15 … 1e6 s, found {seconds!r}")
+    return seconds
+
+
+def read_pulse(voltage: float = 0.2, **timing: float) -> Pulse:
+    """Return a pulse that reads all cells with rows at 0 V.
+
+    Parameters
+    ----------
+    voltage
+        V.
+    **timing
+        ``rise``, ``width`` and ``gap``, s, as of ``Pulse``.
+    """
+    unknown = timing.keys() - set(TIMES)
+    if unknown:
+        raise InvalidTypeError(
+            f"{min(unknown)}: not an argument of read_pulse; expected one of {', '.join(TIMES)}"
+        )
+    return Pulse(voltage, scheme="ground", read=True, **timing)  # type: ignore[arg-type]
+
+
+Program = str | Sequence[float | Pulse]
+
+
+def as_pulses(program: Any) -> list[Pulse]:
+    """Pulses of a program: numbers and texts such as ``"-2, 1.2, 0.2"`` select all cells."""
+    items: Sequence[float | Pulse]
+    if isinstance(program, str):
+        items = parse_program(program)
+    elif isinstance(program, Sequence) and not isinstance(program, bytes):
+        items = list(program)
+    else:
+        items = list(checks.numbers("program", program, (None,)))
+    if not 0 < len(items) <= LONGEST:
+        raise InvalidValueError(f"program: expected 1 … {LONGEST} pulses, found {len(items)}")
+    pulses = []
+    for item in items:
+        if isinstance(item, Pulse):
+            pulses.append(item)
+        else:
+            pulses.append(Pulse(checks.number("program", item), scheme="ground"))
+    return pulses
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A program laid out in time, for an array of rows x columns.
+
+    Attributes
+    ----------
+    times
+        Corners of the drive, s, (T,).
+    columns, rows
+        Voltages of the drivers at the corners, V, (columns, T) and (rows, T).
+    held_columns, held_rows
+        Whether a driver is connected, (columns, T) and (rows, T).
+    gates
+        Whether the access devices of a row are on, (rows, T).
+    samples
+        Times at the end of each flat top, s, one for each pulse.
+    stop
+        End, s.
+    """
+
+    times: Array
+    columns: Array
+    rows: Array
+    held_columns: Array
+    held_rows: Array
+    gates: Array
+    samples: Array
+    stop: float
+
+
+def lay_out(pulses: Sequence[Pulse], shape: tuple[int, int]) -> Timeline:
+    """Corners of all drivers for a list of pulses."""
+    rows, columns = shape
+    corners: list[float] = [0.0]
+    drives: list[tuple[Array, ...]] = [_rest(shape)]
+    samples, now = [], 0.0
+    for pulse in pulses:
+        rest, top = _rest(shape), _top(pulse, shape)
+        # Lines let go before the edge and are taken hold of after it.
+        apart = (np.zeros(columns), np.zeros(rows), *top[2:])
+        start, flat = now + 0.1 * pulse.gap, now + 0.1 * pulse.gap + pulse.rise
+        corners += [start, flat, flat + pulse.width, flat + pulse.width + pulse.rise]
+        drives += [apart, top, top, apart]
+        samples.append(flat + 0.95 * pulse.width)
+        now += pulse.duration
+        corners.append(now)
+        drives.append(rest)
+    a, b, c, d, e = (np.stack(values, axis=1) for values in zip(*drives, strict=True))
+    return Timeline(np.array(corners), a, b, c, d, e, np.array(samples), now)
+
+
+def _rest(shape: tuple[int, int]) -> tuple[Array, ...]:
+    rows, columns = shape
+    return (
+        np.zeros(columns),
+        np.zeros(rows),
+        np.ones(columns, bool),
+        np.ones(rows, bool),
+        np.zeros(rows, bool),
+    )
+
+
+def _top(pulse: Pulse, shape: tuple[int, int]) -> tuple[Array, ...]:
+    rows, columns = shape
+    in_row, in_column = (
+        selection(pulse.rows, rows, "rows"),
+        selection(pulse.columns, columns, "columns"),
+    )
+    a, b, c, d = SCHEMES[pulse.scheme]
+    floats = pulse.scheme == "floating"
+    return (
+        pulse.voltage * np.where(in_column, a, b),
+        pulse.voltage * np.where(in_row, c, d),
+        in_column | (not floats),
+        in_row | (not floats),
+        in_row,
+    )
+
+
+def selection(lines: Sequence[int] | None, count: int, name: str) -> Array:
+    """Mask of the selected lines; None selects all."""
+    mask = np.zeros(count, bool)
+    if lines is None:
+        return ~mask
+    numbers = line_numbers(name, lines)
+    if numbers.max() >= count:
+        raise InvalidValueError(
+            f"{name}: expected line numbers 0 … {count - 1}, found {numbers.max()}"
+        )
+    mask[numbers] = True
+    return mask
+
+
+def line_numbers(name: str, lines: Any) -> Array:
+    """Return the numbers of one or several lines."""
+    numbers = np.atleast_1d(checks.selection(name, lines, "line numbers"))
+    if numbers.dtype.kind not in "iu":
+        raise InvalidTypeError(f"{name}: expected line numbers, found {numbers.dtype}")
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:
+        raise InvalidValueError(
+            f"{name}: expected line numbers from 0 on, one or more, found "
+            f"{numbers.min() if numbers.size else 'none'} in shape {numbers.shape}"
+        )
+    return numbers

@@ -1,0 +1,107 @@
+"""Cells on JAX's arrays: the array engine with what JAX adds to it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.random.arrays import to_numpy
+from synfab.random.backend import Library
+from synfab.random.streams import check_seed, seed_key
+
+Array = Any
+
+
+def library(device: Any = None) -> Library:
+    """JAX on one device, and its word types as they are at the first call.
+
+    Raises
+    ------
+    InvalidValueError
+        JAX does not have this device.
+    """
+    return _library(check_device(device))
+
+
+@functools.cache
+def _library(place: Any) -> Library:
+    return Library(
+        name="jax",
+        place=f"{place.platform}:{place.id}",
+        xp=jnp,
+        kind=jax.Array,
+        device=place,
+        word=np.uint32,
+        wide=jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32,
+        asarray=functools.partial(_asarray, place),
+        put=_put,
+        flatnonzero=_flatnonzero,
+        key=functools.partial(seed_words, device=place),
+        compiled=_compiled,
+        exact=_compiled,
+    )
+
+
+def check_device(device: Any) -> Any:
+    """Return a ``jax.Device``; given one, its name ("cpu", "gpu", "cuda:1"), or None: the first."""
+    if device is None:
+        return jax.devices()[0]
+    if isinstance(device, jax.Device):
+        return device
+    try:
+        kind, _, number = checks.text("device", device).partition(":")
+        return jax.devices(kind)[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        known = ", ".join(sorted({d.platform for d in jax.devices()} | {"cpu"}))
+        raise InvalidValueError(
+            f"device: expected one that JAX has ({known}), found {checks.shown(device)}"
+        ) from None
+
+
+def _asarray(device: Any, value: Any) -> Array:
+    return jax.device_put(value if isinstance(value, jax.Array) else to_numpy(value), device)
+
+
+def seed_words(seed: int, device: Any = None) -> tuple[Array, Array]:
+    """Both words of a seed, low word first."""
+    place = None if device is None else check_device(device)
+    low, high = (jax.device_put(np.uint32(word), place) for word in seed_key(check_seed(seed)))
+    return low, high
+
+
+def full_products(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep the digits of float32 in products, which accelerators would round otherwise."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return call
+
+
+def _put(array: Array, index: Array, values: Array) -> Array:
+    return array.at[..., index].set(values, mode="drop")
+
+
+def _flatnonzero(mask: Array) -> Array:
+    """Numbers of the true cells, padded to a power of two with a number beyond the last cell.
+
+    What JAX compiles is for one shape: padding keeps the number of shapes small.
+    """
+    count = int(mask.sum())
+    size = min(1 << (count - 1).bit_length(), mask.size) if count else 0
+    return jnp.flatnonzero(mask, size=size, fill_value=mask.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = jax.jit(full_products(functools.partial(function, *first)))
+    return compiled

@@ -1,0 +1,1 @@
+"""Adapters for other simulators of analog hardware: aihwkit and CrossSim."""
