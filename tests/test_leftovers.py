@@ -41,9 +41,9 @@ with temporary_folder("synfab", sys.argv[1]) as path:
     time.sleep(60)
 """
 SIMULATE = (
-    "from synfab import cli\nimport sys\n"
+    "from synfab.cli.app import main\nimport sys\n"
     "sys.argv = ['synfab', 'simulate', '--cells', '20000', '--program', '(-2, 1.2) x 100000', "
-    "'-o', sys.argv[1]]\ncli.main()\n"
+    "'-o', sys.argv[1]]\nmain()\n"
 )
 
 
