@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-FILES = Path(__file__).parents[1] / "fixtures" / "before_layout" / "files.tar.xz"
+FILES = Path(__file__).parents[2] / "fixtures" / "before_layout" / "files.tar.xz"
 EXPECTED = "expected.npz"
 MODEL = "models/small.json"  # of everything that does not carry its own
 
