@@ -16,6 +16,8 @@ COMPACT_STATE_BYTES = 2 + 2 + 4
 READ_BYTES = 16
 # Asking what is available takes milliseconds; arrays below this size are made without asking.
 ALWAYS_FITS = 2**24
+# Small requests, such as those of a file of many arrays, are added up to so much before asking.
+SMALL, TOGETHER = 2**16, 2**20
 # What compiling and loading the kernels takes once: 120 MiB measured.
 KERNEL_BYTES = 2**27
 
@@ -75,11 +77,27 @@ def size_text(count: int) -> str:
 
 def require_memory(needed: int, what: str) -> None:
     """Raise ``CapacityError`` if ``needed`` bytes are more than can be had."""
+    if _small_so_far(needed):
+        return
     available = available_memory()
     if available and needed > available:
         raise CapacityError(
             f"{what}: needs {size_text(needed)}, available are {size_text(available)}"
         )
+
+
+_requested = [0]  # bytes of small requests since the last question
+
+
+def _small_so_far(needed: int) -> bool:
+    """Tell whether a request and the small ones before it are too little to ask for."""
+    if needed > SMALL:
+        return False
+    _requested[0] += needed
+    if _requested[0] < TOGETHER:
+        return True
+    _requested[0] = 0
+    return False
 
 
 def check_capacity(n_cells: int, order: int, history: str) -> None:
