@@ -1,4 +1,4 @@
-"""How well can 100,000 cells hold analog levels? A RESET staircase, read after every step.
+"""Conductance distribution of 100,000 cells during a RESET staircase, read after every step.
 
 Run: python examples/partial_reset.py   (writes partial_reset.png into the current folder)
 """
