@@ -18,6 +18,6 @@ for k, colour in enumerate(("#0072B2", "#D55E00", "#009E73")):
     left.plot(r_lrs[:, k] / 1e3, ".", ms=2.5, color=colour, label=f"cell {k}")
     right.plot(r_lrs[:-1, k] / 1e3, r_lrs[1:, k] / 1e3, ".", ms=2.5, color=colour)
 left.set(xlabel="cycle", ylabel="LRS resistance (kohm)", title="over 600 cycles")
-right.set(xlabel="present cycle (kohm)", title="next cycle against present one")
+right.set(xlabel="present cycle (kohm)", title="next cycle (kohm)")
 left.legend(frameon=False, loc="upper right", markerscale=4)
 figure.savefig("memory_of_a_cell.png", dpi=120)
