@@ -190,6 +190,37 @@ def test_concepts_and_the_start_page_link_to_the_glossary():
     assert [name(page) for page in pages if "glossary.md)" not in page.read_text()] == []
 
 
+def api_names():
+    """Names such as ``sf.Crossbar`` or ``CellArray.read`` in the glossary's code."""
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return sorted(set(re.findall(r"\b(?:sf|synfab|[A-Z][a-z]\w+)(?:\.\w+)+", " ".join(spans))))
+
+
+@pytest.mark.parametrize("api_name", api_names())
+def test_the_glossary_names_what_exists(api_name):
+    import synfab as sf
+
+    first, *rest = api_name.split(".")
+    if rest[0] in ("torch", "jax", "cluster"):
+        pytest.importorskip({"cluster": "dask"}.get(rest[0], rest[0]))
+    classes = {
+        "CellArray": sf.CellArray,
+        "CellModel": sf.CellModel,
+        "Comparison": sf.learn.Comparison,
+        "Conduction": type(sf.load_model().conduction),
+        "Crossbar": sf.Crossbar,
+        "History": type(sf.load_model().history()),
+        "Population": type(sf.load_model().population),
+    }
+    found = classes.get(first, sf)
+    for number, part in enumerate(rest):
+        fields = getattr(found, "__dataclass_fields__", {})  # those without a default
+        if part not in fields and not hasattr(found, part):
+            importlib.import_module(".".join(["synfab", *rest[: number + 1]]))
+        found = fields[part] if part in fields else getattr(found, part)
+
+
 def test_links_within_the_glossary_lead_to_terms():
     text = (ROOT / "docs" / "glossary.md").read_text()
     anchors = {term.casefold().replace(",", "").replace(" ", "-") for term in glossary_terms()}
