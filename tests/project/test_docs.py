@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 from blocks import Block, blocks, run_page  # noqa: E402
+from english import DISCOURAGED, discouraged  # noqa: E402
 from figures import SOURCES  # noqa: E402
-from helpers.english import DISCOURAGED, discouraged  # noqa: E402
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 WITH_CODE = [page for page in PAGES if any(not block.reason for block in blocks(page))]
