@@ -44,7 +44,7 @@ def bytes_per_update(cells: sf.CellArray) -> float:
 
     Of the history a pulse reads one of its p vectors, and one pulse in 2 p reads and writes it all.
     """
-    stored = dict(cells._engine.storage())
+    stored = dict(cells.engine_instance.storage())
     parameters, block = stored.pop("parameters").nbytes, stored.pop("block").nbytes
     state = sum(array.nbytes for array in stored.values())
     moved = parameters + 2 * state + block / cells.order + 2 * block / (2 * cells.order)
