@@ -46,7 +46,7 @@ def bytes_per_update(cells: sf.CellArray) -> float:
     A pulse reads the parameters and the state and writes the state. Of the history it reads one of
     p vectors; one pulse in 2 p reads and writes all of it.
     """
-    stored = dict(cells._engine.storage())
+    stored = dict(cells.engine_instance.storage())
     parameters, block = stored.pop("parameters").nbytes, stored.pop("block").nbytes
     state = sum(array.nbytes for array in stored.values())
     moved = parameters + 2 * state + block / cells.order + 2 * block / (2 * cells.order)

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import synfab as sf
-from synfab.io.memory import bytes_per_cell
+from synfab.engines.capacity import bytes_per_cell
 from synfab.model.cell_model import FEATURES
 from synfab.model.reduction import reduce_history
 

@@ -260,7 +260,8 @@ array = sf.CellArray("published", 5_000_000, seed=1)
 """
 AS_MANY_AS_ALLOWED = """
 import synfab as sf
-from synfab.io.memory import KERNEL_BYTES, READ_BYTES, available_memory, bytes_per_cell
+from synfab.engines.capacity import KERNEL_BYTES, READ_BYTES, bytes_per_cell
+from synfab.io.memory import available_memory
 warm = sf.CellArray("published", 1000, seed=1)
 warm.apply_voltage(-2.0)
 warm.read(0.2)
