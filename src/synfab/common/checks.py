@@ -200,10 +200,16 @@ def function(name: str, value: Any) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
-def instance(name: str, value: object, kind: type[Value], expected: str | None = None) -> Value:
-    """Return an object of a class; ``expected`` says in a message which one, default its name."""
+def instance(
+    name: str,
+    value: object,
+    kind: type[Value] | tuple[type[Value], ...],
+    expected: str | None = None,
+) -> Value:
+    """Return an object of one of the classes; ``expected`` names them in a message."""
     if not isinstance(value, kind):
-        wanted = expected or f"a {kind.__name__}"
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = expected or " or ".join(f"a {one.__name__}" for one in kinds)
         raise InvalidTypeError(f"{name}: expected {wanted}, found {kind_of(value)}")
     return value
 
