@@ -296,6 +296,6 @@ def test_what_a_library_raises_is_told_in_one_line():
         (SyntaxError("a\nb"), sf.FileFormatError), (zlib.error(), sf.FileFormatError),
         (MemoryError(), sf.CapacityError), (ToolError("x: y"), ToolError),
     ):  # fmt: skip
-        with pytest.raises(kind) as caught, limits.told("file"):
+        with pytest.raises(kind) as caught, limits.one_line_errors("file"):
             raise error
         assert len(str(caught.value).splitlines()) == 1

@@ -11,7 +11,7 @@ from fuzz.archives import members
 from hostile import consumed, npy
 
 from synfab.learn.readers import excel
-from synfab.learn.readers.registry import read_any
+from synfab.learn.reading import read_any
 
 LARGE = 10**15
 

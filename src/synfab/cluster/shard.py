@@ -23,7 +23,7 @@ from synfab.cluster.manifest import shard_file
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.common.interrupts import pass_on
 from synfab.io.archive import checksum, open_checked
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.zarr_file import METADATA
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import parse
@@ -65,7 +65,10 @@ class Root:
         """Raise as ``make`` does, without making the cells; reads all of the file."""
         if self.file is not None:
             self._check_file(self.file)
-            with open_checked(self.file, "an array file") as archive, told("not an array file"):
+            with (
+                open_checked(self.file, "an array file") as archive,
+                one_line_errors("not an array file"),
+            ):
                 found = archive.manifest
                 model = parse(json.dumps(found["model"]).encode(), "model")
                 self._check_identity(found | {"shape": tuple(found["shape"])}, model)

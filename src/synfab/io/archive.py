@@ -24,7 +24,7 @@ from synfab.common.errors import CapacityError, FileFormatError, SynfabError, To
 from synfab.common.interrupts import pass_on
 from synfab.io.files import atomic_path
 from synfab.io.json_file import read_object
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.npy_file import open_archive, read_member
 
 COMMENT = b"sha256:%064x"
@@ -110,7 +110,7 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
     try:
         with name.open("rb") as file:
             _verify(file, what)
-        with told(f"not {what}"), open_archive(name, math.inf) as opened:
+        with one_line_errors(f"not {what}"), open_archive(name, math.inf) as opened:
             yield Archive(opened, name.stat().st_size)
     except SynfabError as error:
         kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError

@@ -28,7 +28,7 @@ ROOT, SEPARATOR = "state", "/"
 VALUES = "values"  # what is no array
 LIST = "[]"  # marks the parts of a list that holds arrays
 FORBIDDEN = {SEPARATOR, "\0"}
-MOST_TEXT = 100_000  # of a setting; large ones are known by a digest
+MAX_TEXT = 100_000  # of a setting; large ones are known by a digest
 
 logger = logging.getLogger(__name__)
 
@@ -260,8 +260,8 @@ def _setting(name: str, value: Any) -> Any:
         raise InvalidValueError(
             f"{name}: expected finite numbers, found {checks.shown(value)}"
         ) from None
-    if len(text) > MOST_TEXT:
-        raise InvalidValueError(f"{name}: expected up to {MOST_TEXT} characters, found {len(text)}")
+    if len(text) > MAX_TEXT:
+        raise InvalidValueError(f"{name}: expected up to {MAX_TEXT} characters, found {len(text)}")
     return json.loads(text)
 
 

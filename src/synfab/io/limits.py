@@ -19,8 +19,8 @@ DOCUMENT_BYTES = 16 * 2**20
 # What one chunk or page of a compressed file may become, where its own size cannot be known.
 CHUNK_BYTES = 2**30
 # A history of order p is a matrix of (4 p)**2 numbers, and judging it takes (4 p)**3 steps.
-HIGHEST_ORDER, ALL_ORDERS = 100, 1000
-MOST_WORDS = 500  # characters of what a library says
+MAX_ORDER, MAX_TOTAL_ORDER = 100, 1000
+MAX_REASON = 500  # characters of what a library says
 
 
 def require_size(claimed: int, allowed: int, where: str) -> None:
@@ -33,10 +33,12 @@ def require_size(claimed: int, allowed: int, where: str) -> None:
 
 def require_order(name: str, order: int, others: Iterable[int]) -> None:
     """Refuse histories whose matrices would take all memory, or minutes to judge."""
-    if order > HIGHEST_ORDER:
-        raise FileFormatError(f"{name}: expected up to {HIGHEST_ORDER} lags, found {order}")
-    if order + sum(others) > ALL_ORDERS:
-        raise FileFormatError(f"{name}: expected up to {ALL_ORDERS} lags in all histories together")
+    if order > MAX_ORDER:
+        raise FileFormatError(f"{name}: expected up to {MAX_ORDER} lags, found {order}")
+    if order + sum(others) > MAX_TOTAL_ORDER:
+        raise FileFormatError(
+            f"{name}: expected up to {MAX_TOTAL_ORDER} lags in all histories together"
+        )
 
 
 def read_whole(path: Path, what: str, allowed: int = DOCUMENT_BYTES) -> bytes:
@@ -78,7 +80,7 @@ def read_large(path: Path, times: int = 1) -> bytes:
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
+def one_line_errors(where: str) -> Iterator[None]:
     """Turn whatever a library raises over a damaged file into one line that begins with ``where``.
 
     Parsers of formats raise what their code comes upon, from ``SyntaxError`` to ``zlib.error``.
@@ -100,4 +102,4 @@ def told(where: str) -> Iterator[None]:
     except Exception as error:
         pass_on(error)
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileFormatError(f"{where}: {reason[:MOST_WORDS]}") from None
+        raise FileFormatError(f"{where}: {reason[:MAX_REASON]}") from None

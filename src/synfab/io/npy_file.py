@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common.errors import FileFormatError
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.memory import require_memory
 
 MEMBERS = 10_000  # arrays in one archive
@@ -26,7 +26,7 @@ def open_archive(path: str | os.PathLike[str], members: float = MEMBERS) -> zipf
     FileFormatError
         It is none, or has more members.
     """
-    with told("not an archive of arrays"):
+    with one_line_errors("not an archive of arrays"):
         archive = zipfile.ZipFile(path)
     names = [info.filename for info in archive.filelist]
     if len(set(names)) < len(names):
@@ -57,7 +57,7 @@ def read_member(archive: zipfile.ZipFile, name: str, copies: int = 1) -> npt.NDA
     except KeyError:
         raise FileFormatError(f"{name}: missing") from None
     require_memory(info.file_size, name)
-    with told(name), archive.open(info) as member:
+    with one_line_errors(name), archive.open(info) as member:
         shape, dtype = _header(member, name)
         claimed = math.prod(shape) * dtype.itemsize
         held = info.file_size - member.tell()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from synfab.common import extras
 from synfab.common.errors import FileFormatError
-from synfab.io.limits import read_whole, require_size, told
+from synfab.io.limits import one_line_errors, read_whole, require_size
 from synfab.io.memory import require_memory
 
 Array = npt.NDArray[Any]
@@ -85,7 +85,7 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         check_metadata(path)
-        with told(f"{path}: cannot read the program"):
+        with one_line_errors(f"{path}: cannot read the program"):
             self.array = require_zarr().open_array(store=str(path), mode="r")
             self.packing = packing(self.array)
         self.path, self.shape, self.dtype = path, tuple(self.array.shape), self.array.dtype
@@ -107,7 +107,7 @@ class Table:
         row, width = pulse // self.chunks[0], self.chunks[1]
         for column in range(start // width, (stop - 1) // width + 1):
             self._check_chunk(self.path / self.array.metadata.encode_chunk_key((row, column)))
-        with told(f"{self.path}: pulse {pulse}: cannot read"):
+        with one_line_errors(f"{self.path}: pulse {pulse}: cannot read"):
             return np.asarray(self.array[pulse, start:stop])
 
     def _check_chunk(self, file: Path) -> None:
@@ -140,7 +140,7 @@ def unpacked(file: Path, packed: str, enough: int) -> int:
 
 def _inflated(stream: Any, enough: int, file: Path) -> int:
     count, engine = 0, zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    with told(f"{file}: damaged"):
+    with one_line_errors(f"{file}: damaged"):
         while count <= enough and (piece := engine.unconsumed_tail or stream.read(PIECE)):
             count += len(engine.decompress(piece, PIECE))
             if engine.eof:

@@ -14,7 +14,7 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.learn.features import FeatureTable
-from synfab.learn.fit import FEWEST_CYCLES, to_y
+from synfab.learn.fit import MIN_CYCLES, to_y
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 
@@ -24,10 +24,10 @@ LAGS = 20
 HALVES = 30
 # Pieces a device is cut into when there are too few devices to halve, and the cycles of each, if
 # there are as many: twice the lags, so that a piece can tell them all.
-FEWEST_PIECES, MOST_PIECES, PIECE = 6, 20, 2 * LAGS
-FEWEST_PAIRS = 20  # of cycles in either half, for a lag to be compared
+MIN_PIECES, MAX_PIECES, PIECE = 6, 20, 2 * LAGS
+MIN_PAIRS = 20  # of cycles in either half, for a lag to be compared
 GRID = (np.arange(2000) + 0.5) / 2000
-MOST_ROWS = 200_000
+MAX_ROWS = 200_000
 REPEATS = 5  # generated data sets; the median of their distances counts
 QUANTILES = np.linspace(0.0, 1.0, 203)[1:-1]
 
@@ -51,7 +51,7 @@ class Data:
 
     def thinned(self) -> Array:
         """Cycles of all devices, every k-th where there are more than quantiles need."""
-        step = -(-sum(len(y) for _, y in self.devices) // MOST_ROWS)
+        step = -(-sum(len(y) for _, y in self.devices) // MAX_ROWS)
         return np.concatenate([y[::step] for _, y in self.devices])
 
     def pooled(self) -> Array:
@@ -140,7 +140,7 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
     distances = np.array([_wasserstein(measured, data, scale) for data in made])
     target, count = correlations(measured), len(measured.devices)
     halves = [_halves(measured, seed, k) for k in range(HALVES)]
-    seen = np.all([_counts(half) >= FEWEST_PAIRS for both in halves for half in both], axis=0)
+    seen = np.all([_counts(half) >= MIN_PAIRS for both in halves for half in both], axis=0)
     errors = np.array([_largest_error(correlations(data), target, seen) for data in made])
     own = np.array([_wasserstein(a, b, scale) for a, b in halves])
     own_errors = np.array(
@@ -182,11 +182,11 @@ def _measured(features: FeatureTable) -> tuple[tuple[str, ...], Data]:
     names, devices = [], []
     for name, cycles, values in features.devices():
         good = np.isfinite(values).all(axis=1)
-        if good.sum() >= FEWEST_CYCLES:
+        if good.sum() >= MIN_CYCLES:
             names.append(name)
             devices.append((cycles[good], to_y(values[good])))
     if not devices:
-        raise InvalidValueError(f"features: no device has {FEWEST_CYCLES} complete cycles or more")
+        raise InvalidValueError(f"features: no device has {MIN_CYCLES} complete cycles or more")
     return tuple(names), Data(devices)
 
 
@@ -292,7 +292,7 @@ def _halves(data: Data, seed: int, number: int) -> tuple[Data, Data]:
         pieces = [
             piece
             for cycles, values in data.devices
-            for parts in [int(np.clip(len(cycles) // PIECE, FEWEST_PIECES, MOST_PIECES))]
+            for parts in [int(np.clip(len(cycles) // PIECE, MIN_PIECES, MAX_PIECES))]
             for piece in zip(
                 np.array_split(cycles, parts), np.array_split(values, parts), strict=True
             )

@@ -45,7 +45,7 @@ POWERS: tuple[tuple[int, ...], ...] = (
 )  # fmt: skip
 # A cell may creep ahead of its SET: its HRS is looked at up to this share of u_set.
 BEFORE_SET = 0.75
-MOST_STEPS = 60
+MAX_STEPS = 60
 RELATIVE_ERROR = 0.03  # of a curve, beyond the noise
 EDGE = 0.85  # of the negative end of a sweep
 
@@ -216,7 +216,7 @@ def _fit_curves(
 
     beta, square, g, rest = parts(theta)
     damping = 1e-6
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         design = np.concatenate([shapes, shapes * (g[branch] / unit)[:, None], offsets], axis=1)
         design *= weight[:, None]
         for k in range(design.shape[1]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = npt.NDArray[Any]
+# A switching voltage that was not measured: V, or (mean, standard deviation); None: it was.
+AssumedVoltage: TypeAlias = float | tuple[float, float] | None
 
 # A median resistance below this is taken for a slip of units.
-LOWEST_RESISTANCE = 50.0
+MIN_RESISTANCE = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,10 +183,10 @@ def _plausible(rows: Array) -> None:
                     "below 0"
                 )
             middle = float(np.median(column))
-            if middle < LOWEST_RESISTANCE:
+            if middle < MIN_RESISTANCE:
                 raise InvalidValueError(
                     f"{FEATURES[f]}: median {middle:.3g} ohm, expected at least "
-                    f"{LOWEST_RESISTANCE:.0f}: if it is in kohm, call the column "
+                    f"{MIN_RESISTANCE:.0f}: if it is in kohm, call the column "
                     f"'{FEATURES[f]} [kohm]'; if it comes from loops, say the unit of their "
                     "current, such as 'current [uA]'"
                 )
@@ -222,8 +224,8 @@ def read_frame(
     frame: pd.DataFrame,
     columns: Mapping[str, str] | None = None,
     *,
-    u_set: Any = None,
-    u_reset: Any = None,
+    u_set: AssumedVoltage = None,
+    u_reset: AssumedVoltage = None,
     notes: Mapping[str, Any] | None = None,
 ) -> FeatureTable:
     """Make a feature table of a frame with columns device, cycle, r_hrs, r_lrs, u_set, u_reset.
@@ -253,7 +255,7 @@ def read_frame(
                 f"{name}: no such column; give {name}=V, or {name}=(mean, standard deviation) "
                 f"(--{name.replace('_', '-')} V, or mean,deviation)"
             )
-        mean, spread = voltage_of(name, given[name])
+        mean, spread = assumed_voltage(name, given[name])
         z = np.zeros(count)
         if spread:
             rows = np.arange(count, dtype=np.uint32)
@@ -273,7 +275,7 @@ def read_frame(
     return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
 
 
-def voltage_of(name: str, value: Any) -> tuple[float, float]:
+def assumed_voltage(name: str, value: object) -> tuple[float, float]:
     """Return mean and standard deviation (V) of a voltage that no column has."""
     found = np.atleast_1d(checks.real_array(name, value)).astype(np.float64)
     if found.shape not in ((1,), (2,)) or not np.isfinite(found).all():

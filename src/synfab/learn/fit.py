@@ -25,7 +25,7 @@ from synfab.model.conduction import Conduction
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
-FEWEST_CYCLES = 10
+MIN_CYCLES = 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def standardise(features: FeatureTable) -> Standardised:
     names, cycles, x, parameters, left_out = [], [], [], [], []
     for name, cycle, values in features.devices():
         good = np.isfinite(values).all(axis=1)
-        if good.sum() < FEWEST_CYCLES:
+        if good.sum() < MIN_CYCLES:
             left_out.append(name)
             continue
         y = to_y(values[good])
@@ -73,7 +73,7 @@ def standardise(features: FeatureTable) -> Standardised:
     if not names:
         lost = ", ".join(f"{reason} {count}" for reason, count in features.rejected.items())
         raise InvalidValueError(
-            f"features: no device has {FEWEST_CYCLES} complete cycles or more; found "
+            f"features: no device has {MIN_CYCLES} complete cycles or more; found "
             f"{len(features)} rows on {len(features.names)} devices"
             + (f"; cycles that could not be judged: {lost}" if lost else "")
         )

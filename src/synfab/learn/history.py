@@ -15,7 +15,7 @@ from synfab.model.history import N_FEATURES, History
 
 Array = npt.NDArray[Any]
 
-HIGHEST_ORDER = 10
+MAX_ORDER = 10
 STABLE = 0.9995  # largest spectral radius left after shrinking
 WHITENESS_LAGS = 20
 
@@ -33,7 +33,7 @@ class HistoryFit(NamedTuple):
 
 
 def fit_history(
-    series: Iterable[tuple[Array, Array]], order: int | str = "bic", highest: int = HIGHEST_ORDER
+    series: Iterable[tuple[Array, Array]], order: int | str = "bic", highest: int = MAX_ORDER
 ) -> HistoryFit:
     """Fit x*_n = sum_i A_i x*_{n-i} + B eps_n by least squares over all devices.
 
@@ -52,7 +52,7 @@ def fit_history(
         The order is not allowed, or too few uninterrupted cycles are there for it.
     """
     order = check_order(order)
-    highest = checks.integer("highest", highest, 1, HIGHEST_ORDER)
+    highest = checks.integer("highest", highest, 1, MAX_ORDER)
     data = _records(series)
     top = highest if isinstance(order, str) else order
     longest = top
@@ -81,7 +81,7 @@ def fit_history(
 
 def check_order(order: int | str) -> int | str:
     """Return an order that can be learned, or the word that leaves the choice to the data."""
-    found = checks.integer_or("order", order, "bic", 1, HIGHEST_ORDER)
+    found = checks.integer_or("order", order, "bic", 1, MAX_ORDER)
     return "bic" if found is None else found
 
 

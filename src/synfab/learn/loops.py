@@ -29,7 +29,7 @@ REASONS = (
     "current clipped",
 )
 JUDGED, SHORT, NO_NEGATIVE, NO_POSITIVE, NO_SET, NO_RESET, CLIPPED = range(7)
-FEWEST_POINTS = 16
+MIN_POINTS = 16
 BELOW_LIMIT = 0.95  # of the compliance current: what is used of a branch
 
 # Columns of what is found in a loop: indices of points …
@@ -105,7 +105,7 @@ def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
 def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
     """Find the corners of a loop and its SET; returns a reason, noise and the current limit."""
     n = len(v)
-    if n < FEWEST_POINTS:
+    if n < MIN_POINTS:
         return SHORT, 0.0, np.inf
     negative = np.argmin(v)
     if v[negative] > -1.5 * u_0:

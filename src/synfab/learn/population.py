@@ -13,7 +13,7 @@ from synfab.model.population import N_PARAMETERS, Population
 
 Array = npt.NDArray[Any]
 
-MOST_COMPONENTS = 6
+MAX_COMPONENTS = 6
 FEW_DEVICES = 3 * N_PARAMETERS
 LEAST_SHRINKAGE = 0.01  # of their covariance, which has to stay positive definite
 # A parameter that no device varies in is given this spread, relative to its size.
@@ -84,7 +84,7 @@ def fit_population(
     # shrinking onto a few devices without widening the others.
     floor = 0.1 * float(np.mean((errors[varies] / spread[varies]) ** 2))
     floor = min(max(floor, 1e-6), 0.1)
-    tried = range(1, min(MOST_COMPONENTS, count // FEW_DEVICES + 1) + 1)
+    tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES + 1) + 1)
     wanted = list(tried) if automatic else [int(components)]
     fits = {k: _mixture(scaled, k, floor, seed) for k in wanted}
     bic = {k: float(fit.bic(scaled)) for k, fit in fits.items()}

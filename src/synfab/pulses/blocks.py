@@ -14,7 +14,7 @@ import numpy.typing as npt
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.zarr_file import Table
 from synfab.pulses.program import MAX_PULSES, read_program
 from synfab.random.arrays import digest
@@ -144,7 +144,7 @@ def _content(path: Path) -> str:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     found = hashlib.sha256()
     for file in files:
-        with told(f"{file}: cannot read the program"), file.open("rb") as stream:
+        with one_line_errors(f"{file}: cannot read the program"), file.open("rb") as stream:
             found.update(str(file.relative_to(path)).encode("utf-8", "surrogateescape"))
             found.update(hashlib.file_digest(stream, "sha256").digest())
     return found.hexdigest()
@@ -152,5 +152,5 @@ def _content(path: Path) -> str:
 
 def _map(path: Path) -> Array:
     """Map the file into memory, as nothing but an array (``np.load`` would open archives too)."""
-    with told(f"{path}: cannot read the program"):
+    with one_line_errors(f"{path}: cannot read the program"):
         return np.lib.format.open_memmap(path, mode="r")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.table_file import check_head, csv_records, doubles, is_number, open_parquet
 
 MAX_PULSES = 10_000_000
@@ -66,7 +66,7 @@ def read_program(source: str) -> list[float]:
     path = Path(source)
     column = _csv_column if path.suffix.lower() == ".csv" else _parquet_column
     try:
-        with told("cannot read the program"):
+        with one_line_errors("cannot read the program"):
             values = [float(value) for value in column(path)]
     except SynfabError as error:
         raise type(error)(f"{path}: {error}") from None

@@ -19,7 +19,7 @@ from synfab import __version__
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.io.files import LOCK, sync, sync_folders
 from synfab.io.json_file import read_object
-from synfab.io.limits import read_whole, require_size, told
+from synfab.io.limits import one_line_errors, read_whole, require_size
 from synfab.io.zarr_file import check_metadata, packing, require_zarr, unpacked
 from synfab.simulate.layout import (
     ARRAYS,
@@ -103,7 +103,7 @@ class Results:
             They are those of a run with other settings; names the first that differs.
         """
         zarr = require_zarr()
-        with told(f"{path}: cannot go on with it"):
+        with one_line_errors(f"{path}: cannot go on with it"):
             for folder in (path, *(path / name for name in ARRAYS)):
                 check_metadata(folder)
             group = zarr.open_group(store=str(path), mode="r+", use_consolidated=False)
@@ -172,7 +172,7 @@ class Results:
         return [self._file(name, read, block) for name in DATA for read in reads]
 
     def _is_marked(self, block: int) -> bool:
-        with told("done: its mark is damaged"):
+        with one_line_errors("done: its mark is damaged"):
             mark = int(self.arrays["done"][block])
         if mark not in (0, 1):
             raise FileFormatError(f"done: expected a mark of 0 or 1, found {mark}")
@@ -186,11 +186,11 @@ class Results:
                 file = self._file(name, read, block)
                 where = str(file.relative_to(self.path))
                 self._check_size(name, file, where)
-                with told(where):
+                with one_line_errors(where):
                     values = self.arrays[name][read, start : start + self.settings["block"]]
                 _check_values(name, values, where, self.settings["pulses"])
         if self.sealed:
-            with told("seal: damaged"):
+            with one_line_errors("seal: damaged"):
                 found = self.arrays["seal"][block]
             if not np.array_equal(found, self._seal(block)):
                 raise FileFormatError("its chunks are not those that were written for it")
