@@ -160,7 +160,7 @@ def test_a_group_above_its_limit_has_no_memory_left(tmp_path):
 def test_available_memory_is_never_more_than_the_group_leaves(monkeypatch):
     monkeypatch.setattr(cgroups, "memory_room", lambda: 700 * MIB)
     assert capacity.available_memory() <= 700 * MIB
-    with pytest.raises(sf.CapacityError, match=r"5000000 cells need .*, available are"):
+    with pytest.raises(sf.CapacityError, match=r"5000000 cells need .* are available"):
         sf.CellArray("published", 5_000_000, seed=1)
 
 
