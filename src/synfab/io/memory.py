@@ -33,7 +33,7 @@ def available_memory() -> int:
     The minimum of the available memory of the machine, of the limits of the process (``ulimit -v``,
     ``ulimit -d``) and of its Linux control groups (containers, batch jobs).
     """
-    candidates = [_free_memory(), *_limited_memory(), cgroups.memory_room()]
+    candidates = [_free_memory(), *_limited_memory(), cgroups.available_memory()]
     known = [count for count in candidates if count is not None]
     return max(1, min(known)) if known else 0
 
