@@ -118,7 +118,7 @@ def test_too_few_loops_for_curves_give_slopes_and_say_so(small):
     voltage, current = small
     found = learn.extract_features(learn.sweeps_from_arrays(voltage, current[:1, :2]))
     assert len(found) == 2
-    assert "curves need 3" in found.notes["slopes_only"]
+    assert "evaluated; need 3" in found.notes["slopes_only"]
 
 
 def test_offset_and_steps_do_not_matter(measured, published):

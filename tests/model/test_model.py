@@ -114,7 +114,7 @@ def test_what_curves_do_beyond_the_trained_voltages_does_not_matter(side):
 
 
 def test_an_unstable_history_is_refused():
-    with pytest.raises(sf.InvalidValueError, match="unstable history, spectral radius 1"):
+    with pytest.raises(sf.InvalidValueError, match="unstable: spectral radius 1"):
         History(np.eye(4), [np.eye(4)])
 
 

@@ -54,7 +54,7 @@ def fit(
     from synfab.io.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
-    from synfab.learn.drift import drift_in_words
+    from synfab.learn.drift import drift_text
     from synfab.learn.reading import source_files
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
@@ -90,7 +90,7 @@ def fit(
         return
     table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
-        text = drift_in_words(value) if key == "drift" else _short(value)
+        text = drift_text(value) if key == "drift" else _short(value)
         if text:
             table.add_row(key.replace("_", " "), plain(text))
     out.print(table)

@@ -211,7 +211,7 @@ def _shape(level: Level) -> str:
 
 
 def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from synfab.learn.drift import drift_in_words
+    from synfab.learn.drift import drift_text
 
     def words(value: Any) -> str:
         if isinstance(value, Mapping):
@@ -221,7 +221,7 @@ def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return [
-        (key.replace("_", " "), drift_in_words(value) if key == "drift" else words(value))
+        (key.replace("_", " "), drift_text(value) if key == "drift" else words(value))
         for key, value in diagnostics.items()
         if not (isinstance(value, str) and value == "")
     ]
