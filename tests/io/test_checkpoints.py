@@ -218,7 +218,7 @@ def test_nothing_whole_is_said(tmp_path, monkeypatch):
     stopped_after(3, monkeypatch, tmp_path)
     for path in tmp_path.glob("step-*"):
         path.write_bytes(b"PK")
-    with pytest.raises(sf.FileFormatError, match="no checkpoint there is whole"):
+    with pytest.raises(sf.FileFormatError, match="all checkpoints are damaged"):
         crossbar().program(targets(), checkpoints=go_on(tmp_path))
 
 

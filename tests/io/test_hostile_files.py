@@ -86,7 +86,7 @@ def test_a_manifest_of_shards_is_of_what_lies_beside_it(tmp_path, refused):
     whole.pop("digest", None)
     for change, words in (
         ({"shape": [LARGE], "shards": []}, "shards: expected"),
-        ({"shape": [LARGE, 3]}, "whole lines"),
+        ({"shape": [LARGE, 3]}, "whole rows"),
         ({"shards": [[2, 3], [2, 3], [2, 3]], "shape": [6, 3]}, "shard-000002.npz: missing"),
         ({"options": {"engine": "jax"}}, "options: expected"),
         ({"pulses": "7"}, "pulses: expected"),
