@@ -69,7 +69,7 @@ def test_a_floating_line_is_let_go_during_the_pulse_only():
         (lambda: Pulse(1.0, scheme="V/4"), "scheme: expected one of V/2, V/3, floating, ground"),
         (lambda: Pulse(1.0, rise=0.0), "rise: expected 1e-15"),
         (lambda: as_pulses([]), "program: expected 1"),
-        (lambda: as_pulses("1 2"), "program: not understood"),
+        (lambda: as_pulses("1 2"), "program: cannot be parsed"),
         (lambda: as_pulses(["x"]), "program"),
         (lambda: lay_out([Pulse(1.0, rows=[3])], (3, 4)), "rows: expected line numbers 0 … 2"),
         (lambda: lay_out([Pulse(1.0, columns=[0.5])], (3, 4)), "columns"),

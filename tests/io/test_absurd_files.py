@@ -157,13 +157,13 @@ def test_members_that_are_there_twice_are_refused(tmp_path, monkeypatch, name):
 
     monkeypatch.setattr(archive, "_write", write_twice)
     make("float32").save(path)
-    with pytest.raises(sf.FileFormatError, match=f"{name}: is in the archive twice"):
+    with pytest.raises(sf.FileFormatError, match=f"{name}: occurs twice in the archive"):
         sf.CellArray.load(path)
     with sf.Checkpoints(tmp_path / "run", interval=0.0).open({}) as run:
         run.save(1, {"r": np.zeros(3)})
     if name == "manifest.npy":
         with (
-            pytest.raises(sf.FileFormatError, match="is in the archive twice"),
+            pytest.raises(sf.FileFormatError, match="occurs twice in the archive"),
             sf.Checkpoints(tmp_path / "run", resume=True).open({}),
         ):
             pass
@@ -176,7 +176,7 @@ def test_measurements_with_an_array_twice_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "loops.npz", "w") as file:
         for _ in range(2):
             file.writestr("voltage.npy", array.getvalue())
-    with pytest.raises(sf.FileFormatError, match=r"voltage\.npy: is in the archive twice"):
+    with pytest.raises(sf.FileFormatError, match=r"voltage\.npy: occurs twice in the archive"):
         sf.learn.read_sweeps(tmp_path / "loops.npz")
 
 

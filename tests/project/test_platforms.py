@@ -154,12 +154,12 @@ def windows(monkeypatch):
 )
 def test_names_that_windows_cannot_store_are_refused(tmp_path, windows, name):
     with (
-        pytest.raises(sf.InvalidValueError, match="cannot be the name of a file on Windows"),
+        pytest.raises(sf.InvalidValueError, match="is not a valid file name on Windows"),
         files.atomic_path(tmp_path / name),
     ):
         pass
     with (
-        pytest.raises(sf.InvalidValueError, match="cannot be the name of a file on Windows"),
+        pytest.raises(sf.InvalidValueError, match="is not a valid file name on Windows"),
         files.locked(tmp_path / name, "output"),
     ):
         pass

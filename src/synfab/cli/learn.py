@@ -54,12 +54,12 @@ def fit(
     from synfab.io.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
-    from synfab.learn.drift import drift_in_words
-    from synfab.learn.readers.registry import files_read
+    from synfab.learn.drift import drift_text
+    from synfab.learn.reading import source_files
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
 
-    measured = files_read(source)
+    measured = source_files(source)
     refuse_overwrite("--output", output, the_measurement=measured, the_model=conduction)
     _check_report(report, the_measurement=measured, the_model=[conduction, output])
     if not output.absolute().parent.is_dir():
@@ -90,7 +90,7 @@ def fit(
         return
     table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
-        text = drift_in_words(value) if key == "drift" else _short(value)
+        text = drift_text(value) if key == "drift" else _short(value)
         if text:
             table.add_row(key.replace("_", " "), plain(text))
     out.print(table)
@@ -117,11 +117,11 @@ def compare(
 ) -> None:
     """Generate what was measured and say how far apart they are."""
     from synfab.learn import compare as learn_compare
-    from synfab.learn.readers.registry import files_read
+    from synfab.learn.reading import source_files
     from synfab.model.model_file import load_model
     from synfab.report.verdict import headline, verdicts
 
-    _check_report(report, the_measurement=files_read(source), the_model=model)
+    _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
     with Status("reading …", console=progress) as status:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)

@@ -12,7 +12,7 @@ from synfab.model.cell_model import FEATURES
 from synfab.report.panels import LABELS, hover, new_panel
 
 SHOWN_CELLS = 16  # loops of more cells hide each other
-MOST_BINS = 50
+MAX_BINS = 50
 
 
 class LoopView:
@@ -62,7 +62,7 @@ class DistributionView:
         for name, source in zip(FEATURES, self.sources, strict=True):
             values = loops.features[name].ravel()
             values = np.log10(values) if name == "r_hrs" else values
-            bins = min(MOST_BINS, max(4, int(np.sqrt(values.size))))
+            bins = min(MAX_BINS, max(4, int(np.sqrt(values.size))))
             density, edges = np.histogram(values, bins, density=True)
             source.data = {"left": edges[:-1], "right": edges[1:], "density": density}
 

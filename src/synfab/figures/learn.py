@@ -10,7 +10,7 @@ import numpy.typing as npt
 from synfab.figures import cells as report
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
-from synfab.learn.loops import JUDGED, NEGATIVE, ONSET, SET, ZERO, Loops
+from synfab.learn.loops import NEGATIVE, ONSET, SET, VALID, ZERO, Loops
 from synfab.model.cell_model import FEATURES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MEASURED, GENERATED = COLOURS[0], COLOURS[1]
 
 def extracted_loops(loops: Loops, count: int = 4) -> Figure:
     """Draw loops with what was found in them: where they SET and RESET, which slopes."""
-    good = np.flatnonzero(loops.reasons == JUDGED)
+    good = np.flatnonzero(loops.reasons == VALID)
     chosen = good[np.linspace(0, len(good) - 1, min(count, len(good))).astype(int)]
     figure, axes = new_figure(1, len(chosen), (3.3 * len(chosen), 3.4), sharey=True)
     device = loops.device

@@ -18,9 +18,9 @@ import numpy as np
 
 from synfab.common import checks, extras
 from synfab.io.files import atomic_path, refuse_overwrite
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.learn.compare import Comparison
-from synfab.learn.readers.registry import files_read
+from synfab.learn.reading import source_files
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
@@ -85,7 +85,7 @@ def save_report(
     if sweeps is not None:
         refuse_overwrite("path", target, sweeps=list(sweeps.files))
     for name, file in sources.items():
-        refuse_overwrite("path", target, **{name: files_read(file)})
+        refuse_overwrite("path", target, **{name: source_files(file)})
     text = render(
         found,
         sweeps,
@@ -211,7 +211,7 @@ def _shape(level: Level) -> str:
 
 
 def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from synfab.learn.drift import drift_in_words
+    from synfab.learn.drift import drift_text
 
     def words(value: Any) -> str:
         if isinstance(value, Mapping):
@@ -221,7 +221,7 @@ def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return [
-        (key.replace("_", " "), drift_in_words(value) if key == "drift" else words(value))
+        (key.replace("_", " "), drift_text(value) if key == "drift" else words(value))
         for key, value in diagnostics.items()
         if not (isinstance(value, str) and value == "")
     ]
@@ -275,7 +275,7 @@ def _provenance(
         if Path(path).is_dir():
             rows.append((word, f"files in {path}"))
             continue
-        with told(f"files: {path}: cannot be read"), Path(path).open("rb") as stream:
+        with one_line_errors(f"files: {path}: cannot be read"), Path(path).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         rows.append((word, f"{path}, SHA-256 {digest}"))
     versions = f"synfab {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"

@@ -21,7 +21,7 @@ from torch import nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.model.cell_model import CellModel
 from synfab.programming.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
 from synfab.programming.staircase import typical_voltage
@@ -135,7 +135,7 @@ class PulsedSGD(torch.optim.Optimizer):
             )
         for name, writer in self.layers.items():
             writer.check(name, found[name])
-        with told("state_dict: not of such an optimizer"):
+        with one_line_errors("state_dict: not of such an optimizer"):
             super().load_state_dict({k: v for k, v in state_dict.items() if k != CELLS})
         for name, writer in self.layers.items():
             writer.restore(found[name])

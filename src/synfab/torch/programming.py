@@ -18,7 +18,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.crossbar.programming import Programming
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.random.arrays import digest
 from synfab.torch import pulses
 from synfab.torch.convert import crossbar_layers
@@ -127,7 +127,7 @@ def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
     results: list[Programming] = []
     while run is not None and len(results) < run.step and run.has(len(results) + 1):
         state = run.load(len(results) + 1)
-        with told("checkpoints: not the state of such a run"):
+        with one_line_errors("checkpoints: not the state of such a run"):
             result = Programming(**state["result"])
             restore_cells(tiles[len(results)].cells, state["cells"])
         results.append(result)

@@ -16,7 +16,7 @@ from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import copy_contents, lock_of
 from synfab.engines.numba.threads import completed
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import MAX_SEED, check_seed
 
@@ -85,7 +85,7 @@ def _check_digest(state: dict[str, Any]) -> None:
         found = checks.shown(version)
         raise FileFormatError(f"state_dict: version {found}, this synfab reads up to {VERSION}")
     else:
-        with told("state_dict: not the state of cells"):
+        with one_line_errors("state_dict: not the state of cells"):
             if _digest(state) != state.get("digest"):
                 raise FileFormatError(
                     "state_dict: damaged: the digest of the cells does not match their state"

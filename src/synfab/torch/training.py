@@ -11,7 +11,7 @@ from torch import nn
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError
 from synfab.common.interrupts import pass_on
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.torch.inputs import check_network
 
 
@@ -54,7 +54,7 @@ def restore_training(
     """
     before = training_state(network, optimizer, *others)
     try:
-        with told("checkpoint: not of this network and optimizer"):
+        with one_line_errors("checkpoint: not of this network and optimizer"):
             _restore(state, network, optimizer, others)
     except Exception as error:
         pass_on(error)
