@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.circuit.literals import (
     check_identifier,
@@ -17,11 +16,10 @@ from synfab.circuit.literals import (
     provenance,
 )
 from synfab.common import checks
+from synfab.common.types import Array
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
 from synfab.physics.readout import BOLTZMANN, ELEMENTARY_CHARGE, TEMPERATURE
-
-Array = npt.NDArray[Any]
 
 UNITS = ("log10 ohm", "V", "ohm", "V")
 STATES = ("r", "threshold", "steepness", "in_hrs", "in_lrs")

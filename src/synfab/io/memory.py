@@ -6,6 +6,9 @@ from synfab.common import cgroups
 from synfab.common.errors import CapacityError
 from synfab.common.interrupts import pass_on
 
+# Small requests, such as those of a file of many arrays, are added up to this sum before asking.
+SMALL, TOGETHER = 2**16, 2**20
+
 
 def available_memory() -> int:
     """Bytes that this process can still allocate; 0 where the system does not say.
@@ -55,8 +58,24 @@ def size_text(count: int) -> str:
 
 def require_memory(needed: int, what: str) -> None:
     """Raise ``CapacityError`` if ``needed`` bytes are more than can be had."""
+    if _small_so_far(needed):
+        return
     available = available_memory()
     if available and needed > available:
         raise CapacityError(
             f"{what}: needs {size_text(needed)}, available are {size_text(available)}"
         )
+
+
+_requested = [0]  # bytes of small requests since the last question
+
+
+def _small_so_far(needed: int) -> bool:
+    """Tell whether a request and the small ones before it are too little to ask for."""
+    if needed > SMALL:
+        return False
+    _requested[0] += needed
+    if _requested[0] < TOGETHER:
+        return True
+    _requested[0] = 0
+    return False

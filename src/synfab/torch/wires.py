@@ -29,7 +29,7 @@ def tile_currents(
     if linear:
         return _reduced(bar, v, factors)
     biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v]
-    currents, variance = sense(bar, biases, bar.conducting(False), factors)
+    currents, variance = sense(bar.circuit, biases, bar.circuit.conducting(), factors)
     return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
 
 
