@@ -90,9 +90,10 @@ class CellArray:
         first_cell: int = 0,
         device: Any = None,
     ) -> None:
-        name, kept = engine, history
         if isinstance(engine, Engine):
             name, kept = engine.name, engine.history
+        else:
+            name, kept = engine, history
         identity = Identity.of(model, shape, seed, order, name, kept, first_cell)
         self.model, self.shape = identity.model, identity.shape
         self.seed, self.order, self.first_cell = identity.seed, identity.order, identity.first_cell

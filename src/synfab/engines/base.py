@@ -61,7 +61,7 @@ class Engine(ABC):
         of others are converted before and after.
     """
 
-    name: str
+    name: str = "unregistered"
     STORED: ClassVar[tuple[str, ...]]
     ANY_LIBRARY: ClassVar[bool] = False
 
@@ -139,9 +139,17 @@ class Engine(ABC):
     # ---- derived --------------------------------------------------------------------------------
 
     def check(self, arrays: Mapping[str, Any]) -> None:
-        """Raise ``FileFormatError`` unless ``restore`` can use these NumPy arrays of a file."""
-        mine = {name: to_numpy(array) for name, array in self.storage().items()}
-        validity.check_fit(arrays, mine)
+        """Raise ``FileFormatError`` unless ``restore`` can use these NumPy arrays of a file.
+
+        Here: unless they have the types and shapes of fresh cells.
+        """
+        fresh = type(self)(
+            self.model, self.n_cells, self.seed, self.first_cell,
+            self.order, self.history, self.library,
+        )  # fmt: skip
+        fresh.fabricate(discardable=True)
+        wanted = {name: to_numpy(array) for name, array in fresh.storage().items()}
+        validity.check_fit(arrays, wanted)
 
     def begin_at(self, first_cell: int) -> None:
         """Let cell 0 be number ``first_cell``; ``fabricate`` must follow."""
