@@ -37,7 +37,7 @@ from synfab.io.memory import require_memory
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise
 from synfab.pulses.blocks import read_pulses
 from synfab.random.streams import WORD
 
@@ -247,11 +247,11 @@ class ShardedCellArray:
         returned, so that no machine holds all.
         """
         given = self.read_number if number is None else checks.word("number", number)
-        noise_factors(bandwidth)  # or what is wrong
+        read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         target = None if output is None else checks.path("output", output).absolute()
-        options = {"bandwidth": bandwidth, "noise": noise, "number": given}
-        arguments = [(part, options) for part in self._shards.voltages(u)]
+        options = (read_noise if noise else None, given)
+        arguments = [(part, *options) for part in self._shards.voltages(u)]
         if target is None:
             require_memory(2 * 4 * self.size, "read: every current here; output=")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
@@ -262,7 +262,7 @@ class ShardedCellArray:
             self.read_number = (given + 1) & WORD
         return result
 
-    def _read_into(self, path: Path, arguments: list[tuple[Any, dict[str, Any]]]) -> None:
+    def _read_into(self, path: Path, arguments: list[tuple[Array, ReadNoise | None, int]]) -> None:
         """Let the workers write a Zarr array, which gets its name when it is whole."""
         zarr = require_zarr()
         from zarr.codecs import Crc32cCodec
@@ -285,10 +285,10 @@ class ShardedCellArray:
         """Read the array as a crossbar with ideal wires; see ``CellArray.matvec``."""
         voltages = self._shards.given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
-        count, factors = len(batch), noise_factors(bandwidth)
+        count, read_noise = len(batch), ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
-        options = (batch, given, factors, noise)
+        options = (batch, given, read_noise if noise else None)
         rows = self._shards.first_rows
         parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
         if number is None and noise:

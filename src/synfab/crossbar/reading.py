@@ -12,7 +12,7 @@ from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.engines.numba.threads import share
 from synfab.network.bias import Bias, make_bias
 from synfab.network.network import Cells
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import NONE, ReadNoise, static_conductance
 from synfab.random.arrays import to_numpy
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read_rows(
     """Currents of the rows for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
     checks.flag("noise", noise)
     checks.flag("linear", linear)
-    factors = noise_factors(bandwidth)
+    read_noise = ReadNoise.of_bandwidth(bandwidth)
     count = 1 if voltages.ndim == 1 else voltages.shape[1]
     if number is not None:
         number = checks.word("number", number, count)
@@ -46,16 +46,14 @@ def read_rows(
     batch = voltages.reshape(len(voltages), -1).T
     biases = [make_bias(bar.shape, u, 0.0, floating_columns, None, gates) for u in batch]
     cells = bar.conducting(linear, gates)
-    currents, variance = sense(bar, biases, cells, factors if noise else None)
+    currents, variance = sense(bar, biases, cells, read_noise if noise else NONE)
     if noise:
         currents += np.sqrt(variance) * to_numpy(bar.cells.readout_noise(count, number))
     return currents[:, 0] if voltages.ndim == 1 else currents
 
 
-def sense(
-    bar: Crossbar, biases: list[Bias], cells: Cells, noise: tuple[float, float] | None
-) -> tuple[Array, Array]:
-    """Currents of the rows and, with factors of the ``noise``, its variance, (rows, B) each."""
+def sense(bar: Crossbar, biases: list[Bias], cells: Cells, noise: ReadNoise) -> tuple[Array, Array]:
+    """Currents of the rows and the variance of their noise, (rows, B) each, A and A**2."""
     shape = (bar.shape[0], len(biases))
     currents, variance = np.empty(shape), np.zeros(shape)
 
@@ -65,14 +63,11 @@ def sense(
             found = bar.solve_bias(biases[k], cells, start)
             start = (found.column_voltage - biases[k].columns, found.row_voltage)
             currents[:, k] = found.currents
-            if noise is None:
+            if noise == NONE:
                 continue
-            johnson, shot = noise
-            current = np.abs(found.cell_current)
-            u = np.abs(found.column_voltage - found.row_voltage)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                conductance = np.where(u > 0.0, current / u, found.slope)
-            variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
+            u = found.column_voltage - found.row_voltage
+            conductance = static_conductance(found.cell_current, u, found.slope)
+            variance[:, k] = noise.variance(conductance, found.cell_current).sum(axis=1)
 
     cells_read = bar.cells.size * len(biases) if len(biases) > 1 else 0
     share(work, len(biases), cells_read, discardable=True)

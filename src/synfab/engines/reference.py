@@ -6,13 +6,13 @@ import copy
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from synfab.common.errors import FileFormatError
 from synfab.engines import validity
 from synfab.engines.numba.threads import completed
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
+from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import count_up
 from synfab.random.backend import NUMPY, Library
 from synfab.random.streams import WORD, Stream
@@ -50,7 +50,6 @@ class ArrayEngine:
         self._select = library.compiled(rules.select, (model,))
         self._settle = library.compiled(rules.settle, (model,))
         self._draw_noise = library.exact(read_normals, ())
-        self._add_noise = library.exact(with_noise, (model,))
         self._next_block = library.exact(rules.next_block, (model.history(self.order),))
 
     @property
@@ -59,7 +58,7 @@ class ArrayEngine:
         return self.library.xp
 
     def __getstate__(self) -> dict[str, Any]:
-        functions = ("_draw", "_select", "_settle", "_draw_noise", "_add_noise", "_next_block")
+        functions = ("_draw", "_select", "_settle", "_draw_noise", "_next_block")
         return {name: value for name, value in vars(self).items() if name not in functions}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -175,14 +174,15 @@ class ArrayEngine:
         """Current without noise of every cell, A."""
         return self.library.exact(rules.current, (self.model,))(self.state.r, self._spread(u))
 
-    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
+    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
         """Current with the noise of read ``number``."""
         cells = self._global_numbers()
         counter = self._words(cells >> np.uint64(2))
         lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
         key, index = self.library.key(self.seed), self._word(number)
         z = self._draw_noise(key, counter, index + counter[0] * 0, lane)
-        return self._add_noise(self.state.r, self._spread(u), z, johnson, shot)
+        noisy = self.library.exact(noisy_current, (self.model, noise.terms))
+        return noisy(self.state.r, self._spread(u), z, noise.coefficients)
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
         """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
@@ -259,26 +259,3 @@ class ArrayEngine:
         number = self._words(self._global_numbers())
         self.devices = rules.Devices(self.library.key(self.seed), number, held.pop("parameters"))
         self.state = rules.CellState(**held)
-
-
-def read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
-    """Read noise of each cell: number ``lane`` of the four that its counter gives."""
-    z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
-    xp = array_namespace(z)
-    noise = z[0, :]
-    for k in range(1, 4):
-        noise = xp.where(lane == k, z[k, :], noise)
-    return noise
-
-
-def with_noise(
-    model: CellModel, r: Array, u: Array, z: Array, johnson: float, shot: float
-) -> Array:
-    """Current with noise of variance johnson G + shot abs(I)."""
-    xp = array_namespace(r)
-    current = rules.current(model, r, u)
-    slope_llrs, slope_hhrs = model.conduction.slopes_at_zero
-    at_zero = slope_llrs + r * (slope_hhrs - slope_llrs)
-    zero = u == 0.0
-    conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
-    return current + xp.sqrt(johnson * conductance + shot * xp.abs(current)) * z
