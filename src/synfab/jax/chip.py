@@ -10,10 +10,9 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.engines.base import read_normals, with_noise
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import count_up
 from synfab.random.jax_backend import full_products, seed_words
 from synfab.random.streams import WORD, Stream, check_seed
@@ -157,9 +156,9 @@ def read(
     """Current (A) with Johnson and shot noise; equal ``number`` of the read, equal noise."""
     _check_chip(model, chip)
     volts = _voltages(chip, u)
-    johnson, shot = noise_factors(bandwidth)
+    noise = ReadNoise.of_bandwidth(bandwidth)
     low = chip.devices.number[0]
     counter = (low >> 2, low * 0)
     index = low * 0 + _integer("number", number)
     z = read_normals(chip.devices.seed, counter, index, low & 3)
-    return with_noise(model, chip.cells.r, volts, z, johnson, shot)
+    return noisy_current(model, noise.terms, chip.cells.r, volts, z, noise.coefficients)
