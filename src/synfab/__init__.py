@@ -3,6 +3,7 @@
 import logging
 from typing import TYPE_CHECKING
 
+from synfab.common import moved
 from synfab.common.errors import (
     CapacityError,
     EditedFileWarning,
@@ -59,4 +60,5 @@ __getattr__, __dir__ = attach(
     SUBPACKAGES,
 )
 
+moved.install()
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -96,7 +96,7 @@ def find_library(name: str, device: Any = None) -> Library:
             )
         return NUMPY
     extras.check(name)
-    module = importlib.import_module(f"synfab.{name}.engine")
+    module = importlib.import_module(f"synfab.random.{name}_backend")
     found: Library = module.library(device)
     return found
 

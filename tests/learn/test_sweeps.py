@@ -21,7 +21,7 @@ from synfab.learn.loops import Loops
 from synfab.learn.readers.parquet import whole_table
 from synfab.pulses.program import read_program
 
-DATA = Path(os.environ.get("SYNFAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("SYNFAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
 real = pytest.mark.skipif(
     not (DATA / "py-ivtools" / "ivloops.npz").is_file(),
     reason="the real measurements are not on this machine (set SYNFAB_DATA)",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import with_marginals
+from marginals import with_marginals
 
 import synfab as sf
 from synfab.physics import rules

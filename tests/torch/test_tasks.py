@@ -9,7 +9,7 @@ import pytest
 import synfab as sf
 from synfab.torch import tasks
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_digits_and_clouds_are_there_without_a_download():

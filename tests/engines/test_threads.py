@@ -13,7 +13,7 @@ import pytest
 import synfab as sf
 from synfab.engines.numba.threads import share
 
-PROGRAM = Path(__file__).with_name("interrupted.py")
+PROGRAM = Path(__file__).parents[1] / "helpers" / "interrupted.py"
 HITS = int(os.environ.get("SYNFAB_SOAK_INTERRUPTS", "100"))
 
 

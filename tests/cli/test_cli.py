@@ -128,7 +128,7 @@ def test_the_doctor_knows_every_extra():
 
     from synfab.common.extras import PACKAGES
 
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     extras = set(tomllib.loads(text)["project"]["optional-dependencies"])
     assert {extra for extra, _ in PACKAGES.values()} == extras - {"all", "docs", "test"}
 

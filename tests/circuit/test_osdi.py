@@ -11,7 +11,7 @@ from synfab.circuit.osdi import build_osdi, find_compiler, to_osdi_source
 from synfab.common.errors import InvalidTypeError, InvalidValueError, ToolError
 from synfab.physics import rules
 
-HARNESS = Path(__file__).parent / "osdi_harness.c"
+HARNESS = Path(__file__).parents[1] / "helpers" / "osdi_harness.c"
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 SEED = 2**40 + 17

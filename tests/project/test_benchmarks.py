@@ -8,7 +8,7 @@ import pytest
 
 from synfab.cli import bench
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+SCRIPTS = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.py"))
 
 
 def test_every_job_beside_the_published_package(monkeypatch):

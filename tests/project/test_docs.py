@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 from blocks import Block, blocks, run_page  # noqa: E402
 from figures import SOURCES  # noqa: E402

@@ -1,0 +1,53 @@
+"""Files that an earlier version wrote, and what it computed from them.
+
+The functions of this package are called by ``fixtures/before_layout/make.py``, which recorded what
+they returned when the files were made, and by ``test_earlier_files.py``, which compares. They use
+public names alone and must keep doing the same: otherwise the recorded numbers mean nothing.
+"""
+
+import io
+import tarfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+FILES = Path(__file__).parents[2] / "fixtures" / "before_layout" / "files.tar.xz"
+EXPECTED = "expected.npz"
+MODEL = "models/small.json"  # of everything that does not carry its own
+
+
+def unpack(kind, folder):
+    """Copy the files of one kind, and the model that they were made with, into a folder."""
+    with tarfile.open(FILES) as archive:
+        found = [m for m in archive.getmembers() if m.name.startswith((f"{kind}/", MODEL))]
+        archive.extractall(folder, found, filter="data")
+    assert (folder / kind).is_dir(), kind
+    return folder / kind
+
+
+@cache
+def recorded():
+    """Return everything that was recorded, by names such as ``"array int16/r"``."""
+    with tarfile.open(FILES) as archive:
+        data = archive.extractfile(EXPECTED).read()
+    with np.load(io.BytesIO(data)) as found:
+        return dict(found)
+
+
+def assert_as_recorded(name, found, rtol=0.0):
+    """Compare arrays with those that were recorded; numbers that are no floats must be equal."""
+    wanted = {
+        key.removeprefix(f"{name}/"): value
+        for key, value in recorded().items()
+        if key.startswith(f"{name}/")
+    }
+    assert wanted, f"nothing was recorded of {name}"
+    assert found.keys() == wanted.keys()
+    for key, value in wanted.items():
+        ours, where = np.asarray(found[key]), f"{name}: {key}"
+        assert (ours.dtype, ours.shape) == (value.dtype, value.shape), where
+        if rtol and value.dtype.kind == "f":
+            np.testing.assert_allclose(ours, value, rtol=rtol, atol=0.0, err_msg=where)
+        else:
+            np.testing.assert_array_equal(ours, value, err_msg=where)
