@@ -22,8 +22,10 @@ from synfab.programming.result import Programming
 from synfab.programming.write_verify import write_verify
 
 SHAPE, SEEDS, TOLERANCES = (64, 64), (1, 2, 3), (0.01, 0.03)
-HEADER = """| cells | before | tolerance | method | within it | median error | pulses a cell | energy | time |
-|---|---|---|---|---|---|---|---|---|"""
+COLUMNS = (
+    *("cells", "before", "tolerance", "method"),
+    *("within it", "median error", "pulses a cell", "energy", "time"),
+)
 
 
 def pulser_of(kind: str, seed: int, before: str) -> Pulser:
@@ -69,9 +71,7 @@ def measure(kind: str, before: str, tolerance: float, name: str) -> str:
         targets = np.random.default_rng(seed).uniform(20e-6, 180e-6, SHAPE)
         done = METHODS[name](pulser, targets, within)
         off = np.abs(done.errors)
-        rows.append(
-            [(off <= within).mean(), np.median(off), done.pulses.mean(), done.energy.sum()]
-        )
+        rows.append([(off <= within).mean(), np.median(off), done.pulses.mean(), done.energy.sum()])
     reached, error, pulses, energy = np.mean(rows, axis=0)
     seconds = (time.perf_counter() - begin) / len(SEEDS)
     return (
@@ -81,7 +81,8 @@ def measure(kind: str, before: str, tolerance: float, name: str) -> str:
 
 
 def main() -> None:
-    print(HEADER)
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|---" * len(COLUMNS) + "|")
     for kind in sys.argv[1:] or ("direct", "wired"):
         for before in ("fresh", "programmed"):
             for tolerance in TOLERANCES:
