@@ -256,6 +256,22 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
     assert before == {path.name: path.read_bytes() for path in tmp_path.glob("step-*")}
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_settings_under_an_earlier_name_are_the_same_settings(tmp_path, nested):
+    def settings(name, value):
+        return {"options": {name: value}} if nested else {name: value}
+
+    with go_on(tmp_path).open(settings("most_passes", 7)) as run:
+        run.save(1, {"x": 1})
+    with go_on(tmp_path).open(settings("max_passes", 7)) as run:
+        assert run.state == {"x": 1}
+    with (
+        pytest.raises(sf.InvalidValueError, match="options: " if nested else "max_passes: .* 7"),
+        go_on(tmp_path).open(settings("max_passes", 8)),
+    ):
+        pass
+
+
 def test_a_later_version_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(sf.checkpoints, "VERSION", 2)
     with go_on(tmp_path).open({}) as run:

@@ -151,13 +151,6 @@ def test_the_open_loop_counts_its_pulses_and_knows_what_it_left_alone():
     assert (np.delete(found.pulses.ravel(), 1) > 10).all()
 
 
-def test_the_typical_voltage_falls_with_the_target():
-    model = sf.load_model()
-    u = typical_voltage(model, np.array([2e-5, 5e-5, 1e-4, 1.5e-4, 2e-4]))
-    assert (np.diff(u) < 0.0).all()
-    assert u[0] <= model.conduction.u_max
-
-
 @pytest.mark.slow
 def test_256_by_256_differential_pairs():
     """At least 99 % of the cells within 5 % of the range, or reported."""

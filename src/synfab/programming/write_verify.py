@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,18 @@ class WriteVerify:
             "max_passes": self.max_passes,
         }  # fmt: skip
 
+    def erase(self) -> Self:
+        """RESET every cell that has a target completely, so that its past does not matter.
+
+        Programming cells that are not erased takes a pulse less and comes as close: they are SET
+        where they are off their targets. Cells that were placed on their targets without a pulse
+        must be erased, or nothing would be left to program.
+        """
+        given = self.controllers.has_target & ~self.controllers.given_up
+        self.controllers.pulses += given
+        self.pulser.apply_voltage(np.where(given, self.controllers.limit, np.nan))
+        return self
+
     def run(self, bar: ProgressBar | None = None, checkpoints: Run | None = None) -> Programming:
         """Read the cells and pulse those that are off until the controllers are content.
 
@@ -130,7 +142,7 @@ class WriteVerify:
             achieved=achieved_conductance(self.cells, controllers.targets),
             outcome=controllers.outcomes(g),
             pulses=controllers.pulses,
-            energy=self.pulser.energy,
+            energy=self.pulser.energy.copy(),
             outliers=outliers(self.cells),
             pending=np.array(self.pending),
             error=np.array(self.error),

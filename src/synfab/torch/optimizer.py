@@ -212,10 +212,13 @@ class _Writer:
         targets = np.where(pairs, targets, np.nan)
         join, split = self.layer.tiles.join, self.layer.tiles.split
         works = [
-            WriteVerify(pulser, part)
+            WriteVerify(DirectPulser(pulser.cells, pulser.duration), part).erase()
             for pulser, part in zip(self.pulsers, split(targets), strict=True)
         ]
-        self.count += join([work.run().pulses for work in works])
+        results = [work.run() for work in works]
+        for pulser, result in zip(self.pulsers, results, strict=True):
+            pulser.energy += result.energy
+        self.count += join([result.pulses for result in results])
         # A cell that stays in its LRS has seen no RESET yet.
         amplitude = np.maximum(join([work.controllers.amplitude for work in works]), self.begin)
         self.amplitude = np.where(pairs, amplitude, self.amplitude)
