@@ -63,8 +63,8 @@ def demo(
 ) -> None:
     """Fabricate a million cells, switch and read them, draw what they do, write a measurement."""
     from synfab.cli.demo import NAMES, run
+    from synfab.engines.capacity import bytes_per_cell
     from synfab.io.files import refuse_overwrite
-    from synfab.io.memory import bytes_per_cell
     from synfab.model.model_file import load_model
 
     if output.exists() and not output.is_dir():
@@ -99,8 +99,8 @@ def demo(
 @app.command()
 def info(model: ModelArgument = "published", as_json: JsonOption = False) -> None:
     """Say what a model is: orders, voltages, population, provenance."""
-    from synfab.engines.registry import HISTORIES
-    from synfab.io.memory import bytes_per_cell
+    from synfab.engines.capacity import bytes_per_cell
+    from synfab.engines.registry import histories
     from synfab.model.model_file import load_model
 
     loaded = load_model(model)
@@ -113,7 +113,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "voltage_range_V": list(conduction.voltage_range),
         "r_max": round(conduction.r_max, 6),
         "component_probabilities": [round(float(p), 6) for p in loaded.population.probabilities],
-        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in HISTORIES},
+        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in histories("numba")},
         "provenance": dict(loaded.provenance),
     }
     if as_json:

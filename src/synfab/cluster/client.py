@@ -6,7 +6,8 @@ from typing import Any
 
 from synfab.common import checks, extras
 from synfab.common.errors import CapacityError
-from synfab.io.memory import bytes_per_cell, size_text
+from synfab.engines.capacity import bytes_per_cell
+from synfab.io.memory import size_text
 
 
 def check_client(client: Any) -> None:

@@ -16,9 +16,10 @@ from synfab.common import checks
 from synfab.common.checks import number
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.engines.registry import HISTORIES
+from synfab.engines.capacity import bytes_per_cell
+from synfab.engines.registry import histories
 from synfab.io.files import LOCK, locked, refuse_overwrite
-from synfab.io.memory import bytes_per_cell, require_memory
+from synfab.io.memory import require_memory
 from synfab.io.progress import ProgressBar
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import CellModel
@@ -64,7 +65,7 @@ class Simulation:
         self.pulses = read_pulses(program, cells)
         order = self.model.history(order).order
         # Python's own types: JSON, which the results are described in, has no others.
-        seed, history = check_seed(seed), checks.choice("history", history, HISTORIES)
+        seed, history = check_seed(seed), checks.choice("history", history, histories("numba"))
         self.make: dict[str, Any] = {"seed": seed, "order": order, "history": history}
         self.measure: dict[str, Any] = {
             "bandwidth": number("bandwidth", bandwidth, minimum=0.0),
