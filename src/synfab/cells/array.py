@@ -266,8 +266,8 @@ class CellArray:
         mask = self.arguments.mask(where)
         given = self.arguments.broadcast("g", self.arguments.real("g", g))
         wanted = xp.reshape(xp.astype(given, library.wide), (-1,))
-        span, top = conduction.g_llrs - conduction.g_hhrs, rules.highest_state(self.model)
-        low, high = conduction.g_llrs - top * span, conduction.g_llrs
+        top = rules.highest_state(self.model)
+        low, high = float(conduction.conductance(top)), conduction.g_llrs
         fits = (wanted >= low) & (wanted <= high)
         used = wanted if mask is None else xp.where(mask, wanted, high)
         if not bool(xp.all(fits if mask is None else fits | ~mask)):
@@ -275,7 +275,7 @@ class CellArray:
                 f"g: expected {low:.4g} … {high:.4g} S, found "
                 f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
             )
-        r = xp.astype((high - used) / span, xp.float32)
+        r = xp.astype(conduction.state(used), xp.float32)
         r = xp.where(r > top, top, r)
         everything = np.arange(self.size)
         cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)

@@ -29,6 +29,8 @@ ROOT, SEPARATOR = "state", "/"
 VALUES = "values"  # JSON of everything that is not an array
 LIST = "[]"  # key that marks a dictionary as a list with arrays
 FORBIDDEN = {SEPARATOR, "\0"}
+# Settings that earlier versions wrote under another name.
+RENAMED = {"most_passes": "max_passes"}
 MAX_TEXT = 100_000  # characters of a setting; larger ones are passed as a digest
 
 logger = logging.getLogger(__name__)
@@ -224,6 +226,7 @@ def read_checkpoint(path: Path, settings: Mapping[str, object]) -> State:
         written = archive.manifest.get("settings")
         if not isinstance(written, dict):
             raise FileFormatError("settings: expected a JSON object")
+        written = _present_names(written)
         state = _join_arrays(archive) if written == settings else {}
     for name in dict.fromkeys((*settings, *written)):
         if written.get(name) != settings.get(name):
@@ -232,6 +235,14 @@ def read_checkpoint(path: Path, settings: Mapping[str, object]) -> State:
                 f"{_shown(settings.get(name))}"
             )
     return state
+
+
+def _present_names(settings: State) -> State:
+    """Return settings with the names that earlier versions wrote replaced by the present ones."""
+    return {
+        RENAMED.get(name, name): _present_names(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def _file(step: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,19 @@ class Conduction:
     def g_llrs(self) -> float:
         """Static conductance of the LLRS curve at u_0, S."""
         return float(np.polyval(self.llrs, self.u_0) / self.u_0)
+
+    @cached_property
+    def g_span(self) -> float:
+        """Conductance between the two curves at u_0, S: what the state r scales."""
+        return self.g_llrs - self.g_hhrs
+
+    def state(self, g: Any) -> Any:
+        """State r of static conductance ``g`` (S) at u_0; ``g`` may be an array of any library."""
+        return (self.g_llrs - g) / self.g_span
+
+    def conductance(self, r: npt.ArrayLike) -> Float64:
+        """Static conductance at u_0 of state ``r``, in S, float64."""
+        return np.asarray(self.current(r, self.u_0) / self.u_0)
 
     @cached_property
     def padded(self) -> tuple[Float64, Float64]:

@@ -21,6 +21,7 @@ from synfab.engines.capacity import bytes_per_cell
 from synfab.engines.registry import histories
 from synfab.io.files import LOCK, locked, refuse_overwrite
 from synfab.io.memory import require_memory
+from synfab.io.progress import ProgressBar
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
@@ -262,7 +263,7 @@ def simulate(
     resume
         Continue an existing output.
     progress
-        Show a progress bar.
+        Show a progress bar on standard error.
     seed, model, order, history
         As of ``CellArray``.
     reads
@@ -283,12 +284,6 @@ def simulate(
         program, cells, output, seed=seed, model=model, order=order, history=history, reads=reads,
         read_voltage=read_voltage, bandwidth=bandwidth, noise=noise, block=block,
     )  # fmt: skip
-    if not progress:
-        simulation.run(resume=resume)
-        return simulation
-    from rich.progress import Progress
-
-    with Progress() as bar:
-        task = bar.add_task("cells", total=cells)
-        simulation.run(resume=resume, advance=lambda n: bar.update(task, advance=n))
+    with ProgressBar("cells", cells, show=progress) as bar:
+        simulation.run(resume=resume, advance=bar.advance)
     return simulation
