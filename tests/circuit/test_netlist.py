@@ -431,9 +431,9 @@ def test_the_doctor_names_what_is_missing_and_what_mends_it(tmp_path):
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
     assert findings["published model"]["good"]
     assert not findings["C compiler"]["good"]
-    assert "apt install gcc" in findings["C compiler"]["mend"]
+    assert "apt install gcc" in findings["C compiler"]["fix"]
     assert not findings["ngspice with OSDI"]["good"]
-    assert findings["ngspice with OSDI"]["mend"]
+    assert findings["ngspice with OSDI"]["fix"]
     plain = synfab("doctor", PATH=str(tmp_path), SYNFAB_CACHE=str(tmp_path), CC="")
     assert "missing  C compiler" in plain.stdout
     assert plain.returncode == 0

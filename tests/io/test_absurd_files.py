@@ -310,14 +310,14 @@ def test_a_digest_is_text(published, tmp_path, digest):
 
 
 def test_the_command_line_warns_in_one_line(published, tmp_path, capsys):
-    from synfab.cli.terminal import warn_in_one_line
+    from synfab.cli.terminal import show_warnings_in_one_line
 
     path = tmp_path / "model.json"
     sf.save_model(published, path)
     path.write_text(path.read_text().replace('"published"', '"mine"'))
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warn_in_one_line()
+        show_warnings_in_one_line()
         app(["info", str(path), "--json"], standalone_mode=False)
     found = capsys.readouterr()
     assert json.loads(found.out)["name"] == "mine"

@@ -18,7 +18,7 @@ import synfab as sf
 from synfab import learn
 from synfab.cli.app import app
 from synfab.learn.loops import Loops
-from synfab.learn.readers.parquet import whole_table
+from synfab.learn.readers.parquet import read_parquet
 from synfab.pulses.program import read_program
 
 DATA = Path(os.environ.get("SYNFAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -244,7 +244,7 @@ def test_decimals_are_numbers(small, tmp_path, digits):
     rows = {name: pa.array([Decimal(f"{k}.1") for k in range(800, 810)], kind)
             for name in ("r_hrs", "u_set", "r_lrs", "u_reset")}  # fmt: skip
     pq.write_table(pa.table(rows), tmp_path / "features.parquet")
-    frame = whole_table(tmp_path / "features.parquet", None)
+    frame = read_parquet(tmp_path / "features.parquet")
     assert (frame.dtypes == np.float64).all()
     assert frame["u_set"].tolist() == [k + 0.1 for k in range(800, 810)]
 

@@ -183,7 +183,7 @@ def test_files_are_synchronised_by_a_handle_that_may_write(tmp_path, windows, mo
     def fsync(handle):
         modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
 
-    monkeypatch.setattr(files, "_keep", lambda _: None)
+    monkeypatch.setattr(files, "_sync_folder", lambda _: None)
     monkeypatch.setattr(os, "fsync", fsync)
     with files.atomic_path(tmp_path / "a.json") as path:
         path.write_text("{}")

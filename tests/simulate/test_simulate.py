@@ -138,7 +138,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         "stopping after this pulse … (Ctrl-C again: at once)",
         "stopped",
     ]
-    assert said.endswith("the same command with --resume continues\n")
+    assert said.endswith("add --resume to the command to continue\n")
 
 
 def test_a_changed_file_of_voltages_is_another_program(tmp_path):

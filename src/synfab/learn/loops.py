@@ -141,9 +141,9 @@ def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-d
     for k in range(at[START], at[NEGATIVE]):
         if v[k] > -0.25 * u_0:
             continue
-        here, there = -(i[k] - offset), -(i[k + 1] - offset)
-        gain = there - here * v[k + 1] / v[k]
-        largest = g_lrs * abs(v[k]) - here
+        before, after = -(i[k] - offset), -(i[k + 1] - offset)
+        gain = after - before * v[k + 1] / v[k]
+        largest = g_lrs * abs(v[k]) - before
         least = max(6.0 * noise, 0.15 * largest, 0.02 * g_lrs * abs(v[k]))
         if gain > best and gain > least:
             best, found = gain, k
