@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from synfab.circuit.ngspice_process import ANALYSIS, execute
 from synfab.circuit.ngspice_search import find_ngspice
@@ -89,7 +88,9 @@ def run_ngspice(
             return read_raw(folder / "out.raw")
 
 
-def check_run(time_limit: object, progress: object, ngspice: Any, keep: object) -> float:
+def check_run(
+    time_limit: object, progress: object, ngspice: PathLike | None, keep: object
+) -> float:
     """Check the arguments of a run before any work begins; return the time limit, s."""
     seconds = checks.number("time_limit", time_limit, above=0.0, maximum=threading.TIMEOUT_MAX)
     checks.flag("progress", progress)
@@ -104,22 +105,22 @@ def check_run(time_limit: object, progress: object, ngspice: Any, keep: object) 
     return seconds
 
 
-def _devices(osdi: Any) -> list[Path]:
+def _devices(osdi: object) -> list[Path]:
     """Return the compiled devices, which exist."""
-    one = isinstance(osdi, (str, os.PathLike))
-    if not one and (not isinstance(osdi, Sequence) or isinstance(osdi, bytes)):
+    given = [osdi] if isinstance(osdi, (str, os.PathLike)) else osdi
+    if not isinstance(given, Sequence) or isinstance(given, bytes):
         raise InvalidTypeError(
             f"osdi: expected a path or a list of paths, found {checks.kind_of(osdi)}"
         )
     # Resolved: it may be the link of an earlier run.
-    paths = [checks.path("osdi", path).resolve() for path in ([osdi] if one else osdi)]
+    paths = [checks.path("osdi", path).resolve() for path in given]
     for path in paths:
         if not path.is_file():
             raise InvalidValueError(f"osdi: there is no file {path}")
     return paths
 
 
-def _check_commands(commands: Any) -> None:
+def _check_commands(commands: object) -> None:
     if isinstance(commands, (str, bytes)) or not isinstance(commands, Sequence):
         raise InvalidTypeError(
             f"commands: expected a list of texts, found {checks.kind_of(commands)}"
