@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any
 
@@ -18,6 +17,7 @@ from synfab.common.types import (
     DriveEnd,
     GridShape,
     LineSelection,
+    PathLike,
     SchemeName,
     SenseEnd,
 )  # fmt: skip
@@ -319,7 +319,7 @@ class Crossbar:
         most_passes: int = 300,
         duration: float = 1e-7,
         progress: bool = False,
-        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+        checkpoints: Checkpoints | PathLike | None = None,
     ) -> Programming:
         """Write and verify, row by row, until every cell is within reach of its target.
 
