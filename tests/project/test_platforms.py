@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import synfab as sf
-from synfab.circuit import ngspice
+from synfab.circuit import ngspice_search
 from synfab.io import files
 
 SOURCE = Path(sf.__file__).parent
@@ -193,9 +193,9 @@ def test_files_are_synchronised_by_a_handle_that_may_write(tmp_path, windows, mo
 def test_the_cache_folder_is_that_of_the_system(monkeypatch, tmp_path):
     monkeypatch.delenv("SYNFAB_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert ngspice.cache_folder() == tmp_path / "synfab"
+    assert ngspice_search.cache_folder() == tmp_path / "synfab"
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("C:/Cache/synfab"))
-    assert ngspice.cache_folder() == Path("C:/Cache/synfab")
+    assert ngspice_search.cache_folder() == Path("C:/Cache/synfab")
 
 
 # ---- locks -------------------------------------------------------------------

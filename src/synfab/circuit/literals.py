@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from synfab import __version__
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.physics import rules
 from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
@@ -26,7 +27,7 @@ def literal(value: float) -> str:
     return repr(float(value))
 
 
-def lower_triangle(matrix: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def lower_triangle(matrix: ArrayLike) -> FloatArray:
     """Entries of a lower triangular matrix row by row, each row up to its diagonal."""
     full = np.asarray(matrix, np.float64)
     return np.asarray(full[np.tril_indices(len(full))])
@@ -105,7 +106,7 @@ def noise_densities() -> dict[str, str]:
 
 
 def environment() -> Environment:
-    """Templates of this room; an unknown name in one is an error, never an empty text."""
+    """Templates of this subpackage; an unknown name in one is an error, never an empty text."""
     return Environment(
         loader=PackageLoader("synfab.circuit"),
         undefined=StrictUndefined,
@@ -116,7 +117,7 @@ def environment() -> Environment:
     )
 
 
-def braces(values: Any, indent: int = 4) -> str:
+def braces(values: ArrayLike, indent: int = 4) -> str:
     """Array as a C initialiser, its innermost rows broken into lines of at most 100 characters."""
     array = np.asarray(values)
     if array.ndim > 1:

@@ -24,6 +24,7 @@ from synfab.circuit.literals import (
 )
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, ToolError
+from synfab.common.types import PathLike
 from synfab.io.files import atomic_path, refuse_overwrite, temporary_folder
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
@@ -36,7 +37,7 @@ COMPILERS = ("cc", "gcc", "clang")
 
 
 def to_osdi_source(
-    model: CellModel | str | os.PathLike[str], *, order: int | None = None, name: str | None = None
+    model: CellModel | PathLike, *, order: int | None = None, name: str | None = None
 ) -> str:
     """C source of the device with the OSDI 0.3 interface, one file that needs only libm.
 
@@ -75,8 +76,8 @@ def to_osdi_source(
 
 
 def build_osdi(
-    model: CellModel | str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    model: CellModel | PathLike,
+    path: PathLike,
     *,
     order: int | None = None,
     name: str | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from synfab.circuit.literals import (
     provenance,
 )
 from synfab.common import checks
-from synfab.common.types import Array
+from synfab.common.types import Array, PathLike
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
 
@@ -35,7 +34,7 @@ WIDTH = 96
 
 
 def to_veriloga(
-    model: CellModel | str | os.PathLike[str],
+    model: CellModel | PathLike,
     *,
     order: int | None = None,
     name: str | None = None,

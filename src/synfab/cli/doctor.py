@@ -95,7 +95,7 @@ def _compiler() -> Finding:
 
 
 def _ngspice() -> Finding:
-    from synfab.circuit.ngspice import find_ngspice
+    from synfab.circuit.ngspice_search import find_ngspice
 
     purpose = "running netlists with switching cells"
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any
 
@@ -19,6 +18,7 @@ from synfab.common.types import (
     DriveEnd,
     GridShape,
     LineSelection,
+    PathLike,
     SchemeName,
     SenseEnd,
 )  # fmt: skip
@@ -324,7 +324,7 @@ class Crossbar:
         max_passes: int = MAX_PASSES,
         duration: float = DURATION,
         progress: bool = False,
-        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+        checkpoints: Checkpoints | PathLike | None = None,
     ) -> Programming:
         """Write and verify, row by row, until every cell is within reach of its target.
 

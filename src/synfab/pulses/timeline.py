@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.common.types import Array, GateDirection, GridShape, Mask, SchemeName
+from synfab.common.types import Array, ArrayLike, GateDirection, GridShape, Mask, SchemeName
 from synfab.network.schemes import SCHEMES, scheme_bias
 from synfab.pulses.program import parse_program
 
@@ -90,7 +89,7 @@ def read_pulse(
 Program = str | Sequence[float | Pulse]
 
 
-def as_pulses(program: Program | npt.ArrayLike) -> list[Pulse]:
+def as_pulses(program: Program | ArrayLike) -> list[Pulse]:
     """Return the pulses of a program; voltages and text such as ``"-2, 1.2"`` select all cells."""
     items: Sequence[float | Pulse]
     if isinstance(program, str):
