@@ -20,6 +20,7 @@ from synfab.common.interrupts import pass_on
 
 Float64 = npt.NDArray[np.float64]
 Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
 
 WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
 MAX_AXES = 32
@@ -120,14 +121,14 @@ def flag(name: str, value: object) -> bool:
     raise InvalidTypeError(f"{name}: expected True or False, found {shown(value)}")
 
 
-def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+def choice(name: str, value: object, allowed: Iterable[Word]) -> Word:
     """Return one of the words allowed."""
     words = tuple(allowed)
-    if not isinstance(value, str):
-        raise InvalidTypeError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
-    if value not in words:
-        raise InvalidValueError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
-    return value
+    for word_ in words:
+        if isinstance(value, str) and value == word_:
+            return word_
+    kind = InvalidValueError if isinstance(value, str) else InvalidTypeError
+    raise kind(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
 
 
 def integer_or(
