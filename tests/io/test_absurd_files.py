@@ -15,8 +15,8 @@ from synfab.cli.app import app
 from synfab.cli.demo import random_voltages
 from synfab.io import archive
 from synfab.io.archive import open_checked, write_archive
-from synfab.programming.controller import Controllers
-from synfab.programming.course import Course
+from synfab.programming.pulser import DirectPulser
+from synfab.programming.write_verify import WriteVerify
 from synfab.random.arrays import to_numpy
 
 KINDS = {
@@ -203,7 +203,7 @@ def test_absurd_states_of_layers_change_nothing():
 def test_absurd_states_of_programming_change_nothing(field, value):
     cells = sf.CellArray("published", (4, 4), seed=1)
     targets = np.full((4, 4), 1e-4)
-    course = Course(cells, Controllers(cells.model, targets, 1e-6, 3), np.zeros((4, 4)))
+    course = WriteVerify(DirectPulser(cells), targets, tolerance=1e-6, retries=3)
     state = course.dump()
     before = cells.r
     with pytest.raises(sf.SynfabError):

@@ -14,7 +14,7 @@ import pytest
 import synfab as sf
 from synfab.io.archive import is_whole
 from synfab.io.checkpoints import read_checkpoint
-from synfab.programming.course import Course
+from synfab.programming.controller import Controllers
 
 SHAPE = (12, 12)
 RESULTS = (
@@ -44,14 +44,14 @@ def stopped_after(passes, monkeypatch, folder, **options):
     """Program a crossbar until the given pass; checkpoints stay in the folder."""
     bar = crossbar(**options)
 
-    def report(done, _):
-        if done == passes:
-            raise PowerCutError
+    done, fired = iter(range(passes + 1)), Controllers.fired
 
-    course_go = Course.go
-    monkeypatch.setattr(
-        Course, "go", lambda self, pulse, most, _, run: course_go(self, pulse, most, report, run)
-    )
+    def fired_until_then(controllers, voltage):
+        if next(done) == passes:
+            raise PowerCutError
+        fired(controllers, voltage)
+
+    monkeypatch.setattr(Controllers, "fired", fired_until_then)
     with pytest.raises(PowerCutError):
         bar.program(targets(), checkpoints=go_on(folder, resume=False))
     monkeypatch.undo()
@@ -246,7 +246,7 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
                 "duration": 2e-7,
                 "scheme": "V/2",
                 "parallel": 3,
-                "most_passes": 7,
+                "max_passes": 7,
             }.items()
         ),
     ):

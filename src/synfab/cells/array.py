@@ -265,8 +265,8 @@ class CellArray:
         mask = self._given.mask(where)
         given = self._given.broadcast("g", self._given.real("g", g))
         wanted = xp.reshape(xp.astype(given, self._library.wide), (-1,))
-        span, top = conduction.g_llrs - conduction.g_hhrs, rules.highest_state(self.model)
-        low, high = conduction.g_llrs - top * span, conduction.g_llrs
+        top = rules.highest_state(self.model)
+        low, high = float(conduction.conductance(top)), conduction.g_llrs
         fits = (wanted >= low) & (wanted <= high)
         used = wanted if mask is None else xp.where(mask, wanted, high)
         if not bool(xp.all(fits if mask is None else fits | ~mask)):
@@ -274,7 +274,7 @@ class CellArray:
                 f"g: expected {low:.4g} … {high:.4g} S, found "
                 f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
             )
-        r = xp.astype((high - used) / span, xp.float32)
+        r = xp.astype(conduction.state(used), xp.float32)
         r = xp.where(r > top, top, r)
         if mask is None:
             cells = self._library.asarray(np.arange(self.size))

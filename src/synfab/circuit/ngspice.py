@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from synfab.common.interrupts import pass_on
 from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.io.limits import read_large
 from synfab.io.own_files import own_files
+from synfab.io.progress import ProgressBar
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ def loads_osdi(program: str) -> bool:
         build_osdi("published", folder / "device0.osdi", order=1, name="probe")
         deck = "probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n"
         try:
-            _execute(program, deck, folder, ["device0.osdi"], [], 60.0, None)
+            bar = ProgressBar("ngspice", show=False)
+            _execute(program, deck, folder, ["device0.osdi"], [], 60.0, bar)
             return bool(read_raw(folder / "out.raw"))
         except (ToolError, SolverError, InvalidValueError):
             return False
@@ -169,8 +171,9 @@ def run_ngspice(
         names = ["deck.cir", ".spiceinit", "out.raw", *map(_device, range(len(devices)))]
         with nullcontext() if keep is None else own_files(folder, names, "keep"):
             loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
-            show = _bar(text) if progress else None
-            _execute(program, text, folder, loaded, commands, time_limit, show, origin)
+            end = transient_end(text)
+            with ProgressBar("ngspice", end, show=progress and end is not None, vanish=True) as bar:
+                _execute(program, text, folder, loaded, commands, time_limit, bar, origin)
             return read_raw(folder / "out.raw")
 
 
@@ -275,7 +278,7 @@ def _execute(
     devices: Sequence[str],
     commands: Sequence[str],
     time_limit: float,
-    show: Callable[[float], None] | None,
+    bar: ProgressBar,
     origin: Path | None = None,
 ) -> None:
     control = [".control", "set filetype=binary", "set appendwrite"]
@@ -312,7 +315,7 @@ def _execute(
     timer = threading.Timer(time_limit, _stop, (process, expired))
     timer.start()
     try:
-        said = _listen(process, show)
+        said = _listen(process, bar)
     except BaseException:
         _kill(process)
         raise
@@ -339,7 +342,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             process.kill()
 
 
-def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | None) -> list[str]:
+def _listen(process: subprocess.Popen[bytes], bar: ProgressBar) -> list[str]:
     """Collect what ngspice says, and pass the simulated time on."""
     assert process.stdout is not None
     said: list[str] = []
@@ -349,8 +352,8 @@ def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | No
         for raw in lines:
             line = raw.decode(errors="replace").strip()
             if line.startswith("Reference value"):
-                if show is not None:
-                    show(float(line.rsplit(maxsplit=1)[-1]))
+                with suppress(ValueError):
+                    bar.update(completed=float(line.rsplit(maxsplit=1)[-1]))
             elif line:
                 said.append(line)
     said.append(rest.decode(errors="replace").strip())
@@ -386,24 +389,7 @@ def _seconds(text: str) -> float | None:
         return None
 
 
-def _bar(text: str) -> Callable[[float], None] | None:
-    """Progress bar over the end time of the first transient, if there is one."""
+def transient_end(text: str) -> float | None:
+    """End time (s) of the first transient of a netlist; None: there is none, or an expression."""
     match = re.search(r"^\s*\.tran\s+\S+\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
-    if match is None:
-        return None
-    end = _seconds(match[1])
-    if end is None:
-        return None
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("ngspice", total=end)
-    bar.start()
-
-    def show(now: float) -> None:
-        bar.update(task, completed=now)
-        if now >= end:
-            bar.stop()
-
-    return show
+    return None if match is None else _seconds(match[1])

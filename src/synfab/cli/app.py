@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import track
-from rich.status import Status
 from rich.table import Table
 
 from synfab import __version__
@@ -22,6 +20,7 @@ from synfab.cli.terminal import (
     plain,
     print_json,
     progress,
+    progress_bar,
     say,
     shown,
     warn_in_one_line,
@@ -73,8 +72,8 @@ def demo(
     for file in NAMES:
         refuse_overwrite("--output", output / file, the_model=model)
     loaded = load_model(model)
-    with Status("starting", console=progress) as status:
-        steps = run(loaded, output, lambda name: status.update(f"{name} …"))
+    with progress_bar("starting") as bar:
+        steps = run(loaded, output, lambda name: bar.update(text=f"{name} …"))
     memory = bytes_per_cell(loaded.orders[-1], "float32")
     if as_json:
         rows = [step._asdict() for step in steps]
@@ -172,42 +171,36 @@ def simulate(
         raise InvalidValueError("--resume and --reads: expected an output that ends in .zarr")
     pulses = read_program(program)
     array = CellArray(model, cells, **cell_options)
-    with atomic_path(output) as path, TableWriter(path, kind) as writer:
-        for number, u in enumerate(
-            track(pulses, "pulses", console=progress, disable=not sys.stderr.isatty())
-        ):
+    with (
+        atomic_path(output) as path,
+        TableWriter(path, kind) as writer,
+        progress_bar("pulses", len(pulses)) as bar,
+    ):
+        for number, u in enumerate(pulses):
             array.apply_voltage(u)
             currents = array.read(read_voltage, **read_options)
             writer.write(number, u, array.cycle, currents)
+            bar.advance()
     say(f"{counted(len(pulses), 'pulse')} on {counted(cells, 'cell')}: {output}")
 
 
 def _simulate_to_zarr(
     program: str, cells: int, output: Path, resume: bool, options: dict[str, Any]
 ) -> None:
-    from rich.progress import Progress
-
     from synfab.simulate import Simulation
 
     simulation = Simulation(program, cells, output, **options)
-    with Status("estimating …", console=progress):
+    with progress_bar("estimating …"):
         estimate = simulation.estimate()
     progress.print(f"{estimate}", highlight=False, soft_wrap=True)
-    with Progress(console=progress, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("cells", total=cells)
-        with interrupts_between_steps("pulse") as check:
-            try:
-                simulation.run(
-                    resume=resume,
-                    advance=lambda done: bar.update(task, advance=done),
-                    after_pulse=check,
-                )
-            except KeyboardInterrupt:
-                bar.stop()
-                sys.stderr.write(
-                    "stopped; finished blocks are kept, the same command with --resume continues\n"
-                )
-                raise typer.Exit(130) from None
+    try:
+        with progress_bar("cells", cells) as bar, interrupts_between_steps("pulse") as check:
+            simulation.run(resume=resume, advance=bar.advance, after_pulse=check)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "stopped; finished blocks are kept, the same command with --resume continues\n"
+        )
+        raise typer.Exit(130) from None
     count = len(simulation.pulses)
     say(f"{counted(count, 'pulse')} on {counted(cells, 'cell')}: {output}")
 
@@ -237,7 +230,7 @@ def bench(as_json: JsonOption = False) -> None:
     """Measure this machine against the published package, in one alternating run."""
     from synfab.cli.bench import compare_with_published, table_rows
 
-    with Status("measuring, half a minute …", console=progress):
+    with progress_bar("measuring, half a minute …"):
         result = compare_with_published()
     if as_json:
         print_json(result)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.status import Status
 from rich.table import Table
 
-from synfab.cli.terminal import out, plain, print_json, progress, say
+from synfab.cli.terminal import out, plain, print_json, progress_bar, say
 from synfab.common.errors import InvalidValueError
 
 Source = Annotated[
@@ -64,9 +63,9 @@ def fit(
     _check_report(report, the_measurement=measured, the_model=[conduction, output])
     if not output.absolute().parent.is_dir():
         raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
-    with Status("reading …", console=progress) as status:
+    with progress_bar("reading …") as bar:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
-        status.update("fitting …")
+        bar.update(text="fitting …")
         result = learn_fit(
             features,
             data if isinstance(data, Sweeps) else None,
@@ -80,7 +79,7 @@ def fit(
         )
         save_model(result.model, output)
         if report is not None:
-            status.update("comparing and drawing the report …")
+            bar.update(text="comparing and drawing the report …")
             found = learn_compare(result.model, features, seed=seed)
             files = {"measurement": source, "model file": output}
             _save_report(found, report, data, files, result.diagnostics)
@@ -123,12 +122,12 @@ def compare(
 
     _check_report(report, the_measurement=files_read(source), the_model=model)
     loaded = load_model(model)
-    with Status("reading …", console=progress) as status:
+    with progress_bar("reading …") as bar:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
-        status.update("generating and comparing …")
+        bar.update(text="generating and comparing …")
         found = learn_compare(loaded, features, seed=seed)
         if report is not None:
-            status.update("drawing the report …")
+            bar.update(text="drawing the report …")
             files: dict[str, Any] = {"measurement": source}
             files |= {} if model == "published" else {"model file": model}
             _save_report(found, report, data, files)

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from synfab.common.errors import EditedFileWarning
+from synfab.io.progress import ProgressBar
 
 # C0 but the tab, DEL, C1, and the marks that reverse the direction of text.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -38,6 +39,11 @@ def say(text: str) -> None:
         typer.echo(text.encode("utf-8", "surrogateescape"))
     else:  # redirected within this process
         sys.stdout.write(f"{text}\n")
+
+
+def progress_bar(text: str, total: float | None = None) -> ProgressBar:
+    """Return a progress bar that is shown on terminals only; without ``total`` it vanishes."""
+    return ProgressBar(text, total, show=sys.stderr.isatty(), vanish=total is None)
 
 
 def counted(number: int, what: str) -> str:

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common import extras
-from synfab.crossbar.programming import Programming
 from synfab.crossbar.pulses import Write
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.network.network import Solution
-from synfab.programming.controller import Outcome
+from synfab.programming.result import Outcome, Programming
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -28,6 +28,8 @@ ROOT, SEPARATOR = "state", "/"
 VALUES = "values"  # what is no array
 LIST = "[]"  # marks the parts of a list that holds arrays
 FORBIDDEN = {SEPARATOR, "\0"}
+# Settings that earlier versions wrote under another name.
+RENAMED = {"most_passes": "max_passes"}
 MOST_TEXT = 100_000  # of a setting; large ones are known by a digest
 
 logger = logging.getLogger(__name__)
@@ -222,6 +224,7 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> State:
         begun = archive.manifest.get("settings")
         if not isinstance(begun, dict):
             raise FileFormatError("settings: expected a JSON object")
+        begun = _present_names(begun)
         state = _put_together(archive) if begun == settings else {}
     for name in dict.fromkeys((*settings, *begun)):
         if begun.get(name) != settings.get(name):
@@ -230,6 +233,14 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> State:
                 f"{_shown(settings.get(name))}"
             )
     return state
+
+
+def _present_names(settings: State) -> State:
+    """Return settings with the names that earlier versions wrote replaced by the present ones."""
+    return {
+        RENAMED.get(name, name): _present_names(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def _file(step: int) -> str:

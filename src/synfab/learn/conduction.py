@@ -274,12 +274,11 @@ def _rises(conduction: Conduction, weakest: float, typical: float, sample: _Samp
     """Tell whether current grows with voltage wherever these two states can rest."""
     low, high = conduction.voltage_range
     onset = np.concatenate([loops.numbers[k, U_RESET] for loops, k in sample.loops])
-    span = conduction.g_llrs - conduction.g_hhrs
     # A series resistance bends the LRS down at the far negative end of a sweep: data, not a fault.
     lrs = np.linspace(EDGE * low, min(float(np.quantile(onset, 0.9)), high), 200)
     hrs = np.linspace(EDGE * low, high, 200)
     for g, u in ((typical, lrs), (weakest, hrs)):
-        if (conduction.slope((conduction.g_llrs - g) / span, u) < 0.0).any():
+        if (conduction.slope(conduction.state(g), u) < 0.0).any():
             return False
     return True
 
@@ -310,13 +309,13 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
             current.append(again.device.current[part] - offset)
             index.append(np.full(at[POSITIVE] + 1 - at[ONSET], len(u_r)))
             u_r.append(onset)
-            i_r.append(float(draft.current(_state(draft, float(back[G_LRS])), onset)))
+            i_r.append(float(draft.current(draft.state(float(back[G_LRS])), onset)))
             g_next.append(float(back[BACK_SUM] / back[BACK_SQUARES]))
     if len(u_r) < 3:
         raise InvalidValueError("conduction: no RESET transition can be followed")
     u, i, n = np.concatenate(voltage), np.concatenate(current), np.concatenate(index)
     start, start_current = np.asarray(u_r)[n], np.asarray(i_r)[n]
-    rest = _state(draft, np.asarray(g_next)[n])
+    rest = draft.state(np.asarray(g_next)[n])
     highest, scale = float(np.quantile(u, 0.999)), float(np.std(i))
     lowest = max(float(np.quantile(start, 0.98)) + 0.02, draft.u_0 * 1.01)
 
@@ -341,7 +340,3 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
         draft.hhrs, draft.llrs, float(np.exp(best.x[0])), float(best.x[1]), draft.u_0,
         draft.voltage_range,
     )  # fmt: skip
-
-
-def _state(conduction: Conduction, g: Any) -> Any:
-    return (conduction.g_llrs - g) / (conduction.g_llrs - conduction.g_hhrs)

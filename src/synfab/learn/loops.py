@@ -292,6 +292,5 @@ class Loops:
 
 def family(conduction: Conduction) -> tuple[Array, Array]:
     """Return polynomials alpha and beta with I = alpha(U) + beta(U) G, G = I(U_0) / U_0."""
-    span = conduction.g_llrs - conduction.g_hhrs
-    beta = np.polysub(conduction.llrs, conduction.hhrs) / span
+    beta = np.polysub(conduction.llrs, conduction.hhrs) / conduction.g_span
     return np.polysub(conduction.llrs, beta * conduction.g_llrs), beta

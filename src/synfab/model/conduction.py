@@ -97,6 +97,19 @@ class Conduction:
         return float(np.polyval(self.llrs, self.u_0) / self.u_0)
 
     @cached_property
+    def g_span(self) -> float:
+        """Conductance between the two curves at u_0, S: what the state r scales."""
+        return self.g_llrs - self.g_hhrs
+
+    def state(self, g: Any) -> Any:
+        """State r of static conductance ``g`` (S) at u_0; ``g`` may be an array of any library."""
+        return (self.g_llrs - g) / self.g_span
+
+    def conductance(self, r: npt.ArrayLike) -> Float64:
+        """Static conductance at u_0 of state ``r``, in S, float64."""
+        return np.asarray(self.current(r, self.u_0) / self.u_0)
+
+    @cached_property
     def padded(self) -> tuple[Float64, Float64]:
         """LLRS and HHRS coefficients, of one length."""
         length = max(len(self.hhrs), len(self.llrs))

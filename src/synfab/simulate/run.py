@@ -19,6 +19,7 @@ from synfab.common.interrupts import pass_on
 from synfab.engines.registry import HISTORIES
 from synfab.io.files import LOCK, locked, refuse_overwrite
 from synfab.io.memory import bytes_per_cell, require_memory
+from synfab.io.progress import ProgressBar
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
@@ -224,7 +225,7 @@ def simulate(
     resume
         Go on with what was begun there.
     progress
-        Show a progress bar.
+        Show a progress bar on standard error.
     **options
         ``seed`` (required), ``model``, ``order``, ``history`` of the cells; ``read_voltage`` (V),
         ``bandwidth`` (Hz), ``noise`` of the reads; ``reads``: after ``"every"`` pulse or the
@@ -242,12 +243,6 @@ def simulate(
         wrong = f"{min(unknown)}: no such option" if unknown else "seed: required, found none"
         raise InvalidTypeError(wrong)
     simulation = Simulation(program, cells, output, **options)
-    if not progress:
-        simulation.run(resume=resume)
-        return simulation
-    from rich.progress import Progress
-
-    with Progress() as bar:
-        task = bar.add_task("cells", total=cells)
-        simulation.run(resume=resume, advance=lambda n: bar.update(task, advance=n))
+    with ProgressBar("cells", cells, show=progress) as bar:
+        simulation.run(resume=resume, advance=bar.advance)
     return simulation

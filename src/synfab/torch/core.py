@@ -137,8 +137,7 @@ class CrossbarLayer(nn.Module):
     @property
     def cell_weight(self) -> Tensor:
         """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
-        conduction = self.model.conduction
-        span = conduction.g_llrs - conduction.g_hhrs
+        span = self.model.conduction.g_span
         factor = (span * self.weight_per_siemens).to(self.difference)
         return self.difference * factor[:, None]
 

@@ -25,9 +25,9 @@ from synfab.common.errors import InvalidValueError
 from synfab.crossbar.array import Crossbar
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
+from synfab.programming.methods import check_options, program_cells
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import check_seed
-from synfab.torch import pulses
 from synfab.torch.graphs import beside_graphs
 from synfab.torch.inputs import check_network
 from synfab.torch.mapping import check_bits, check_window
@@ -77,15 +77,12 @@ def measure_errors(
     technology = load_model(model)
     window = check_window(technology, g_window)
     checks.choice("method", method, METHODS)
-    options = pulses.check_options(method, options)
+    options = check_options(method, options)
     points, cells = checks.count("points", points), checks.count("cells", cells)
     bench = CellArray(technology, (points, cells), seed=seed)
     targets = np.linspace(*window, points)
     wanted = np.repeat(targets[:, None], cells, axis=1)
-    if method == "open-loop":
-        done = pulses.open_loop(bench, wanted, **options)
-    else:
-        done, _ = pulses.write_verify(bench, wanted, **options)
+    done = program_cells(bench, wanted, method, options)
     return Errors(targets, done.errors.mean(axis=1), done.errors.std(axis=1))
 
 

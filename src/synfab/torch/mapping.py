@@ -14,12 +14,13 @@ import numpy.typing as npt
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.model.cell_model import CellModel
+from synfab.model.typical import typical_device
+from synfab.programming.mapping import MAX_BITS
 
 Array = npt.NDArray[Any]
 
 # The default window keeps this far from the typical device's HRS and LRS conductance.
 ABOVE_HRS, BELOW_LRS = 1.5, 0.8
-MOST_BITS = 16
 
 
 def default_window(model: CellModel) -> tuple[float, float]:
@@ -28,8 +29,8 @@ def default_window(model: CellModel) -> tuple[float, float]:
     1.5 times the HRS and 0.8 times the LRS of the typical device, in its median cycle.
     """
     checks.instance("model", model, CellModel)
-    log_r_hrs, _, r_lrs, _ = model.population.means[int(np.argmax(model.population.weights))][:4]
-    return ABOVE_HRS * 10.0 ** -float(log_r_hrs), BELOW_LRS / float(r_lrs)
+    device = typical_device(model)
+    return ABOVE_HRS * 10.0**-device.log_r_hrs, BELOW_LRS / device.r_lrs
 
 
 def check_window(model: CellModel, window: Any) -> tuple[float, float]:
@@ -51,7 +52,7 @@ def check_window(model: CellModel, window: Any) -> tuple[float, float]:
 
 def check_bits(name: str, bits: Any) -> int | None:
     """Return a number of bits, or None."""
-    return None if bits is None else checks.count(name, bits, MOST_BITS)
+    return None if bits is None else checks.count(name, bits, MAX_BITS)
 
 
 def largest_weights(weight: Array, scale: str) -> Array:

@@ -15,15 +15,16 @@ from torch import nn
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.io.progress import ProgressBar
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.model.population import Population
+from synfab.programming.methods import check_options
 from synfab.random.streams import MAX_SEED
 from synfab.torch.convert import convert
 from synfab.torch.inputs import check_network
 from synfab.torch.options import check_names
 from synfab.torch.programming import program
-from synfab.torch.pulses import check_options
 
 
 def monte_carlo(
@@ -56,7 +57,7 @@ def monte_carlo(
         Chips at the same time, in threads: NumPy, Numba and PyTorch give way to each other.
         ``evaluate`` must allow it. The table does not depend on it.
     progress
-        Show a progress bar.
+        Show a progress bar on standard error.
     **options
         Of ``convert``.
 
@@ -95,7 +96,12 @@ def monte_carlo(
 
     with ThreadPoolExecutor(min(workers, len(chips))) as pool:
         found = pool.map(one, chips) if workers > 1 else map(one, chips)
-        return pd.DataFrame(list(_watched(found, len(chips), progress)))
+        rows = []
+        with ProgressBar("chips", len(chips), show=progress) as bar:
+            for row in found:
+                rows.append(row)
+                bar.advance()
+        return pd.DataFrame(rows)
 
 
 def _chips(seeds: Any) -> list[int]:
@@ -118,14 +124,6 @@ def _check_names(options: dict[str, Any]) -> None:
         if name in options:
             raise InvalidTypeError(f"{name}: no option of monte_carlo, which makes copies")
     check_names(options, ("exceptions",))
-
-
-def _watched(rows: Iterable[Any], total: int, progress: bool) -> Iterable[Any]:
-    if not progress:
-        return rows
-    from rich.progress import track
-
-    return track(rows, "chips", total=total)
 
 
 def without_outliers(model: CellModel | str | os.PathLike[str]) -> CellModel:

@@ -22,14 +22,14 @@ from torch import nn
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.io.limits import told
-from synfab.model.cell_model import CellModel
-from synfab.programming.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
-from synfab.programming.staircase import typical_voltage
+from synfab.model.typical import typical_device, typical_slope
+from synfab.programming.controller import MAX_RISE, MIN_RISE, RESET_FIRST, RESET_LAST
+from synfab.programming.pulser import DURATION, DirectPulser, measured_conductance
+from synfab.programming.write_verify import WriteVerify
 from synfab.random.arrays import to_numpy
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import check_network
-from synfab.torch.pulses import Pulses, write_verify
 
 Array = npt.NDArray[Any]
 
@@ -37,9 +37,6 @@ CELLS = "cells"  # of the optimizer's state: what torch does not know of
 # What a writer remembers of each cell, and of all.
 EACH, ALL = ("wanted", "amplitude", "g", "count", "energy"), ("updates", "refreshed")
 TOLD = ("granularity", "duration")  # what it was told, which must be the same
-
-# Conductances at which the typical device's slope is tabulated.
-POINTS = 200
 
 
 class PulsedSGD(torch.optim.Optimizer):
@@ -72,7 +69,7 @@ class PulsedSGD(torch.optim.Optimizer):
         lr: float = 0.05,
         *,
         granularity: float | None = None,
-        duration: float = 1e-7,
+        duration: float = DURATION,
     ) -> None:
         check_network(network)
         layers = crossbar_layers(network)
@@ -151,13 +148,6 @@ class PulsedSGD(torch.optim.Optimizer):
         return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def typical_slope(model: CellModel, window: tuple[float, float]) -> tuple[Array, Array]:
-    """Conductances (S, rising) and how fast the typical device falls there, S/V."""
-    g = np.linspace(*window, POINTS)
-    slope = np.abs(np.gradient(g, typical_voltage(model, g)))
-    return g, slope
-
-
 class _Writer:
     """Pulses on the cells of one layer; arrays of pairs are (2, outputs, inputs), G+ and G-."""
 
@@ -167,11 +157,11 @@ class _Writer:
         self.low, self.span = low, high - low
         self.granularity = 0.02 * self.span if granularity is None else granularity
         self.table = typical_slope(layer.model, layer.window)
-        typical = layer.model.population.means[int(np.argmax(layer.model.population.weights))]
-        self.begin = RESET_FIRST * float(typical[3])
+        self.begin = RESET_FIRST * typical_device(layer.model).u_reset
         self.limit = RESET_LAST * layer.model.conduction.u_max
         self.duration = duration
-        self.fire = [Pulses(cells, duration) for cells in layer.tiles.cells]
+        self.pulsers = [DirectPulser(cells, duration) for cells in layer.tiles.cells]
+        self.count = np.zeros((2, *layer.tiles.shape), np.int64)  # of pulses
         self.updates = self.refreshed = 0
         plus, minus = layer.targets()
         self.wanted = np.zeros(layer.tiles.shape)  # S of the difference, not yet done
@@ -191,7 +181,7 @@ class _Writer:
         self.wanted += weights / per_siemens
         falls = np.stack([np.maximum(-self.wanted, 0.0), np.maximum(self.wanted, 0.0)])
         due = falls >= self.granularity
-        step = np.clip(falls / np.interp(self.g, *self.table), SHORTEST, LONGEST)
+        step = np.clip(falls / np.interp(self.g, *self.table), MIN_RISE, MAX_RISE)
         voltage = self.amplitude + step
         at_end = due & ((self.g - falls < self.low) | (voltage >= self.limit))
         self.pulse(np.where(due & ~at_end, voltage, np.nan))
@@ -205,8 +195,9 @@ class _Writer:
         given = np.isfinite(voltage)
         if not given.any():
             return
-        for fire, part in zip(self.fire, self.layer.tiles.split(voltage), strict=True):
-            fire(part)
+        for pulser, part in zip(self.pulsers, self.layer.tiles.split(voltage), strict=True):
+            pulser.apply_voltage(part)
+        self.count += given
         before, now = self.g, self.read()
         self.amplitude = np.where(given, voltage, self.amplitude)
         self.g = np.where(given, now, before)
@@ -219,25 +210,23 @@ class _Writer:
         top = self.low + self.span
         targets = np.stack([top + np.minimum(difference, 0.0), top - np.maximum(difference, 0.0)])
         targets = np.where(pairs, targets, np.nan)
-        amplitudes = []
-        for fire, part in zip(self.fire, self.layer.tiles.split(targets), strict=True):
-            done, controllers = write_verify(fire.cells, part, duration=fire.duration)
-            fire.count += done.pulses
-            fire.energy += done.energy
-            # A cell that stays in its LRS has seen no RESET yet.
-            amplitudes.append(np.maximum(controllers.amplitude, self.begin))
-        self.amplitude = np.where(pairs, self.layer.tiles.join(amplitudes), self.amplitude)
+        join, split = self.layer.tiles.join, self.layer.tiles.split
+        works = [
+            WriteVerify(pulser, part)
+            for pulser, part in zip(self.pulsers, split(targets), strict=True)
+        ]
+        self.count += join([work.run().pulses for work in works])
+        # A cell that stays in its LRS has seen no RESET yet.
+        amplitude = np.maximum(join([work.controllers.amplitude for work in works]), self.begin)
+        self.amplitude = np.where(pairs, amplitude, self.amplitude)
         self.g = np.where(pairs, self.read(), self.g)
         self.wanted = np.where(pairs, 0.0, self.wanted)
         self.refreshed += int(pairs.sum())
 
     def read(self) -> Array:
         """Read all cells at U_0, with noise, S."""
-        u_0 = self.layer.model.conduction.u_0
-        reads = [
-            to_numpy(cells.read(u_0)).astype(np.float64) / u_0 for cells in self.layer.tiles.cells
-        ]
-        return self.layer.tiles.join(reads)
+        tiles = self.layer.tiles
+        return tiles.join([measured_conductance(cells) for cells in tiles.cells])
 
     def publish(self) -> None:
         """Let the layer have the cells as they are, and its weights as they were read."""
@@ -251,7 +240,7 @@ class _Writer:
     def dump(self) -> dict[str, Any]:
         """Return everything that it remembers; tensors and numbers."""
         state: dict[str, Any] = {name: getattr(self, name) for name in (*ALL, *TOLD)}
-        each = (self.wanted, self.amplitude, self.g, *self._spent())
+        each = (self.wanted, self.amplitude, self.g, self.count, self._energy())
         state.update(
             {name: torch.from_numpy(np.array(x)) for name, x in zip(EACH, each, strict=True)}
         )
@@ -284,23 +273,19 @@ class _Writer:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what ``dump`` gave."""
         values = {name: to_numpy(state[name]).copy() for name in EACH}
-        self.wanted, self.amplitude, self.g = (values[name] for name in EACH[:3])
-        split = self.layer.tiles.split
-        for fire, count, energy in zip(
-            self.fire, split(values["count"]), split(values["energy"]), strict=True
-        ):
-            fire.count, fire.energy = count, energy
+        self.wanted, self.amplitude, self.g, self.count, energy = values.values()
+        for pulser, part in zip(self.pulsers, self.layer.tiles.split(energy), strict=True):
+            pulser.energy = part
         self.updates, self.refreshed = (int(state[name]) for name in ALL)
 
-    def _spent(self) -> tuple[Array, Array]:
-        """Pulses, and energy (J), of all cells, (2, outputs, inputs)."""
-        join = self.layer.tiles.join
-        return join([fire.count for fire in self.fire]), join([fire.energy for fire in self.fire])
+    def _energy(self) -> Array:
+        """Energy that the cells have taken, J, (2, outputs, inputs)."""
+        return self.layer.tiles.join([pulser.energy for pulser in self.pulsers])
 
     def row(self) -> dict[str, Any]:
         """One row of the report."""
-        counts, energy = self._spent()
-        cycles = np.concatenate([to_numpy(fire.cells.cycle).ravel() for fire in self.fire])
+        tiles, counts = self.layer.tiles, self.count
+        cycles = np.concatenate([to_numpy(cells.cycle).ravel() for cells in tiles.cells])
         return {
             "cells": counts.size,
             "updates": self.updates,
@@ -310,5 +295,5 @@ class _Writer:
             "cycles_a_cell": float(cycles.mean()),
             "most_cycles": int(cycles.max()),
             "refreshed": self.refreshed,
-            "energy": float(energy.sum()),
+            "energy": float(self._energy().sum()),
         }

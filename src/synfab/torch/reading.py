@@ -32,7 +32,7 @@ def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tupl
     """q_L and q (S) at the voltages ``v``; ``linear``: those at U_0, whatever the voltage."""
     if linear:
         q_low = torch.full_like(v, conduction.g_llrs)
-        return q_low, torch.full_like(v, conduction.g_llrs - conduction.g_hhrs)
+        return q_low, torch.full_like(v, conduction.g_span)
     llrs, hhrs = conduction.padded
     inside = v.clamp(*conduction.voltage_range)
     return polynomial(llrs[:-1], inside), polynomial((llrs - hhrs)[:-1], inside)

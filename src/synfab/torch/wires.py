@@ -92,8 +92,7 @@ def _cells(bar: Crossbar, g: Tensor, linear: bool) -> Cells:
     values, conduction = g.detach().numpy(), bar.cells.model.conduction
     if linear:
         return Cells(values, None)
-    states = (conduction.g_llrs - values) / (conduction.g_llrs - conduction.g_hhrs)
-    return Cells(states, conduction)
+    return Cells(conduction.state(values), conduction)
 
 
 def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False) -> Tensor:

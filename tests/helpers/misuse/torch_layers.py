@@ -154,7 +154,7 @@ def _(folder: Path) -> Any:
     return st.program, {
         "network": on_cells(), "method": "write-verify", "progress": False,
         "checkpoints": Checkpoints(folder / "checkpoints", resume=True),
-        "tolerance": None, "retries": 0, "most_passes": 1, "duration": 1e-7,
+        "tolerance": None, "retries": 0, "max_passes": 1, "duration": 1e-7,
     }  # fmt: skip
 
 

@@ -9,11 +9,10 @@ import numpy.typing as npt
 import torch
 
 from synfab.cells.array import CellArray
-from synfab.crossbar.programming import static_conductance
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.physics.readout import noise_factors
-from synfab.torch import pulses
+from synfab.programming.methods import check_options, program_cells
 from synfab.torch.noise import readout_normals
 
 Array = npt.NDArray[Any]
@@ -36,29 +35,21 @@ class Bench:
         self, model: CellModel, seed: int, method: str, bandwidth: float, options: dict[str, Any]
     ) -> None:
         self.model, self.seed, self.method = model, seed, method
-        self.options = pulses.check_options(method, options)
+        self.options = check_options(method, options)
         self.factors = noise_factors(bandwidth)
         self.next_cell, self.reads = 0, 0
 
     def program(self, targets: Array) -> Array:
         """Conductances (S) that cells have after programming; targets beyond reach are clipped."""
         conduction = self.model.conduction
-        low = conduction.g_llrs - rules.highest_state(self.model) * (
-            conduction.g_llrs - conduction.g_hhrs
-        )
+        low = float(conduction.conductance(rules.highest_state(self.model)))
         wanted = np.clip(targets, low * (1.0 + 1e-6), conduction.g_llrs)
         if not wanted.size:
             return wanted
         cells = CellArray(self.model, wanted.size, seed=self.seed, first_cell=self.next_cell)
         self.next_cell += cells.size
-        flat = wanted.reshape(-1)
-        if self.method == "ideal":
-            pulses.ideal(cells, flat)
-        elif self.method == "open-loop":
-            pulses.open_loop(cells, flat, **self.options)
-        else:
-            pulses.write_verify(cells, flat, **self.options)
-        return static_conductance(cells).reshape(wanted.shape)
+        done = program_cells(cells, wanted.reshape(-1), self.method, self.options)
+        return done.achieved.reshape(wanted.shape)
 
     def read(self, g: Array) -> Array:
         """One read of cells of the conductances ``g`` (S) at U_0, with noise, as conductances."""
