@@ -62,8 +62,12 @@ class CrossbarLinear(CrossbarLayer[nn.Linear]):
     @staticmethod
     def plain_like(layer: nn.Linear | CrossbarLayer[nn.Linear]) -> nn.Linear:
         """Return a new ``nn.Linear`` of the same sizes, with random weights."""
-        assert isinstance(layer, nn.Linear | CrossbarLinear)
-        return nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+        sizes: nn.Linear | CrossbarLinear = (
+            layer
+            if isinstance(layer, CrossbarLinear)
+            else checks.instance("layer", layer, nn.Linear, "an nn.Linear or a CrossbarLinear")
+        )
+        return nn.Linear(sizes.in_features, sizes.out_features, sizes.bias is not None)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply (…, in_features) with the cells' weights and add the bias: (…, out_features)."""
@@ -156,12 +160,14 @@ class CrossbarConv2d(CrossbarLayer[nn.Conv2d]):
     @staticmethod
     def plain_like(layer: nn.Conv2d | CrossbarLayer[nn.Conv2d]) -> nn.Conv2d:
         """Return a new ``nn.Conv2d`` of the same sizes, with random weights."""
-        assert isinstance(layer, nn.Conv2d | CrossbarConv2d)
+        if not isinstance(layer, CrossbarConv2d):
+            checks.instance("layer", layer, nn.Conv2d, "an nn.Conv2d or a CrossbarConv2d")
         return nn.Conv2d(**_sizes(layer))
 
     @classmethod
     def unsupported(cls, layer: nn.Conv2d) -> str | None:
         """Return "grouped convolutions" for one of them."""
+        checks.instance("layer", layer, nn.Conv2d, "an nn.Conv2d")
         return "grouped convolutions" if layer.groups != 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,11 +209,12 @@ class CrossbarConv2d(CrossbarLayer[nn.Conv2d]):
         )
 
 
-def _sizes(layer: nn.Conv2d | CrossbarConv2d) -> dict[str, Any]:
+def _sizes(layer: nn.Module) -> dict[str, Any]:
     """Return the arguments with which a convolution was created."""
     names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation",
              "groups", "padding_mode")  # fmt: skip
-    return {"bias": layer.bias is not None, **{name: getattr(layer, name) for name in names}}
+    has_bias = getattr(layer, "bias", None) is not None
+    return {"bias": has_bias, **{name: getattr(layer, name) for name in names}}
 
 
 def _pair(name: str, value: object, minimum: int) -> tuple[int, int]:

@@ -188,7 +188,7 @@ class LayerOptions:
         InvalidValueError, InvalidTypeError
             An option is missing, unknown or not allowed.
         """
-        if "seed" not in options:
+        if "seed" not in checks.mapping("options", options):
             raise InvalidTypeError("seed: expected the seed of a chip, found nothing")
         check_names(options)
         given = cast(LayerOptionsDict, options)

@@ -16,7 +16,7 @@ from synfab.torch.core import CrossbarLayer
 
 OnCells = TypeVar("OnCells", bound=type[CrossbarLayer[Any]])
 
-_CLASSES: dict[type[nn.Module], type[CrossbarLayer[Any]]] = {}
+CLASSES: dict[type[nn.Module], type[CrossbarLayer[Any]]] = {}
 
 
 def register_layer(plain: type[nn.Module]) -> Callable[[OnCells], OnCells]:
@@ -40,9 +40,9 @@ def register_layer(plain: type[nn.Module]) -> Callable[[OnCells], OnCells]:
     """
     if not _derives(plain, nn.Module):
         raise InvalidTypeError(f"plain: expected a type of nn.Module, found {checks.shown(plain)}")
-    if plain in _CLASSES:
+    if plain in CLASSES:
         raise InvalidValueError(
-            f"plain: {plain.__name__} is already registered, with {_CLASSES[plain].__name__}"
+            f"plain: {plain.__name__} is already registered, with {CLASSES[plain].__name__}"
         )
 
     def register(on_cells: OnCells) -> OnCells:
@@ -51,7 +51,7 @@ def register_layer(plain: type[nn.Module]) -> Callable[[OnCells], OnCells]:
                 f"register_layer: expected a subclass of CrossbarLayer, found "
                 f"{checks.shown(on_cells)}"
             )
-        _CLASSES[plain] = on_cells
+        CLASSES[plain] = on_cells
         return on_cells
 
     return register
@@ -63,14 +63,14 @@ def _derives(value: object, base: type) -> bool:
 
 def registered_types() -> tuple[type[nn.Module], ...]:
     """Return the types of layers in software that can be put on cells."""
-    return tuple(_CLASSES)
+    return tuple(CLASSES)
 
 
 def class_on_cells(layer: nn.Module) -> type[CrossbarLayer[Any]] | None:
     """Return the class of layers on cells for a layer in software; None: there is none."""
-    return _CLASSES.get(type(layer))
+    return CLASSES.get(type(layer))
 
 
 def class_of_parametrized(layer: nn.Module) -> type[CrossbarLayer[Any]] | None:
     """Return ``class_on_cells`` of a layer with parametrisations, which is of a derived class."""
-    return _CLASSES.get(type(layer).__bases__[0])
+    return CLASSES.get(type(layer).__bases__[0])
