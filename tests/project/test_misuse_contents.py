@@ -143,7 +143,7 @@ def test_functions_that_evaluate_networks_are_functions_and_keep_their_errors():
 @pytest.mark.parametrize("name", ["seed", "inplace", "volts"])
 def test_a_study_of_many_chips_takes_options_of_layers_only(name):
     found = refused(sf.torch.monte_carlo, layers.network(), lambda _: 1.0, [1], **{name: True})
-    assert f"{name}: no option" in found
+    assert f"{name}: not an option" in found
 
 
 # ---- crossbars and circuits ----------------------------------------------------------------------

@@ -12,7 +12,7 @@ by cell). It is what ``CellArray.matvec`` gives, row by row.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -21,8 +21,8 @@ from synfab.model.conduction import Conduction
 from synfab.physics.noise import ReadNoise
 
 
-def polynomial(coefficients: Any, x: Tensor) -> Tensor:
-    """Value of a polynomial, highest power first (Horner)."""
+def polynomial(coefficients: Iterable[float], x: Tensor) -> Tensor:
+    """Return the value of a polynomial, highest power first (Horner)."""
     first, *rest = (float(c) for c in coefficients)
     value = torch.full_like(x, first)
     for coefficient in rest:
@@ -31,7 +31,7 @@ def polynomial(coefficients: Any, x: Tensor) -> Tensor:
 
 
 def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tuple[Tensor, Tensor]:
-    """q_L and q (S) at the voltages ``v``; ``linear``: those at U_0, whatever the voltage."""
+    """Return q_L and q (S) at the voltages ``v``; for ``linear`` cells, those at U_0."""
     if linear:
         q_low = torch.full_like(v, conduction.g_llrs)
         return q_low, torch.full_like(v, conduction.g_span)
@@ -43,7 +43,7 @@ def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tupl
 def pair_currents(
     conduction: Conduction, v: Tensor, difference: Tensor, linear: bool = False
 ) -> Tensor:
-    """Differences of the currents of each pair's two rows, A.
+    """Return the difference of the currents of each pair's two rows, A.
 
     Parameters
     ----------
