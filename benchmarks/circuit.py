@@ -1,7 +1,7 @@
-"""Crossbars of our cells in ngspice, beside resistors and a deterministic memristor.
+"""Crossbars of cells in ngspice, compared with resistors and a deterministic memristor.
 
-Every circuit has the same pulses and time points; medians of alternating runs. The memristor is
-VTEAM (Kvatinsky et al. 2015) as a subcircuit of behavioural sources.
+All circuits have the same pulses and time points; times are medians of alternating runs. The
+memristor is VTEAM (Kvatinsky et al. 2015) as a subcircuit of behavioural sources.
 """
 
 import argparse
@@ -29,7 +29,7 @@ Rw w 0 1e12
 
 
 def with_elements(text, line):
-    """The same netlist with another element instead of each cell."""
+    """Return the netlist with each cell replaced by another element."""
     kept, number = [], 0
     for row in text.splitlines():
         if row.startswith("N"):
@@ -49,7 +49,7 @@ def timed(text, device, limit):
 
 
 def compare(name, circuits, rounds, limit):
-    """Seconds of each circuit (medians), printed as one line."""
+    """Print the median time of each circuit (s) in one line."""
     seconds = {key: [] for key in circuits}
     points = {}
     for _ in range(rounds):
@@ -79,7 +79,7 @@ def circuits_of(cells, program, device, peers, **options):
 
 
 def against_our_solver(size, device, rounds):
-    """Operating point through wires: ngspice with KLU on the compiled cells, and sf.Crossbar."""
+    """Print the times of an operating point with wires in ngspice (KLU) and in sf.Crossbar."""
     cells = sf.CellArray("published", (size, size), seed=1).apply_voltage(-2.0).apply_voltage(1.1)
     text = crossbar_netlist(cells, wire_resistance=2.5).text
     crossbar = sf.Crossbar(cells, 2.5)

@@ -119,12 +119,12 @@ def test_a_state_of_any_layout_is_that_of_its_copy(engine, history, name):
 def test_restored_arrays_are_not_the_callers(engine, history):
     cells = fresh(engine, history)
     cells.apply_voltage(VOLTAGES)
-    held = {n: np.array(value, order="F") for n, value in cells._engine.storage().items()}
+    held = {n: np.array(value, order="F") for n, value in cells.engine_instance.storage().items()}
     for value in held.values():
         value.setflags(write=False)
     before = {name: value.tobytes() for name, value in held.items()}
     other = fresh(engine, history)
-    other._engine.restore(held)
+    other.engine_instance.restore(held)
     cells.apply_voltage(-2.0, where=BOOLEANS)
     assert bits(other.apply_voltage(-2.0, where=BOOLEANS)) == bits(cells)
     assert {name: value.tobytes() for name, value in held.items()} == before

@@ -166,8 +166,20 @@ def test_available_memory_is_never_more_than_the_group_leaves(monkeypatch):
 
 def test_no_memory_left_is_not_the_same_as_unknown(monkeypatch):
     monkeypatch.setattr(cgroups, "available_memory", lambda: 0)
-    with pytest.raises(sf.CapacityError, match="needs 10 bytes"):
-        capacity.require_memory(10, "file")
+    with pytest.raises(sf.CapacityError, match=r"needs 1\.0 MiB"):
+        capacity.require_memory(2**20, "file")
+
+
+def test_many_small_requests_are_refused_once_they_are_much_together(monkeypatch):
+    """As of a file of very many small arrays."""
+    monkeypatch.setattr(capacity, "available_memory", lambda: 1)
+
+    def many():
+        for _ in range(33):
+            capacity.require_memory(2**15, "file")
+
+    with pytest.raises(sf.CapacityError, match=r"needs 32\.0 KiB"):
+        many()
 
 
 # ---- processors --------------------------------------------------------------
@@ -248,7 +260,8 @@ array = sf.CellArray("published", 5_000_000, seed=1)
 """
 AS_MANY_AS_ALLOWED = """
 import synfab as sf
-from synfab.io.memory import KERNEL_BYTES, READ_BYTES, available_memory, bytes_per_cell
+from synfab.engines.capacity import KERNEL_BYTES, READ_BYTES, bytes_per_cell
+from synfab.io.memory import available_memory
 warm = sf.CellArray("published", 1000, seed=1)
 warm.apply_voltage(-2.0)
 warm.read(0.2)

@@ -162,7 +162,7 @@ def test_a_converter_of_wrong_parts_is_one_line_and_counts_as_no_readout(label):
 
 @EACH
 def test_a_wrong_pulse_among_others_is_one_line(label):
-    refused(crossbar_netlist, crossbar.cells(2, 2), [-2.0, VALUES[label]()])
+    refused(crossbar_netlist, sf.Crossbar(crossbar.cells(2, 2), 0.0), [-2.0, VALUES[label]()])
     refused(Pulse, 1.0, rows=[0, VALUES[label]()])
     refused(crossbar.bar().write, rows=slice(VALUES[label](), None), columns=0, voltage=-2.0)
 

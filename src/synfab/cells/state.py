@@ -11,6 +11,7 @@ import numpy.typing as npt
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.locking import lock_of
 from synfab.physics import rules
 
 Array = npt.NDArray[Any]
@@ -30,9 +31,10 @@ def get_state(cells: CellArray) -> dict[str, Array]:
         ``r``; ``threshold``, V; ``steepness`` of the transition curve, A/V**eta; ``phase`` (0 in
         HRS, 1 in LRS, 2 RESET in part); ``cycle``. The history follows from the cycle number.
     """
-    _, state = cells._take(np.arange(cells.size))
+    with lock_of(cells):
+        state, cycle = cells.engine_instance.take(), cells.cycle
     phase = np.where(state.in_hrs, IN_HRS, np.where(state.in_lrs, IN_LRS, BETWEEN))
-    values = (state.r, state.threshold, state.steepness, phase, state.cycle)
+    values = (state.r, state.threshold, state.steepness, phase, cycle)
     return {
         name: np.array(value).reshape(cells.shape)
         for name, value in zip(NAMES, values, strict=True)
@@ -65,11 +67,11 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
         result.apply_voltage(FULL_SET, where=behind)
         result.apply_voltage(FULL_RESET, where=behind)
     everything = np.arange(cells.size)
-    _, there = result._take(everything)
+    there = result.engine_instance.take(everything)
     flat = {name: given[name].reshape(-1) for name in NAMES}
     phase = flat["phase"]
     resting = phase == IN_HRS  # has no threshold
-    result._engine.put(
+    result.engine_instance.put(
         everything,
         there._replace(
             r=flat["r"].astype(np.float32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.physics import rules
+from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -84,6 +86,22 @@ def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
         "highest_state": rules.highest_state(model),
         "max_cycle": rules.MAX_CYCLE,
     }
+
+
+def noise_densities() -> dict[str, str]:
+    """Spectral densities of read noise: ``four_kt`` of abs(I/U) and ``two_e`` of abs(I), A**2/Hz.
+
+    Warns
+    -----
+    UserWarning
+        Noise terms are registered that circuit models do not have.
+    """
+    noise = ReadNoise.of_bandwidth(1.0)
+    if not noise.linear:
+        names = ", ".join(checks.shown(t.name) for t in noise.terms if t not in LINEAR)
+        warnings.warn(f"circuit models have Johnson and shot noise only, not {names}", stacklevel=2)
+    of_term = dict(zip(noise.terms, noise.coefficients, strict=True))
+    return {"four_kt": literal(of_term[JOHNSON]), "two_e": literal(of_term[SHOT])}
 
 
 def environment() -> Environment:

@@ -19,6 +19,7 @@ from synfab.circuit.literals import (
     environment,
     literal,
     model_numbers,
+    noise_densities,
     provenance,
 )
 from synfab.common import checks
@@ -26,7 +27,6 @@ from synfab.common.errors import InvalidValueError, ToolError
 from synfab.io.files import atomic_path, refuse_overwrite, temporary_folder
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import BOLTZMANN, ELEMENTARY_CHARGE
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,7 @@ def to_osdi_source(
             stationary_size=numbers["stationary"].size,
             marginal_terms=numbers["marginals"].shape[-1],
             mixed_terms=max(numbers["llrs"].size, numbers["hhrs"].size),
-            boltzmann=literal(BOLTZMANN),
-            elementary_charge=literal(ELEMENTARY_CHARGE),
+            **noise_densities(),
             name=device,
             title=f"{device}: a virtual memory cell.",
             provenance=provenance(loaded),

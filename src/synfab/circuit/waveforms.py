@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,8 @@ import numpy.typing as npt
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidKeyError
 from synfab.common.interrupts import pass_on
+from synfab.common.types import Array
 from synfab.io.limits import read_large
-
-Array = npt.NDArray[Any]
 
 UNITS = {
     "time": "s",

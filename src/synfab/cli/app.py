@@ -65,8 +65,8 @@ def demo(
 ) -> None:
     """Create, switch and read a million cells; write figures and a measurement to fit."""
     from synfab.cli.demo import NAMES, run
+    from synfab.engines.capacity import bytes_per_cell
     from synfab.io.files import refuse_overwrite
-    from synfab.io.memory import bytes_per_cell
     from synfab.model.model_file import load_model
 
     if output.exists() and not output.is_dir():
@@ -101,8 +101,8 @@ def demo(
 @app.command()
 def info(model: ModelArgument = "published", as_json: JsonOption = False) -> None:
     """Show the properties of a model: orders, voltages, population, provenance."""
-    from synfab.engines.registry import HISTORIES
-    from synfab.io.memory import bytes_per_cell
+    from synfab.engines.capacity import bytes_per_cell
+    from synfab.engines.registry import histories
     from synfab.model.model_file import load_model
 
     loaded = load_model(model)
@@ -115,7 +115,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "voltage_range_V": list(conduction.voltage_range),
         "r_max": round(conduction.r_max, 6),
         "component_probabilities": [round(float(p), 6) for p in loaded.population.probabilities],
-        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in HISTORIES},
+        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in histories("numba")},
         "provenance": dict(loaded.provenance),
     }
     if as_json:

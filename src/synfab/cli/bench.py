@@ -183,7 +183,7 @@ def table_rows(result: Results) -> list[tuple[str, str, str, str]]:
 
 
 def account(result: Results) -> str:
-    """Return a text that compares the times with the memory bandwidth."""
+    """Describe how close a pair is to the copy bandwidth, and where its time is spent."""
     bandwidth = result["copy bandwidth"]["bytes_per_s"]
     cells = SIDE * SIDE
     lines = []
@@ -191,17 +191,18 @@ def account(result: Results) -> str:
         seconds = result[f"-2 V / +1.5 V pair, {history}"]["synfab_s"]
         ideal = cells * bytes_per_pair(history) / bandwidth
         lines.append(
-            f"- A pair with {history} history moves {bytes_per_pair(history)} bytes a cell. At the "
-            f"copy bandwidth that is {ideal * 1e3:.1f} ms; {100 * ideal / seconds:.0f} % of it is "
-            f"reached. {2e-6 * cells / seconds:.0f} million updates (pulses on a cell) a second."
+            f"- A pair with {history} history moves {bytes_per_pair(history)} bytes per cell. At "
+            f"the copy bandwidth this would take {ideal * 1e3:.1f} ms; the pair reaches "
+            f"{100 * ideal / seconds:.0f} % of the copy bandwidth, or "
+            f"{2e-6 * cells / seconds:.0f} million updates (pulses on a cell) per second."
         )
     parts = result["parts of a float32 pair"]
     pair = result["-2 V / +1.5 V pair, float32"]["synfab_s"]
     mask = result["write of a random 1 % of the cells"]["synfab_s"]
     lines.append(
-        f"- Of a float32 pair, SET takes {parts['set_s'] * 1e3:.1f} ms, RESET "
+        f"- Within a float32 pair, SET takes {parts['set_s'] * 1e3:.1f} ms, RESET "
         f"{parts['reset_s'] * 1e3:.1f} ms, and drawing the cycles (random words, normal numbers, "
-        f"VAR steps: arithmetic, hardly any memory) {parts['drawing_s'] * 1e3:.1f} ms."
+        f"VAR steps: arithmetic with little memory traffic) {parts['drawing_s'] * 1e3:.1f} ms."
     )
-    lines.append(f"- A write of 1 % of the cells takes {100 * mask / pair:.1f} % of a full pair.")
+    lines.append(f"- A pulse on 1 % of the cells takes {100 * mask / pair:.1f} % of a full pair.")
     return "\n".join(lines) + "\n"

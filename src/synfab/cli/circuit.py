@@ -81,18 +81,23 @@ def netlist(
 ) -> None:
     """Write a crossbar of cells as a netlist."""
     from synfab.cells.array import CellArray
+    from synfab.circuit.elements import SWITCH_OFF, SWITCH_ON
     from synfab.circuit.netlist import crossbar_netlist
+    from synfab.common import checks
+    from synfab.crossbar import Crossbar, Transistor
     from synfab.io.files import refuse_overwrite
 
     refuse_overwrite("--output", output, the_model=model, the_array=array, the_program=program)
+    if access is not None:
+        checks.choice("access", access, ("switch", "transistor"))
     cells = CellArray(model, (rows, columns), seed=seed) if array is None else CellArray.load(array)
+    device = None if access is None else Transistor(SWITCH_ON, SWITCH_OFF)
     result = crossbar_netlist(
-        cells,
+        Crossbar(cells, wire_resistance, access=device),
         program,
-        wire_resistance=wire_resistance,
-        access=access,
         dialect=dialect,
         snapshot=snapshot,
+        mosfet=access == "transistor",
     )
     result.save(output)
     say(f"{output}: {cells.shape[0]} x {cells.shape[1]} cells")

@@ -17,7 +17,6 @@ from synfab.io.files import atomic_path, make_folder
 from synfab.io.own_files import own_files
 from synfab.io.table_writer import csv_lines
 from synfab.model.cell_model import FEATURES, CellModel
-from synfab.physics import rules
 from synfab.random.streams import Stream, normals, words
 
 Array = npt.NDArray[Any]
@@ -161,13 +160,11 @@ def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Array]
     cells = CellArray(model, devices, seed=SEED + 2)
     features = {name: np.empty((devices, cycles), np.float32) for name in FEATURES}
     vectors = np.empty((cycles, 4, devices), np.float32)
-    everything = np.arange(devices)
     for n in range(cycles):
         now = cells.features
         for name in FEATURES:
             features[name][:, n] = now[name]
-        _, state = cells._take(everything)
-        vectors[n] = rules.current_vector(state.block, state.cycle)
+        vectors[n] = cells.engine_instance.vectors()
         cells.apply_voltage(-2.0).apply_voltage(1.5)
     return features, vectors
 

@@ -26,7 +26,7 @@ from synfab.cluster.folder import (
     steps,
 )
 from synfab.cluster.manifest import CellOptions, Manifest, read_manifest, shard_file, write_manifest
-from synfab.cluster.shard import ReadOptions, make_roots
+from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
@@ -37,7 +37,7 @@ from synfab.io.memory import require_memory
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise
 from synfab.pulses.blocks import read_pulses
 from synfab.random.streams import WORD
 
@@ -251,13 +251,11 @@ class ShardedCellArray:
         None is returned, so that no machine holds all currents.
         """
         given = self.read_number if number is None else checks.word("number", number)
-        noise_factors(bandwidth)  # checks it
+        read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         target = None if output is None else checks.path("output", output).absolute()
-        options: ReadOptions = {"bandwidth": bandwidth, "noise": noise, "number": given}
-        arguments: list[tuple[object, ReadOptions]] = [
-            (part, options) for part in self._shards.voltages(u)
-        ]
+        options = (read_noise if noise else None, given)
+        arguments = [(part, *options) for part in self._shards.voltages(u)]
         if target is None:
             require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
@@ -268,7 +266,7 @@ class ShardedCellArray:
             self.read_number = (given + 1) & WORD
         return result
 
-    def _read_into(self, path: Path, arguments: list[tuple[object, ReadOptions]]) -> None:
+    def _read_into(self, path: Path, arguments: list[tuple[Array, ReadNoise | None, int]]) -> None:
         """Let the workers write a Zarr array, which is renamed to ``path`` when it is complete."""
         zarr = require_zarr()
         from zarr.codecs import Crc32cCodec
@@ -296,10 +294,10 @@ class ShardedCellArray:
         """Return row currents (A) for column voltages ``v`` (V); see ``CellArray.matvec``."""
         voltages = self._shards.given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
-        count, factors = len(batch), noise_factors(bandwidth)
+        count, read_noise = len(batch), ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
-        options = (batch, given, factors, noise)
+        options = (batch, given, read_noise if noise else None)
         rows = self._shards.first_rows
         parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
         if number is None and noise:

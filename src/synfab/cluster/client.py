@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from synfab.common import checks, extras
 from synfab.common.errors import CapacityError
-from synfab.io.memory import bytes_per_cell, size_text
+from synfab.engines.capacity import bytes_per_cell
+from synfab.io.memory import size_text
 
 if TYPE_CHECKING:
     from distributed import Client

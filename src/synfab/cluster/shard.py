@@ -29,6 +29,7 @@ from synfab.io.limits import one_line_errors
 from synfab.io.zarr_file import METADATA
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import parse
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.pulses.blocks import Pulses, read_pulses
 
 Key = tuple[str, int]
@@ -243,18 +244,20 @@ def forget(name: str) -> None:
 # ---- tasks --------------------------------------------------------------------------------------
 
 
-def read(cells: CellArray, u: npt.ArrayLike, options: ReadOptions) -> Any:
-    """Return the currents of a shard."""
-    return cells.read(u, **options)
+def read(cells: CellArray, u: npt.ArrayLike, noise: ReadNoise | None, number: int) -> Any:
+    """Return the currents of a shard, with the noise of read ``number`` or without."""
+    return cells.current(u) if noise is None else cells._read(u, noise, number)
 
 
-def read_into(cells: CellArray, path: str, u: npt.ArrayLike, options: ReadOptions) -> None:
+def read_into(
+    cells: CellArray, path: str, u: npt.ArrayLike, noise: ReadNoise | None, number: int
+) -> None:
     """Write the currents of a shard into a Zarr array of all cells."""
     import zarr
 
     target: Any = zarr.open_array(store=path, mode="r+")
     start = cells.first_cell - int(target.attrs["first_cell"])
-    target[start : start + cells.size] = cells.read(u, **options).reshape(-1)
+    target[start : start + cells.size] = read(cells, u, noise, number).reshape(-1)
 
 
 def matvec(
@@ -262,12 +265,13 @@ def matvec(
     first_row: int,
     batch: npt.NDArray[np.float64],
     number: int,
-    factors: tuple[float, float],
-    noise: bool,
+    noise: ReadNoise | None,
 ) -> Any:
     """Return the row currents of a shard with the noise of these rows in the whole array."""
-    z = cells.readout_noise(len(batch), number, first_row=first_row) if noise else None
-    return cells._row_currents(batch, factors, z)
+    if noise is None:
+        return cells._row_currents(batch, NONE, None)
+    z = cells.readout_noise(len(batch), number, first_row=first_row)
+    return cells._row_currents(batch, noise, z)
 
 
 def attribute(cells: CellArray, name: str) -> Any:

@@ -20,6 +20,7 @@ from synfab.common.interrupts import pass_on
 
 Float64 = npt.NDArray[np.float64]
 Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
 
 WORD = 0xFFFFFFFF  # largest 32-bit word; read numbers are words of the random number generator
 MAX_AXES = 32
@@ -120,14 +121,14 @@ def flag(name: str, value: object) -> bool:
     raise InvalidTypeError(f"{name}: expected True or False, found {shown(value)}")
 
 
-def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+def choice(name: str, value: object, allowed: Iterable[Word]) -> Word:
     """Return one of the allowed words."""
     words = tuple(allowed)
-    if not isinstance(value, str):
-        raise InvalidTypeError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
-    if value not in words:
-        raise InvalidValueError(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
-    return value
+    for word_ in words:
+        if isinstance(value, str) and value == word_:
+            return word_
+    kind = InvalidValueError if isinstance(value, str) else InvalidTypeError
+    raise kind(f"{name}: expected one of {', '.join(words)}, found {shown(value)}")
 
 
 def integer_or(
@@ -199,10 +200,16 @@ def function(name: str, value: object) -> Callable[..., Any]:
     return value
 
 
-def instance(name: str, value: object, kind: type[Value], expected: str | None = None) -> Value:
+def instance(
+    name: str,
+    value: object,
+    kind: type[Value] | tuple[type[Value], ...],
+    expected: str | None = None,
+) -> Value:
     """Return an instance of a class; ``expected`` describes it in the message."""
     if not isinstance(value, kind):
-        wanted = expected or f"a {kind.__name__}"
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = expected or " or ".join(f"a {one.__name__}" for one in kinds)
         raise InvalidTypeError(f"{name}: expected {wanted}, found {kind_of(value)}")
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from functools import partial
+from functools import cache, partial
 from types import CodeType
 
 
@@ -27,10 +27,16 @@ def pass_on(error: BaseException) -> None:
         found = found.__cause__ or found.__context__
 
 
+@cache
+def _numbers() -> tuple[int, ...]:
+    """Numbers of all signals; asking Python each time takes a millisecond."""
+    return tuple(int(number) for number in signal.valid_signals())
+
+
 def _codes() -> set[CodeType]:
     """Return the code objects of the installed signal handlers that are Python functions."""
     found = set()
-    for number in signal.valid_signals():
+    for number in _numbers():
         handler = signal.getsignal(number)
         while isinstance(handler, partial):
             handler = handler.func

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -21,6 +22,18 @@ def add_lock(owner: Any) -> None:
     """Add the reentrant lock that ``locked`` uses to an object."""
     owner._lock = RLock()
     _owners.add(owner)
+
+
+def lock_of(owner: Any) -> AbstractContextManager[object]:
+    """Return the lock that ``add_lock`` gave an object."""
+    lock: AbstractContextManager[object] = owner._lock
+    return lock
+
+
+def copy_contents(source: Any, owner: Any) -> None:
+    """Give an object everything that another of its class holds, except the lock."""
+    with lock_of(owner):
+        vars(owner).update(vars(source), _lock=owner._lock)
 
 
 def locked(

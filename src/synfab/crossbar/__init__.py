@@ -1,6 +1,7 @@
 """Crossbars with resistive wires: voltages and currents of every cell, writing, programming."""
 
-from synfab.crossbar.array import Crossbar, network_bytes
+from synfab.crossbar.array import Crossbar
+from synfab.crossbar.circuit import Circuit, network_bytes
 from synfab.crossbar.programming import Programming
 from synfab.crossbar.pulses import Write
 from synfab.network.access import Selector, Transistor
@@ -11,6 +12,7 @@ from synfab.programming.controller import Outcome
 from synfab.programming.mapping import Mapping, bit_slices, differential_pairs, offset_line
 
 __all__ = [
+    "Circuit",
     "Crossbar",
     "Gradient",
     "Mapping",

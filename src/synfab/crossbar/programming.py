@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +19,17 @@ import numpy.typing as npt
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import SchemeName
+from synfab.crossbar.circuit import Circuit
 from synfab.crossbar.edge import Pulse
-from synfab.crossbar.pulses import SCHEMES, power, write_bias
+from synfab.crossbar.pulses import power, write_bias
 from synfab.io.checkpoints import Checkpoints, as_checkpoints
 from synfab.model.population import N_PARAMETERS
 from synfab.network.access import Transistor
+from synfab.network.schemes import SCHEMES
 from synfab.programming.controller import Controllers, Outcome
 from synfab.programming.course import Course
 from synfab.random.arrays import digest, to_numpy
-
-if TYPE_CHECKING:
-    from synfab.crossbar.array import Crossbar
 
 Array = npt.NDArray[Any]
 
@@ -83,10 +83,10 @@ class Programming:
 
 
 def program(
-    bar: Crossbar,
+    bar: Circuit,
     targets: npt.ArrayLike,
     tolerance: float | None,
-    scheme: str | None,
+    scheme: SchemeName | None,
     parallel: int | None,
     retries: int,
     most_passes: int,
@@ -134,14 +134,14 @@ def program(
     )
 
 
-def _settings(bar: Crossbar) -> dict[str, Any]:
+def _settings(bar: Circuit) -> dict[str, Any]:
     """What a crossbar is, beside its cells: how a checkpoint tells it from another."""
     wires = None if bar.wires is None else digest(*vars(bar.wires).values())
     stuck = None if bar.stuck is None else digest(bar.stuck)
     return {"job": "program", "wires": wires, "access": repr(bar.access), "stuck": stuck}
 
 
-def check_targets(bar: Crossbar, targets: npt.ArrayLike) -> Array:
+def check_targets(bar: Circuit, targets: npt.ArrayLike) -> Array:
     """Return targets (rows, columns) in S, float64; NaN: no target."""
     array = checks.real_array("targets", targets)
     try:
@@ -160,14 +160,14 @@ def check_tolerance(tolerance: float | None, g_llrs: float) -> float:
     return TOLERANCE * g_llrs if tolerance is None else checks.positive("tolerance", tolerance)
 
 
-def pick_scheme(bar: Crossbar, scheme: str | None) -> str:
+def pick_scheme(bar: Circuit, scheme: SchemeName | None) -> SchemeName:
     """Return the scheme given; None: what disturbs least."""
     if scheme is not None:
         return checks.choice("scheme", scheme, SCHEMES)
     return "ground" if keeps_rows_apart(bar) else "V/3"
 
 
-def keeps_rows_apart(bar: Crossbar) -> bool:
+def keeps_rows_apart(bar: Circuit) -> bool:
     """Whether transistors cut unselected rows off, so that pulses see one row only."""
     return isinstance(bar.access, Transistor) and bar.access.gates == "rows"
 
@@ -213,7 +213,7 @@ class RowPulses:
     """
 
     def __init__(
-        self, bar: Crossbar, scheme: str, duration: float, parallel: int | None = None
+        self, bar: Circuit, scheme: SchemeName, duration: float, parallel: int | None = None
     ) -> None:
         self.bar, self.scheme = bar, scheme
         self.duration = checks.number("duration", duration, minimum=0.0)

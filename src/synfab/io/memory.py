@@ -5,26 +5,9 @@ from __future__ import annotations
 from synfab.common import cgroups
 from synfab.common.errors import CapacityError
 from synfab.common.interrupts import pass_on
-from synfab.model.reduction import STATES
 
-HISTORY_BYTES = {"float32": 4, "int16": 2}
-# Besides its history a cell has 8 device parameters and 6 words of state.
-OTHER_BYTES = 4 * (8 + 6)
-# State, threshold and status of a compact cell; each variable of its history adds one byte.
-COMPACT_STATE_BYTES = 2 + 2 + 4
-# Working memory of a read: currents, noise and temporary values, per cell.
-READ_BYTES = 16
-# Querying the available memory takes milliseconds; smaller arrays are allocated without it.
-ALWAYS_FITS = 2**24
-# Compiling and loading the kernels takes 120 MiB (measured).
-KERNEL_BYTES = 2**27
-
-
-def bytes_per_cell(order: int, history: str) -> int:
-    """Return the memory of one cell in bytes."""
-    if history == "compact":
-        return COMPACT_STATE_BYTES + min(STATES, 4 * order)
-    return 4 * order * HISTORY_BYTES[history] + OTHER_BYTES
+# Small requests, such as those of a file of many arrays, are added up to this sum before asking.
+SMALL, TOGETHER = 2**16, 2**20
 
 
 def available_memory() -> int:
@@ -75,6 +58,8 @@ def size_text(count: int) -> str:
 
 def require_memory(needed: int, what: str) -> None:
     """Raise ``CapacityError`` if ``needed`` bytes exceed the available memory."""
+    if _small_so_far(needed):
+        return
     available = available_memory()
     if available and needed > available:
         raise CapacityError(
@@ -82,14 +67,15 @@ def require_memory(needed: int, what: str) -> None:
         )
 
 
-def check_capacity(n_cells: int, order: int, history: str) -> None:
-    """Raise ``CapacityError`` if cells, including a read of them, exceed the available memory."""
-    needed = n_cells * (bytes_per_cell(order, history) + READ_BYTES)
-    if needed <= ALWAYS_FITS:
-        return
-    needed, available = needed + KERNEL_BYTES, available_memory()
-    if available and needed > available:
-        raise CapacityError(
-            f"shape: {n_cells} cells need {size_text(needed)}, {size_text(available)} are "
-            f'available; use fewer cells, history="int16" or history="compact"'
-        )
+_requested = [0]  # bytes of small requests since the last question
+
+
+def _small_so_far(needed: int) -> bool:
+    """Tell whether a request and the small ones before it are too little to ask for."""
+    if needed > SMALL:
+        return False
+    _requested[0] += needed
+    if _requested[0] < TOGETHER:
+        return True
+    _requested[0] = 0
+    return False

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common import checks
+from synfab.common.types import SchemeName
 from synfab.crossbar.programming import (
     TOLERANCE,
     Programming,
@@ -23,7 +24,7 @@ from synfab.network.access import Transistor
 from synfab.programming.controller import RESET_FIRST, RESET_LAST, SET_FIRST, Outcome
 
 if TYPE_CHECKING:
-    from synfab.crossbar.array import Crossbar
+    from synfab.crossbar.circuit import Circuit
 
 Array = npt.NDArray[Any]
 
@@ -76,9 +77,9 @@ def stairs(model: CellModel, targets: Array, step: float, series: float = 0.0) -
 
 
 def staircase(
-    bar: Crossbar,
+    bar: Circuit,
     targets: npt.ArrayLike,
-    scheme: str | None,
+    scheme: SchemeName | None,
     parallel: int | None,
     step: float,
     duration: float,

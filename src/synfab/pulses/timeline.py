@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array, GateDirection, GridShape, Mask, SchemeName
+from synfab.network.schemes import SCHEMES, scheme_bias
 from synfab.pulses.program import parse_program
 
-Array = npt.NDArray[Any]
-
-# Line voltages relative to the pulse: (selected column, other columns, selected row, other rows).
-# The voltage of a cell is that of its column minus that of its row.
-SCHEMES = {
-    "ground": (1.0, 0.0, 0.0, 0.0),
-    "V/2": (0.5, 0.0, -0.5, 0.0),
-    "V/3": (1.0, 1.0 / 3.0, 0.0, 2.0 / 3.0),
-    "floating": (1.0, 0.0, 0.0, 0.0),
-}
 MAX_PULSES = 1_000_000
 TIMES = ("rise", "width", "gap")
 MIN_TIME, MAX_TIME = 1e-15, 1e6  # s
@@ -50,7 +41,7 @@ class Pulse:
     voltage: float
     rows: Sequence[int] | None = field(default=None, kw_only=True)
     columns: Sequence[int] | None = field(default=None, kw_only=True)
-    scheme: str = field(default="V/2", kw_only=True)
+    scheme: SchemeName = field(default="V/2", kw_only=True)
     rise: float = field(default=10e-9, kw_only=True)
     width: float = field(default=50e-9, kw_only=True)
     gap: float = field(default=10e-9, kw_only=True)
@@ -132,7 +123,7 @@ class Timeline:
     held_columns, held_rows
         Whether a driver is connected, (columns, T) and (rows, T).
     gates
-        Whether the access devices of a row are on, (rows, T).
+        Which gate lines are on, (rows, T), or (columns, T) where gate lines run along columns.
     samples
         Sampling time near the end of each flat top, s, one per pulse.
     stop
@@ -148,15 +139,21 @@ class Timeline:
     samples: Array
     stop: float
 
+    @property
+    def floats(self) -> bool:
+        """Whether any line is let go."""
+        return not (self.held_columns.all() and self.held_rows.all())
 
-def lay_out(pulses: Sequence[Pulse], shape: tuple[int, int]) -> Timeline:
-    """Return the waveforms of all drivers for a list of pulses."""
+
+def lay_out(pulses: Sequence[Pulse], shape: GridShape, gates: GateDirection = "rows") -> Timeline:
+    """Return the waveforms of all drivers; ``gates``: direction of the gate lines."""
     rows, columns = shape
+    along = 0 if gates == "rows" else 1
     corners: list[float] = [0.0]
-    drives: list[tuple[Array, ...]] = [_rest(shape)]
+    drives: list[tuple[Array, ...]] = [_rest(shape, along)]
     samples, now = [], 0.0
     for pulse in pulses:
-        rest, top = _rest(shape), _top(pulse, shape)
+        rest, top = _rest(shape, along), _top(pulse, shape, along)
         # Floating lines are disconnected before the first edge and connected after the last one.
         off = (np.zeros(columns), np.zeros(rows), *top[2:])
         start, flat = now + 0.1 * pulse.gap, now + 0.1 * pulse.gap + pulse.rise
@@ -170,35 +167,28 @@ def lay_out(pulses: Sequence[Pulse], shape: tuple[int, int]) -> Timeline:
     return Timeline(np.array(corners), a, b, c, d, e, np.array(samples), now)
 
 
-def _rest(shape: tuple[int, int]) -> tuple[Array, ...]:
+def _rest(shape: GridShape, along: int) -> tuple[Array, ...]:
     rows, columns = shape
     return (
         np.zeros(columns),
         np.zeros(rows),
         np.ones(columns, bool),
         np.ones(rows, bool),
-        np.zeros(rows, bool),
+        np.zeros(shape[along], bool),
     )
 
 
-def _top(pulse: Pulse, shape: tuple[int, int]) -> tuple[Array, ...]:
-    rows, columns = shape
-    in_row, in_column = (
-        selection(pulse.rows, rows, "rows"),
-        selection(pulse.columns, columns, "columns"),
+def _top(pulse: Pulse, shape: GridShape, along: int) -> tuple[Array, ...]:
+    selected = (
+        selection(pulse.rows, shape[0], "rows"),
+        selection(pulse.columns, shape[1], "columns"),
     )
-    a, b, c, d = SCHEMES[pulse.scheme]
-    floats = pulse.scheme == "floating"
-    return (
-        pulse.voltage * np.where(in_column, a, b),
-        pulse.voltage * np.where(in_row, c, d),
-        in_column | (not floats),
-        in_row | (not floats),
-        in_row,
-    )
+    bias = scheme_bias(shape, *selected, pulse.voltage, pulse.scheme)
+    held_columns, held_rows = ~bias.floating_columns, ~bias.floating_rows
+    return bias.columns, bias.rows, held_columns, held_rows, selected[along]
 
 
-def selection(lines: Sequence[int] | None, count: int, name: str) -> Array:
+def selection(lines: Sequence[int] | None, count: int, name: str) -> Mask:
     """Return a mask of the selected lines; None selects all."""
     mask = np.zeros(count, bool)
     if lines is None:

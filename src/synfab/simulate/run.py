@@ -17,9 +17,10 @@ from synfab.common import checks
 from synfab.common.checks import number
 from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.engines.registry import HISTORIES
+from synfab.engines.capacity import bytes_per_cell
+from synfab.engines.registry import histories
 from synfab.io.files import LOCK, locked, refuse_overwrite
-from synfab.io.memory import bytes_per_cell, require_memory
+from synfab.io.memory import require_memory
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
@@ -82,7 +83,7 @@ class Simulation:
         self.pulses = read_pulses(program, cells)
         order = self.model.history(order).order
         # Plain Python types, because the settings are stored as JSON.
-        seed, history = check_seed(seed), checks.choice("history", history, HISTORIES)
+        seed, history = check_seed(seed), checks.choice("history", history, histories("numba"))
         self.cell_options: CellOptions = {"seed": seed, "order": order, "history": history}
         self.read_options: ReadOptions = {
             "bandwidth": number("bandwidth", bandwidth, minimum=0.0),

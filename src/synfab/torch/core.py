@@ -15,7 +15,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.crossbar.array import Crossbar
 from synfab.model.cell_model import CellModel
 from synfab.network.wires import make_wires
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import WORD
 from synfab.torch import state as cell_state
@@ -215,7 +215,7 @@ class CrossbarLayer(nn.Module):
             currents, variance = self._ideal(v, slice(None))
             return self._with_noise(currents, variance, self.tiles.first_cell)
         if self.wired:
-            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._factors(),
+            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._read_noise(),
                                             self.linear)  # fmt: skip
             each = list(zip(currents, variance, strict=True))
         else:
@@ -229,16 +229,16 @@ class CrossbarLayer(nn.Module):
             total += noisy if self.adc is None else self._convert(noisy)
         return total
 
-    def _factors(self) -> tuple[float, float] | None:
-        return noise_factors(self.bandwidth) if self.noise else None
+    def _read_noise(self) -> ReadNoise:
+        return ReadNoise.of_bandwidth(self.bandwidth) if self.noise else NONE
 
     def _ideal(self, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-        conduction, factors = self.model.conduction, self._factors()
+        conduction, noise = self.model.conduction, self._read_noise()
         difference = self.difference[:, block]
-        if factors is None:
-            return pair_currents(conduction, v, difference, self.linear), v
+        if noise == NONE:
+            return pair_currents(conduction, v, difference, self.linear), v.new_zeros(())
         states = (difference, self.total[:, block])
-        return noisy_pair_currents(conduction, v, states, factors, self.linear)
+        return noisy_pair_currents(conduction, v, states, noise, self.linear)
 
     def _with_noise(self, currents: Tensor, variance: Tensor, first: int) -> Tensor:
         if not self.noise:

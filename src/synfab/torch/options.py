@@ -10,7 +10,6 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import noise_factors
 from synfab.torch.mapping import check_bits, check_window
 
 SCALES = ("layer", "output")
@@ -97,8 +96,6 @@ def settings(options: LayerOptions) -> dict[str, Any]:
     if isinstance(adc, (tuple, list)) and len(adc) != 2:
         raise InvalidValueError(f"adc: expected bits, or (bits, A), found {len(adc)} items")
     bits, largest = adc if isinstance(adc, (tuple, list)) else (adc, None)
-    bandwidth = checks.number("bandwidth", options.get("bandwidth", 1e8))
-    noise_factors(bandwidth)
     return {
         "model": model,
         "window": check_window(model, options.get("g_window")),
@@ -111,7 +108,7 @@ def settings(options: LayerOptions) -> dict[str, Any]:
         "adc": check_bits("adc", bits),
         "adc_range": _positive("adc", largest),
         "noise": checks.flag("noise", options.get("noise", True)),
-        "bandwidth": bandwidth,
+        "bandwidth": checks.number("bandwidth", options.get("bandwidth", 1e8), minimum=0.0),
         "linear": checks.flag("linear", options.get("linear", False)),
         "wire_resistance": wires(options.get("wire_resistance", 0.0)),
     }

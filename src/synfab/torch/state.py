@@ -10,16 +10,17 @@ import numpy as np
 import torch
 
 from synfab.cells.array import CellArray
+from synfab.cells.files import COUNTERS, array_of, dump_cells
+from synfab.cells.identity import Identity
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.locking import copy_contents, lock_of
 from synfab.engines.numba.threads import completed
 from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
-from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED, check_seed
 
 FORMAT, VERSION = "synfab-layer", 2
-COUNTERS = ("read_number", "readout_number")
 logger = logging.getLogger(__name__)
 
 SAME = ("fingerprint", "shape", "tile", "order", "engine", "history")
@@ -47,10 +48,11 @@ def dump(tiles: Tiles) -> dict[str, Any]:
     """Everything that the cells are, tensors and numbers only (loads with weights_only)."""
     state = describe(tiles)
     for k, cells in enumerate(tiles.cells):
-        with cells._lock:
+        with lock_of(cells):
+            held = dump_cells(cells)
             state[f"tile {k}"] = {
-                **{name: getattr(cells, name) for name in COUNTERS},
-                **{name: _tensor(array) for name, array in cells._engine.storage().items()},
+                **{name: held[name] for name in COUNTERS},
+                **{name: _tensor(array) for name, array in held["storage"].items()},
             }
     return state
 
@@ -119,11 +121,11 @@ def check(tiles: Tiles, state: Any) -> None:
         part = state.get(f"tile {k}")
         if not isinstance(part, dict):
             raise FileFormatError(f"state_dict: tile {k}: missing")
-        for name, array in cells._engine.storage().items():
-            if not _fits(part.get(name), to_numpy(array)):
+        for name, array in dump_cells(cells)["storage"].items():
+            if not _fits(part.get(name), array):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
         try:
-            cells._engine.check(_storage(cells, part))
+            cells.engine_instance.check(_storage(cells, part))
         except FileFormatError as error:
             raise FileFormatError(f"state_dict: tile {k}: {error}") from None
         for name in COUNTERS:
@@ -166,20 +168,11 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
     made: list[CellArray] = []
     for k, old in enumerate(tiles.cells):
         part = state[f"tile {k}"]
-        cells = CellArray.__new__(CellArray)
-        cells._allocate(
-            old.model,
-            old.shape,
-            state["seed"],
-            old.order,
-            old.engine,
-            old.history,
-            begin,
-            old.device if old.engine in ("torch", "jax") else None,
+        identity = Identity.of(
+            old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin
         )
-        cells._restore(_storage(old, part))
-        for name in COUNTERS:
-            setattr(cells, name, int(part[name]))
+        counters = {name: int(part[name]) for name in COUNTERS}
+        cells = array_of(CellArray, identity, old.device, _storage(old, part), counters)
         begin += cells.size
         made.append(cells)
     # The objects stay: crossbars and optimizers hold on to them.
@@ -188,20 +181,19 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
 
 def _replace(tiles: Tiles, made: list[CellArray], first_cell: int, end_cell: int) -> None:
     for old, cells in zip(tiles.cells, made, strict=True):
-        with old._lock:
-            vars(old).update(vars(cells), _lock=old._lock)
+        copy_contents(cells, old)
     tiles.first_cell, tiles.end_cell = first_cell, end_cell
 
 
 def _storage(cells: CellArray, part: dict[str, Any]) -> dict[str, Any]:
     """Arrays of a state, of the types that the engine of ``cells`` stores."""
-    mine = cells._engine.storage()
-    return {name: _array(part[name], to_numpy(mine[name]).dtype) for name in mine}
+    mine = dump_cells(cells)["storage"]
+    return {name: _array(part[name], array.dtype) for name, array in mine.items()}
 
 
 def _tensor(array: Any) -> torch.Tensor:
     """Return a copy; words without a sign travel as words with one."""
-    plain = np.array(to_numpy(array))
+    plain = np.array(array)
     if plain.dtype.kind == "u":
         plain = plain.view(f"i{plain.dtype.itemsize}")
     return torch.from_numpy(plain)

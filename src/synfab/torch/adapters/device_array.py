@@ -12,7 +12,7 @@ from synfab.cells.array import CellArray
 from synfab.crossbar.programming import static_conductance
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise
 from synfab.torch import pulses
 from synfab.torch.noise import readout_normals
 
@@ -37,7 +37,7 @@ class Bench:
     ) -> None:
         self.model, self.seed, self.method = model, seed, method
         self.options = pulses.check_options(method, options)
-        self.factors = noise_factors(bandwidth)
+        self.noise = ReadNoise.of_bandwidth(bandwidth)
         self.next_cell, self.reads = 0, 0
 
     def program(self, targets: Array) -> Array:
@@ -63,10 +63,9 @@ class Bench:
     def read(self, g: Array) -> Array:
         """One read of cells of the conductances ``g`` (S) at U_0, with noise, as conductances."""
         u_0 = self.model.conduction.u_0
-        johnson, shot = self.factors
-        held = np.maximum(g, 0.0)
-        deviation = np.sqrt(held * (johnson + shot * u_0)) / u_0
-        return g + deviation * self._normals(g.size).reshape(g.shape)
+        deviation = np.sqrt(self.noise.at_voltage(np.maximum(g, 0.0), u_0)) / u_0
+        noisy: Array = g + deviation * self._normals(g.size).reshape(g.shape)
+        return noisy
 
     def _normals(self, count: int) -> Array:
         # Rows beyond those of any layer: reads of the bench have numbers of their own.
