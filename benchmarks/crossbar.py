@@ -38,7 +38,7 @@ def median(job: Callable[[], Any], repeats: int) -> float:
 
 
 def direct(bar: sf.Crossbar, v: np.ndarray) -> np.ndarray:
-    conductances = bar.conducting(linear=True).values
+    conductances = bar.circuit.conducting(linear=True).values
     right = np.zeros(2 * conductances.size)
     right[: len(v)] = bar.wires.top * v
     return splu(matrix(bar.wires, conductances)).solve(right)
@@ -68,7 +68,7 @@ def read() -> None:
         else:
             row += "| - | - "
         if badcrossbar is not None and n <= 256:
-            g = bar.conducting(linear=True).values
+            g = bar.circuit.conducting(linear=True).values
             peer = median(lambda c=g, u=v: badcrossbar(u[:, None], 1.0 / c.T, 2.5), 3)
             row += f"| {1e3 * peer:.0f} ms | {peer / linear:.0f} |"
         else:

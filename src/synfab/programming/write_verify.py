@@ -12,7 +12,7 @@ from synfab.cells.files import dump_cells, restore_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.progress import ProgressBar
 from synfab.programming.controller import Controllers
 from synfab.programming.pulser import Pulser, measured_conductance
@@ -166,7 +166,7 @@ class WriteVerify:
         InvalidValueError, FileFormatError
             It is the state of other cells, or none.
         """
-        with told("checkpoints: not the state of such a run"):
+        with one_line_errors("checkpoints: not the state of such a run"):
             energy = checks.numbers("energy", state["energy"], self.cells.shape)
             if (energy < 0.0).any():
                 raise InvalidValueError("energy: expected J of 0 or above")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
+
+from synfab.common import types
 
 
 def is_integer(value: Any) -> bool:
@@ -30,6 +33,11 @@ def is_number(value: Any) -> bool:
     return array.ndim == 0 and array.dtype.kind in "iuf"
 
 
+def is_one_of(words: tuple[str, ...], value: Any) -> bool:
+    """Tell whether a value is one of the words."""
+    return isinstance(value, str) and value in words
+
+
 # Annotations that can be judged; a union with any other one may take anything.
 ALLOWED: dict[str, Callable[[Any], bool]] = {
     "None": lambda value: value is None,
@@ -39,10 +47,15 @@ ALLOWED: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
     "Path": lambda value: isinstance(value, os.PathLike),
     "os.PathLike[str]": lambda value: isinstance(value, os.PathLike),
+    "PathLike": lambda value: isinstance(value, str | os.PathLike),
     "tuple[int, ...]": lambda value: isinstance(value, (tuple, list)),
     "tuple[str, ...]": lambda value: isinstance(value, (tuple, list)),
     "Level": lambda value: isinstance(value, str),
 }
+# Names that the package's own types allow, such as those of write schemes.
+for _name, _kind in vars(types).items():
+    if get_origin(_kind) is Literal:
+        ALLOWED[_name] = partial(is_one_of, get_args(_kind))
 # Classes of the package and of the standard library, by name.
 CLASSES = ("CellModel", "Conduction", "History", "Population", "FeatureTable", "Sweeps",
            "Comparison", "CellArrayCPU", "CellArray", "Checkpoints")  # fmt: skip

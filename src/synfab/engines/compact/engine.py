@@ -154,7 +154,8 @@ class CompactEngine(KernelEngine):
         """Return x*_n of cells."""
         groups, local = self._places(cells)
         history = self._open(groups).history
-        return history.transpose(0, 2, 4, 1, 3).reshape(-1, 4)[local].T
+        found: Array = history.transpose(0, 2, 4, 1, 3).reshape(-1, 4)[local].T
+        return found
 
     def _places(self, cells: Array | None) -> tuple[Array, Array]:
         return _places(np.arange(self.n_cells) if cells is None else cells)

@@ -224,7 +224,7 @@ class NumbaEngine(KernelEngine):
 
     def vectors(self, cells: Array | None = None) -> Array:
         """Return x*_n of cells."""
-        return rules.current_vector(self.blocks(cells), self.cycles(cells))
+        return np.asarray(rules.current_vector(self.blocks(cells), self.cycles(cells)))
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
         """Return the switching state of cells, a copy."""
