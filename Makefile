@@ -3,7 +3,7 @@
 PYTHON ?=
 CONSTRAINTS ?= constraints.txt
 PYTEST_ARGS ?=
-# Tests side by side: one process a core, 4 at most (each may take 2 GiB).
+# Tests in parallel: one process per core, at most 4 (each may need 2 GiB).
 PROCESSES ?= -n logical --maxprocesses 4 --dist worksteal
 
 BIN := .venv/bin
@@ -24,25 +24,25 @@ export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
 help:
 	@echo 'make demo         fabricate a million cells, print the timings, draw the figures'
-	@echo 'make test         lint, types and every test'
-	@echo 'make test-fast    every test that is not marked slow'
+	@echo 'make test         lint, type checks and all tests'
+	@echo 'make test-fast    all tests that are not marked slow'
 	@echo 'make soak         long campaigns: 50 kills of each kind of run, 20 of workers, 200 flipped bits in each kind of file, 500 interrupts of kernels, 600 s of hostile files, a billion cells (20 GiB, 10 GB of disk)'
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
-	@echo 'make format       let ruff rewrite the code'
-	@echo 'make docs         the documentation as a site, in site/'
-	@echo 'make gallery      the ten figures of the gallery; make figures: every figure of the docs'
-	@echo 'make bench        benchmarks, against the published package'
+	@echo 'make format       format the code with ruff'
+	@echo 'make docs         build the documentation site in site/'
+	@echo 'make gallery      draw the ten figures of the gallery; make figures: all figures of the docs'
+	@echo 'make bench        compare the speed with the published package'
 	@echo 'make constraints  pin the newest versions of all dependencies in constraints.txt'
 	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
 	@echo
 	@echo 'PYTHON=...        interpreter for .venv (default: the first Python >= 3.11)'
-	@echo 'PROCESSES=       the tests one by one, in one process'
+	@echo 'PROCESSES=        run the tests in one process'
 	@echo 'PYTEST_ARGS=...   further arguments of pytest, e.g. PYTEST_ARGS="-k model"'
 
 demo: runtime-environment
 	$(BIN)/synfab demo --output $(OUTPUT)
-	@echo 'The pictures are in $(CURDIR)/$(OUTPUT)'
+	@echo 'The figures are in $(CURDIR)/$(OUTPUT)'
 
 test: lint types simulator browser
 	$(RUN) pytest $(PROCESSES) $(PYTEST_ARGS)
@@ -65,12 +65,12 @@ lint: test-environment
 types: test-environment
 	$(RUN) mypy
 
-# An ngspice that loads compiled devices: the system's, or one in the cache beside it.
+# An ngspice that loads compiled devices: the installed one, or one downloaded to the cache.
 simulator: test-environment
 	@$(BIN)/synfab doctor --fix >/dev/null || \
-		echo 'synfab: no ngspice could be had; the tests that need one are skipped' >&2
+		echo 'synfab: ngspice is not available; the tests that need it are skipped' >&2
 
-# Chromium for the tests of pages: the system's, or Debian's packages where this user may install.
+# Chromium for the browser tests: the installed one, or the Debian packages if this user may install.
 browser:
 	@sh tools/browser.sh
 
@@ -81,7 +81,7 @@ format: test-environment
 bench: runtime-environment
 	$(RUN) benchmarks
 
-# The figures of the gallery, drawn again where the documentation shows them; figures: every one.
+# Draw the figures of the gallery again, in docs/images; figures: all figures.
 gallery: runtime-environment
 	$(BIN)/python tools/figures.py examples/gallery
 
@@ -95,10 +95,10 @@ docs: test-environment
 constraints:
 	rm -rf .venv
 	@PYTHON='$(PYTHON)' CONSTRAINTS= sh tools/environment.sh test
-	@{ echo '# The versions that the checks run with. Renew them with: make constraints'; \
+	@{ echo '# Versions used by the tests. Update them with: make constraints'; \
 	   $(RUN) pip freeze --exclude-editable; } >constraints.txt.new
 	@mv constraints.txt.new constraints.txt
-	@echo 'constraints.txt is renewed: run make test'
+	@echo 'constraints.txt is updated: run make test'
 
 clean:
 	rm -rf $(OUTPUT) site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

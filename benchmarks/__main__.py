@@ -1,4 +1,4 @@
-"""Measure against the published package and write docs/performance.md: python -m benchmarks."""
+"""Compare with the published package and write docs/performance.md: python -m benchmarks."""
 
 import datetime as dt
 import os
@@ -14,12 +14,16 @@ from synfab.cli.bench import account, compare_with_published, processor, table_r
 
 HEADER = """# Performance
 
-Written by `make bench` ({date}; {machine}, {cores} cores). Medians of alternating runs in one
-process, 2^20 cells of the published model, order 10, both packages in the same state. A pair is
--2 V and then +1.5 V on every cell; ten pairs are timed together, because the history is drawn in
-blocks of ten cycles: nine pulses in ten are faster than the mean, one is about five times slower.
-Ratios differ between processors, most where cells of all kinds stand side by side (random voltages:
-10 to 19 on those we had).
+This page is for readers who compare simulation speeds or estimate run times. It lists the times of
+single calls, of few cells, and of the start. Larger simulations are in [scale](scale.md); terms are
+defined in the [glossary](glossary.md).
+
+Written by `make bench` ({date}; {machine}, {cores} cores). Both packages
+ran alternately in one process, with 2^20 cells of the published model, order 10, in the same state;
+the times are medians. A pair is a pulse of -2 V and one of +1.5 V on every cell. Ten pairs are
+timed together, because the history is drawn in blocks of ten cycles: nine of ten pulses are faster
+than the mean, and one is about five times slower. Ratios differ between processors, most for random
+voltages, where neighbouring cells are in different states (10 to 19 on the processors tested).
 
 | job | synaptogen 0.2.0 | synfab | ratio |
 |---|---|---|---|
@@ -44,9 +48,9 @@ def start_up() -> list[str]:
         first = timed(FIRST_RESULT, NUMBA_CACHE_DIR=cache)
         later = statistics.median(timed(FIRST_RESULT, NUMBA_CACHE_DIR=cache) for _ in range(5))
     return [
-        f"`import synfab` takes {package:.2f} s, beyond the interpreter's {bare:.2f} s.",
-        f"The first use ever, until a result is there, compiles the kernels: {first:.1f} s (once).",
-        f"A later start takes {later:.2f} s until a result is there.",
+        f"`import synfab` takes {package:.2f} s, in addition to {bare:.2f} s of the interpreter.",
+        f"The first use compiles the kernels once: {first:.1f} s until the first result.",
+        f"A later start takes {later:.2f} s until the first result.",
     ]
 
 
@@ -60,10 +64,10 @@ def main() -> None:
     )
     text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
     text += f"\nWhere the time goes:\n\n{account(result)}"
-    text += "\nFew cells: what a call costs (medians of 300 alternating rounds; the published\n"
-    text += "package has no masks, so its unselected cells get 0 V):\n\n"
+    text += "\nTime per call for few cells (medians of 300 alternating rounds; the published\n"
+    text += "package has no masks, so its unselected cells receive 0 V):\n\n"
     text += overhead()
-    text += "\nStarting up (medians of separate processes):\n\n"
+    text += "\nStart-up (medians of separate processes):\n\n"
     text += "".join(f"- {line}\n" for line in start_up())
     Path("docs/performance.md").write_text(text, encoding="utf-8")
     print(text)

@@ -1,7 +1,8 @@
 """A billion compact cells in memory: python benchmarks/billion.py [log2 of cells] [folder].
 
-Makes them, SETs them, applies one pulse of random voltages to each and reads them into Zarr, block
-by block; then a million of them, of random blocks, beside cells with the full history.
+Fabricates the cells, SETs them, applies one pulse of a random voltage to each and reads them into
+Zarr, block by block. Then compares a million of them, from random blocks, with as many cells that
+have the full history.
 """
 
 import resource
@@ -22,7 +23,7 @@ SEED = 11
 
 
 def random_voltages(start: int, stop: int) -> np.ndarray:
-    """0.4 V … 1.6 V, a function of the block alone."""
+    """Return random voltages, 0.4 V … 1.6 V, that depend only on the block."""
     drawn = np.random.default_rng((5, start)).random(stop - start, np.float32)
     return np.float32(0.4) + np.float32(1.2) * drawn
 
@@ -39,7 +40,7 @@ def main() -> None:
     block = min(BLOCK, count)
     small = sf.CellArray("published", 2**16, seed=SEED, history="compact")  # compiles
     small.apply_voltage(-2.0).apply_voltage(random_voltages(0, 2**16)).read()
-    print("| stage | time | a cell | peak memory so far |\n|---|---|---|---|")
+    print("| stage | time | time per cell | peak memory so far |\n|---|---|---|---|")
     whole = begin = time.perf_counter()
     blocks = [
         sf.CellArray("published", block, seed=SEED, history="compact", first_cell=first)
@@ -53,7 +54,7 @@ def main() -> None:
     begin = time.perf_counter()
     for cells in blocks:
         cells.apply_voltage(random_voltages(cells.first_cell, cells.first_cell + block))
-    stage("RESET, 0.4 V … 1.6 V at random, with making the voltages", count, begin)
+    stage("RESET, random 0.4 V … 1.6 V, including the drawing of voltages", count, begin)
     begin = time.perf_counter()
     out = zarr.create_array(
         store=str(folder / "current.zarr"), shape=(count,), dtype="f4", chunks=(block,),
@@ -62,7 +63,7 @@ def main() -> None:
     for cells in blocks:
         out[cells.first_cell : cells.first_cell + block] = cells.read(0.2)
     stage("read with noise, into Zarr", count, begin)
-    stage("all of it", count, whole)
+    stage("total", count, whole)
 
     sample = min(2**18, block)
     chosen = np.random.default_rng(1).choice(len(blocks), min(4, len(blocks)), replace=False)
@@ -77,7 +78,7 @@ def main() -> None:
         wanted = {**full.features, "current at 0.2 V": full.read(0.2)}
         for name, values in found.items():
             pairs.setdefault(name, []).append([values, wanted[name]])
-    print(f"\n{sample * len(chosen)} cells beside as many others of the full history:")
+    print(f"\n{sample * len(chosen)} cells compared with as many other cells of the full history:")
     for name, parts in pairs.items():
         ours, theirs = (np.concatenate(column) for column in zip(*parts, strict=True))
         test = ks_2samp(ours, theirs)

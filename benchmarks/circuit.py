@@ -1,7 +1,7 @@
-"""Crossbars of our cells in ngspice, beside resistors and a deterministic memristor.
+"""Crossbars of cells in ngspice, compared with resistors and a deterministic memristor.
 
-Every circuit has the same pulses and time points; medians of alternating runs. The memristor is
-VTEAM (Kvatinsky et al. 2015) as a subcircuit of behavioural sources.
+All circuits have the same pulses and time points; times are medians of alternating runs. The
+memristor is VTEAM (Kvatinsky et al. 2015) as a subcircuit of behavioural sources.
 """
 
 import argparse
@@ -29,7 +29,7 @@ Rw w 0 1e12
 
 
 def with_elements(text, line):
-    """The same netlist with another element instead of each cell."""
+    """Return the netlist with each cell replaced by another element."""
     kept, number = [], 0
     for row in text.splitlines():
         if row.startswith("N"):
@@ -49,7 +49,7 @@ def timed(text, device, limit):
 
 
 def compare(name, circuits, rounds, limit):
-    """Seconds of each circuit (medians), printed as one line."""
+    """Print the median time of each circuit (s) in one line."""
     seconds = {key: [] for key in circuits}
     points = {}
     for _ in range(rounds):
@@ -63,10 +63,10 @@ def compare(name, circuits, rounds, limit):
     print(f"{name:32s} {'; '.join(parts)}; {', '.join(ratios)}", flush=True)
 
 
-def circuits_of(cells, program, device, peers, **options):
-    netlist = crossbar_netlist(
-        cells, program, event_tolerance=0, longest_step=STEP if program else None, **options
-    )
+def circuits_of(cells, program, device, peers, wire_resistance=0.0):
+    crossbar = sf.Crossbar(cells, wire_resistance)
+    step = STEP if program else None
+    netlist = crossbar_netlist(crossbar, program, event_tolerance=0, longest_step=step)
     resistor = "R{n} {a} {b} 1e4"
     found = {
         "cells": (netlist.text, device),
@@ -79,10 +79,10 @@ def circuits_of(cells, program, device, peers, **options):
 
 
 def against_our_solver(size, device, rounds):
-    """Operating point through wires: ngspice with KLU on the compiled cells, and sf.Crossbar."""
+    """Print the times of an operating point with wires in ngspice (KLU) and in sf.Crossbar."""
     cells = sf.CellArray("published", (size, size), seed=1).apply_voltage(-2.0).apply_voltage(1.1)
-    text = crossbar_netlist(cells, wire_resistance=2.5).text
     crossbar = sf.Crossbar(cells, 2.5)
+    text = crossbar_netlist(crossbar).text
     v = np.full(size, 0.2)
     crossbar.solve(v)
     theirs, ours = [], []

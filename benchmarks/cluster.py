@@ -1,7 +1,8 @@
-"""What distribution costs: python benchmarks/cluster.py.
+"""Overhead of a distributed array: python benchmarks/cluster.py.
 
-Shards of 2**22 cells on worker processes of one thread, against the same cells in one process with
-as many threads; alternating, medians. Then weak scaling: one shard a worker.
+Compares shards of 2**22 cells on single-threaded worker processes with the same cells in one
+process with as many threads (medians of alternating runs). Then measures weak scaling with one
+shard per worker.
 """
 
 import os
@@ -32,7 +33,7 @@ def once(cells, finish) -> float:
 
 
 def task_seconds(client: Client) -> float:
-    """Time of one message to one shard and back, of many at once: what the scheduler can do."""
+    """Return the time per message (s) when the scheduler sends one to each of many shards."""
     cells = ShardedCellArray("published", 256 * 200, seed=2, client=client, shard_size=256)
     cells.apply_voltage(-2.0).flush()
     times = []
@@ -45,17 +46,17 @@ def task_seconds(client: Client) -> float:
 
 
 def draw(measured: dict[int, float], task: float) -> None:
-    """Efficiency against workers: measured, and on paper."""
+    """Draw efficiency against the number of workers, measured and estimated."""
     alone = measured[1]
     workers = np.unique(np.geomspace(1, 2048, 60).astype(int))
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axis = figure.subplots()
     for per_message, style in ((1, ":"), (QUEUE, "-")):
-        # Workers wait for the slower of the two: their own pulses, or one scheduler's messages.
+        # A worker waits for its own pulses or for the scheduler's messages, whichever is slower.
         busy, sending = per_message * alone, task * workers
         efficiency = busy / np.maximum(busy, sending)
-        label = f"on paper, {per_message} pulses a message" if per_message > 1 else (
-            "on paper, a message for each pulse")  # fmt: skip
+        label = f"estimate, {per_message} pulses per message" if per_message > 1 else (
+            "estimate, one pulse per message")  # fmt: skip
         axis.plot(workers, 100 * efficiency, style, color="#0072B2", label=label)
     found = [100 * alone / seconds for seconds in measured.values()]
     axis.plot(list(measured), found, "o", color="#D55E00", label="measured, 2 cores of one machine")
@@ -90,18 +91,18 @@ def main() -> None:
                     "cluster": once(sharded, sharded.flush),
                 }
                 for name, seconds in found.items():
-                    if number:  # the first round makes and compiles
+                    if number:  # the first round fabricates and compiles
                         times[name].append(seconds / PULSES)
             task = task_seconds(client)
         one, many = (statistics.median(values) for values in times.values())
         medians[workers] = many
         print(
             f"{workers} shards of {SHARD} cells: one process with {workers} threads "
-            f"{1e3 * one:.1f} ms a pulse, {workers} workers {1e3 * many:.1f} ms: "
+            f"{1e3 * one:.1f} ms per pulse, {workers} workers {1e3 * many:.1f} ms: "
             f"overhead {many / one - 1.0:+.0%}"
         )
     print(f"weak scaling from 1 to 2 workers: efficiency {medians[1] / medians[2]:.0%}")
-    print(f"a message to one shard of many: {1e3 * task:.2f} ms")
+    print(f"message to one of many shards: {1e3 * task:.2f} ms")
     draw(medians, task)
 
 

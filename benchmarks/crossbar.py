@@ -1,9 +1,9 @@
 """Reading, writing and programming through resistive wires: python benchmarks/crossbar.py.
 
-``memory``, ``read``, ``growth`` or ``write`` behind it runs that part only.
+With the argument ``memory``, ``read``, ``growth`` or ``write``, only that part is run.
 
-The peer is SciPy's sparse direct solver (SuperLU, COLAMD) on the very same conductance matrix, and
-badcrossbar where it is installed; both know linear cells only.
+The comparison is with SciPy's sparse direct solver (SuperLU, COLAMD) on the same conductance
+matrix, and with badcrossbar if it is installed; both support linear cells only.
 """
 
 import importlib
@@ -38,7 +38,7 @@ def median(job: Callable[[], Any], repeats: int) -> float:
 
 
 def direct(bar: sf.Crossbar, v: np.ndarray) -> np.ndarray:
-    conductances = bar.conducting(linear=True).values
+    conductances = bar.circuit.conducting(linear=True).values
     right = np.zeros(2 * conductances.size)
     right[: len(v)] = bar.wires.top * v
     return splu(matrix(bar.wires, conductances)).solve(right)
@@ -52,7 +52,7 @@ def read() -> None:
             badcrossbar: Any = importlib.import_module("badcrossbar").compute
         except (ImportError, AttributeError):
             badcrossbar = None
-            print("badcrossbar is not installed: its column stays empty")
+            print("badcrossbar is not installed: its column is empty")
     sf.Crossbar(written(4)).solve(np.ones(4))  # compiles
     print("| N x N | linear | nonlinear | SciPy splu | ratio | badcrossbar | ratio |")
     print("|---|---|---|---|---|---|---|")
@@ -68,7 +68,7 @@ def read() -> None:
         else:
             row += "| - | - "
         if badcrossbar is not None and n <= 256:
-            g = bar.conducting(linear=True).values
+            g = bar.circuit.conducting(linear=True).values
             peer = median(lambda c=g, u=v: badcrossbar(u[:, None], 1.0 / c.T, 2.5), 3)
             row += f"| {1e3 * peer:.0f} ms | {peer / linear:.0f} |"
         else:
@@ -81,26 +81,26 @@ def read() -> None:
 
 
 def peak() -> float:
-    """MB, the most this process has ever used."""
+    """Return the peak memory of this process, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000.0
 
 
 def memory(n: int) -> None:
-    """What one solve takes beyond the cells, in a process of its own."""
+    """Print the memory of one solve in addition to the cells; run it in a separate process."""
     bar = sf.Crossbar(written(n), 2.5)
     sf.Crossbar(written(4)).solve(np.ones(4))
     before = peak()
     bar.solve(np.full(n, 0.2))
-    print(f"one nonlinear {n} x {n} solve: {peak() - before:.0f} MB beyond the cells' own")
+    print(f"one nonlinear {n} x {n} solve: {peak() - before:.0f} MB in addition to the cells")
 
 
 def growth() -> None:
-    """Exponent of N from 256 to 1024, linear cells."""
+    """Print how the time of a linear solve grows from N = 256 to 1024, as an exponent of N."""
     times = []
     for n in (256, 1024):
         bar, v = sf.Crossbar(written(n), 2.5), np.full(n, 0.2)
         times.append(median(lambda b=bar, u=v: b.solve(u, linear=True), 3))
-    print(f"a linear solve grows like N^{np.log(times[1] / times[0]) / np.log(4.0):.2f}")
+    print(f"the time of a linear solve grows as N^{np.log(times[1] / times[0]) / np.log(4.0):.2f}")
 
 
 def write() -> None:
@@ -123,8 +123,8 @@ def write() -> None:
     found = bar.program(targets, parallel=32)
     seconds = time.perf_counter() - begin
     print(
-        f"64 x 64 programmed (1T1R, 0.2 ohm a segment): {seconds:.1f} s, "
-        f"{(~found.unreachable).mean():.1%} reached, {found.pulses.mean():.1f} pulses a cell"
+        f"64 x 64 programmed (1T1R, 0.2 ohm per segment): {seconds:.1f} s, "
+        f"{(~found.unreachable).mean():.1%} reached, {found.pulses.mean():.1f} pulses per cell"
     )
 
 

@@ -1,7 +1,8 @@
-"""Cells on PyTorch and JAX beside the published package: python benchmarks/engines.py [device].
+"""Speed of the PyTorch and JAX engines: python benchmarks/engines.py [device].
 
-Alternating runs in one process. A pair is -2 V and then +1.5 V on 2**20 cells; ten pairs are timed
-together, a whole block of the history.
+They are compared with the published package in alternating runs in one process. A pair is a pulse
+of -2 V and one of +1.5 V on 2**20 cells; ten pairs, a whole block of the history, are timed
+together.
 """
 
 import importlib
@@ -29,7 +30,7 @@ def device_name(device: str) -> str:
 
 
 def finished(cells: sf.CellArray) -> None:
-    """Wait for what a device still computes."""
+    """Wait until the device has finished its computations."""
     float(cells.r[0])
 
 
@@ -40,11 +41,12 @@ def pairs(cells: sf.CellArray) -> None:
 
 
 def bytes_per_update(cells: sf.CellArray) -> float:
-    """Least that an update has to move: parameters and state in, state out, and the history.
+    """Return the minimum memory traffic of an update: parameters, state and history.
 
-    Of the history a pulse reads one of its p vectors, and one pulse in 2 p reads and writes it all.
+    A pulse reads the parameters and the state and writes the state. Of the history it reads one of
+    p vectors; one pulse in 2 p reads and writes all of it.
     """
-    stored = dict(cells._engine.storage())
+    stored = dict(cells.engine_instance.storage())
     parameters, block = stored.pop("parameters").nbytes, stored.pop("block").nbytes
     state = sum(array.nbytes for array in stored.values())
     moved = parameters + 2 * state + block / cells.order + 2 * block / (2 * cells.order)
@@ -52,7 +54,7 @@ def bytes_per_update(cells: sf.CellArray) -> float:
 
 
 def copy_bandwidth(device: str) -> float:
-    """Bytes read and written per second by a copy of 256 MiB."""
+    """Return the bytes per second that a copy of 256 MiB reads and writes."""
     source = torch.zeros(2**26, device=device)
     target = torch.empty_like(source)
     times = []
@@ -68,7 +70,7 @@ def main() -> None:
     device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     published = importlib.import_module("synaptogen")
     theirs = published.CellArrayCPU(CELLS)
-    theirs.inHRS[:] = True  # its cells forget to be fresh
+    theirs.inHRS[:] = True  # its fresh cells are not in HRS
 
     def their_pairs() -> None:
         for _ in range(2):
@@ -92,7 +94,7 @@ def main() -> None:
     bandwidth = copy_bandwidth(device)
     theirs_median = statistics.median(times["published"])
     print(f"device: {device_name(device)}; a copy moves {bandwidth / 1e9:.1f} GB/s on it")
-    print("| engine | pair | ratio | updates/s | bytes per update | of the copy's bandwidth |")
+    print("| engine | pair | ratio | updates/s | bytes per update | of copy bandwidth |")
     print("|---|---|---|---|---|---|")
     for name, values in times.items():
         pair = statistics.median(values)

@@ -1,8 +1,8 @@
 """Learning at the scale of the published measurement: python benchmarks/learning.py.
 
-512 devices x 6000 cycles of features are fitted and compared; I-V loops of 200 points are streamed
-from Parquet. The peer is pandas on one core doing the least a person would: group by loop and take
-a straight-line slope for each of the two states.
+Features of 512 devices x 6000 cycles are fitted and compared; I-V loops of 200 points are streamed
+from Parquet. The comparison is with a minimal pandas script on one core that groups the table by
+loop and fits the slope around zero.
 """
 
 import resource
@@ -56,7 +56,7 @@ def write_loops(path: Path) -> None:
 
 
 def with_pandas(path: Path) -> int:
-    """Slopes around zero by pandas and NumPy, for a few devices."""
+    """Fit slopes around zero with pandas and NumPy for two devices; return their number."""
     frame = pd.read_parquet(path, filters=[("device", "<", 2)])
     near = frame[frame.voltage.abs() < 0.3]
     slopes = near.groupby(["device", "cycle"]).apply(
@@ -91,7 +91,7 @@ def main() -> None:
             rates[1].append(len(found) / (time.perf_counter() - begin))
         theirs, ours = (statistics.median(r) for r in rates)
         print(
-            f"loops of {POINTS} points from Parquet: {ours:.0f} loops/s; slopes alone with pandas "
+            f"loops of {POINTS} points from Parquet: {ours:.0f} loops/s; only slopes with pandas "
             f"{theirs:.0f} loops/s: ratio {ours / theirs:.1f}"
         )
 

@@ -1,4 +1,4 @@
-"""Layers on cells against plain torch, whole networks, training in situ.
+"""Layers on cells compared with plain torch, whole networks, training in situ.
 
 Run it with: python benchmarks/machine_learning.py
 """
@@ -22,7 +22,7 @@ def seconds(job) -> float:
 
 
 def forward() -> None:
-    """Alternating runs: a layer with noise against a product and as many normal numbers."""
+    """Compare a layer with noise and a plain product with as many normal numbers."""
     plain = nn.Linear(SIZE, SIZE)
     layer = CrossbarLinear.from_torch(plain, seed=1)
     x = torch.randn(BATCH, SIZE)

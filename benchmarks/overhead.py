@@ -1,7 +1,7 @@
-"""What a call costs where there are few cells: python -m benchmarks.overhead.
+"""Time per call for few cells: python -m benchmarks.overhead.
 
-Medians of one alternating run beside the published package, both in one process and in one state.
-The published package has no masks: a pulse of 0 V leaves its other cells alone.
+Medians of alternating runs of both packages in one process, in the same state. The published
+package has no masks, so its unselected cells receive a pulse of 0 V.
 """
 
 import importlib
@@ -17,11 +17,11 @@ from synfab.cli.bench import processor
 
 SIZES = (1, 16, 256, 4096)
 ROUNDS = 300
-PAIRS = 10  # a round is one block of the history, so that its drawing is counted in full
+PAIRS = 10  # a round is one block of the history, so that the time of drawing it is included
 
 
 class Job(NamedTuple):
-    """The same work on both packages, ``count`` times a round."""
+    """The same call on both packages, ``count`` times per round."""
 
     name: str
     published: Callable[[], Any]
@@ -30,11 +30,11 @@ class Job(NamedTuple):
 
 
 def jobs(size: int) -> list[Job]:
-    """Return the calls compared for so many cells."""
+    """Return the calls to compare for ``size`` cells."""
     published: Any = importlib.import_module("synaptogen")
     theirs = [published.CellArrayCPU(size) for _ in range(2)]
     for cells in theirs:
-        cells.inHRS[:] = True  # its cells forget that they are fresh
+        cells.inHRS[:] = True  # its fresh cells are not in HRS
     ours = [CellArray("published", size, seed=seed) for seed in (1, 2)]
     mask = np.arange(size) % 2 == 0
     pulses = (-2.0, 1.5)
@@ -70,7 +70,7 @@ def jobs(size: int) -> list[Job]:
 
 
 def timed(call: Callable[[], Any], count: int) -> float:
-    """Seconds of one call, a mean of ``count``."""
+    """Return the mean time of ``count`` calls (s)."""
     begin = time.perf_counter()
     for _ in range(count):
         call()
@@ -78,7 +78,7 @@ def timed(call: Callable[[], Any], count: int) -> float:
 
 
 def measure(size: int, rounds: int = ROUNDS) -> list[tuple[str, float, float]]:
-    """Return name and median seconds of a call, published and synfab, in alternating rounds."""
+    """Return name and median time (s) of each call: published package, synfab."""
     work = jobs(size)
     times: list[tuple[list[float], list[float]]] = [([], []) for _ in work]
     for turn in range(rounds + 1):

@@ -5,7 +5,7 @@ are fresh, or hold what was programmed before. ``direct`` or ``wired`` after the
 part only; ``wired`` is 1T1R (1 kohm) with 2.5 ohm a segment, 8 cells of a row pulsed together.
 
 Write-verify begins with a SET of every cell whose past is not known. The rule that it was compared
-with begins with a full RESET of every cell; here that is a pulse before ``write_verify``.
+with begins with a full RESET of every cell, ``WriteVerify.erase``.
 """
 
 import sys
@@ -15,11 +15,10 @@ import numpy as np
 
 import synfab as sf
 from synfab.crossbar.programming import RowPulser
-from synfab.programming.controller import RESET_LAST
 from synfab.programming.open_loop import open_loop
 from synfab.programming.pulser import DirectPulser, Pulser
 from synfab.programming.result import Programming
-from synfab.programming.write_verify import write_verify
+from synfab.programming.write_verify import WriteVerify
 
 SHAPE, SEEDS, TOLERANCES = (64, 64), (1, 2, 3), (0.01, 0.03)
 COLUMNS = (
@@ -40,15 +39,11 @@ def pulser_of(kind: str, seed: int, before: str) -> Pulser:
 
 
 def set_first(pulser: Pulser, targets: np.ndarray, within: float) -> Programming:
-    return write_verify(pulser, targets, tolerance=within)
+    return WriteVerify(pulser, targets, tolerance=within).run()
 
 
 def reset_first(pulser: Pulser, targets: np.ndarray, within: float) -> Programming:
-    full = RESET_LAST * pulser.cells.model.conduction.u_max
-    pulser.apply_voltage(np.full(SHAPE, full))
-    done = write_verify(pulser, targets, tolerance=within)
-    done.pulses[...] += 1
-    return done
+    return WriteVerify(pulser, targets, tolerance=within).erase().run()
 
 
 def blind(pulser: Pulser, targets: np.ndarray, within: float) -> Programming:

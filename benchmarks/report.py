@@ -1,6 +1,6 @@
-"""Size of a report of 512 devices x 6000 cycles, and how long it takes to write and to open.
+"""Size of a report of 512 devices x 6000 cycles, and the time to write and to open it.
 
-Run: python benchmarks/report.py   (opening is timed where there is a Chromium)
+Run it with: python benchmarks/report.py   (opening needs Chromium)
 """
 
 import sys
@@ -18,7 +18,7 @@ DEVICES, CYCLES, OPENINGS = 512, 6000, 7
 
 
 def measurement(model):
-    """Features of every cycle, and ten loops of every device."""
+    """Return features of every cycle, and ten loops of every device."""
     cells = sf.CellArray(model, DEVICES, seed=1)
     values = np.empty((DEVICES, CYCLES, 4))
     for n in range(CYCLES):
@@ -37,7 +37,7 @@ def measurement(model):
 
 
 def opening(path):
-    """Seconds until what is in the window, and until everything is drawn: medians, and worst."""
+    """Return medians and maxima of the time (s) until the visible part, and all, is drawn."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from browser import chromium
 
@@ -63,7 +63,7 @@ def main():
     print(f"compared in {compared:.1f} s, written in {time.perf_counter() - begin:.1f} s")
     print(f"{path.stat().st_size / 1e6:.1f} MB")
     middle, worst = opening(path)
-    print(f"what is in the window drawn after {middle[0]:.2f} s (at most {worst[0]:.2f} s)")
+    print(f"visible part drawn after {middle[0]:.2f} s (at most {worst[0]:.2f} s)")
     print(f"everything after {middle[1]:.2f} s (at most {worst[1]:.2f} s)")
 
 

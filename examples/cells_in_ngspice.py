@@ -1,4 +1,4 @@
-"""From Python to ngspice: sixteen cells behind 1 kilo-ohm, pulsed by the circuit simulator."""
+"""Sixteen cells in ngspice, each in series with 1 kilo-ohm, under five pulses."""
 
 import argparse
 import tempfile
@@ -8,7 +8,7 @@ from synfab.circuit import build_osdi, run_ngspice
 from synfab.figures.cells import COLOURS, new_figure
 
 CELLS = 16
-PULSES = [(-1.6, "SET"), (0.2, "read"), (1.1, "RESET in part"), (0.2, "read"), (1.7, "RESET")]
+PULSES = [(-1.6, "SET"), (0.2, "read"), (1.1, "partial RESET"), (0.2, "read"), (1.7, "RESET")]
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("output", nargs="?", type=Path, default=Path("cells-in-ngspice.png"))

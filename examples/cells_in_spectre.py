@@ -1,4 +1,4 @@
-"""From Python to Spectre: a Verilog-A module and a test bench, here run by evas-sim."""
+"""The Verilog-A module in a Spectre test bench, simulated with evas-sim."""
 
 import argparse
 import subprocess

@@ -1,8 +1,9 @@
-"""How large can my array be? Read error against array size and wire resistance.
+"""Read error of a crossbar against array size and wire resistance.
 
-Half of the cells are SET, half are RESET, at random; every column is driven with 0 … 0.2 V. The
-error is the difference to ideal wires, root mean square over the rows, relative to their mean
-current. Run: python examples/crossbar_size.py   (writes two pictures into the current folder)
+Half of the cells, chosen at random, are in LRS and the others in HRS; the columns are driven with
+0 … 0.2 V. The error is the deviation of the row currents from those with ideal wires, root mean
+square over the rows, relative to the mean row current.
+Run it with: python examples/crossbar_size.py   (writes two figures into the current folder)
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ MARKS = ("o", "s", "^", "D")
 errors = np.empty((len(RESISTANCES), len(SIZES)))
 for column, size in enumerate(SIZES):
     cells = sf.CellArray("published", (size, size), seed=1)
-    coin = sf.CellArray("published", (size, size), seed=2).r  # another chip's states, as dice
+    coin = sf.CellArray("published", (size, size), seed=2).r  # used as random numbers
     cells.apply_voltage(-2.0, where=coin > np.median(coin))
     v = np.linspace(0.0, 0.2, size)
     ideal = cells.matvec(v, noise=False)
@@ -30,7 +31,7 @@ figure = Figure(figsize=(6.2, 4.4), layout="constrained")
 axis = figure.subplots()
 for row, resistance in enumerate(RESISTANCES):
     axis.loglog(SIZES, 100 * errors[row], marker=MARKS[row], color=COLOURS[row],
-                label=f"{resistance} ohm a segment")  # fmt: skip
+                label=f"{resistance} ohm per segment")  # fmt: skip
 axis.axhline(5.0, color="0.6", lw=0.8)
 axis.text(SIZES[0], 5.6, "5 %", color="0.4", fontsize=9)
 axis.set(xlabel="rows and columns", ylabel="read error (% of the mean row current)")
@@ -50,6 +51,6 @@ figure.savefig("cell_voltages.png", dpi=130)
 
 for row, resistance in enumerate(RESISTANCES):
     good = [n for n, error in zip(SIZES, errors[row], strict=True) if error < 0.05]
-    print(f"{resistance} ohm a segment: error below 5 % up to {max(good, default=0)} rows")
-print(f"256 x 256 in LRS: {1e3 * found.cell_voltage.min():.0f} of 200 mV reach the far corner; "
-      f"Kirchhoff's law holds to {found.residual:.1e} A")  # fmt: skip
+    print(f"{resistance} ohm per segment: error below 5 % up to {max(good, default=0)} rows")
+print(f"256 x 256 in LRS: {1e3 * found.cell_voltage.min():.0f} of 200 mV in the far corner; "
+      f"error of Kirchhoff's law {found.residual:.1e} A")  # fmt: skip

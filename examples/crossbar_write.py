@@ -1,4 +1,4 @@
-"""Write and program a crossbar through its wires: disturb, voltage loss, write and verify.
+"""Write and program a crossbar through resistive wires: disturb, voltage loss, write-verify.
 
 Run it with: python examples/crossbar_write.py
 """
@@ -9,7 +9,7 @@ import synfab as sf
 from synfab.crossbar import differential_pairs
 from synfab.figures import crossbar as figures
 
-# A passive 64 x 64 array: one cell is meant to SET, its half-selected neighbours see half of it.
+# A passive 64 x 64 array: SET one cell; half-selected cells see about half of the voltage.
 passive = sf.Crossbar(sf.CellArray("published", (64, 64), seed=1), wire_resistance=2.5)
 pulse = passive.write(rows=20, columns=40, voltage=-1.3, scheme="V/2")
 print(
@@ -18,14 +18,14 @@ print(
 )
 figures.disturb(pulse).savefig("crossbar-disturb.png", dpi=130)
 
-# All cells of a second one are SET; the voltage is lost along the lines.
+# A second array with all cells in LRS: the read voltage drops along the lines.
 full = sf.Crossbar(sf.CellArray("published", (64, 64), seed=1).apply_voltage(-2.0), 2.5)
 found = full.solve(np.full(64, 0.2))
 figures.maps(found).savefig("crossbar-maps.png", dpi=130)
 figures.ir_drop(found).savefig("crossbar-ir-drop.png", dpi=130)
 print(f"far corner: {found.cell_voltage[-1, -1]:.3f} V of 0.2 V")
 
-# With transistors nobody is disturbed: signed weights, programmed by write and verify.
+# With transistors, unselected cells are not disturbed: signed weights by write-verify.
 weights = np.random.default_rng(0).uniform(-1.0, 1.0, (16, 32))
 mapping = differential_pairs(weights, 20e-6, 180e-6)
 gated = sf.Crossbar(
@@ -36,8 +36,8 @@ gated = sf.Crossbar(
 done = gated.program(mapping.targets, parallel=8)
 figures.programming(done).savefig("crossbar-programming.png", dpi=130)
 print(
-    f"programming: {(~done.unreachable).mean():.1%} of the cells reached, "
-    f"{done.pulses.mean():.0f} pulses and {done.energy.mean() * 1e12:.0f} pJ a cell"
+    f"programming: {(~done.unreachable).mean():.1%} of the cells reached their targets, "
+    f"{done.pulses.mean():.0f} pulses and {done.energy.mean() * 1e12:.0f} pJ per cell"
 )
 product = mapping.decode(gated.read(np.full(32, 0.2)))
 print(f"error of the product: {np.abs(product - weights @ np.full(32, 0.2)).mean():.3f}")

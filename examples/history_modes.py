@@ -1,10 +1,10 @@
-"""What each way to hold the history costs and forgets: autocorrelation against the full process."""
+"""Memory per cell and correlation errors of the history modes."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import synfab as sf
-from synfab.io.memory import bytes_per_cell
+from synfab.engines.capacity import bytes_per_cell
 from synfab.model.cell_model import FEATURES
 from synfab.model.reduction import reduce_history
 
@@ -12,7 +12,7 @@ LAGS = 50
 
 
 def correlations(covariance):
-    """Autocovariance over lags and features to correlation, by the process's own variance."""
+    """Return correlations: autocovariances divided by the standard deviations of the process."""
     deviation = np.sqrt(np.diag(covariance[0]))
     return covariance / np.outer(deviation, deviation)
 
@@ -27,7 +27,7 @@ def main() -> None:
         kinds[f"order {order}"] = (shorter, "float32", order)
     kinds["compact"] = (correlations(reduce_history(full).autocovariance(LAGS)), "compact", 10)
 
-    print("| history | bytes of a cell | largest error | rms error, lags 1 to 50 |")
+    print("| history | bytes per cell | largest error | rms error, lags 1 to 50 |")
     print("|---|---|---|---|")
     figure, axes = plt.subplots(2, 2, figsize=(8, 5.5), sharex=True, layout="constrained")
     styles = {"full (order 10)": ("black", "-", 3.0), "order 1": ("#E69F00", ":", 1.5),

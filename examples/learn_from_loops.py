@@ -1,7 +1,7 @@
-"""From a table of I-V loops to a model, an array of its cells and a comparison page.
+"""From a table of I-V loops to a model, a report and an array of cells.
 
-The loops are made here, by cells of the published model behind a noisy instrument with an offset;
-put your own file in their place. Run: python examples/learn_from_loops.py
+The example simulates its loops with cells of the published model and an instrument with noise and
+offset; replace them with your own file. Run it with: python examples/learn_from_loops.py
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import synfab as sf
 from synfab.figures.learn import autocorrelations, distributions, extracted_loops
 from synfab.learn.extraction import Loops
 
-# A measurement: 40 devices, 60 loops of 200 points each, as a tester would write it.
+# A measurement: 40 devices, 60 loops of 200 points each, in the format of a tester.
 cells = sf.CellArray("published", 40, seed=11)
 voltage = np.interp(np.linspace(0, 4, 200), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
 rows = []
@@ -29,7 +29,7 @@ table = pd.DataFrame(
 ).sort_values(["device", "cycle"], kind="stable")
 table.to_csv("cycling.csv", index=False)
 
-# The same steps for any technology:
+# The following steps are the same for any technology.
 sweeps = sf.learn.read_sweeps("cycling.csv")
 features = sf.learn.extract_features(sweeps)
 print(features)
@@ -41,7 +41,7 @@ for key in ("order", "components", "conduction", "marginals", "population_note")
 found = sf.learn.compare(result.model, features)
 sf.report.save_report(found, "comparison.html", sweeps=sweeps)
 for name, distance in found.wasserstein.items():
-    print(f"{name}: {distance:.3f} sigma apart, halves of the data {found.yardstick[name]:.3f}")
+    print(f"{name}: distance {distance:.3f} sigma, halves of the data {found.yardstick[name]:.3f}")
 
 first = Loops(next(sweeps.devices()), 0.2, result.model.conduction)
 extracted_loops(first).savefig("extracted_loops.png", dpi=120)

@@ -1,7 +1,7 @@
-"""Hardware-aware training: what a coarse technology costs, and how much of it training recovers.
+"""Accuracy lost on coarse chips, and the part of it that hardware-aware training recovers.
 
-Coarse: 4-bit cells, 5 ohm wires, programmed open loop. The network is trained on with the errors of
-programmed test cells, the levels and the wires in its forward pass.
+Coarse chips have 4-bit cells and 5 ohm wires, and are programmed open loop. Hardware-aware training
+includes the errors of programmed test cells, the levels and the wires in the forward pass.
 Run it with: python examples/ml_hardware_aware.py   (writes ml-hardware-aware.png; --help)
 It needs PyTorch: pip install '.[torch]'
 """

@@ -1,4 +1,4 @@
-"""Training in situ: every update of the weights is pulses on the cells of one chip.
+"""Training in situ: every weight update is carried out by pulses on the cells of one chip.
 
 Run it with: python examples/ml_in_situ.py   (writes ml-in-situ.png; --help shows options)
 It needs PyTorch: pip install '.[torch]'
@@ -15,12 +15,12 @@ import synfab as sf
 from synfab.torch import PulsedSGD, convert, tasks
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--seed", type=int, default=3, help="the chip")
+parser.add_argument("--seed", type=int, default=3, help="seed of the chip")
 parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--hidden", type=int, default=64)
 parser.add_argument("--lr", type=float, default=0.1)
 parser.add_argument("--task", default="digits", help="digits, synthetic, or a folder with MNIST")
-parser.add_argument("--checkpoints", help="folder; a training that was stopped goes on there")
+parser.add_argument("--checkpoints", help="folder; an interrupted run resumes there")
 parser.add_argument("--output", type=Path, default=Path("ml-in-situ.png"))
 options = parser.parse_args()
 
@@ -32,7 +32,7 @@ optimizer = PulsedSGD(chip, lr=options.lr)
 
 
 def note(epoch: int) -> dict[str, float]:
-    """What is drawn of an epoch; sums over all cells."""
+    """Return accuracy, pulses and energy (J) after an epoch, summed over all cells."""
     spent = optimizer.report()
     score = tasks.accuracy(chip, task)
     return {"accuracy": score, "pulses": int(spent.pulses.sum()), "energy": spent.energy.sum()}
@@ -55,9 +55,9 @@ left.set(xlabel="epoch", ylabel="test accuracy (%)")
 cells = report.cells.sum()
 pulses = [(now["pulses"] - start["pulses"]) / cells for now in course]
 energy = [1e12 * (now["energy"] - start["energy"]) / cells for now in course]
-right.plot(epochs, pulses, "s-", color="#D55E00", label="pulses a cell")
-right.plot(epochs, energy, "^--", color="#009E73", label="pJ a cell")
-right.set(xlabel="epoch", ylabel="spent in training", ylim=(0.0, None))
+right.plot(epochs, pulses, "s-", color="#D55E00", label="pulses per cell")
+right.plot(epochs, energy, "^--", color="#009E73", label="pJ per cell")
+right.set(xlabel="epoch", ylabel="used in training", ylim=(0.0, None))
 right.legend(frameon=False)
 for axis in (left, right):
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,4 +1,4 @@
-"""Inference on many chips: train in software, program virtual chips, look at their accuracies.
+"""Accuracy of many chips: train a network in software, program virtual chips, test each chip.
 
 Run it with: python examples/ml_inference.py   (writes ml-inference.png; --help shows options)
 It needs PyTorch: pip install '.[torch]'
@@ -32,8 +32,8 @@ print(f"software: {software:.2%}")
 
 clean = without_outliers("published")
 settings = {
-    "write and verify": {},
-    "write and verify,\n2 ohm wires": {"wire_resistance": 2.0},
+    "write-verify": {},
+    "write-verify,\n2 ohm wires": {"wire_resistance": 2.0},
     "open loop": {"method": "open-loop"},
     "open loop,\nno outliers": {"method": "open-loop", "model": clean},
     "open loop,\n2 ohm wires": {"method": "open-loop", "wire_resistance": 2.0},
@@ -41,7 +41,7 @@ settings = {
         "method": "open-loop", "model": clean, "wire_resistance": 2.0,
     },
 }  # fmt: skip
-print(f"{'setting':44s} median  worst  rms error  pulses a cell  seconds a chip")
+print(f"{'setting':44s} median  worst  rms error  pulses/cell  seconds/chip")
 scores = []
 for name, setting in settings.items():
     table = monte_carlo(network, lambda chip: tasks.accuracy(chip, task), range(options.chips),

@@ -1,6 +1,6 @@
-"""How well can 100,000 cells hold analog levels? A RESET staircase, read after every step.
+"""Conductance distribution of 100,000 cells during a RESET staircase, read after every step.
 
-Run: python examples/partial_reset.py   (writes partial_reset.png into the current folder)
+Run it with: python examples/partial_reset.py   (writes partial_reset.png into the current folder)
 """
 
 import numpy as np

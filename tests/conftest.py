@@ -16,6 +16,14 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Where `make test` puts the simulator.
 os.environ.setdefault("SYNFAB_CACHE", str(Path(__file__).parents[1] / ".cache" / "tools"))
 
+# JAX compiles each function once for all processes of the tests, and for the next run. With a limit
+# of size it locks the cache, so that no process reads what another has half written.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax")
+)
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
 # Kernels compile during the first example, so no example has a deadline.
 COMMON = {
     "deadline": None,

@@ -1,8 +1,8 @@
-"""Code blocks of a page, and running them one after the other as a reader would.
+"""Find the code blocks of a page and run them in their order.
 
-Blocks of Python share their names, blocks of bash share the folder; both kinds share the files.
-A comment `<!-- not run: reason -->` before a block leaves it out, and says why; a comment
-`<!-- first: command -->` stands for what the reader has done before.
+Python blocks share one namespace; Python and bash blocks run in the same folder. A comment
+`<!-- not run: reason -->` before a block excludes it; a comment `<!-- first: command -->` names a
+command that a reader has run before.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ synfab() {{
     else {python} -m synfab "$@"; fi
 }}
 """
-# Names the folder that `synfab demo` has written, where it need not do so on every page.
+# Environment variable with the folder of an earlier `synfab demo`, so that pages can share it.
 DEMO = "SYNFAB_DEMO_IS_IN"
 
 
 class Block(NamedTuple):
-    """One fenced block; ``reason`` says why it is not run, where it is not."""
+    """One fenced block. ``reason`` is why the block is not run, or empty if it is run."""
 
     language: str
     text: str
@@ -43,7 +43,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the blocks of Python and bash of a page, in their order."""
+    """Return the Python and bash blocks of a page in their order."""
     text = page.read_text()
     return [
         Block(
@@ -58,9 +58,9 @@ def blocks(page: Path) -> list[Block]:
 
 
 def run_page(page: Path, folder: Path, demo: Path | None = None) -> str:
-    """Run the blocks of a page in a folder; return what went wrong, or nothing.
+    """Run the blocks of a page in a folder; return an error message, or an empty string.
 
-    ``demo`` is what the command ``synfab demo`` has written: pages that begin with it get a copy.
+    ``demo`` is the output folder of an earlier ``synfab demo``; pages that run it get a copy.
     """
     done = subprocess.run(
         [sys.executable, "-W", "error", __file__, str(page.resolve())],
@@ -79,7 +79,7 @@ def _main(page: Path) -> None:
         if block.reason:
             continue
         if block.language == "python":
-            # Lines are counted as in the page, so that an error names the right one.
+            # Empty lines, so that line numbers in error messages are those of the page.
             text = "\n" * block.line + block.text
             exec(compile(text, str(page), "exec"), names)
             continue

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Bring a Chromium and its driver for the browser tests: the system's, or Debian's where we may.
-# Without either, the tests that need one are skipped.
+# Provide Chromium and its driver for the browser tests: the installed one, or the Debian package
+# if this script may install it. Without Chromium, the browser tests are skipped.
 set -eu
 
-there() {
+available() {
     command -v chromedriver >/dev/null 2>&1 &&
         { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1
 }
 
-there && exit
+available && exit
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "synfab: installing chromium and chromium-driver for the browser tests (once)"
     {
@@ -16,7 +16,7 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
         DEBIAN_FRONTEND=noninteractive \
             apt-get install -qq -y --no-install-recommends chromium chromium-driver
     } >/dev/null 2>&1 || true
-    there && exit
+    available && exit
     echo "synfab: chromium could not be installed; the browser tests are skipped" >&2
     exit
 fi

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Make .venv, or bring it up to date:  environment.sh runtime|test
+# Create or update .venv:  environment.sh runtime|test
 #
 # PYTHON       interpreter to build it from   (default: the first Python >= 3.11 found)
 # CONSTRAINTS  file of pinned versions, or "" (default: constraints.txt)
 #
-# What was installed is remembered in .venv/.installed-* as a checksum of this folder's path and
-# the files that decide the content, so a finished environment needs neither pip nor a network.
-# The file .venv/.unfinished exists while .venv is being changed; an environment that was
-# interrupted is made afresh.
+# .venv/.installed-* contains a checksum of the path of this folder and of the files that determine
+# the packages, so a complete environment needs neither pip nor a network. The file
+# .venv/.unfinished exists while .venv is being changed; after an interruption, the environment is
+# created from scratch.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -61,7 +61,7 @@ usable() {
     [ -z "${PYTHON:-}" ] || [ "$(identity "$python")" = "$(identity "$venv/bin/python")" ]
 }
 
-# Debian and Ubuntu ship Python without venv's pip: pip of the system, or virtualenv, do as well.
+# Debian and Ubuntu ship Python without pip for venv; use the pip of the system or virtualenv.
 create() {
     rm -rf "$venv"
     "$python" -m venv "$venv" >/dev/null 2>&1 && return
@@ -74,9 +74,9 @@ create() {
     rm -rf "$venv"
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     if command -v apt-get >/dev/null; then
-        fail "$python cannot make virtual environments: sudo apt install python$version-venv"
+        fail "$python cannot create virtual environments: sudo apt install python$version-venv"
     fi
-    fail "$python cannot make virtual environments: install its venv and pip modules, or virtualenv"
+    fail "$python cannot create virtual environments: install its venv and pip modules, or virtualenv"
 }
 
 run_pip() {
@@ -100,7 +100,7 @@ installed "$level" && exit
 [ "$level" = runtime ] && installed test && exit
 
 if ! usable; then
-    echo "synfab: making $venv with $python ($("$python" -V 2>&1))"
+    echo "synfab: creating $venv with $python ($("$python" -V 2>&1))"
     create
     pwd >"$venv/.made"
 fi
@@ -110,16 +110,16 @@ touch "$venv/.unfinished"
 rm -f "$venv"/.installed-*
 set -- install --quiet --disable-pip-version-check --editable "$package"
 [ -z "$constraints" ] || set -- "$@" --constraint "$constraints"
-# A machine may configure pip for user installs, which a virtual environment refuses.
+# pip may be configured for user installs, which virtual environments do not allow.
 if ! PIP_USER=0 run_pip "$@"; then
-    rm -f "$venv/.unfinished"  # pip failed in an orderly way: what is there can be kept
-    fail "could not install the packages, see above; newest versions instead: make CONSTRAINTS= TARGET"
+    rm -f "$venv/.unfinished"  # pip exited normally, so the environment can be kept
+    fail "could not install the packages, see above; to use the newest versions: make CONSTRAINTS= TARGET"
 fi
-# A peer of the crossbar tests: only its plots need pycairo, which would have to be compiled here.
+# Used for comparison in crossbar tests. Only its plots need pycairo, which would be compiled.
 if [ "$level" = test ]; then
     PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps badcrossbar==1.1.0 ||
-        echo "synfab: badcrossbar could not be installed; the tests beside it will be skipped" >&2
-    # Checkers of Verilog-A, which exist for some machines only.
+        echo "synfab: badcrossbar could not be installed; tests that compare with it will be skipped" >&2
+    # Verilog-A tools, which are available for some platforms only.
     for checker in evas-sim==0.8.7 openvaf-py==0.1.5; do
         PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps "$checker" ||
             echo "synfab: $checker could not be installed; its tests will be skipped" >&2

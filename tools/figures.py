@@ -1,7 +1,8 @@
-"""Draw every figure of the documentation again, in its place: python tools/figures.py [NAME …]
+"""Draw the figures of the documentation again: python tools/figures.py [NAME …]
 
-With names of sources (demo, gallery, …) only those. Screenshots need a Chromium, the circuit's
-figures a simulator; what cannot be had is named, and its old figure stays.
+With names, only sources that contain one of them are run (demo, gallery, …). Screenshots need
+Chromium, and circuit figures need a simulator; if one is missing, a message names the source and
+the old figure is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from blocks import run_page
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 
-# Figure in docs/images: what draws it, and the name it is given there.
+# Figure in docs/images: (script or page that draws it, file name that the script writes).
 SOURCES: dict[str, tuple[str, str]] = {
     "autocorrelation.png": ("demo", "autocorrelation.png"),
     "cell-voltages.png": ("examples/crossbar_size.py", "cell_voltages.png"),
@@ -40,14 +41,14 @@ SOURCES: dict[str, tuple[str, str]] = {
     "report.png": ("tools/screenshots.py", "report.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
 } | {
-    f"{room}/{script.stem}.png": (f"examples/{room}/{script.name}", f"{script.stem}.png")
-    for room in ("gallery", "concepts")
-    for script in (ROOT / "examples" / room).glob("*.py")
+    f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
+    for folder in ("gallery", "concepts")
+    for script in (ROOT / "examples" / folder).glob("*.py")
 }
 
 
 def draw(source: str, folder: Path) -> str:
-    """Run what draws figures in a folder; return what went wrong, or nothing."""
+    """Run one source in a folder; return an error message, or an empty string."""
     if source.endswith(".md"):
         return run_page(ROOT / source, folder)
     command = [str(ROOT / source)]
@@ -62,7 +63,7 @@ def draw(source: str, folder: Path) -> str:
 
 
 def main(wanted: list[str]) -> int:
-    """Draw, and put the figures in their places."""
+    """Run the wanted sources and copy their figures to docs/images."""
     failed = 0
     for source in dict.fromkeys(source for source, _ in SOURCES.values()):
         if wanted and not any(word in source for word in wanted):

@@ -1,4 +1,4 @@
-"""Pictures of the report and of the explorer, taken in Chromium: report.png, explorer.png."""
+"""Screenshots of the report and of the explorer in Chromium: report.png, explorer.png."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hooks of the site: scripts, the command line and the list of files write themselves."""
+"""MkDocs hooks that insert scripts, the command-line reference and the list of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCRIPT = re.compile(r"<!-- script: (\S+) -->")
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put scripts of the repository, and every command's help, where a page asks for them."""
+    """Replace the placeholders of a page by scripts, help texts of commands and the file list."""
 
     def script(found: re.Match[str]) -> str:
         text = (ROOT / found[1]).read_text()
@@ -30,7 +30,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def _files() -> str:
-    """Return a table of the package's files; each subpackage starts with its own docstring."""
+    """Return a table of all source files with the first line of each docstring."""
     package = ROOT / "src" / "synfab"
     rows = ["| file | what it is |", "|---|---|"]
     folders = sorted(p.parent for p in package.glob("*/**/__init__.py"))

@@ -1,4 +1,4 @@
-"""What machine learning sees: white noise, an autoregression, a marginal, a device."""
+"""The four steps of the generative model: noise, history, marginal, device parameters."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -27,10 +27,10 @@ axes[1].plot(x, ".", ms=3, color="#0072B2")
 axes[1].set(title="2. history: VAR(10)", xlabel="cycle", ylim=axes[0].get_ylim())
 axes[2].plot(grid, marginal(shape, grid), color="#D55E00")
 axes[2].plot(grid, grid, color="0.7", lw=0.8)
-axes[2].set(title="3. marginal", xlabel="normal", ylabel="as measured")
+axes[2].set(title="3. marginal", xlabel="normal variable", ylabel="normalised feature")
 devices = sf.CellArray(model, 3, seed=8).device_parameters.astype(float)
 for own, colour in zip(devices, ("#0072B2", "#D55E00", "#009E73"), strict=True):
     level, spread = own[FEATURE], own[4 + FEATURE]
     axes[3].plot((level + spread * marginal(shape, x)) / 1e3, ".", ms=3, color=colour)
-axes[3].set(title="4. devices' own levels", xlabel="cycle", ylabel="R$_{LRS}$ (kohm)")
+axes[3].set(title="4. three devices", xlabel="cycle", ylabel="R$_{LRS}$ (kohm)")
 figure.savefig("from_noise_to_cells.png", dpi=120)

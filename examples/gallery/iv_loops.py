@@ -1,4 +1,4 @@
-"""No two loops are alike: one cell over fifty cycles, and fifty cells in one cycle."""
+"""Variability of I-V loops: one cell over 50 cycles, and 50 cells in one cycle."""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""A cell remembers: the next cycle is like the last ones, and every cell has its own level."""
+"""Correlation of the LRS resistance over cycles, for three cells with different means."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ left, right = figure.subplots(1, 2, width_ratios=[2, 1], sharey=True)
 for k, colour in enumerate(("#0072B2", "#D55E00", "#009E73")):
     left.plot(r_lrs[:, k] / 1e3, ".", ms=2.5, color=colour, label=f"cell {k}")
     right.plot(r_lrs[:-1, k] / 1e3, r_lrs[1:, k] / 1e3, ".", ms=2.5, color=colour)
-left.set(xlabel="cycle", ylabel="LRS resistance (kohm)", title="over the cycles")
-right.set(xlabel="this cycle (kohm)", title="the next cycle, by this one")
+left.set(xlabel="cycle", ylabel="LRS resistance (kohm)", title="over 600 cycles")
+right.set(xlabel="present cycle (kohm)", title="next cycle (kohm)")
 left.legend(frameon=False, loc="upper right", markerscale=4)
 figure.savefig("memory_of_a_cell.png", dpi=120)

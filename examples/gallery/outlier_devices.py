@@ -1,4 +1,4 @@
-"""Four devices in a hundred are of another kind, and they are where an array fails first."""
+"""Devices of the outlier component, about 4 % of the population, and all other devices."""
 
 from matplotlib.figure import Figure
 
@@ -6,7 +6,7 @@ import synfab as sf
 
 model = sf.load_model()
 cells = sf.CellArray(model, 4000, seed=1)
-own = cells.device_parameters.astype(float)  # means and spreads of the four features
+own = cells.device_parameters.astype(float)  # mean and deviation of the four features
 rare = model.population.component(own) == model.population.weights.argmin()
 
 figure = Figure(figsize=(6, 4.4), layout="constrained")
@@ -14,8 +14,8 @@ axis = figure.subplots()
 axis.plot(own[~rare, 2] / 1e3, own[~rare, 3], ".", ms=3, color="#0072B2", alpha=0.5)
 axis.plot(own[rare, 2] / 1e3, own[rare, 3], "x", ms=5, color="#D55E00")
 axis.set(
-    xlabel="device's mean LRS resistance (kohm)",
-    ylabel="device's mean RESET voltage (V)",
-    title=f"{rare.sum()} of {len(rare)} devices are of the rarest kind",
+    xlabel="mean LRS resistance of the device (kohm)",
+    ylabel="mean RESET voltage of the device (V)",
+    title=f"{rare.sum()} of {len(rare)} devices are outliers",
 )
 figure.savefig("outlier_devices.png", dpi=120)

@@ -1,4 +1,4 @@
-"""A picture in conductances: written once and hoped for, and written with verification."""
+"""A 64 x 64 image programmed open loop, and with write-verify."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,13 +17,13 @@ def chip():
     return sf.Crossbar(cells, 0.1, access=sf.crossbar.Transistor(1e3))
 
 
-hoped = chip().program_open_loop(targets)
+open_loop = chip().program_open_loop(targets)
 verified = chip().program(targets, parallel=16)
 
 figure = Figure(figsize=(9, 3), layout="constrained")
 axes = figure.subplots(1, 3)
-shown = (targets, hoped.achieved, verified.achieved)
-titles = ("target", "written blind", "write and verify")
+shown = (targets, open_loop.achieved, verified.achieved)
+titles = ("target", "open loop", "write-verify")
 for axis, g, title in zip(axes, shown, titles, strict=True):
     image = axis.imshow(1e6 * g, vmin=20, vmax=180, cmap="viridis")
     axis.set(title=title, xlabel="column", xticks=[0, 32, 63], yticks=[0, 32, 63])

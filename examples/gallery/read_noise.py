@@ -1,4 +1,4 @@
-"""The faster the read, the noisier: Johnson and shot noise against bandwidth."""
+"""Johnson and shot noise of a read grow with the square root of its bandwidth."""
 
 import numpy as np
 from matplotlib.figure import Figure

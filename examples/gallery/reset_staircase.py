@@ -1,4 +1,4 @@
-"""Every state in between: a staircase of RESET pulses takes each cell down its own path."""
+"""Gradual RESET: a staircase of pulses lowers the conductance of 40 cells."""
 
 import numpy as np
 from matplotlib.figure import Figure

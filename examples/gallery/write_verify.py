@@ -1,4 +1,4 @@
-"""How many pulses until it is right? Write and verify, for three tolerances."""
+"""Number of pulses that write-verify needs, for three tolerances."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,6 +16,6 @@ for tolerance, style in ((8e-6, "#009E73"), (4e-6, "#0072B2"), (2e-6, "#D55E00")
     pulses = np.sort(done.pulses.ravel())
     axis.plot(pulses, np.linspace(100, 0, pulses.size), color=style,
               label=f"within {1e6 * tolerance:.0f} uS")  # fmt: skip
-axis.set(xlabel="pulses", ylabel="cells still being written (%)", yscale="log", xlim=(0, None))
+axis.set(xlabel="pulses", ylabel="cells still being programmed (%)", yscale="log", xlim=(0, None))
 axis.legend(frameon=False)
 figure.savefig("write_verify.png", dpi=120)

@@ -6,7 +6,7 @@ import pytest
 import synfab as sf
 from synfab.cells.state import get_state
 from synfab.cli.demo import random_voltages
-from synfab.io.memory import bytes_per_cell
+from synfab.engines.capacity import bytes_per_cell
 from synfab.model.conduction import Conduction
 from synfab.model.population import Population
 from synfab.physics import rules
@@ -396,7 +396,7 @@ def test_readouts_are_numbered_as_far_as_words_go(published):
 def test_many_cells_are_programmed_as_few_are(published, monkeypatch):
     g = np.linspace(2e-5, 2.4e-4, 50)
     whole = sf.CellArray(published, 50, seed=1, engine="array").set_conductance(g)
-    monkeypatch.setattr("synfab.engines.reference.PROGRAMMED_AT_ONCE", 8)
+    monkeypatch.setattr("synfab.engines.base.PROGRAMMED_AT_ONCE", 8)
     parts = sf.CellArray(published, 50, seed=1, engine="array").set_conductance(g)
     assert np.array_equal(get_state(parts)["threshold"], get_state(whole)["threshold"])
     assert np.array_equal(parts.r, whole.r)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.common.locking import _after_fork
+from synfab.common.locking import _after_fork, lock_of
 
 THREADS, READS = 8, 100
 
@@ -105,7 +105,7 @@ def test_a_copy_taken_meanwhile_is_that_of_one_moment(published, tmp_path):
 def test_copies_have_locks_and_cells_of_their_own(published):
     cells = sf.CellArray(published, 100, seed=3)
     for twin in (cells.copy(), copy.copy(cells), pickle.loads(pickle.dumps(cells))):
-        assert twin._lock is not cells._lock
+        assert lock_of(twin) is not lock_of(cells)
         twin.apply_voltage(-3.0)
         assert not cells.in_lrs.any()
         assert twin.in_lrs.any()
@@ -113,7 +113,7 @@ def test_copies_have_locks_and_cells_of_their_own(published):
 
 def test_methods_call_one_another_under_the_lock(published):
     cells = sf.CellArray(published, 1, seed=3)
-    with cells._lock:  # reentrant: methods call one another
+    with lock_of(cells):  # reentrant: methods call one another
         cells.apply_voltage(-3.0)
         assert cells.conductance(0.2).shape == (1,)
 
@@ -124,7 +124,7 @@ def test_a_fork_in_the_middle_of_a_change_is_refused_in_the_child(published):
     held, end = threading.Event(), threading.Event()
 
     def change():
-        with used._lock:
+        with lock_of(used):
             held.set()
             end.wait()
 

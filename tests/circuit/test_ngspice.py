@@ -19,8 +19,10 @@ from synfab.circuit import (
     run_ngspice,
     to_osdi_source,
 )
-from synfab.circuit.ngspice import _seconds, find_ngspice, loads_osdi
+from synfab.circuit.ngspice import seconds
+from synfab.circuit.ngspice_search import find_ngspice, loads_osdi
 from synfab.common.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
+from synfab.crossbar import Selector, Transistor
 
 CELLS, CYCLES, SEED = 64, 20, 7
 READ = 0.2
@@ -54,6 +56,11 @@ def deck(ohm, analyses, options=""):
     saved += [f"@n{k}[{name}]" for k in range(CELLS) for name in NAMES]
     lines += [f".save {name}" for name in saved]
     return "\n".join(lines) + "\n"
+
+
+def ideal(cells, **options):
+    """A crossbar whose lines have no resistance."""
+    return sf.Crossbar(cells, 0.0, **options)
 
 
 TRANSIENT = f".tran 2e-8 {len(PULSES) * STEP:.9g}"
@@ -146,7 +153,7 @@ V4 d 0 0.2
 
 def test_the_end_of_a_transient_is_known_to_the_progress_bar():
     ends = ("4e-7", "400n", "0.4us", "400ns", "{stop}", "1..2n")
-    assert [_seconds(text) for text in ends] == [*[pytest.approx(4e-7)] * 4, None, None]
+    assert [seconds(text) for text in ends] == [*[pytest.approx(4e-7)] * 4, None, None]
 
 
 def test_rejected_steps_change_nothing(device):
@@ -266,7 +273,7 @@ def test_python_to_circuit_to_python(ngspice):
     """A study goes on in the circuit where Python left it, and back."""
     cells = used_cells((6, 9))
     program = [-2.0, 1.0, read_pulse(), -2.0, 1.6, read_pulse(), -1.0, 1.3]
-    run = run_crossbar(crossbar_netlist(cells, program))
+    run = run_crossbar(crossbar_netlist(ideal(cells), program))
     expected, currents = cells.copy(), []
     for pulse in program:
         u = pulse.voltage if isinstance(pulse, Pulse) else pulse
@@ -281,7 +288,7 @@ def test_python_to_circuit_to_python(ngspice):
 
 def test_a_selected_cell_switches_and_the_half_selected_hold(ngspice):
     cells = sf.CellArray("published", (4, 5), seed=3)
-    run = run_crossbar(crossbar_netlist(cells, [Pulse(-1.4, rows=[2], columns=[3])]))
+    run = run_crossbar(crossbar_netlist(ideal(cells), [Pulse(-1.4, rows=[2], columns=[3])]))
     expected = cells.copy()
     part = np.zeros((4, 5))
     part[2], part[:, 3] = -0.7, -0.7
@@ -293,27 +300,64 @@ def test_a_selected_cell_switches_and_the_half_selected_hold(ngspice):
 def test_floating_lines_and_an_access_switch(ngspice):
     cells = sf.CellArray("published", (3, 3), seed=3)
     pulse = Pulse(-1.0, rows=[0], columns=[1], scheme="floating")
-    run = run_crossbar(crossbar_netlist(cells, [pulse]))
+    run = run_crossbar(crossbar_netlist(ideal(cells), [pulse]))
     assert run.cells.in_lrs[0, 1]
     assert run.cells.in_lrs.sum() == 1
-    gated = crossbar_netlist(cells, [Pulse(-1.6, rows=[1], scheme="ground")], access="switch")
+    gated = ideal(cells, access=Transistor(1.0, 1e12))
+    gated = crossbar_netlist(gated, [Pulse(-1.6, rows=[1], scheme="ground")])
     after = run_crossbar(gated).cells
     np.testing.assert_array_equal(after.in_lrs, np.arange(3)[:, None] == [[1, 1, 1]])
 
 
 def test_an_access_transistor_limits_the_current(ngspice):
     cells = used_cells((2, 2))
-    free = run_crossbar(crossbar_netlist(cells)).row_currents
-    gated = run_crossbar(crossbar_netlist(cells, access="transistor")).row_currents
+    free = run_crossbar(crossbar_netlist(ideal(cells))).row_currents
+    gated = run_crossbar(
+        crossbar_netlist(ideal(cells, access=Transistor()), mosfet=True)
+    ).row_currents
     assert (gated < free).all()
     assert (gated > 0.5 * free).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"access": Transistor(2e3)},
+        {"access": Transistor(2e3, gates="columns")},
+        {"access": Selector(1e-6, 0.1)},
+        {"open_cells": np.eye(6, 9, dtype=bool), "shorted_cells": np.eye(6, 9, 1, dtype=bool)},
+    ],
+    ids=("row gates", "column gates", "selectors", "defects"),
+)
+@pytest.mark.parametrize("wire", [0.0, 2.5])
+def test_access_devices_and_defects_agree_with_our_solver(ngspice, wire, options):
+    crossbar = sf.Crossbar(used_cells((6, 9)), wire, **options)
+    v = np.linspace(0.1, 0.4, 9)
+    run = run_crossbar(crossbar_netlist(crossbar, voltages=v))
+    expected = crossbar.read(v, noise=False)
+    np.testing.assert_allclose(run.row_currents[0], expected, rtol=1e-5)
+
+
+def test_defective_cells_keep_their_state_and_the_others_switch(ngspice):
+    crossbar = ideal(sf.CellArray("published", (3, 4), seed=3), open_cells=np.eye(3, 4, dtype=bool))
+    after = run_crossbar(crossbar_netlist(crossbar, "-2")).cells
+    np.testing.assert_array_equal(after.in_lrs, ~np.eye(3, 4, dtype=bool))
+
+
+@pytest.mark.parametrize("engine", ["array", "torch", "jax"])
+def test_cells_of_another_engine_come_back_as_such(ngspice, engine):
+    pytest.importorskip(engine.replace("array", "numpy"))
+    cells = sf.CellArray("published", (2, 3), seed=7, engine=engine).apply_voltage(-2.0)
+    run = run_crossbar(crossbar_netlist(ideal(cells), [1.1, read_pulse()]))
+    assert run.cells.engine == engine
+    same_state(run.cells, cells.copy().apply_voltage(1.1))
 
 
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_reading_through_wires_agrees_with_our_solver(ngspice, snapshot):
     cells = used_cells((32, 32))
     v = np.linspace(0.1, 1.0, 32)
-    netlist = crossbar_netlist(cells, voltages=v, wire_resistance=2.5, snapshot=snapshot)
+    netlist = crossbar_netlist(sf.Crossbar(cells, 2.5), voltages=v, snapshot=snapshot)
     run = run_crossbar(netlist)
     expected = sf.Crossbar(cells, 2.5).read(v, noise=False)
     np.testing.assert_allclose(run.row_currents[0], expected, rtol=1e-6)
@@ -323,7 +367,7 @@ def test_a_snapshot_beyond_the_trained_range_is_ohmic(ngspice):
     cells = used_cells((1, 2))
     for v in (1.8, -1.9):
         with pytest.warns(UserWarning, match=r"outside the trained range -1.5 … 1.46 V"):
-            netlist = crossbar_netlist(cells, voltages=v, snapshot=True)
+            netlist = crossbar_netlist(ideal(cells), voltages=v, snapshot=True)
         expected = cells.current(v).astype(np.float64).sum(axis=1)
         np.testing.assert_allclose(run_crossbar(netlist).row_currents[0], expected, rtol=1e-5)
 

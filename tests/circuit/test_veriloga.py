@@ -261,7 +261,9 @@ def test_no_cycle_begins_beyond_the_last(published, tmp_path):
 def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
     cells = sf.CellArray(published, (2, 2), seed=3).apply_voltage(-2.0).apply_voltage(1.0)
     (tmp_path / "cell.va").write_text(to_veriloga(published))
-    crossbar_netlist(cells, "-2, 1.2, 0.2", dialect="spectre").save(tmp_path / "bench.scs")
+    crossbar_netlist(sf.Crossbar(cells, 0.0), "-2, 1.2, 0.2", dialect="spectre").save(
+        tmp_path / "bench.scs"
+    )
     done = subprocess.run(
         [EVAS, "simulate", "bench.scs", "-o", "out"],
         cwd=tmp_path,

@@ -18,19 +18,20 @@ CELLS, PULSES, CURRENT_BOUND = 1000, 100, 1e-9
 def shared_array(seed: int):
     """An array of each package with the same devices, history and innovations."""
     ours = sf.CellArray("published", CELLS, seed=seed)
-    devices, state = ours._engine.take(np.arange(CELLS))
+    parameters, block = ours.device_parameters.T, ours.engine_instance.blocks()
+    number = np.arange(CELLS, dtype=np.uint32)
     theirs = oracle.CellArrayCPU(CELLS)
-    theirs.μ[:], theirs.σ[:] = devices.parameters[:4], devices.parameters[4:]
-    theirs.Xhat[4:] = state.block.reshape(40, CELLS)  # oldest first
-    theirs.x = state.block[-1]
-    theirs.y = oracle.Ψ(theirs.μ, theirs.σ, oracle.Γ(theirs.params.γ, state.block[-1]))
+    theirs.μ[:], theirs.σ[:] = parameters[:4], parameters[4:]
+    theirs.Xhat[4:] = block.reshape(40, CELLS)  # oldest first
+    theirs.x = block[-1]
+    theirs.y = oracle.Ψ(theirs.μ, theirs.σ, oracle.Γ(theirs.params.γ, block[-1]))
     theirs.UR = theirs.y[3].copy()
     theirs.r = ours.r
     theirs.inHRS[:] = True
 
     def innovations(shape, out):
         index = (theirs.n + 1).astype(np.uint32)
-        out[:] = normals(words(seed, devices.number, index, Stream.INNOVATION))
+        out[:] = normals(words(seed, (number, number * 0), index, Stream.INNOVATION))
 
     return ours, theirs, innovations
 
@@ -54,7 +55,7 @@ def test_a_shared_life_of_pulses_is_the_same(monkeypatch, seed):
         left_out |= high > rules.highest_state(ours.model)
         kept = ~left_out
         current = np.abs(ours.current(u_read) - oracle.I(theirs, u_read))[kept].max()
-        threshold = np.abs(ours._engine.cells.switch[:, 0].ravel()[:CELLS] - theirs.UR)
+        threshold = np.abs(ours.engine_instance.take().threshold - theirs.UR)
         moved = kept & ~theirs.inHRS
         worst = np.maximum(
             worst,

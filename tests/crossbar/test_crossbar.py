@@ -249,9 +249,9 @@ def test_bad_lines_are_one_clear_line(options, message):
 
 
 def test_what_is_too_large_is_said_before_it_is_allocated(monkeypatch):
-    cells = written(20, 20)
+    cells = written(50, 50)
     monkeypatch.setattr("synfab.io.memory.available_memory", lambda: 10_000)
-    with pytest.raises(sf.CapacityError, match="a crossbar of 20 x 20 cells: needs"):
+    with pytest.raises(sf.CapacityError, match="a crossbar of 50 x 50 cells: needs"):
         sf.Crossbar(cells)
 
 

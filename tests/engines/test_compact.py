@@ -19,13 +19,13 @@ def life(published):
     record = []
     for _ in range(CYCLES):
         cells.apply_voltage(-2.0).apply_voltage(2.0)
-        record.append(cells._engine.take(np.arange(CELLS))[1].block[0])
+        record.append(cells.engine_instance.vectors())
     return np.stack(record)  # (cycles, 4, cells)
 
 
 def test_a_cell_costs_sixteen_bytes(published):
     cells = sf.CellArray(published, 2**14, seed=1, history="compact")
-    stored = cells._engine.storage()
+    stored = cells.engine_instance.storage()
     assert sum(stored[name].nbytes for name in ("r", "threshold", "status", "history")) == 2**18
 
 
@@ -76,16 +76,15 @@ def test_compact_cells_are_the_same_devices(published):
 def test_states_follow_the_rules(published):
     """Against ``rules`` on what the cells say of themselves, step by step."""
     cells = sf.CellArray(published, 3000, seed=4, history="compact")
-    numbers = np.arange(3000)
+    engine = cells.engine_instance
     for u in (-2.0, 0.7, 0.9, -2.0, 1.0, 1.1, 1.6):
-        devices, before = cells._engine.take(numbers)
+        before, features, cycle = engine.take(), engine.features(), cells.cycle
         cells.apply_voltage(u)
-        _, after = cells._engine.take(numbers)
+        after = engine.take()
         voltages = np.full(3000, u, np.float32)
-        chosen = rules.select(published, devices, before, voltages)
-        assert np.array_equal(after.cycle, before.cycle + chosen.draw)
-        state = before._replace(block=after.block, cycle=after.cycle)
-        expected = rules.settle(published, devices, state, chosen, voltages)
+        chosen = rules.select(published, features, before, voltages)
+        assert np.array_equal(cells.cycle, cycle + chosen.draw)
+        expected = rules.settle(published, engine.features(), before, chosen, voltages)
         assert np.array_equal(after.in_hrs, expected.in_hrs)
         assert np.array_equal(after.in_lrs, expected.in_lrs)
         np.testing.assert_allclose(after.r, expected.r, atol=2e-4)
@@ -108,7 +107,7 @@ def test_the_same_pulse_again_does_nothing(published):
 def test_the_rarest_draws_are_cut_off_and_not_turned_round(published, cell, k, level):
     """Draws of 5.86 and -5.69 standard deviations; a byte ends at 5.3."""
     cells = sf.CellArray(published, 1, seed=1, first_cell=cell, history="compact")
-    assert cells._engine.storage()["history"][0, k, 0] == level
+    assert cells.engine_instance.storage()["history"][0, k, 0] == level
 
 
 def test_slices_masks_and_threads_make_the_same_cells(published, monkeypatch):

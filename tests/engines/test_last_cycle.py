@@ -18,18 +18,18 @@ LAST = rules.MAX_CYCLE
 
 def at_cycle(cells, number):
     """Put every cell into a cycle, as a file could."""
-    arrays = {k: np.array(to_numpy(a)) for k, a in cells._engine.storage().items()}
+    arrays = {k: np.array(to_numpy(a)) for k, a in cells.engine_instance.storage().items()}
     if "status" in arrays:
         flags = arrays["status"] & np.uint32(layout.FLAGS)
         arrays["status"] = flags | np.uint32(number << layout.CYCLE_BITS)
     else:
         arrays["cycle"][:] = number
-    cells._engine.restore(arrays)
-    cells._cycle_bound = number
+    cells.engine_instance.restore(arrays)
+    cells.cycle_bound = number
 
 
 def state(cells):
-    return [np.array(to_numpy(array)) for array in cells._engine.storage().values()]
+    return [np.array(to_numpy(array)) for array in cells.engine_instance.storage().values()]
 
 
 @pytest.mark.parametrize(("engine", "history"), ENGINES)
@@ -67,7 +67,7 @@ def test_cells_apart_from_the_last_cycle_still_switch(published):
 
 def test_a_file_beyond_the_last_cycle_is_refused(published, tmp_path):
     cells = sf.CellArray(published, 40, seed=3, engine="array")
-    cells._engine.state.cycle[5] = LAST + 1
+    cells.engine_instance.state.cycle[5] = LAST + 1
     cells.save(tmp_path / "cells")
     with pytest.raises(sf.FileFormatError, match="cycle: expected 0 … 1073741823"):
         sf.CellArray.load(tmp_path / "cells")

@@ -30,7 +30,7 @@ def fresh(history):
 
 def whole(cells):
     """All that an array is, as bytes."""
-    return [np.asarray(array).tobytes() for array in cells._engine.storage().values()]
+    return [np.asarray(array).tobytes() for array in cells.engine_instance.storage().values()]
 
 
 def expected(history):

@@ -136,7 +136,8 @@ def test_the_rules_need_nothing_but_the_array_standard(published):
 def test_an_ideally_programmed_cell_resists_until_its_threshold(published, fresh):
     devices, state = fresh
     wanted = volts(0.5)
-    state = rules.program(published, devices, state, wanted)
+    features = rules.cycle_features(published, devices, state.block, state.cycle)
+    state = rules.program(published, features, state, wanted)
     between = ~state.in_lrs & ~state.in_hrs
     assert between.mean() > 0.95
     calm = rules.apply_voltage(published, devices, state, state.threshold)
@@ -151,15 +152,16 @@ def test_an_ideally_programmed_cell_resists_until_its_threshold(published, fresh
 def test_a_cell_programmed_to_its_lrs_or_hrs_is_in_it(published, fresh):
     devices, state = fresh
     features = rules.cycle_features(published, devices, state.block, state.cycle)
-    lrs = rules.program(published, devices, state, rules.lrs_state(published, features.r_lrs))
-    hrs = rules.program(published, devices, state, rules.hrs_state(published, features.r_hrs))
+    lrs = rules.program(published, features, state, rules.lrs_state(published, features.r_lrs))
+    hrs = rules.program(published, features, state, rules.hrs_state(published, features.r_hrs))
     assert lrs.in_lrs.all()
     assert hrs.in_hrs.all()
 
 
 def test_a_cell_that_resets_beyond_u_max_is_programmed_with_u_max_as_threshold(published, fresh):
     devices = all_with(fresh[0], u_reset=1.6)
-    state = rules.program(published, devices, fresh[1], volts(0.5))
+    features = rules.cycle_features(published, devices, fresh[1].block, fresh[1].cycle)
+    state = rules.program(published, features, fresh[1], volts(0.5))
     assert (state.threshold[~state.in_lrs & ~state.in_hrs] == np.float32(1.46)).all()
     assert np.isfinite(state.steepness).all()
 

@@ -21,7 +21,7 @@ def test_every_job_beside_the_published_package(monkeypatch):
     ]
     assert all(row["synfab_s"] > 0.0 for row in result.values() if "synfab_s" in row)
     text = bench.account(result)
-    assert "A pair with float32 history moves 160 bytes a cell" in text
+    assert "A pair with float32 history moves 160 bytes per cell" in text
     assert "of a full pair" in text
 
 

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 from blocks import Block, blocks, run_page  # noqa: E402
+from english import DISCOURAGED, discouraged  # noqa: E402
 from figures import SOURCES  # noqa: E402
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -30,6 +31,15 @@ NEEDS = {
     "import dask": "dask",
     "sf.cluster": "dask",
 }
+
+
+# Everything that users read outside the package; the design page is written separately.
+READ = [
+    *(page for page in PAGES if page.name != "design.md"),
+    *(ROOT / file for file in ("CHANGELOG.md", "CONTRIBUTING.md", "mkdocs.yml")),
+    *sorted((ROOT / "examples").rglob("*.py")),
+    *sorted((ROOT / "benchmarks").glob("*.py")),
+]
 
 
 def name(page):
@@ -86,7 +96,9 @@ def test_commands_stand_in_blocks_that_run():
 
 
 def test_tests_that_the_validation_names_exist():
-    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (ROOT / "docs" / "validation.md").read_text())
+    named = re.findall(
+        r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "validation.md").read_text()
+    )
     assert len(named) > 30
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
@@ -133,6 +145,84 @@ def test_links_between_files_lead_to_files():
             if not link.startswith(("http", "#", "mailto:")):
                 target = (page.parent / link.split("#")[0]).resolve()
                 assert target.exists(), f"{name(page)}: {link}"
+
+
+@pytest.mark.parametrize("page", READ, ids=name)
+def test_the_english_is_that_of_the_field(page):
+    assert discouraged(page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("Saved arrays go on\nfrom what they hold.", "go on"),
+        ("files of strangers", "strangers"),
+        ("216 bytes a cell", "bytes a cell"),
+        ("as many cells as you like", "as many cells as you like"),
+        ("LONGEST_PROGRAM = 3", "LONGEST_PROGRAM"),
+    ],
+)
+def test_discouraged_phrases_are_found(text, phrase):
+    (found,) = discouraged(f"first line\n{text}")
+    assert found.startswith(f"line 2: {phrase!r}; write: ")
+
+
+def test_what_to_write_instead_is_not_discouraged_itself():
+    assert discouraged("\n".join(DISCOURAGED.values())) == []
+
+
+def glossary_terms():
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    return re.findall(r"^#{2,} (.+)$", text, re.MULTILINE)
+
+
+def test_the_glossary_is_in_alphabetical_order_and_defines_a_term_once():
+    terms = [term.casefold() for term in glossary_terms()]
+    assert len(terms) > 50
+    assert terms == sorted(set(terms))
+
+
+def test_concepts_and_the_start_page_link_to_the_glossary():
+    pages = [ROOT / "docs" / "index.md", *(ROOT / "docs" / "concepts").glob("*.md")]
+    assert len(pages) > 4
+    assert [name(page) for page in pages if "glossary.md)" not in page.read_text()] == []
+
+
+def api_names():
+    """Names such as ``sf.Crossbar`` or ``CellArray.read`` in the glossary's code."""
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return sorted(set(re.findall(r"\b(?:sf|synfab|[A-Z][a-z]\w+)(?:\.\w+)+", " ".join(spans))))
+
+
+@pytest.mark.parametrize("api_name", api_names())
+def test_the_glossary_names_what_exists(api_name):
+    import synfab as sf
+
+    first, *rest = api_name.split(".")
+    if rest[0] in ("torch", "jax", "cluster"):
+        pytest.importorskip({"cluster": "dask"}.get(rest[0], rest[0]))
+    classes = {
+        "CellArray": sf.CellArray,
+        "CellModel": sf.CellModel,
+        "Comparison": sf.learn.Comparison,
+        "Conduction": type(sf.load_model().conduction),
+        "Crossbar": sf.Crossbar,
+        "History": type(sf.load_model().history()),
+        "Population": type(sf.load_model().population),
+    }
+    found = classes.get(first, sf)
+    for number, part in enumerate(rest):
+        fields = getattr(found, "__dataclass_fields__", {})  # those without a default
+        if part not in fields and not hasattr(found, part):
+            importlib.import_module(".".join(["synfab", *rest[: number + 1]]))
+        found = fields[part] if part in fields else getattr(found, part)
+
+
+def test_links_within_the_glossary_lead_to_terms():
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    anchors = {term.casefold().replace(",", "").replace(" ", "-") for term in glossary_terms()}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) - anchors == set()
 
 
 def test_from_a_clone_to_the_report_takes_two_screens_and_five_commands():
@@ -200,6 +290,12 @@ def test_the_reference_names_everything_that_is_public(site):
         source = (ROOT / "src" / "synfab" / room / "__init__.py").read_text()
         names = re.search(r"^__all__ = \[(.*?)\]", source, re.MULTILINE | re.DOTALL).group(1)
         for public in re.findall(r'"(\w+)"', names):
-            assert re.search(rf'id="synfab\.{room}\.[\w.]*\b{public}"', text), f"{room}.{public}"
+            # Where it is defined, in this subpackage or in one that it imports from.
+            defined = re.search(
+                rf"^from synfab\.([\w.]+) import .*\b{public}\b", source, re.MULTILINE
+            )
+            places = [room] if defined is None else [room, re.escape(defined[1])]
+            place = rf"(?:{'|'.join(places)})\.[\w.]*"
+            assert re.search(rf'id="synfab\.{place}\b{public}"', text), f"{room}.{public}"
     for command in ("demo", "fit", "compare", "explore", "export osdi", "doctor"):
         assert f"synfab {command}" in text

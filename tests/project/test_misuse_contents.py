@@ -13,7 +13,7 @@ from misuse import circuit, crossbar
 from misuse.values import VALUES
 
 import synfab as sf
-from synfab.circuit import Pulse, crossbar_netlist, read_pulse, run_crossbar, run_ngspice
+from synfab.circuit import Pulse, crossbar_netlist, run_crossbar, run_ngspice
 
 torch = pytest.importorskip("torch")
 layers = pytest.importorskip("misuse.torch_layers")
@@ -162,14 +162,9 @@ def test_a_converter_of_wrong_parts_is_one_line_and_counts_as_no_readout(label):
 
 @EACH
 def test_a_wrong_pulse_among_others_is_one_line(label):
-    refused(crossbar_netlist, crossbar.cells(2, 2), [-2.0, VALUES[label]()])
+    refused(crossbar_netlist, sf.Crossbar(crossbar.cells(2, 2), 0.0), [-2.0, VALUES[label]()])
     refused(Pulse, 1.0, rows=[0, VALUES[label]()])
     refused(crossbar.bar().write, rows=slice(VALUES[label](), None), columns=0, voltage=-2.0)
-
-
-def test_pulses_take_what_they_have():
-    with pytest.raises(sf.InvalidTypeError, match="speed: not an argument of read_pulse"):
-        read_pulse(0.2, speed=3.0)
 
 
 @pytest.mark.parametrize("label", [label for label in VALUES if label != "folder"])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import synfab as sf
-from synfab.physics import readout
+from synfab.physics.noise import ReadNoise
 from synfab.torch import (
     CrossbarConv2d,
     CrossbarLinear,
@@ -60,7 +60,7 @@ def test_noise_has_the_variance_of_the_cells(linear):
         spread = layer(x).std(dim=0).double().numpy()
     v = 0.2 * x[0].double().numpy()
     cells = layer.tiles.cells[0]
-    johnson, shot = readout.noise_factors(1e10)
+    johnson, shot = ReadNoise.of_bandwidth(1e10).coefficients
     i = np.abs(cells.model.conduction.current(cells.r.astype(float), v[None, :]))
     variance = (johnson * i / np.abs(v) + shot * i).sum(axis=1)
     siemens = float(layer.weight_per_siemens) / 0.2

@@ -1,4 +1,4 @@
-"""What the methods of an array are given: checked, and brought to the library of its engine."""
+"""What the methods of an array take and return: checked, and converted between array libraries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,27 @@ Checker = Callable[[str, Any], np.ndarray[Any, Any]]
 
 
 class Arguments:
-    """Checks the arguments of one array's methods; errors name the argument."""
+    """Checks the arguments of one array's methods, and converts them and what is returned.
 
-    def __init__(self, library: Library, shape: tuple[int, ...]) -> None:
-        self.library, self.shape = library, shape
+    Parameters
+    ----------
+    library
+        Of the engine's arrays, which arguments become.
+    shape
+        Of the array.
+    outer
+        Library of the arrays that users get; None: the engine's.
+    """
+
+    def __init__(
+        self, library: Library, shape: tuple[int, ...], outer: Library | None = None
+    ) -> None:
+        self.library, self.shape, self.outer = library, shape, outer or library
+
+    def returned(self, array: Array, shape: tuple[int, ...] | None = None) -> Array:
+        """Return an array of the engine in the library of the user, in a shape (None: its own)."""
+        found = array if self.outer is self.library else self.outer.asarray(array)
+        return found if shape is None else self.outer.xp.reshape(found, shape)
 
     def real(self, name: str, value: Any) -> Array:
         """Real numbers as an array of the engine's library, on its device."""

@@ -11,27 +11,31 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.arguments import Arguments
+from synfab.cells.files import load_array, save_array
+from synfab.cells.identity import Identity, check_first
 from synfab.cells.view import CellView
 from synfab.common import checks
-from synfab.common.errors import CapacityError, InvalidIndexError, InvalidValueError
+from synfab.common.errors import InvalidIndexError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.locking import add_lock, locked
+from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
-from synfab.engines.registry import check_engine, library_name, make_engine
-from synfab.io.memory import check_capacity, require_memory
+from synfab.engines.registry import EngineName, HistoryName
+from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
-from synfab.model.model_file import load_model
 from synfab.physics import rules
-from synfab.physics.readout import Readout, noise_factors
+from synfab.physics.noise import NONE, ReadNoise, row_variance
+from synfab.physics.readout import Readout
 from synfab.random.arrays import to_numpy
-from synfab.random.backend import find_library
-from synfab.random.streams import MAX_SEED, WORD, check_seed
+from synfab.random.streams import WORD
 
 MANY_NUMBERS = 2**24  # from here on, memory is asked for before numbers are drawn
 MAX_REASON = 200  # characters of a message of NumPy
 
-# NumPy's for the engines "numba" and "array"; PyTorch's and JAX's for those of these names.
+# Of the library that the engine is registered with: NumPy, PyTorch or JAX.
 Array = Any
+# What an engine that is passed to the constructor must have in common with the array.
+HELD = ("model", "seed", "order", "first_cell")
 
 
 class CellArray:
@@ -53,7 +57,9 @@ class CellArray:
         Order of the cycle-to-cycle history; None takes the model's highest.
     engine
         ``"numba"`` (which ``"auto"`` means); ``"torch"`` or ``"jax"``: on that library's arrays,
-        which all methods take and return; or ``"array"``, the reference on NumPy.
+        which all methods take and return; ``"array"``, the reference on NumPy; or another one that
+        is registered (``synfab.engines.registry``). An ``Engine`` that holds these cells already
+        is used as it is, with its history.
     history
         ``"float32"``; ``"int16"`` to hold it in half the memory; or ``"compact"``: 16 bytes for
         the whole cell, with a history of eight numbers that nearly remembers as much. The latter
@@ -71,7 +77,7 @@ class CellArray:
         The cells would not fit into memory.
     """
 
-    _lock: Any
+    engine_instance: Engine
 
     def __init__(
         self,
@@ -80,49 +86,39 @@ class CellArray:
         *,
         seed: int,
         order: int | None = None,
-        engine: str = "auto",
-        history: str = "float32",
+        engine: EngineName | Engine = "auto",
+        history: HistoryName = "float32",
         first_cell: int = 0,
         device: Any = None,
     ) -> None:
-        self._allocate(model, shape, seed, order, engine, history, first_cell, device)
-        self._engine.fabricate(discardable=True)
-
-    def _allocate(
-        self,
-        model: CellModel | str | os.PathLike[str],
-        shape: int | tuple[int, ...],
-        seed: int,
-        order: int | None,
-        engine: str,
-        history: str,
-        first_cell: int,
-        device: Any = None,
-    ) -> None:
-        self.model = load_model(model)
-        self.shape = checks.axes("shape", shape)
-        if self.size > MAX_SEED:
-            raise CapacityError(f"shape: expected up to 2**64 - 1 cells, found {self.size}")
-        self.seed = check_seed(seed)
-        self.order = self.model.history(order).order
-        self.engine = check_engine(engine, history)
-        self.history = history
-        self.first_cell = self._check_first(first_cell)
-        self._library = find_library(library_name(self.engine), device)
-        self._given = Arguments(self._library, self.shape)
-        if self._library.place.startswith("cpu"):
-            check_capacity(self.size, self.order, history)
+        if isinstance(engine, Engine):
+            name, kept = engine.name, engine.history
+        else:
+            name, kept = engine, history
+        identity = Identity.of(model, shape, seed, order, name, kept, first_cell)
+        self.model, self.shape = identity.model, identity.shape
+        self.seed, self.order, self.first_cell = identity.seed, identity.order, identity.first_cell
+        self.engine, self.history = identity.engine, identity.history
+        self._library = identity.library(device)
+        if isinstance(engine, Engine):
+            self._check_held(engine)
+            self.engine_instance = engine
+        else:
+            self.engine_instance = identity.make_engine(self._library)
+            self.engine_instance.fabricate(discardable=True)
+        self.arguments = Arguments(self.engine_instance.library, self.shape, self._library)
         self.read_number = 0
         self.readout_number = 0
-        self._cycle_bound = 0  # no cell is beyond this cycle
+        # No cell is beyond this cycle; the first pulse on an engine that was given finds out.
+        self.cycle_bound = rules.MAX_CYCLE if isinstance(engine, Engine) else 0
         add_lock(self)
-        self._engine = make_engine(
-            self.engine, history, self._library,
-            self.model, self.size, self.seed, self.first_cell, self.order,
-        )  # fmt: skip
 
-    def _check_first(self, first_cell: Any) -> int:
-        return checks.integer("first_cell", first_cell, 0, MAX_SEED - self.size)
+    def _check_held(self, engine: Engine) -> None:
+        for name, wanted in (("n_cells", self.size), *((n, getattr(self, n)) for n in HELD)):
+            if getattr(engine, name) != wanted:
+                raise InvalidValueError(
+                    f"engine: expected {name} {wanted}, found {getattr(engine, name)}"
+                )
 
     # ---- what the array is ----------------------------------------------------------------------
 
@@ -144,7 +140,7 @@ class CellArray:
     @property
     def nbytes(self) -> int:
         """Memory of the state in bytes."""
-        return sum(int(a.nbytes) for a in self._engine.storage().values())
+        return sum(int(a.nbytes) for a in self.engine_instance.storage().values())
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -159,15 +155,15 @@ class CellArray:
     @locked
     def renew(self, first_cell: int | None = None) -> CellArray:
         """Make fresh cells in the same memory, from number ``first_cell`` on (None: the same)."""
-        first = self.first_cell if first_cell is None else self._check_first(first_cell)
+        first = self.first_cell if first_cell is None else check_first(first_cell, self.size)
         completed(lambda: self._renew(first))
         return self
 
     def _renew(self, first_cell: int) -> None:
         self.first_cell = first_cell
-        self._engine.begin_at(first_cell)
-        self._engine.fabricate()
-        self.read_number = self.readout_number = self._cycle_bound = 0
+        self.engine_instance.begin_at(first_cell)
+        self.engine_instance.fabricate()
+        self.read_number = self.readout_number = self.cycle_bound = 0
 
     def copy(self) -> CellArray:
         """Return an independent copy that goes on with the same random numbers."""
@@ -178,19 +174,23 @@ class CellArray:
 
     @locked
     def __deepcopy__(self, memo: dict[int, Any]) -> CellArray:
-        result = CellArray.__new__(type(self))
-        vars(result).update(vars(self), _engine=copy.deepcopy(self._engine, memo))
-        add_lock(result)
+        result = type(self)(
+            self.model, self.shape, seed=self.seed, order=self.order, first_cell=self.first_cell,
+            engine=copy.deepcopy(self.engine_instance, memo), device=self._library.device,
+        )  # fmt: skip
+        for name in ("read_number", "readout_number", "cycle_bound"):
+            setattr(result, name, getattr(self, name))
         return result
 
     @locked
     def __getstate__(self) -> dict[str, Any]:
-        state = {**vars(self), "_engine": copy.deepcopy(self._engine)}  # of one moment
+        # Of one moment, while others may use the array.
+        state = {**vars(self), "engine_instance": copy.deepcopy(self.engine_instance)}
         del state["_lock"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update({"_cycle_bound": 0, **state})
+        vars(self).update(state)
         add_lock(self)
 
     # ---- changing cells -------------------------------------------------------------------------
@@ -223,23 +223,23 @@ class CellArray:
         An interrupt (Ctrl-C, a signal handler that raises) is raised before the first cell has
         switched or after the last.
         """
-        mask = self._given.mask(where)
-        voltages = self._given.voltages(u, mask)
-        if self._cycle_bound >= rules.MAX_CYCLE:
+        mask = self.arguments.mask(where)
+        voltages = self.arguments.voltages(u, mask)
+        if self.cycle_bound >= rules.MAX_CYCLE:
             self._check_cycles(voltages, mask)
-        self._cycle_bound += 1
-        self._engine.apply_voltage(voltages, mask)
+        self.cycle_bound += 1
+        self.engine_instance.apply_voltage(voltages, mask)
         return self
 
     def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
         """Raise if a pulse would begin a cycle beyond the last; else find the highest there is."""
-        cycle = to_numpy(self._engine.cycle)
-        self._cycle_bound = int(cycle.max())
+        cycle = to_numpy(self.engine_instance.cycles())
+        self.cycle_bound = int(cycle.max())
         spent = cycle >= rules.MAX_CYCLE
         cells = np.flatnonzero(spent if mask is None else spent & to_numpy(mask))
         if not cells.size:
             return
-        _, state = self._engine.take(cells)
+        state = self.engine_instance.take(cells)
         u = to_numpy(voltages)
         u = u if u.size == 1 else u[cells]
         begins = cells[to_numpy(state.in_lrs) & (u > to_numpy(state.threshold))]
@@ -261,10 +261,11 @@ class CellArray:
         InvalidValueError
             A conductance is outside what the technology can hold; no cell has changed then.
         """
-        xp, conduction = self._library.xp, self.model.conduction
-        mask = self._given.mask(where)
-        given = self._given.broadcast("g", self._given.real("g", g))
-        wanted = xp.reshape(xp.astype(given, self._library.wide), (-1,))
+        library, conduction = self.engine_instance.library, self.model.conduction
+        xp = library.xp
+        mask = self.arguments.mask(where)
+        given = self.arguments.broadcast("g", self.arguments.real("g", g))
+        wanted = xp.reshape(xp.astype(given, library.wide), (-1,))
         top = rules.highest_state(self.model)
         low, high = float(conduction.conductance(top)), conduction.g_llrs
         fits = (wanted >= low) & (wanted <= high)
@@ -276,12 +277,10 @@ class CellArray:
             )
         r = xp.astype(conduction.state(used), xp.float32)
         r = xp.where(r > top, top, r)
-        if mask is None:
-            cells = self._library.asarray(np.arange(self.size))
-        else:
-            cells = self._library.flatnonzero(mask)
+        everything = np.arange(self.size)
+        cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)
         targets = r if mask is None else xp.take(r, cells, axis=0)
-        completed(lambda: self._engine.program(cells, targets))
+        completed(lambda: self.engine_instance.program(cells, targets))
         return self
 
     # ---- reading cells --------------------------------------------------------------------------
@@ -289,12 +288,12 @@ class CellArray:
     @locked
     def current(self, u: npt.ArrayLike) -> Array:
         """Noise-free current (A) of every cell at ``u`` (V), float32; changes nothing."""
-        return self._shaped(self._engine.current(self._given.voltages(u)))
+        return self._shaped(self.engine_instance.current(self.arguments.voltages(u)))
 
     @locked
     def conductance(self, u: float = 0.2) -> Array:
         """Static conductance I/U (S) of every cell at one voltage ``u`` (V), not 0."""
-        voltage = self._given.voltages(u)
+        voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
         return self.current(u) / voltage[0]
@@ -319,16 +318,21 @@ class CellArray:
         number
             Which read this is: equal numbers give equal noise. None counts on from the last.
         """
-        johnson, shot = noise_factors(bandwidth)
-        voltages = self._given.voltages(u)
+        read_noise = ReadNoise.of_bandwidth(bandwidth)
+        voltages = self.arguments.voltages(u)
         if not checks.flag("noise", noise):
             return self.current(u)
         given = self.read_number if number is None else checks.word("number", number)
-        result = self._engine.read(voltages, given, johnson, shot)
+        result = self.engine_instance.read(voltages, given, read_noise)
         if number is None:
             # Words count on from zero beyond 2**32, as the noise does.
             self.read_number = (given + 1) & WORD
         return self._shaped(result)
+
+    @locked
+    def _read(self, u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
+        """Currents with the noise of read ``number``, which is not counted."""
+        return self._shaped(self.engine_instance.read(self.arguments.voltages(u), number, noise))
 
     @locked
     def matvec(
@@ -359,29 +363,37 @@ class CellArray:
         array
             Current of each row (A), float64, shape (rows,) or (rows, B).
         """
-        voltages = self._given.column_voltages(v)
+        voltages = self.arguments.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         count = len(batch)
         given = self.readout_number if number is None else checks.word("number", number, count)
-        noise, factors = checks.flag("noise", noise), noise_factors(bandwidth)
-        z = self._engine.readout_noise(0, self.shape[0], given, count) if noise else None
-        result = self._row_currents(batch, factors, z)
+        noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
+        z = self.engine_instance.readout_noise(0, self.shape[0], given, count) if noise else None
+        result = self._row_currents(batch, read_noise, z)
         if noise and number is None:  # only now: an interrupted call has used no number
             self.readout_number = (given + count) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
 
     @locked
-    def _row_currents(self, batch: Array, factors: tuple[float, float], z: Array | None) -> Array:
+    def _row_currents(self, batch: Array, noise: ReadNoise, z: Array | None) -> Array:
         """Currents (rows, B) for voltages (B, columns); ``z``: normal numbers, None: no noise."""
-        xp, library, count = self._library.xp, self._library, len(batch)
-        readout = Readout.of(self.model.conduction, batch, factors if z is not None else None)
+        library, count = self.engine_instance.library, len(batch)
+        xp = library.xp
+        summed = z is not None and noise.linear
+        readout = Readout.of(self.model.conduction, batch, noise if summed else NONE)
         # Both sums in one pass over r.
-        sums = self._engine.row_sums(self.shape[1], readout.weights)
+        sums = self.engine_instance.row_sums(self.shape[1], readout.weights)
         result = library.asarray(readout.base) + sums[:, :count]
-        if z is None:
-            return result
-        variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
-        return result + xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * z
+        if z is None or noise == NONE:
+            return self.arguments.returned(result)
+        if noise.linear:
+            variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
+        else:
+            r = xp.reshape(self.engine_instance.states, self.shape)
+            volts = library.asarray(np.ascontiguousarray(batch, np.float32))
+            variance = row_variance(self.model, noise, r, volts)
+        drawn = xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * library.asarray(z)
+        return self.arguments.returned(result + drawn)
 
     @locked
     def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:
@@ -395,10 +407,10 @@ class CellArray:
         given = self.readout_number if number is None else checks.word("number", number, count)
         if count > MANY_NUMBERS // self.shape[0]:
             require_memory(4 * count * self.shape[0], "count")
-        drawn = self._engine.readout_noise(first_row, self.shape[0], given, count)
+        drawn = self.engine_instance.readout_noise(first_row, self.shape[0], given, count)
         if number is None:
             self.readout_number = (given + count) & WORD
-        return drawn
+        return self.arguments.returned(drawn)
 
     def __matmul__(self, v: npt.ArrayLike) -> Array:
         return self.matvec(v)
@@ -407,38 +419,39 @@ class CellArray:
     @locked
     def features(self) -> dict[str, Array]:
         """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V), copies."""
-        values = self._engine.features()
-        return {name: self._shaped(values[k]) for k, name in enumerate(FEATURES)}
+        found = self.engine_instance.features()
+        return {name: self._shaped(row) for name, row in zip(FEATURES, found, strict=True)}
 
     @property
     @locked
     def device_parameters(self) -> Array:
         """Device parameters, shape (…, 8): mu of the four features, then sigma; a copy."""
-        return self._library.xp.reshape(self._copied(self._engine.parameters()), (*self.shape, 8))
+        found = self._copied(self.engine_instance.parameters())
+        return self.arguments.returned(found, (*self.shape, 8))
 
     @property
     @locked
     def r(self) -> Array:
         """Mixing state r of every cell, a copy."""
-        return self._shaped(self._copied(self._engine.states))
+        return self._shaped(self._copied(self.engine_instance.states))
 
     @property
     @locked
     def cycle(self) -> Array:
         """Cycle number n of every cell, a copy."""
-        return self._shaped(self._copied(self._engine.cycle))
+        return self._shaped(self._copied(self.engine_instance.cycles()))
 
     @property
     @locked
     def in_hrs(self) -> Array:
         """Which cells are completely RESET, a copy."""
-        return self._shaped(self._copied(self._engine.in_hrs))
+        return self._shaped(self._copied(self.engine_instance.in_hrs))
 
     @property
     @locked
     def in_lrs(self) -> Array:
         """Which cells are SET, a copy."""
-        return self._shaped(self._copied(self._engine.in_lrs))
+        return self._shaped(self._copied(self.engine_instance.in_lrs))
 
     def __getitem__(self, key: Any) -> CellView:
         """Return a view for reading the state of some cells; it follows the array."""
@@ -458,30 +471,15 @@ class CellArray:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one file, whole or not at all; ``load`` continues exactly."""
-        from synfab.cells.files import save_array
-
         save_array(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CellArray:
         """Read an array from a file; a damaged or foreign file is a ``FileFormatError``."""
-        from synfab.cells.files import load_array
-
-        return load_array(path)
-
-    @locked
-    def _take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
-        """State of listed cells in the form of ``rules``, a copy."""
-        taken: tuple[rules.Devices, rules.CellState] = self._engine.take(cells)
-        return taken
-
-    def _restore(self, arrays: dict[str, Any]) -> None:
-        """Take over the state of a file."""
-        self._engine.restore(arrays)
-        self._cycle_bound = int(to_numpy(self._engine.cycle).max())
+        return load_array(cls, path)
 
     def _shaped(self, array: Array) -> Array:
-        return self._library.xp.reshape(array, self.shape)
+        return self.arguments.returned(array, self.shape)
 
     def _copied(self, array: Array) -> Array:
-        return self._library.xp.asarray(array, copy=True)
+        return self.engine_instance.library.xp.asarray(array, copy=True)

@@ -5,69 +5,85 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from synfab.cells.array import CellArray
+from synfab.cells.identity import Identity
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.locking import lock_of
+from synfab.engines.capacity import bytes_per_cell
+from synfab.engines.registry import engine_class
 from synfab.io.archive import open_checked, write_archive
 from synfab.io.limits import require_size
-from synfab.io.memory import bytes_per_cell
 from synfab.model.model_file import document, parse
+from synfab.physics import rules
 from synfab.random.arrays import to_numpy
+
+if TYPE_CHECKING:
+    from synfab.cells.array import CellArray
 
 FORMAT, VERSION = "synfab-cells", 1
 FIELDS = ("shape", "seed", "order", "engine", "history", "first_cell")
 SMALLEST_CELL = bytes_per_cell(1, "compact")
 COUNTERS = ("read_number", "readout_number")
 
-Array = np.ndarray[Any, Any]
-
 
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
     """Write ``cells`` to ``path``, whole or not at all."""
     target = checks.path("path", path)
-    with cells._lock:
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            **{name: getattr(cells, name) for name in FIELDS + COUNTERS},
-            "model": document(cells.model),
-        }
-        write_archive(target, manifest, _storage(cells))
+    with lock_of(cells):
+        state = dump_cells(cells)
+        arrays = state.pop("storage")
+        manifest = {"format": FORMAT, "version": VERSION, **state, "model": document(cells.model)}
+        write_archive(target, manifest, arrays)
 
 
-def load_array(path: str | os.PathLike[str]) -> CellArray:
-    """Read an array; ``FileFormatError`` in one line if the file is not whole or not ours."""
+def load_array(kind: type[CellArray], path: str | os.PathLike[str]) -> CellArray:
+    """Read an array; ``FileFormatError`` in one line if the file is damaged or foreign."""
     with open_checked(checks.path("path", path), "an array file") as archive:
         archive.check(FORMAT, VERSION)
         manifest = archive.manifest
         model = parse(json.dumps(manifest["model"]).encode(), "model")
-        cells = CellArray.__new__(CellArray)
-        arguments = {key: manifest[key] for key in FIELDS}
-        shape = checks.axes("shape", arguments.pop("shape"))
+        shape = checks.axes("shape", manifest["shape"])
         # Cells stand in the file as they do in memory: it cannot be of more cells than bytes.
         require_size(math.prod(shape) * SMALLEST_CELL, archive.size, f"shape: {shape} cells")
-        cells._allocate(model, shape, **arguments)
-        for key in COUNTERS:
-            setattr(cells, key, checks.word(key, manifest[key]))
-        unknown = set(archive.names) - set(cells._engine.STORED)
+        identity = Identity.of(model, shape, *(manifest[key] for key in FIELDS[1:]))
+        counters = {key: checks.word(key, manifest[key]) for key in COUNTERS}
+        names = engine_class(identity.engine, identity.history).STORED
+        unknown = set(archive.names) - set(names)
         if unknown:
             raise FileFormatError(f"{min(unknown)}: not a part of an array")
-        arrays = {key: archive.array(key) for key in cells._engine.STORED}
-        cells._engine.check(arrays)
-        cells._restore(arrays)
-        return cells
+        arrays = {key: archive.array(key) for key in names}
+        return array_of(kind, identity, None, arrays, counters)
+
+
+def array_of(
+    kind: type[CellArray],
+    identity: Identity,
+    device: Any,
+    arrays: Mapping[str, Any],
+    counters: Mapping[str, int],
+) -> CellArray:
+    """Return the array whose state was stored as ``arrays``; ``FileFormatError``: it cannot be."""
+    engine = identity.make_engine(identity.library(device))
+    engine.check(arrays)
+    engine.restore(arrays)
+    cells = kind(
+        identity.model, identity.shape, seed=identity.seed, order=identity.order, engine=engine,
+        first_cell=identity.first_cell, device=device,
+    )  # fmt: skip
+    vars(cells).update(counters)
+    return cells
 
 
 def dump_cells(cells: CellArray) -> dict[str, Any]:
-    """Return the whole state of an array as plain numbers and arrays, for a checkpoint."""
-    with cells._lock:
+    """Return the whole state of an array as plain numbers and arrays, which are not copies."""
+    with lock_of(cells):
         identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
         identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
-        return {**identity, "storage": _storage(cells)}
+        stored = cells.engine_instance.storage()
+        return {**identity, "storage": {name: to_numpy(array) for name, array in stored.items()}}
 
 
 def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
@@ -91,11 +107,8 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         wanted = ", ".join(mine["storage"])
         raise FileFormatError(f"cells: storage: expected the arrays {wanted}")
     counters = {name: checks.word(name, state.get(name)) for name in COUNTERS}
-    cells._engine.check(stored)
-    with cells._lock:
-        cells._restore(stored)
-        vars(cells).update(counters)
-
-
-def _storage(cells: CellArray) -> dict[str, Array]:
-    return {name: to_numpy(array) for name, array in cells._engine.storage().items()}
+    cells.engine_instance.check(stored)
+    with lock_of(cells):
+        cells.engine_instance.restore(stored)
+        # The next pulse finds out which cycle is the last.
+        vars(cells).update(counters, cycle_bound=rules.MAX_CYCLE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from synfab.common.errors import InvalidValueError
+from synfab.common.locking import lock_of
 from synfab.model.cell_model import FEATURES
 from synfab.physics import rules
 
@@ -20,53 +22,56 @@ class CellView:
     def __init__(self, cells: CellArray, index: Array) -> None:
         self._cells, self._index = cells, index
         self.shape = index.shape
-        self._xp = cells._library.xp
 
-    def _state(self) -> tuple[rules.Devices, rules.CellState]:
-        devices, state = self._cells._take(self._index.reshape(-1))
-        return devices, state
+    def _found(self, what: Callable[..., Array]) -> Array:
+        """Ask the engine for something of these cells."""
+        with lock_of(self._cells):
+            return what(self._index.reshape(-1))
 
     def _shaped(self, array: Array) -> Array:
-        return self._xp.reshape(array, self.shape)
+        return self._cells.arguments.returned(array, self.shape)
+
+    def _state(self) -> rules.SwitchingState:
+        state: rules.SwitchingState = self._found(self._cells.engine_instance.take)
+        return state
 
     @property
     def r(self) -> Array:
         """Mixing state r."""
-        return self._shaped(self._state()[1].r)
+        return self._shaped(self._state().r)
 
     @property
     def cycle(self) -> Array:
         """Cycle number n."""
-        return self._shaped(self._state()[1].cycle)
+        return self._shaped(self._found(self._cells.engine_instance.cycles))
 
     @property
     def in_hrs(self) -> Array:
         """Which cells are completely RESET."""
-        return self._shaped(self._state()[1].in_hrs)
+        return self._shaped(self._state().in_hrs)
 
     @property
     def in_lrs(self) -> Array:
         """Which cells are SET."""
-        return self._shaped(self._state()[1].in_lrs)
+        return self._shaped(self._state().in_lrs)
 
     @property
     def features(self) -> dict[str, Array]:
         """Features of the current cycle; see ``CellArray.features``."""
-        devices, state = self._state()
-        values = rules.cycle_features(self._cells.model, devices, state.block, state.cycle)
+        values = self._found(self._cells.engine_instance.features)
         return {name: self._shaped(row) for name, row in zip(FEATURES, values, strict=True)}
 
     def current(self, u: float = 0.2) -> Array:
         """Noise-free current (A) at one voltage ``u`` (V)."""
-        voltage = self._cells._given.voltages(u)
+        voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1:
             raise InvalidValueError("u: expected one voltage")
-        r = self._state()[1].r
+        r = self._state().r
         return self._shaped(rules.current(self._cells.model, r, r * 0.0 + voltage))
 
     def conductance(self, u: float = 0.2) -> Array:
         """Static conductance I/U (S) at one voltage ``u`` (V), not 0."""
-        voltage = self._cells._given.voltages(u)
+        voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
         return self.current(u) / float(voltage[0])

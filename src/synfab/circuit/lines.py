@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.circuit.dialects import Dialect
+from synfab.common.types import Array, GateDirection
+from synfab.crossbar.circuit import Circuit
 from synfab.network.wires import Wires
 from synfab.pulses.timeline import Timeline
-
-Array = npt.NDArray[Any]
 
 GATE = 3.3  # V, on
 
@@ -21,20 +19,25 @@ def drivers(
     writer: Dialect,
     timeline: Timeline | None,
     levels: Array,
-    shape: tuple[int, ...],
-    wires: Wires | None,
-    gates: bool,
+    circuit: Circuit,
+    gates: GateDirection | None,
+    switch: str,
 ) -> Iterator[str]:
-    """Sources of the columns (c), rows (r) and gates (g), through a switch where one lets go."""
-    rows, columns = shape
+    """Sources of the columns (c), rows (r) and gates (g), through a switch where one lets go.
+
+    ``gates`` says which lines gates run along, None: there are none; ``switch`` is the name of the
+    switches' model.
+    """
+    rows, columns = circuit.shape
+    n_gates = {"rows": rows, "columns": columns, None: 0}[gates]
     yield writer.comment("drivers")
-    ends = ("c", "r") if wires is None else ("dc", "dr")
+    ends = ("c", "r") if circuit.wires is None else ("dc", "dr")
     if timeline is None:
         for j in range(columns):
             yield writer.supply(f"c{j}", f"{ends[0]}{j}", levels[j])
         for i in range(rows):
             yield writer.supply(f"r{i}", f"{ends[1]}{i}", 0.0)
-        for i in range(rows if gates else 0):
+        for i in range(n_gates):
             yield writer.supply(f"g{i}", f"g{i}", GATE)
         return
     lines = (
@@ -48,11 +51,11 @@ def drivers(
                 yield writer.drive(line, f"{end}{number}", timeline.times, drive)
             else:
                 yield writer.drive(line, f"s{line}", timeline.times, drive)
-                yield writer.switch(f"f{line}", f"s{line}", f"{end}{number}", f"h{line}")
+                yield writer.switch(f"f{line}", f"s{line}", f"{end}{number}", f"h{line}", switch)
                 yield writer.drive(
                     f"h{line}", f"h{line}", timeline.times, held[number].astype(np.float64)
                 )
-    for i in range(rows if gates else 0):
+    for i in range(n_gates):
         yield writer.drive(f"g{i}", f"g{i}", timeline.times, GATE * timeline.gates[i])
 
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
-from synfab.cells.state import NAMES, with_state
+from synfab.cells.state import NAMES, get_state, with_state
 from synfab.circuit.netlist import Netlist
 from synfab.circuit.ngspice import check_run, run_ngspice
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, PathLike
+from synfab.crossbar.circuit import Circuit
 from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.io.own_files import own_files
-
-Array = npt.NDArray[Any]
 
 STATE_FILE = "state.raw"
 DEVICES_PER_COMMAND = 20  # ngspice slows down with the number of vectors in one command
@@ -52,11 +49,11 @@ class CrossbarRun:
 def run_crossbar(
     netlist: Netlist,
     *,
-    osdi: str | os.PathLike[str] | None = None,
+    osdi: PathLike | None = None,
     time_limit: float = 600.0,
     progress: bool = False,
-    ngspice: str | os.PathLike[str] | None = None,
-    keep: str | os.PathLike[str] | None = None,
+    ngspice: PathLike | None = None,
+    keep: PathLike | None = None,
 ) -> CrossbarRun:
     """Run the netlist of a crossbar in ngspice.
 
@@ -79,7 +76,6 @@ def run_crossbar(
     device = None if osdi is None else checks.path("osdi", osdi)
     if netlist.dialect != "ngspice":
         raise InvalidValueError(f"netlist: expected dialect ngspice, found {netlist.dialect}")
-    cells = netlist.cells
     switches = not netlist.snapshot and netlist.timeline is not None
     with temporary_folder("synfab") as temporary:
         folder = temporary if keep is None else checks.path("keep", keep)
@@ -96,12 +92,16 @@ def run_crossbar(
                 time_limit=time_limit,
                 progress=progress,
                 ngspice=ngspice,
-                commands=list(_ask_for_state(cells)) if switches else (),
+                commands=list(_ask_for_state(netlist.circuit)) if switches else (),
                 keep=folder,
             )
-            after = _read_state(folder / STATE_FILE, cells) if switches else cells.copy()
+            after = (
+                _read_state(folder / STATE_FILE, netlist.circuit)
+                if switches
+                else netlist.cells.copy()
+            )
     waveforms = results[0]
-    currents = [waveforms[f"i(vr{i})"] for i in range(cells.shape[0])]
+    currents = [waveforms[f"i(vr{i})"] for i in range(netlist.circuit.shape[0])]
     if netlist.timeline is not None:
         times = waveforms["time"]
         currents = [np.interp(netlist.timeline.samples, times, current) for current in currents]
@@ -117,10 +117,15 @@ def _build(netlist: Netlist, folder: Path) -> Path:
     )
 
 
-def _ask_for_state(cells: CellArray) -> Iterator[str]:
+def _good_cells(circuit: Circuit) -> list[tuple[int, int]]:
+    """Places of the cells that the netlist has devices for."""
+    good = np.ones(circuit.shape, np.bool_) if circuit.good is None else circuit.good
+    return [(int(i), int(j)) for i, j in np.argwhere(good)]
+
+
+def _ask_for_state(circuit: Circuit) -> Iterator[str]:
     """Commands that append the operating point of every device to a binary file."""
-    rows, columns = cells.shape
-    names = [f"n{i}_{j}" for i in range(rows) for j in range(columns)]
+    names = [f"n{i}_{j}" for i, j in _good_cells(circuit)]
     # An operating point freezes the cells, and its plot has one point as their states have.
     yield "op"
     for start in range(0, len(names), DEVICES_PER_COMMAND):
@@ -128,15 +133,12 @@ def _ask_for_state(cells: CellArray) -> Iterator[str]:
         yield f"write {STATE_FILE} " + " ".join(f"@{n}[{what}]" for n in some for what in NAMES)
 
 
-def _read_state(path: Path, cells: CellArray) -> CellArray:
+def _read_state(path: Path, circuit: Circuit) -> CellArray:
     values: dict[str, Array] = {}
     for part in read_raw(path):
         values.update(part)
-    rows, columns = cells.shape
-    state = {
-        what: np.array(
-            [[values[f"@n{i}_{j}[{what}]"][-1] for j in range(columns)] for i in range(rows)]
-        )
-        for what in NAMES
-    }
-    return with_state(cells, state)
+    state = get_state(circuit.cells)  # defective cells keep theirs
+    for i, j in _good_cells(circuit):
+        for what in NAMES:
+            state[what][i, j] = values[f"@n{i}_{j}[{what}]"][-1]
+    return with_state(circuit.cells, state)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
-
-Array = npt.NDArray[Any]
 
 
 @lru_cache(maxsize=16)

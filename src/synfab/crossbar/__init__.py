@@ -1,6 +1,7 @@
 """Crossbars with resistive wires: voltages and currents of every cell, writing, programming."""
 
-from synfab.crossbar.array import Crossbar, network_bytes
+from synfab.crossbar.array import Crossbar
+from synfab.crossbar.circuit import Circuit, network_bytes
 from synfab.crossbar.pulses import Write
 from synfab.network.access import Selector, Transistor
 from synfab.network.gradients import Gradient
@@ -10,6 +11,7 @@ from synfab.programming.mapping import Mapping, bit_slices, differential_pairs, 
 from synfab.programming.result import Outcome, Programming
 
 __all__ = [
+    "Circuit",
     "Crossbar",
     "Gradient",
     "Mapping",

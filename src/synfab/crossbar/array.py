@@ -2,52 +2,46 @@
 
 from __future__ import annotations
 
-import os
-from functools import cached_property
+import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.arguments import Arguments
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.deprecation import renamed_arguments
-from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.errors import InvalidValueError
+from synfab.common.types import (
+    Array,
+    ArrayLike,
+    DriveEnd,
+    GridShape,
+    LineSelection,
+    PathLike,
+    SchemeName,
+    SenseEnd,
+)  # fmt: skip
+from synfab.crossbar.circuit import make_circuit
 from synfab.crossbar.programming import RowPulser
 from synfab.crossbar.pulses import Write, write
 from synfab.crossbar.reading import converter, read_rows
 from synfab.io.checkpoints import Checkpoints
-from synfab.io.memory import require_memory
-from synfab.network.access import Selector, Transistor, defects, make_barriers
-from synfab.network.bias import Bias, lines, make_bias
+from synfab.network.access import Access
 from synfab.network.gradients import Gradient, gradient
-from synfab.network.network import Cells, Solution
-from synfab.network.reduction import distances
+from synfab.network.network import Solution
 from synfab.network.solver import solve_lines
-from synfab.network.wires import Wires, make_wires
+from synfab.network.wires import Resistance, Wires
 from synfab.physics.readout import adc as convert_currents
 from synfab.physics.readout import dac as convert_voltages
 from synfab.programming.open_loop import STEP, open_loop
 from synfab.programming.pulser import DURATION
 from synfab.programming.result import Programming
 from synfab.programming.write_verify import MAX_PASSES, RETRIES, write_verify
-from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY
 
-Array = npt.NDArray[Any]
-
-# float64 arrays of the solver's size that live at the same time, per input vector at work.
-ARRAYS = 20
-
-
-def network_bytes(shape: tuple[int, int]) -> int:
-    """Memory (bytes) that solving a network of (rows, columns) takes beside the cells' own."""
-    lengths = checks.axes("shape", shape)
-    if len(lengths) != 2:
-        raise InvalidValueError(f"shape: expected (rows, columns), found {len(lengths)} axes")
-    rows, columns = lengths
-    return 8 * ARRAYS * rows * columns
+# Members that a crossbar's circuit has now.
+MOVED = ("along", "conducting", "solve_bias", "wires_for")
 
 
 class Crossbar:
@@ -85,48 +79,67 @@ class Crossbar:
     def __init__(
         self,
         cells: CellArray,
-        wire_resistance: Any = 2.5,
+        wire_resistance: Resistance = 2.5,
         *,
-        source_resistance: Any = 0.0,
-        sense_resistance: Any = 0.0,
-        drive: str = "top",
-        sense: str = "left",
-        access: Transistor | Selector | None = None,
-        open_cells: npt.ArrayLike | None = None,
-        shorted_cells: npt.ArrayLike | None = None,
+        source_resistance: ArrayLike = 0.0,
+        sense_resistance: ArrayLike = 0.0,
+        drive: DriveEnd = "top",
+        sense: SenseEnd = "left",
+        access: Access | None = None,
+        open_cells: ArrayLike | None = None,
+        shorted_cells: ArrayLike | None = None,
         short_resistance: float = 100.0,
     ) -> None:
-        checks.instance("cells", cells, CellArray)
-        if cells.ndim != 2:
-            raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
-        rows, columns = cells.shape
-        require_memory(network_bytes((rows, columns)), f"a crossbar of {rows} x {columns} cells")
-        if access is not None and not isinstance(access, Transistor | Selector):
-            raise InvalidTypeError(
-                f"access: expected a Transistor, a Selector or None, found {checks.kind_of(access)}"
-            )
-        self.cells = cells
-        self.shape = (rows, columns)
+        self.circuit = make_circuit(
+            cells, wire_resistance, source_resistance, sense_resistance, drive, sense, access,
+            open_cells, shorted_cells, short_resistance,
+        )  # fmt: skip
         self._given = Arguments(NUMPY, self.shape)
-        self.access = access
-        self.wires = make_wires(
-            (rows, columns), wire_resistance, source_resistance, sense_resistance, drive, sense
-        )
-        # Conductance of defective cells (S), NaN for good ones; None when all are good.
-        self.stuck = defects((rows, columns), open_cells, shorted_cells, short_resistance)
 
     def __repr__(self) -> str:
         kind = "ideal wires" if self.wires is None else "resistive wires"
         return f"Crossbar({self.cells!r}, {kind})"
 
+    def __getattr__(self, name: str) -> Any:
+        if name in MOVED:
+            message = f"Crossbar.{name} is deprecated: use Crossbar.circuit.{name}"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            return getattr(self.circuit, name)
+        raise AttributeError(f"'Crossbar' object has no attribute {name!r}")
+
+    @property
+    def cells(self) -> CellArray:
+        """The cells; their state changes with every write."""
+        return self.circuit.cells
+
+    @property
+    def shape(self) -> GridShape:
+        """Rows and columns."""
+        return self.circuit.shape
+
+    @property
+    def wires(self) -> Wires | None:
+        """The lines; None: ideal ones."""
+        return self.circuit.wires
+
+    @property
+    def access(self) -> Access | None:
+        """What is in series with every cell; None: nothing."""
+        return self.circuit.access
+
+    @property
+    def stuck(self) -> Array | None:
+        """Conductance of defective cells, S, NaN for good ones; None: all are good."""
+        return self.circuit.stuck
+
     def solve(
         self,
-        v: npt.ArrayLike,
+        v: ArrayLike,
         *,
-        row_voltage: npt.ArrayLike = 0.0,
-        floating_columns: Any = None,
-        floating_rows: Any = None,
-        gates: Any = None,
+        row_voltage: ArrayLike = 0.0,
+        floating_columns: LineSelection | None = None,
+        floating_rows: LineSelection | None = None,
+        gates: LineSelection | None = None,
         linear: bool = False,
         start: Solution | None = None,
     ) -> Solution:
@@ -157,9 +170,7 @@ class Crossbar:
         columns, given = self.shape[1], checks.real_array("v", v)
         if given.shape != (columns,):
             raise InvalidValueError(f"v: expected shape ({columns},), found {given.shape}")
-        bias = make_bias(
-            self.shape, given, row_voltage, floating_columns, floating_rows, self._gates(gates)
-        )
+        bias = self.circuit.bias(given, row_voltage, floating_columns, floating_rows, gates)
         nodes = None
         if start is not None:
             if checks.instance("start", start, Solution).slope.shape != self.shape:
@@ -167,18 +178,18 @@ class Crossbar:
                     f"start: expected a solution of {self.shape}, found {start.slope.shape}"
                 )
             nodes = (start.column_voltage - bias.columns, start.row_voltage - bias.rows[:, None])
-        return self.solve_bias(bias, self.conducting(linear, bias.gates), nodes)
+        return self.circuit.solve_bias(bias, self.circuit.conducting(linear, bias.gates), nodes)
 
     def read(
         self,
-        v: npt.ArrayLike,
+        v: ArrayLike,
         *,
         noise: bool = True,
         bandwidth: float = 1e8,
         number: int | None = None,
         linear: bool = False,
-        floating_columns: Any = None,
-        gates: Any = None,
+        floating_columns: LineSelection | None = None,
+        gates: LineSelection | None = None,
         dac: tuple[float, float, int] | None = None,
         adc: tuple[float, float, int] | None = None,
     ) -> Array:
@@ -213,19 +224,26 @@ class Crossbar:
             voltages = convert_voltages(voltages, *converter("dac", dac))
         limits = None if adc is None else converter("adc", adc)
         currents = read_rows(
-            self, voltages, noise, bandwidth, number, linear, floating_columns, self._gates(gates)
+            self.circuit,
+            voltages,
+            noise,
+            bandwidth,
+            number,
+            linear,
+            floating_columns,
+            gates,
         )
         return currents if limits is None else convert_currents(currents, *limits)
 
     def gradient(
         self,
-        v: npt.ArrayLike,
-        seed: npt.ArrayLike,
+        v: ArrayLike,
+        seed: ArrayLike,
         *,
-        row_voltage: npt.ArrayLike = 0.0,
-        floating_columns: Any = None,
-        floating_rows: Any = None,
-        gates: Any = None,
+        row_voltage: ArrayLike = 0.0,
+        floating_columns: LineSelection | None = None,
+        floating_rows: LineSelection | None = None,
+        gates: LineSelection | None = None,
         linear: bool = False,
     ) -> Gradient:
         """Differentiate a quantity L of the rows' currents, at the cost of one more solve.
@@ -245,20 +263,18 @@ class Crossbar:
         """
         linear = checks.flag("linear", linear)
         given = checks.numbers("seed", seed, (self.shape[0],))
-        bias = make_bias(
-            self.shape, v, row_voltage, floating_columns, floating_rows, self._gates(gates)
-        )
-        cells, wires = self.conducting(linear, bias.gates), self.wires_for(bias)
+        bias = self.circuit.bias(v, row_voltage, floating_columns, floating_rows, gates)
+        cells, wires = self.circuit.conducting(linear, bias.gates), self.circuit.wires_for(bias)
         found = solve_lines(wires, cells, bias)
         return gradient(wires, cells, bias, found, given, self.cells.model)
 
     def write(
         self,
         *,
-        rows: Any,
-        columns: Any,
-        voltage: npt.ArrayLike,
-        scheme: str = "V/2",
+        rows: LineSelection,
+        columns: LineSelection,
+        voltage: ArrayLike,
+        scheme: SchemeName = "V/2",
         steps: int = 10,
         exact: bool | None = None,
         duration: float = 1e-6,
@@ -294,21 +310,21 @@ class Crossbar:
         InvalidValueError, InvalidTypeError
             An argument is not allowed; no cell has changed then.
         """
-        return write(self, rows, columns, voltage, scheme, steps, exact, duration)
+        return write(self.circuit, rows, columns, voltage, scheme, steps, exact, duration)
 
     @renamed_arguments(most_passes="max_passes")
     def program(
         self,
-        targets: npt.ArrayLike,
+        targets: ArrayLike,
         *,
         tolerance: float | None = None,
-        scheme: str | None = None,
+        scheme: SchemeName | None = None,
         parallel: int | None = None,
         retries: int = RETRIES,
         max_passes: int = MAX_PASSES,
         duration: float = DURATION,
         progress: bool = False,
-        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+        checkpoints: Checkpoints | PathLike | None = None,
     ) -> Programming:
         """Write and verify, row by row, until every cell is within reach of its target.
 
@@ -352,7 +368,7 @@ class Crossbar:
             Conductances, errors, pulses, energy, and how each cell ended.
         """
         return write_verify(
-            RowPulser(self, scheme, duration, parallel),
+            RowPulser(self.circuit, scheme, duration, parallel),
             targets,
             tolerance=tolerance,
             retries=retries,
@@ -363,10 +379,10 @@ class Crossbar:
 
     def program_open_loop(
         self,
-        targets: npt.ArrayLike,
+        targets: ArrayLike,
         *,
         step: float = STEP,
-        scheme: str | None = None,
+        scheme: SchemeName | None = None,
         parallel: int | None = None,
         duration: float = DURATION,
     ) -> Programming:
@@ -384,43 +400,4 @@ class Crossbar:
         Programming
             With outcome ``MISSED`` for cells farther from their target than ``program`` tolerates.
         """
-        return open_loop(RowPulser(self, scheme, duration, parallel), targets, step=step)
-
-    # ---- networks ------------------------------------------------------------------------------
-
-    def conducting(self, linear: bool = False, gates: Array | None = None) -> Cells:
-        """Present cells as the solver takes them; ``linear``: with their conductance at U_0."""
-        barriers = make_barriers(self.shape, self.access, self.stuck, gates)
-        conduction = self.cells.model.conduction
-        states = to_numpy(self.cells.r).astype(np.float64)
-        if not linear:
-            return Cells(states, conduction, barriers)
-        if barriers is not None and barriers.saturation:
-            raise InvalidValueError("linear: a selector cannot be taken as a resistor")
-        return Cells(conduction.conductance(states), None, barriers)
-
-    def solve_bias(
-        self, bias: Bias, cells: Cells, start: tuple[Array, Array] | None = None
-    ) -> Solution:
-        """Solve for one drive; ``start`` as in ``solver.solve``."""
-        return solve_lines(self.wires_for(bias), cells, bias, start)
-
-    def wires_for(self, bias: Bias) -> Wires | None:
-        """Lines under a drive, floating ones let go; None where all are ideal."""
-        if self.wires is None or not bias.floats:
-            return self.wires
-        return self.wires.floating(bias.floating_rows, bias.floating_columns)
-
-    @cached_property
-    def along(self) -> Array:
-        """Ohm along each column from its first crosspoint, (rows, columns)."""
-        return np.zeros(self.shape) if self.wires is None else distances(self.wires)
-
-    # ---- helpers --------------------------------------------------------------------------------
-
-    def _gates(self, gates: Any) -> Array | None:
-        if gates is None:
-            return None
-        if not isinstance(self.access, Transistor):
-            raise InvalidValueError("gates: expected None, the crossbar has no transistors")
-        return lines("gates", gates, self.shape[0 if self.access.gates == "rows" else 1])
+        return open_loop(RowPulser(self.circuit, scheme, duration, parallel), targets, step=step)

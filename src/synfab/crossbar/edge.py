@@ -8,22 +8,15 @@ the edge is climbed in steps, or event by event.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array, Mask
+from synfab.crossbar.circuit import Circuit
 from synfab.network.access import Barriers, make_barriers
 from synfab.network.bias import Bias
 from synfab.network.network import Cells, Solution
 from synfab.network.reduction import distances, keep_rows
 from synfab.network.solver import TOLERANCE, solve_lines
-from synfab.random.arrays import to_numpy
-
-if TYPE_CHECKING:
-    from synfab.crossbar.array import Crossbar
-
-Array = npt.NDArray[Any]
 
 MOST_STEPS = 10
 # Steps of the edge where it is climbed event by event, besides one for each SET.
@@ -59,11 +52,11 @@ class Pulse:
         Networks solved.
     """
 
-    def __init__(self, bar: Crossbar, bias: Bias) -> None:
-        self.bar, self.bias = bar, bias
-        self.wires = bar.wires_for(bias)
-        self.barriers = make_barriers(bar.shape, bar.access, bar.stuck, bias.gates)
-        self.good = None if bar.stuck is None else np.isnan(bar.stuck)
+    def __init__(self, circuit: Circuit, bias: Bias) -> None:
+        self.circuit, self.bias = circuit, bias
+        self.wires = circuit.wires_for(bias)
+        self.barriers = make_barriers(circuit.shape, circuit.access, circuit.stuck, bias.gates)
+        self.good = circuit.good
         self.index = _conducting_rows(self.barriers)
         if self.index is not None:
             self._keep(self.index)
@@ -76,17 +69,17 @@ class Pulse:
         assert self.barriers is not None
         whole, self.bias = self.bias, self.bias.kept(index)
         if self.wires is not None:
-            along = distances(self.wires) if whole.floats else self.bar.along
+            along = distances(self.wires) if whole.floats else self.circuit.along
             self.wires = keep_rows(self.wires, along, index)
         resistance, stuck, *selector = self.barriers
         self.barriers = Barriers(resistance[index], stuck[index], *selector)
-        self._mask = np.zeros(self.bar.shape, np.bool_)
-        self._voltage = np.zeros(self.bar.shape, np.float32)
+        self._mask = np.zeros(self.circuit.shape, np.bool_)
+        self._voltage = np.zeros(self.circuit.shape, np.float32)
         self.good = None if self.good is None else self.good[index]
 
     @property
     def _states(self) -> Array:
-        r = to_numpy(self.bar.cells.r)
+        r = self.circuit.states
         return r if self.index is None else np.asarray(r[self.index])
 
     def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
@@ -101,31 +94,31 @@ class Pulse:
                 ratio * (found.row_voltage - last * self.bias.rows[:, None]),
             )
         states = self._states.astype(np.float64)
-        cells = Cells(states, self.bar.cells.model.conduction, self.barriers)
+        cells = Cells(states, self.circuit.cells.model.conduction, self.barriers)
         found = solve_lines(self.wires, cells, self.bias.scaled(scale), start, tolerance)
         self.solves += 1
         self._last = (scale, found)
         return found
 
-    def switch(self, u: Array, where: Array | None = None) -> float:
+    def switch(self, u: Array, where: Mask | None = None) -> float:
         """Let cells switch at their own voltages; return the largest change of a state."""
         larger = np.abs(u) > np.abs(self.extreme)
         self.extreme[larger] = u[larger]
         before = self._states
         mask = self.good if where is None else where if self.good is None else where & self.good
         if self.index is None:
-            self.bar.cells.apply_voltage(u, where=mask)
+            self.circuit.cells.apply_voltage(u, where=mask)
         else:
             self._voltage[self.index] = u
             self._mask[self.index] = True if mask is None else mask
-            self.bar.cells.apply_voltage(self._voltage, where=self._mask)
+            self.circuit.cells.apply_voltage(self._voltage, where=self._mask)
         return float(np.abs(self._states - before).max())
 
     def due(self, u: Array) -> Array:
         """Cells that would SET at their voltages ``u``: how far beyond U_SET, 0 for the others."""
         if u.min() >= 0.0:
             return np.zeros(u.shape)
-        cells = self.bar.cells
+        cells = self.circuit.cells
         view = cells if self.index is None else cells[self.index]
         u_set = view.features["u_set"]
         sets = ~view.in_lrs & (u.astype(np.float32) <= u_set)

@@ -7,20 +7,20 @@ sense path that is calibrated for its lines.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.common import checks
+from synfab.common.types import SchemeName
+from synfab.crossbar.circuit import Circuit
 from synfab.crossbar.edge import Pulse
-from synfab.crossbar.pulses import SCHEMES, power, write_bias
+from synfab.crossbar.pulses import power, write_bias
 from synfab.network.access import Transistor
+from synfab.network.schemes import SCHEMES
 from synfab.programming.pulser import DURATION
 from synfab.random.arrays import digest
-
-if TYPE_CHECKING:
-    from synfab.crossbar.array import Crossbar
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ class RowPulser:
     Parameters
     ----------
     bar
-        The crossbar.
+        Circuit of the crossbar.
     scheme
         As in ``Crossbar.write``; None: the one that disturbs least.
     duration
@@ -47,8 +47,8 @@ class RowPulser:
 
     def __init__(
         self,
-        bar: Crossbar,
-        scheme: str | None = None,
+        bar: Circuit,
+        scheme: SchemeName | None = None,
         duration: float = DURATION,
         parallel: int | None = None,
     ) -> None:
@@ -111,13 +111,13 @@ class RowPulser:
                     left &= ~mask
 
 
-def pick_scheme(bar: Crossbar, scheme: str | None) -> str:
+def pick_scheme(bar: Circuit, scheme: SchemeName | None) -> SchemeName:
     """Return the scheme given; None: the one that disturbs least."""
     if scheme is not None:
         return checks.choice("scheme", scheme, SCHEMES)
     return "ground" if keeps_rows_apart(bar) else "V/3"
 
 
-def keeps_rows_apart(bar: Crossbar) -> bool:
+def keeps_rows_apart(bar: Circuit) -> bool:
     """Tell whether transistors cut unselected rows off, so that pulses see one row only."""
     return isinstance(bar.access, Transistor) and bar.access.gates == "rows"

@@ -8,26 +8,19 @@ all switching, for the duration.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike, LineSelection, Mask, SchemeName
+from synfab.crossbar.circuit import Circuit
 from synfab.crossbar.edge import MOST_STEPS, Pulse
-from synfab.network.access import Transistor
-from synfab.network.bias import Bias, lines, make_bias
+from synfab.network.bias import Bias, lines
 from synfab.network.network import Solution
 from synfab.network.reduction import restore_rows
-from synfab.random.arrays import to_numpy
+from synfab.network.schemes import scheme_bias
 
-if TYPE_CHECKING:
-    from synfab.crossbar.array import Crossbar
-
-Array = npt.NDArray[Any]
-
-SCHEMES = ("V/2", "V/3", "floating", "ground")
 # Arrays up to this many lines a side are written event by event unless told otherwise.
 EXACT_SIDE = 32
 
@@ -75,47 +68,19 @@ class Write:
 
 
 def write_bias(
-    bar: Crossbar, rows: Array, columns: Array, voltage: npt.ArrayLike, scheme: str
+    circuit: Circuit, rows: Mask, columns: Mask, voltage: ArrayLike, scheme: SchemeName
 ) -> Bias:
-    """Voltages of all lines for a pulse ``voltage`` (V, column minus row) on selected lines.
-
-    ``rows`` and ``columns`` are masks; ``voltage`` is one number or one per selected column.
-    """
-    checks.choice("scheme", scheme, SCHEMES)
-    given = checks.real_array("voltage", voltage)
-    count = int(columns.sum())
-    if given.shape not in {(), (count,)} or not np.isfinite(given).all():
-        raise InvalidValueError(
-            f"voltage: expected one finite number, or one for each of {count} selected columns, "
-            f"found shape {given.shape}"
-        )
-    each = np.broadcast_to(given, (count,)).astype(np.float64)
-    # Unselected lines follow the strongest of the columns' voltages.
-    top = float(each[np.argmax(np.abs(each))]) if count else 0.0
-    v, w = np.zeros(len(columns)), np.zeros(len(rows))
-    if scheme == "V/2":
-        w[rows] = -top / 2.0
-        v[columns] = each - top / 2.0
-    elif scheme == "V/3":
-        v[:], w[~rows] = top / 3.0, 2.0 * top / 3.0
-        v[columns] = each
-    else:
-        v[columns] = each
-    floating = scheme == "floating"
-    gates = None
-    if isinstance(bar.access, Transistor):
-        gates = rows if bar.access.gates == "rows" else columns
-    return make_bias(
-        bar.shape, v, w, ~columns if floating else None, ~rows if floating else None, gates
-    )
+    """Return the drive of a pulse on selected lines, their gates on; see ``scheme_bias``."""
+    gates = circuit.selected_gates(rows, columns)
+    return scheme_bias(circuit.shape, rows, columns, voltage, scheme, gates)
 
 
 def write(
-    bar: Crossbar,
-    rows: Any,
-    columns: Any,
-    voltage: npt.ArrayLike,
-    scheme: str,
+    circuit: Circuit,
+    rows: LineSelection,
+    columns: LineSelection,
+    voltage: ArrayLike,
+    scheme: SchemeName,
     steps: int,
     exact: bool | None,
     duration: float,
@@ -123,25 +88,25 @@ def write(
     """Apply one pulse; see ``Crossbar.write``."""
     steps = checks.count("steps", steps, MOST_STEPS)
     duration = checks.number("duration", duration, minimum=0.0)
-    exactly = max(bar.shape) <= EXACT_SIDE if exact is None else checks.flag("exact", exact)
-    row_mask = lines("rows", rows, bar.shape[0])
-    column_mask = lines("columns", columns, bar.shape[1])
+    exactly = max(circuit.shape) <= EXACT_SIDE if exact is None else checks.flag("exact", exact)
+    row_mask = lines("rows", rows, circuit.shape[0])
+    column_mask = lines("columns", columns, circuit.shape[1])
     if not (row_mask.any() and column_mask.any()):
         raise InvalidValueError("rows, columns: expected at least one selected line of each")
-    bias = write_bias(bar, row_mask, column_mask, voltage, scheme)
-    before = to_numpy(bar.cells.r)
-    pulse = Pulse(bar, bias)
+    bias = write_bias(circuit, row_mask, column_mask, voltage, scheme)
+    before = circuit.states
+    pulse = Pulse(circuit, bias)
     pulse.climb(None if exactly else steps)
     found, extreme = pulse.top(), pulse.extreme
     if pulse.index is not None:
-        wires = bar.wires_for(bias)
+        wires = circuit.wires_for(bias)
         found = restore_rows(found, wires, pulse.index, bias.columns, bias.rows)
-        extreme = np.zeros(bar.shape)
+        extreme = np.zeros(circuit.shape)
         extreme[pulse.index] = pulse.extreme
     return Write(
         solution=found,
         selected=row_mask[:, None] & column_mask,
-        switched=to_numpy(bar.cells.r) != before,
+        switched=circuit.states != before,
         extreme_voltage=extreme,
         cell_energy=power(found) * duration,
         energy=float(bias.columns @ found.driver_currents - bias.rows @ found.currents) * duration,

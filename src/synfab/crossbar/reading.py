@@ -2,84 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array, LineSelection
+from synfab.crossbar.circuit import Circuit
 from synfab.engines.numba.threads import share
-from synfab.network.bias import Bias, make_bias
+from synfab.network.bias import Bias
 from synfab.network.network import Cells
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import NONE, ReadNoise, static_conductance
 from synfab.random.arrays import to_numpy
-
-if TYPE_CHECKING:
-    from synfab.crossbar.array import Crossbar
-
-Array = npt.NDArray[Any]
 
 MAX_BITS = 24  # of a converter: more levels than float32 has
 
 
 def read_rows(
-    bar: Crossbar,
+    circuit: Circuit,
     voltages: Array,
     noise: bool,
     bandwidth: float,
     number: int | None,
     linear: bool,
-    floating_columns: Any,
-    gates: Array | None,
+    floating_columns: LineSelection | None,
+    gates: LineSelection | None,
 ) -> Array:
     """Currents of the rows for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
     checks.flag("noise", noise)
     checks.flag("linear", linear)
-    factors = noise_factors(bandwidth)
+    read_noise = ReadNoise.of_bandwidth(bandwidth)
     count = 1 if voltages.ndim == 1 else voltages.shape[1]
     if number is not None:
         number = checks.word("number", number, count)
-    bare = bar.wires is None and bar.access is None and bar.stuck is None
+    bare = circuit.wires is None and circuit.access is None and circuit.stuck is None
     if bare and floating_columns is None and not linear:
-        return to_numpy(bar.cells.matvec(voltages, noise=noise, bandwidth=bandwidth, number=number))
+        matvec = circuit.cells.matvec
+        return to_numpy(matvec(voltages, noise=noise, bandwidth=bandwidth, number=number))
     batch = voltages.reshape(len(voltages), -1).T
-    biases = [make_bias(bar.shape, u, 0.0, floating_columns, None, gates) for u in batch]
-    cells = bar.conducting(linear, gates)
-    currents, variance = sense(bar, biases, cells, factors if noise else None)
+    biases = [circuit.bias(u, floating_columns=floating_columns, gates=gates) for u in batch]
+    cells = circuit.conducting(linear, circuit.gate_lines(gates))
+    currents, variance = sense(circuit, biases, cells, read_noise if noise else NONE)
     if noise:
-        currents += np.sqrt(variance) * to_numpy(bar.cells.readout_noise(count, number))
+        currents += np.sqrt(variance) * to_numpy(circuit.cells.readout_noise(count, number))
     return currents[:, 0] if voltages.ndim == 1 else currents
 
 
 def sense(
-    bar: Crossbar, biases: list[Bias], cells: Cells, noise: tuple[float, float] | None
+    circuit: Circuit, biases: list[Bias], cells: Cells, noise: ReadNoise
 ) -> tuple[Array, Array]:
-    """Currents of the rows and, with factors of the ``noise``, its variance, (rows, B) each."""
-    shape = (bar.shape[0], len(biases))
+    """Currents of the rows and the variance of their noise, (rows, B) each, A and A**2."""
+    shape = (circuit.shape[0], len(biases))
     currents, variance = np.empty(shape), np.zeros(shape)
 
     def work(low: int, high: int) -> None:
         start = None
         for k in range(low, high):
-            found = bar.solve_bias(biases[k], cells, start)
+            found = circuit.solve_bias(biases[k], cells, start)
             start = (found.column_voltage - biases[k].columns, found.row_voltage)
             currents[:, k] = found.currents
-            if noise is None:
+            if noise == NONE:
                 continue
-            johnson, shot = noise
-            current = np.abs(found.cell_current)
-            u = np.abs(found.column_voltage - found.row_voltage)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                conductance = np.where(u > 0.0, current / u, found.slope)
-            variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
+            u = found.column_voltage - found.row_voltage
+            conductance = static_conductance(found.cell_current, u, found.slope)
+            variance[:, k] = noise.variance(conductance, found.cell_current).sum(axis=1)
 
-    cells_read = bar.cells.size * len(biases) if len(biases) > 1 else 0
+    cells_read = circuit.cells.size * len(biases) if len(biases) > 1 else 0
     share(work, len(biases), cells_read, discardable=True)
     return currents, variance
 
 
-def converter(name: str, value: Any) -> tuple[float, float, int]:
+def converter(name: str, value: object) -> tuple[float, float, int]:
     """Return (lowest, highest, bits), or say what a converter is."""
     if not isinstance(value, (tuple, list)) or len(value) != 3:
         raise InvalidTypeError(

@@ -1,45 +1,28 @@
-"""Will it fit? An estimate of memory before anything is allocated."""
+"""Estimates of the memory needed, compared with the memory available before allocation."""
 
 from __future__ import annotations
 
 from synfab.common import cgroups
 from synfab.common.errors import CapacityError
 from synfab.common.interrupts import pass_on
-from synfab.model.reduction import STATES
 
-HISTORY_BYTES = {"float32": 4, "int16": 2}
-# Beside its history a cell has 8 device parameters and 6 words of state.
-OTHER_BYTES = 4 * (8 + 6)
-# Of a compact cell: state, threshold, status, and a byte for each variable of its history.
-COMPACT_STATE_BYTES = 2 + 2 + 4
-# Working memory of a read: currents, noise and temporary values, per cell.
-READ_BYTES = 16
-# Asking what is available takes milliseconds; arrays below this size are made without asking.
-ALWAYS_FITS = 2**24
-# What compiling and loading the kernels takes once: 120 MiB measured.
-KERNEL_BYTES = 2**27
-
-
-def bytes_per_cell(order: int, history: str) -> int:
-    """Memory of one cell in bytes."""
-    if history == "compact":
-        return COMPACT_STATE_BYTES + min(STATES, 4 * order)
-    return 4 * order * HISTORY_BYTES[history] + OTHER_BYTES
+# Small requests, such as those of a file of many arrays, are added up to this sum before asking.
+SMALL, TOGETHER = 2**16, 2**20
 
 
 def available_memory() -> int:
-    """Bytes that this process can still allocate; 0 where the system does not say.
+    """Return the bytes that this process can still allocate; 0 if unknown.
 
-    The smallest of what the machine has available, what the limits of this process (``ulimit -v``,
-    ``ulimit -d``) leave, and what its Linux control groups leave (containers, batch jobs).
+    The minimum of the available memory of the machine, of the limits of the process (``ulimit -v``,
+    ``ulimit -d``) and of its Linux control groups (containers, batch jobs).
     """
-    rooms = [_free_memory(), *_limited_memory(), cgroups.memory_room()]
-    known = [room for room in rooms if room is not None]
+    candidates = [_free_memory(), *_limited_memory(), cgroups.available_memory()]
+    known = [count for count in candidates if count is not None]
     return max(1, min(known)) if known else 0
 
 
 def _free_memory() -> int | None:
-    import psutil  # 30 ms, which `import synfab` need not take
+    import psutil  # takes 30 ms to import
 
     try:
         return int(psutil.virtual_memory().available)
@@ -49,7 +32,7 @@ def _free_memory() -> int | None:
 
 
 def _limited_memory() -> list[int]:
-    """Bytes up to the limits on the memory of this process; empty where there are none."""
+    """Return the bytes left below each memory limit of this process."""
     import psutil
 
     if not hasattr(psutil.Process, "rlimit"):  # Windows, macOS
@@ -66,7 +49,7 @@ def _limited_memory() -> list[int]:
 
 
 def size_text(count: int) -> str:
-    """Bytes in words, such as "1.5 GiB"; a file may claim more than a float can say."""
+    """Return a size as text, such as "1.5 GiB"; a file can state more than a float can hold."""
     for name, unit in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << unit:
             return f"{count / (1 << unit):.1f} {name}" if count < 1 << 60 else "over 2**60 bytes"
@@ -74,22 +57,25 @@ def size_text(count: int) -> str:
 
 
 def require_memory(needed: int, what: str) -> None:
-    """Raise ``CapacityError`` if ``needed`` bytes are more than can be had."""
+    """Raise ``CapacityError`` if ``needed`` bytes exceed the available memory."""
+    if _small_so_far(needed):
+        return
     available = available_memory()
     if available and needed > available:
         raise CapacityError(
-            f"{what}: needs {size_text(needed)}, available are {size_text(available)}"
+            f"{what}: needs {size_text(needed)}, {size_text(available)} are available"
         )
 
 
-def check_capacity(n_cells: int, order: int, history: str) -> None:
-    """Raise ``CapacityError`` if so many cells, and reading them, exceed the memory available."""
-    needed = n_cells * (bytes_per_cell(order, history) + READ_BYTES)
-    if needed <= ALWAYS_FITS:
-        return
-    needed, available = needed + KERNEL_BYTES, available_memory()
-    if available and needed > available:
-        raise CapacityError(
-            f"shape: {n_cells} cells need {size_text(needed)}, available are "
-            f'{size_text(available)}; fewer cells, history="int16" or "compact" need less'
-        )
+_requested = [0]  # bytes of small requests since the last question
+
+
+def _small_so_far(needed: int) -> bool:
+    """Tell whether a request and the small ones before it are too little to ask for."""
+    if needed > SMALL:
+        return False
+    _requested[0] += needed
+    if _requested[0] < TOGETHER:
+        return True
+    _requested[0] = 0
+    return False

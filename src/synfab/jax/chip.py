@@ -12,10 +12,9 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.types import ArrayLike
-from synfab.engines.reference import read_normals, with_noise
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import count_up
 from synfab.random.jax_backend import full_products, seed_words
 from synfab.random.streams import WORD, Stream, check_seed
@@ -127,22 +126,25 @@ def apply_voltage(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Chip:
 
 @full_products
 def _apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
-    devices, cells = chip
-    switching = rules.select(model, devices, cells, u)
-    order = cells.block.shape[0]
-    ends = rules.block_ends(switching.draw, cells.cycle, order)
-    beyond = switching.draw & (cells.cycle >= rules.MAX_CYCLE)
+    return Chip(chip.devices, rules.apply_voltage(model, *chip, u, _draw_cycle))
+
+
+def _draw_cycle(
+    model: CellModel, devices: rules.Devices, block: Array, cycle: Array, begins: Array
+) -> tuple[Array, Array]:
+    """Equal ``rules.draw_cycle``, without a branch in Python; beyond the last cycle NaN."""
+    order = block.shape[0]
+    ends = rules.block_ends(begins, cycle, order)
+    beyond = begins & (cycle >= rules.MAX_CYCLE)
 
     def draw(block: Array) -> Array:
-        index = cells.cycle[None, :] + count_up(1, order, cells.cycle)[:, None]
+        index = cycle[None, :] + count_up(1, order, cycle)[:, None]
         eps = rules.draw_normals(devices.seed, devices.number, index, Stream.INNOVATION)
         block = jnp.where(ends, rules.next_block(model.history(order), block, eps), block)
         return jnp.where(beyond, np.float32(np.nan), block)
 
-    block = jax.lax.cond((ends | beyond).any(), draw, lambda block: block, cells.block)
-    cycle = cells.cycle + switching.draw.astype(cells.cycle.dtype)
-    state = cells._replace(block=block, cycle=cycle)
-    return Chip(devices, rules.settle(model, devices, state, switching, u))
+    block = jax.lax.cond((ends | beyond).any(), draw, lambda block: block, block)
+    return block, cycle + begins.astype(cycle.dtype)
 
 
 def current(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Array:
@@ -165,9 +167,9 @@ def read(
     """
     _check_chip(model, chip)
     volts = _voltages(chip, u)
-    johnson, shot = noise_factors(bandwidth)
+    noise = ReadNoise.of_bandwidth(bandwidth)
     low = chip.devices.number[0]
     counter = (low >> 2, low * 0)
     index = low * 0 + _integer("number", number)
     z = read_normals(chip.devices.seed, counter, index, low & 3)
-    return with_noise(model, chip.cells.r, volts, z, johnson, shot)
+    return noisy_current(model, noise.terms, chip.cells.r, volts, z, noise.coefficients)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike, GateDirection, GridShape
 
-Array = npt.NDArray[Any]
-
-GATES = ("rows", "columns")
+GATES: tuple[GateDirection, ...] = get_args(GateDirection)
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Transistor:
 
     on_resistance: float = 1e3
     off_resistance: float = math.inf
-    gates: str = "rows"
+    gates: GateDirection = "rows"
 
     def __post_init__(self) -> None:
         on = checks.number("on_resistance", self.on_resistance, minimum=0.0)
@@ -64,7 +62,7 @@ class Selector:
             checks.freeze(self, **{name: checks.positive(name, getattr(self, name))})
 
 
-def _off(value: Any, on: float) -> float:
+def _off(value: object, on: float) -> float:
     """Return the resistance of a cell whose gate is off; infinity is allowed."""
     if isinstance(value, (float, np.floating)) and value == math.inf:
         return math.inf
@@ -74,6 +72,9 @@ def _off(value: Any, on: float) -> float:
             f"off_resistance: expected on_resistance or above (inf: nothing leaks), found {off:g}"
         )
     return off
+
+
+Access: TypeAlias = Transistor | Selector
 
 
 class Barriers(NamedTuple):
@@ -86,8 +87,8 @@ class Barriers(NamedTuple):
 
 
 def make_barriers(
-    shape: tuple[int, int],
-    access: Transistor | Selector | None,
+    shape: GridShape,
+    access: Access | None,
     stuck: Array | None,
     selected: Array | None,
 ) -> Barriers | None:
@@ -111,7 +112,10 @@ def make_barriers(
 
 
 def defects(
-    shape: tuple[int, int], open_cells: Any, shorted_cells: Any, short_resistance: float
+    shape: GridShape,
+    open_cells: ArrayLike | None,
+    shorted_cells: ArrayLike | None,
+    short_resistance: float,
 ) -> Array | None:
     """Conductance (S) of defective cells, NaN for good ones; None when all are good."""
     masks = []

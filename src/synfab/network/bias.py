@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
-
-Array = npt.NDArray[Any]
+from synfab.common.types import Array, ArrayLike, GridShape, LineSelection, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +28,9 @@ class Bias:
 
     columns: Array
     rows: Array
-    floating_columns: Array
-    floating_rows: Array
-    gates: Array | None
+    floating_columns: Mask
+    floating_rows: Mask
+    gates: Mask | None
 
     @property
     def floats(self) -> bool:
@@ -52,12 +49,12 @@ class Bias:
 
 
 def make_bias(
-    shape: tuple[int, int],
-    columns: npt.ArrayLike,
-    rows: npt.ArrayLike = 0.0,
-    floating_columns: Any = None,
-    floating_rows: Any = None,
-    gates: Array | None = None,
+    shape: GridShape,
+    columns: ArrayLike,
+    rows: ArrayLike = 0.0,
+    floating_columns: LineSelection | None = None,
+    floating_rows: LineSelection | None = None,
+    gates: Mask | None = None,
 ) -> Bias:
     """Check and lay out a drive; see ``Bias``. None: no line floats.
 
@@ -83,7 +80,7 @@ def make_bias(
     return replace(bias, columns=held[0], rows=held[1])
 
 
-def voltages(name: str, value: npt.ArrayLike, count: int) -> Array:
+def voltages(name: str, value: ArrayLike, count: int) -> Array:
     """Return (count,) finite volts, float64, of one number or one per line."""
     array = checks.real_array(name, value)
     if array.shape not in {(), (count,)}:
@@ -93,7 +90,7 @@ def voltages(name: str, value: npt.ArrayLike, count: int) -> Array:
     return np.array(np.broadcast_to(array, (count,)), np.float64)
 
 
-def lines(name: str, value: Any, count: int) -> Array:
+def lines(name: str, value: LineSelection | None, count: int) -> Mask:
     """Return a mask (count,) of a mask, of one or several line numbers or a slice; None: none."""
     mask = np.zeros(count, np.bool_)
     if value is None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import SolverError
+from synfab.common.types import Array
 from synfab.network.wires import Wires
-
-Array = npt.NDArray[Any]
 
 
 def direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[Array, Array]:

@@ -8,19 +8,16 @@ cell's current leaves its column and enters its row, so dL/dI = -(lambda_column 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
 from synfab.network.bias import Bias
 from synfab.network.ideal import through_ideal
 from synfab.network.network import Cells, Solution
 from synfab.network.solver import Network
 from synfab.network.wires import Wires
-
-Array = npt.NDArray[Any]
 
 # Of the adjoint solve, relative.
 TOLERANCE = 1e-13

@@ -6,17 +6,13 @@ matrix is the Laplacian of the cells' slopes between these lines, small enough t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import SolverError
+from synfab.common.types import Array
 from synfab.network.bias import Bias
 from synfab.network.network import Cells, Solution, evaluate
 from synfab.network.wires import LEAK
-
-Array = npt.NDArray[Any]
 
 MOST_STEPS = 60
 HALVINGS = 8

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.checks import read_only
+from synfab.common.types import Array
 from synfab.model.conduction import Conduction
 from synfab.network import kernels
 from synfab.network.access import Barriers
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,15 +7,12 @@ crosspoints left out follow from those beside them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.network.network import Solution
 from synfab.network.wires import Wires
-
-Array = npt.NDArray[Any]
 
 
 def distances(wires: Wires) -> Array:

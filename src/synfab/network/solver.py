@@ -7,20 +7,16 @@ falling I-V curve), or does not converge, the whole network goes to SciPy's spar
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import SolverError
+from synfab.common.types import Array
 from synfab.network import kernels
 from synfab.network.bias import Bias
 from synfab.network.direct import direct_step
 from synfab.network.ideal import solve_ideal
 from synfab.network.network import Cells, Solution, evaluate
 from synfab.network.wires import Wires
-
-Array = npt.NDArray[Any]
 
 # Largest current that may be missing at a node, A; rounding of large currents allows no less.
 TOLERANCE = 1e-12

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike, DriveEnd, GridShape, SenseEnd
 
-Array = npt.NDArray[Any]
-
-DRIVE_ENDS = ("top", "bottom", "both")
-SENSE_ENDS = ("left", "right", "both")
+DRIVE_ENDS: tuple[DriveEnd, ...] = get_args(DriveEnd)
+SENSE_ENDS: tuple[SenseEnd, ...] = get_args(SenseEnd)
+# One value, or a pair (of row lines, of column lines).
+Resistance: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike]
 # A segment of no resistance on a line that has some elsewhere, ohm: far below any wire.
 SHORTEST = 1e-6
 # Conductance at the end of a floating line, S: far below any cell, so that a line whose cells are
@@ -66,12 +66,12 @@ class Wires:
 
 
 def make_wires(
-    shape: tuple[int, int],
-    wire_resistance: Any,
-    source_resistance: Any = 0.0,
-    sense_resistance: Any = 0.0,
-    drive: str = "top",
-    sense: str = "left",
+    shape: GridShape,
+    wire_resistance: Resistance,
+    source_resistance: ArrayLike = 0.0,
+    sense_resistance: ArrayLike = 0.0,
+    drive: DriveEnd = "top",
+    sense: SenseEnd = "left",
 ) -> Wires | None:
     """Check and lay out the lines; None when every resistance is zero (ideal wires).
 
@@ -129,14 +129,14 @@ def _conductance(resistance: Array) -> Array:
     return np.asarray(1.0 / np.maximum(resistance, SHORTEST))
 
 
-def _numbers(name: str, value: Any) -> Array:
+def _numbers(name: str, value: ArrayLike) -> Array:
     array = checks.real_array(name, value)
     if not np.isfinite(array).all() or (array < 0.0).any():
         raise InvalidValueError(f"{name}: expected finite ohm, 0 or above")
     return array.astype(np.float64)
 
 
-def _segments(name: str, value: Any, shape: tuple[int, int], lines: int) -> Array:
+def _segments(name: str, value: ArrayLike, shape: GridShape, lines: int) -> Array:
     array = _numbers(name, value)
     if array.ndim == 1:
         array = np.expand_dims(array, 1 - lines)
@@ -149,7 +149,7 @@ def _segments(name: str, value: Any, shape: tuple[int, int], lines: int) -> Arra
         ) from None
 
 
-def _per_line(name: str, value: Any, count: int) -> Array:
+def _per_line(name: str, value: ArrayLike, count: int) -> Array:
     array = _numbers(name, value)
     try:
         return np.array(np.broadcast_to(array, (count,)))

@@ -10,7 +10,9 @@ these functions for their own hardware and are tested against them.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -37,12 +39,22 @@ class Devices(NamedTuple):
     parameters: Array  # (8, M): mu of the four features, then sigma
 
 
-class CellState(NamedTuple):
-    """State of M cells. All arrays have shape (M,) unless said otherwise."""
+class SwitchingState(NamedTuple):
+    """What a voltage changes in M cells within their cycle. All arrays have shape (M,)."""
 
     r: Array  # mixing state, 1 = HHRS side
     threshold: Array  # V, RESET goes on above it
     steepness: Array  # a of the transition curve, A/V**eta
+    in_hrs: Array
+    in_lrs: Array
+
+
+class CellState(NamedTuple):
+    """State of M cells whose history is a block; ``SwitchingState`` and more, (M,) each."""
+
+    r: Array
+    threshold: Array
+    steepness: Array
     in_hrs: Array
     in_lrs: Array
     cycle: Array  # n, an unsigned word
@@ -65,6 +77,18 @@ class Features(NamedTuple):
     u_set: Array  # V
     r_lrs: Array  # ohm
     u_reset: Array  # V
+
+
+# Either state: the rules replace what they change and keep the rest.
+State = TypeVar("State", SwitchingState, CellState)
+
+
+Compiler = Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+
+
+def as_it_is(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return a function with its first arguments given, not compiled."""
+    return partial(function, *first)
 
 
 # ---- conduction ---------------------------------------------------------------------------------
@@ -244,12 +268,23 @@ def current_vector(block: Array, cycle: Array) -> Array:
 
 
 def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Array) -> Features:
-    """Y = mu + sigma Gamma(x*_n); R_HRS = 10**y_0."""
-    xp = array_namespace(block)
-    vector = current_vector(block, cycle)
+    """Features of cells whose history is a block."""
+    return features_of(model, devices.parameters, current_vector(block, cycle))
+
+
+def features_of(model: CellModel, parameters: Array, vector: Array) -> Features:
+    """Y = mu + sigma Gamma(x*_n); R_HRS = 10**y_0.
+
+    Parameters
+    ----------
+    parameters
+        Of the devices, (8, M).
+    vector
+        x*_n, (4, M).
+    """
+    xp = array_namespace(vector)
     y = [
-        devices.parameters[f, :]
-        + devices.parameters[4 + f, :] * marginal(model.marginals[f], vector[f, :])
+        parameters[f, :] + parameters[4 + f, :] * marginal(model.marginals[f], vector[f, :])
         for f in range(4)
     ]
     return Features(xp.pow(xp.full_like(y[0], 10.0), y[0]), y[1], y[2], y[3])
@@ -277,29 +312,85 @@ def draw_cycle(
 # ---- switching ----------------------------------------------------------------------------------
 
 
-def apply_voltage(model: CellModel, devices: Devices, state: CellState, u: Array) -> CellState:
-    """Let cells switch under the voltage ``u`` (V), shape (M,) (Hennen et al. 2022)."""
-    switching = select(model, devices, state, u)
-    block, cycle = draw_cycle(model, devices, state.block, state.cycle, switching.draw)
-    return settle(model, devices, state._replace(block=block, cycle=cycle), switching, u)
+def apply_voltage(
+    model: CellModel,
+    devices: Devices,
+    state: CellState,
+    u: Array,
+    draw: Callable[..., tuple[Array, Array]] = draw_cycle,
+    compiled: Compiler = as_it_is,
+) -> CellState:
+    """Let cells whose history is a block switch under the voltage ``u`` (V), shape (M,).
+
+    Parameters
+    ----------
+    draw
+        Advances the history, as ``draw_cycle`` does.
+    compiled
+        As in ``pulse``.
+    """
+    features = compiled(cycle_features, (model,))
+    block, cycle = state.block, state.cycle
+
+    def begin_cycle(begins: Array) -> Features:
+        nonlocal block, cycle
+        block, cycle = draw(model, devices, block, cycle, begins)
+        found: Features = features(devices, block, cycle)
+        return found
+
+    now = features(devices, block, cycle)
+    after = pulse(
+        model, now, SwitchingState(*state[: len(SwitchingState._fields)]), u, begin_cycle, compiled
+    )
+    return CellState(*after, cycle, block)
 
 
-def select(model: CellModel, devices: Devices, state: CellState, u: Array) -> Switching:
+def pulse(
+    model: CellModel,
+    features: Features,
+    state: SwitchingState,
+    u: Array,
+    begin_cycle: Callable[[Array], Features],
+    compiled: Compiler = as_it_is,
+) -> SwitchingState:
+    """Return the state of cells after one voltage pulse (Hennen et al. 2022).
+
+    This is the only place that puts the three parts of a pulse together: select, draw, settle.
+
+    Parameters
+    ----------
+    features
+        Of the cycle before the pulse.
+    u
+        Voltages (V), (M,).
+    begin_cycle
+        Given which of the cells begin a cycle, (M,), advances their history and returns the
+        features of all M cells.
+    compiled
+        ``compiled(function, first)``: a faster function with its first arguments given.
+    """
+    switching = compiled(select, (model,))(features, state, u)
+    after: SwitchingState = compiled(settle, (model,))(
+        begin_cycle(switching.draw), state, switching, u
+    )
+    return after
+
+
+def select(model: CellModel, features: Features, state: State, u: Array) -> Switching:
     """Which cells switch: SET at ``u <= u_set``; RESET above the threshold.
 
     RESET is gradual up to ``u_max`` and complete from there on; out of the LRS it begins a cycle.
     """
     u_max = model.conduction.u_max
-    features = cycle_features(model, devices, state.block, state.cycle)
     set_ = ~state.in_lrs & (u <= features.u_set)
     reset = ~state.in_hrs & (u > state.threshold) & ~set_
     return Switching(set_, reset & (u < u_max), reset & (u >= u_max), reset & state.in_lrs)
 
 
 def settle(
-    model: CellModel, devices: Devices, state: CellState, switching: Switching, u: Array
-) -> CellState:
-    """State after the voltage; ``state`` has the cycle that ``switching`` has drawn.
+    model: CellModel, features: Features, state: State, switching: Switching, u: Array
+) -> State:
+    """State after the voltage; ``features`` are those of the cycle that the cells are in then.
 
     A RESET out of the LRS runs along a transition curve I_t(U) = a |U_max - U|**eta + c of its
     own: from the current the cell carries at its threshold down to what its new HRS carries at
@@ -307,22 +398,20 @@ def settle(
     """
     xp = array_namespace(u)
     u_max, eta = model.conduction.u_max, model.conduction.eta
-    set_, partial, full, draw = switching
-    # One evaluation does for both: a cell that is SET stays in its cycle.
-    features = cycle_features(model, devices, state.block, state.cycle)
+    set_, partly, full, draw = switching
 
     r_hrs = hrs_state(model, features.r_hrs)
     floor = current(model, r_hrs, u * 0.0 + u_max)
-    start = draw & partial
+    start = draw & partly
     rise = xp.where(start, u_max - state.threshold, 1.0)
     steepness = (current(model, state.r, state.threshold) - floor) / rise**eta
     steepness = xp.where(start, steepness, state.steepness)
 
-    r_partial = transition_state(model, state.r, steepness, floor, xp.where(partial, u, 0.0))
-    r = xp.where(partial, r_partial, state.r)
+    r_partial = transition_state(model, state.r, steepness, floor, xp.where(partly, u, 0.0))
+    r = xp.where(partly, r_partial, state.r)
     r = xp.where(full, r_hrs, r)
     r = xp.where(set_, lrs_state(model, features.r_lrs), r)
-    reset = partial | full
+    reset = partly | full
     return state._replace(
         r=r,
         threshold=xp.where(set_, features.u_reset, xp.where(reset, u, state.threshold)),
@@ -356,7 +445,7 @@ def transition_state(model: CellModel, r: Array, steepness: Array, floor: Array,
 # ---- ideal programming --------------------------------------------------------------------------
 
 
-def program(model: CellModel, devices: Devices, state: CellState, r: Array) -> CellState:
+def program(model: CellModel, features: Features, state: State, r: Array) -> State:
     """Put cells into the states ``r``, as if each had been brought there on its own curve.
 
     At or below r(R_LRS) of its cycle a cell is SET, at or above r(R_HRS) it is RESET. In between it
@@ -365,7 +454,6 @@ def program(model: CellModel, devices: Devices, state: CellState, r: Array) -> C
     """
     xp = array_namespace(r)
     u_max, eta = model.conduction.u_max, model.conduction.eta
-    features = cycle_features(model, devices, state.block, state.cycle)
     r_lrs, r_hrs = lrs_state(model, features.r_lrs), hrs_state(model, features.r_hrs)
     in_lrs = r <= r_lrs
     in_hrs = ~in_lrs & (r >= r_hrs)

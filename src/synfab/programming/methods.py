@@ -15,7 +15,7 @@ from synfab.common.errors import InvalidTypeError
 from synfab.programming.open_loop import MIN_STEP, open_loop
 from synfab.programming.pulser import DURATION, DirectPulser
 from synfab.programming.result import Programming, unverified
-from synfab.programming.write_verify import write_verify
+from synfab.programming.write_verify import WriteVerify
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +58,11 @@ def _checked(name: str, value: Any) -> Any:
 def program_cells(
     cells: CellArray, targets: Array, method: str, options: Mapping[str, Any]
 ) -> Programming:
-    """Program cells to ``targets`` (S, of their shape) by a method of ``OPTIONS``."""
+    """Program cells to ``targets`` (S, of their shape) by a method of ``OPTIONS``.
+
+    The result does not depend on the conductances before, which may have been placed ideally:
+    write-verify and the open loop RESET all cells first.
+    """
     given = dict(options)
     if method == "ideal":
         cells.set_conductance(targets)
@@ -67,4 +71,4 @@ def program_cells(
     pulser = DirectPulser(cells, given.pop("duration", DURATION))
     if method == "open-loop":
         return open_loop(pulser, targets, **given)
-    return write_verify(pulser, targets, **given)
+    return WriteVerify(pulser, targets, **given).erase().run()

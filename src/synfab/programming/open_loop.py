@@ -58,4 +58,4 @@ def open_loop(pulser: Pulser, targets: npt.ArrayLike, *, step: float = STEP) -> 
     for voltage in stairs(cells.model, wanted, step, pulser.series_resistance):
         pulses += np.isfinite(voltage)
         pulser.apply_voltage(voltage)
-    return unverified(cells, wanted, pulses, pulser.energy, pulser.defects)
+    return unverified(cells, wanted, pulses, pulser.energy.copy(), pulser.defects)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.engines.capacity import check_capacity
 from synfab.engines.registry import check_engine
-from synfab.io.memory import check_capacity
 from synfab.model.cell_model import CellModel
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from synfab.cells.files import dump_cells, restore_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.progress import ProgressBar
 from synfab.programming.controller import Controllers
 from synfab.programming.pulser import Pulser, measured_conductance
@@ -88,6 +88,18 @@ class WriteVerify:
             "max_passes": self.max_passes,
         }  # fmt: skip
 
+    def erase(self) -> Self:
+        """RESET every cell that has a target completely, so that its past does not matter.
+
+        Programming cells that are not erased takes a pulse less and comes as close: they are SET
+        where they are off their targets. Cells that were placed on their targets without a pulse
+        must be erased, or nothing would be left to program.
+        """
+        given = self.controllers.has_target & ~self.controllers.given_up
+        self.controllers.pulses += given
+        self.pulser.apply_voltage(np.where(given, self.controllers.limit, np.nan))
+        return self
+
     def run(self, bar: ProgressBar | None = None, checkpoints: Run | None = None) -> Programming:
         """Read the cells and pulse those that are off until the controllers are content.
 
@@ -130,7 +142,7 @@ class WriteVerify:
             achieved=achieved_conductance(self.cells, controllers.targets),
             outcome=controllers.outcomes(g),
             pulses=controllers.pulses,
-            energy=self.pulser.energy,
+            energy=self.pulser.energy.copy(),
             outliers=outliers(self.cells),
             pending=np.array(self.pending),
             error=np.array(self.error),
@@ -154,7 +166,7 @@ class WriteVerify:
         InvalidValueError, FileFormatError
             It is the state of other cells, or none.
         """
-        with told("checkpoints: not the state of such a run"):
+        with one_line_errors("checkpoints: not the state of such a run"):
             energy = checks.numbers("energy", state["energy"], self.cells.shape)
             if (energy < 0.0).any():
                 raise InvalidValueError("energy: expected J of 0 or above")

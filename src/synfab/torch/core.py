@@ -17,7 +17,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import WORD
 from synfab.torch import former
@@ -269,7 +269,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             currents, variance = self._ideal(v, slice(None))
             return self._with_noise(currents, variance, self.tiles.first_cell)
         if self.wired:
-            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._factors(),
+            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._read_noise(),
                                             self.options.linear)  # fmt: skip
             each = list(zip(currents, variance, strict=True))
         else:
@@ -283,16 +283,17 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             total += noisy if self.options.adc is None else self._convert(noisy, self.options.adc)
         return total
 
-    def _factors(self) -> tuple[float, float] | None:
-        return noise_factors(self.options.bandwidth) if self.options.noise else None
+    def _read_noise(self) -> ReadNoise:
+        return ReadNoise.of_bandwidth(self.options.bandwidth) if self.options.noise else NONE
 
     def _ideal(self, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-        conduction, factors = self.options.model.conduction, self._factors()
+        options, noise = self.options, self._read_noise()
         difference = self.difference[:, block]
-        if factors is None:
-            return pair_currents(conduction, v, difference, self.options.linear), v
+        if noise == NONE:
+            currents = pair_currents(options.model.conduction, v, difference, options.linear)
+            return currents, v.new_zeros(())
         states = (difference, self.total[:, block])
-        return noisy_pair_currents(conduction, v, states, factors, self.options.linear)
+        return noisy_pair_currents(options.model.conduction, v, states, noise, options.linear)
 
     def _with_noise(self, currents: Tensor, variance: Tensor, first: int) -> Tensor:
         if not self.options.noise:

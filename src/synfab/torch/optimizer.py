@@ -21,7 +21,7 @@ from torch import nn
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.model.typical import typical_device, typical_slope
 from synfab.programming.controller import MAX_RISE, MIN_RISE, RESET_FIRST, RESET_LAST
 from synfab.programming.pulser import DURATION, DirectPulser, measured_conductance
@@ -131,7 +131,7 @@ class PulsedSGD(torch.optim.Optimizer):
             )
         for name, writer in self.layers.items():
             writer.check(name, found[name])
-        with told("state_dict: not of such an optimizer"):
+        with one_line_errors("state_dict: not of such an optimizer"):
             super().load_state_dict({k: v for k, v in state_dict.items() if k != CELLS})
         for name, writer in self.layers.items():
             writer.restore(found[name])
@@ -213,10 +213,13 @@ class _Writer:
         targets = np.where(pairs, targets, np.nan)
         join, split = self.layer.tiles.join, self.layer.tiles.split
         works = [
-            WriteVerify(pulser, part)
+            WriteVerify(DirectPulser(pulser.cells, pulser.duration), part).erase()
             for pulser, part in zip(self.pulsers, split(targets), strict=True)
         ]
-        self.count += join([work.run().pulses for work in works])
+        results = [work.run() for work in works]
+        for pulser, result in zip(self.pulsers, results, strict=True):
+            pulser.energy += result.energy
+        self.count += join([result.pulses for result in results])
         # Cells that stay in their LRS have had no RESET pulse yet.
         amplitude = np.maximum(join([work.controllers.amplitude for work in works]), self.begin)
         self.amplitude = np.where(pairs, amplitude, self.amplitude)

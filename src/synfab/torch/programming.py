@@ -16,7 +16,7 @@ from synfab.cells.files import dump_cells, restore_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.progress import ProgressBar
 from synfab.programming.methods import check_options, program_cells
 from synfab.programming.result import Programming
@@ -121,7 +121,7 @@ def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
     results: list[Programming] = []
     while run is not None and len(results) < run.step and run.has(len(results) + 1):
         state = run.load(len(results) + 1)
-        with told("checkpoints: not the state of such a run"):
+        with one_line_errors("checkpoints: not the state of such a run"):
             result = Programming(**state["result"])
             restore_cells(tiles[len(results)].cells, state["cells"])
         results.append(result)

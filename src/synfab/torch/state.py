@@ -11,17 +11,18 @@ import numpy as np
 import torch
 
 from synfab.cells.array import CellArray
+from synfab.cells.files import COUNTERS, array_of, dump_cells
+from synfab.cells.identity import Identity
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.locking import copy_contents, lock_of
 from synfab.common.types import Array
 from synfab.engines.numba.threads import completed
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
-from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED, check_seed
 
 FORMAT, VERSION = "synfab-layer", 2
-COUNTERS = ("read_number", "readout_number")
 logger = logging.getLogger(__name__)
 
 State: TypeAlias = Mapping[str, Any]  # from a file: of any content until it is checked
@@ -51,10 +52,11 @@ def dump(tiles: Tiles) -> dict[str, Any]:
     """Return the complete state of the cells; tensors and numbers only, for ``weights_only``."""
     state = describe(tiles)
     for k, cells in enumerate(tiles.cells):
-        with cells._lock:
+        with lock_of(cells):
+            held = dump_cells(cells)
             state[f"tile {k}"] = {
-                **{name: getattr(cells, name) for name in COUNTERS},
-                **{name: _tensor(array) for name, array in cells._engine.storage().items()},
+                **{name: held[name] for name in COUNTERS},
+                **{name: _tensor(array) for name, array in held["storage"].items()},
             }
     return state
 
@@ -87,7 +89,7 @@ def _check_digest(state: State) -> None:
         found = checks.shown(version)
         raise FileFormatError(f"state_dict: version {found}, this synfab reads up to {VERSION}")
     else:
-        with told("state_dict: not the state of cells"):
+        with one_line_errors("state_dict: not the state of cells"):
             if _digest(state) != state.get("digest"):
                 raise FileFormatError(
                     "state_dict: damaged: the digest of the cells does not match their state"
@@ -123,11 +125,11 @@ def check(tiles: Tiles, state: object) -> State:
         part = state.get(f"tile {k}")
         if not isinstance(part, dict):
             raise FileFormatError(f"state_dict: tile {k}: missing")
-        for name, array in cells._engine.storage().items():
-            if not _fits(part.get(name), to_numpy(array)):
+        for name, array in dump_cells(cells)["storage"].items():
+            if not _fits(part.get(name), array):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
         try:
-            cells._engine.check(_storage(cells, part))
+            cells.engine_instance.check(_storage(cells, part))
         except FileFormatError as error:
             raise FileFormatError(f"state_dict: tile {k}: {error}") from None
         for name in COUNTERS:
@@ -171,20 +173,11 @@ def restore(tiles: Tiles, state: State) -> None:
     made: list[CellArray] = []
     for k, old in enumerate(tiles.cells):
         part = state[f"tile {k}"]
-        cells = CellArray.__new__(CellArray)
-        cells._allocate(
-            old.model,
-            old.shape,
-            state["seed"],
-            old.order,
-            old.engine,
-            old.history,
-            begin,
-            old.device if old.engine in ("torch", "jax") else None,
+        identity = Identity.of(
+            old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin
         )
-        cells._restore(_storage(old, part))
-        for name in COUNTERS:
-            setattr(cells, name, int(part[name]))
+        counters = {name: int(part[name]) for name in COUNTERS}
+        cells = array_of(CellArray, identity, old.device, _storage(old, part), counters)
         begin += cells.size
         made.append(cells)
     # The arrays stay the same objects, to which crossbars and optimizers refer.
@@ -193,20 +186,19 @@ def restore(tiles: Tiles, state: State) -> None:
 
 def _replace(tiles: Tiles, made: list[CellArray], first_cell: int, end_cell: int) -> None:
     for old, cells in zip(tiles.cells, made, strict=True):
-        with old._lock:
-            vars(old).update(vars(cells), _lock=old._lock)
+        copy_contents(cells, old)
     tiles.first_cell, tiles.end_cell = first_cell, end_cell
 
 
 def _storage(cells: CellArray, part: State) -> dict[str, Array]:
     """Return the arrays of a state with the data types that the engine of ``cells`` stores."""
-    mine = cells._engine.storage()
-    return {name: _array(part[name], to_numpy(mine[name]).dtype) for name in mine}
+    mine = dump_cells(cells)["storage"]
+    return {name: _array(part[name], array.dtype) for name, array in mine.items()}
 
 
-def _tensor(array: object) -> torch.Tensor:
+def _tensor(array: Array) -> torch.Tensor:
     """Return a copy as a tensor; unsigned words become signed ones of the same bits."""
-    plain = np.array(to_numpy(array))
+    plain = np.array(array)
     if plain.dtype.kind == "u":
         plain = plain.view(f"i{plain.dtype.itemsize}")
     return torch.from_numpy(plain)

@@ -13,7 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError
 from synfab.common.interrupts import pass_on
 from synfab.common.types import Array
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.torch.inputs import check_network
 
 StateDict: TypeAlias = dict[str, Any]  # as PyTorch annotates them
@@ -83,7 +83,7 @@ def restore_training(
     """
     before = training_state(network, optimizer, *others)
     try:
-        with told("checkpoint: not of this network and optimizer"):
+        with one_line_errors("checkpoint: not of this network and optimizer"):
             _restore(state, network, optimizer, others)
     except Exception as error:
         pass_on(error)

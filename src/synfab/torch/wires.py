@@ -17,33 +17,35 @@ from synfab.network.bias import Bias, make_bias
 from synfab.network.gradients import gradient
 from synfab.network.network import Cells, Solution
 from synfab.network.solver import solve_lines
+from synfab.physics.noise import ReadNoise
 from synfab.programming.tiles import Tiles
 
 
-def tile_currents(
-    bar: Crossbar, v: Array, factors: tuple[float, float] | None, linear: bool
-) -> tuple[Array, Array]:
+def tile_currents(bar: Crossbar, v: Array, noise: ReadNoise, linear: bool) -> tuple[Array, Array]:
     """Return the currents of pairs of rows and their variance, (B, outputs), for (B, columns)."""
     if linear:
-        return _reduced(bar, v, factors)
+        return _reduced(bar, v, noise)
     biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v]
-    currents, variance = sense(bar, biases, bar.conducting(False), factors)
+    currents, variance = sense(bar.circuit, biases, bar.circuit.conducting(), noise)
     return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
 
 
-def _reduced(bar: Crossbar, v: Array, factors: tuple[float, float] | None) -> tuple[Array, Array]:
+def _reduced(bar: Crossbar, v: Array, noise: ReadNoise) -> tuple[Array, Array]:
     """Return ``tile_currents`` of linear cells from one matrix of effective conductances."""
     matrix = bar.read(np.eye(bar.shape[1]), noise=False, linear=True)
     plus, minus = matrix[0::2], matrix[1::2]
-    johnson, shot = factors or (0.0, 0.0)
-    return v @ (plus - minus).T, (johnson + shot * np.abs(v)) @ (plus + minus).T
+    currents = v @ (plus - minus).T
+    if noise.linear:
+        return currents, noise.variance(1.0, v) @ (plus + minus).T
+    each = [noise.at_voltage(plus, u) + noise.at_voltage(minus, u) for u in v]
+    return currents, np.stack(each).sum(axis=2)
 
 
 def read_tiles(
     tiles: Tiles,
     bars: list[Crossbar],
     v: Tensor,
-    factors: tuple[float, float] | None,
+    noise: ReadNoise,
     linear: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, outputs)."""
@@ -55,7 +57,7 @@ def read_tiles(
         block = blocks[tile.inputs.start, tile.inputs.stop]
         part = np.ascontiguousarray(volts[:, tile.inputs])
         result[0, block, :, tile.outputs], result[1, block, :, tile.outputs] = tile_currents(
-            bar, part, factors, linear
+            bar, part, noise, linear
         )
     both = torch.from_numpy(result).to(v)
     return both[0], both[1]

@@ -61,7 +61,7 @@ class Child:
             for data in valid:
                 path = self.folder / "order"
                 path.write_bytes(data)
-                answer = self.ask({"target": name, "path": str(path)}, 20.0)
+                answer = self.ask({"target": name, "path": str(path), "warm": True}, 20.0)
                 assert answer["outcome"] == "read", (name, answer)
 
     def ask(self, order, patience=1.0):

@@ -55,8 +55,10 @@ def main():
             limit_memory()
             answer = {"outcome": "ready"}
         else:
-            name = order["target"]
-            answer = one(name, targets[name], Path(order["path"]).read_bytes(), folder, lines)
+            name, data = order["target"], Path(order["path"]).read_bytes()
+            if order.get("warm"):  # importing and compiling takes far longer while it is traced
+                one(name, targets[name], data, folder)
+            answer = one(name, targets[name], data, folder, lines)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -69,8 +71,8 @@ def limit_memory():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def one(name, target, data, folder, lines):
-    """Let a reader read one input, and say what came of it."""
+def one(name, target, data, folder, lines=None):
+    """Let a reader read one input, and say what came of it; ``lines`` notes the lines reached."""
     path = folder / f"{name}{target.suffix}"
     if target.kind == "bundle":
         shutil.rmtree(path, ignore_errors=True)
@@ -78,13 +80,14 @@ def one(name, target, data, folder, lines):
     else:
         path.write_bytes(data)
     before, begin = peak(reset=True), time.process_time()
-    sys.settrace(lines.trace)
+    if lines:
+        sys.settrace(lines.trace)
     try:
         answer = judged(target, path)
     finally:
         sys.settrace(None)
     used = time.process_time() - begin
-    return {**answer, "new": lines.new(), "grown": peak() - before, "seconds": used}
+    return {**answer, "new": lines.new() if lines else 0, "grown": peak() - before, "seconds": used}
 
 
 def judged(target, path):

@@ -19,6 +19,7 @@ from synfab.circuit import (
     to_osdi_source,
     to_veriloga,
 )
+from synfab.crossbar import Crossbar, Transistor
 
 from .core import cells, model
 from .harness import RECIPES
@@ -49,7 +50,7 @@ def compiled(folder: Path) -> Path:
 
 @cache
 def operating_point() -> Any:
-    return crossbar_netlist(cells(2, 2))
+    return crossbar_netlist(Crossbar(cells(2, 2), 0.0))
 
 
 RECIPES.leave(
@@ -75,10 +76,10 @@ def _(_folder: Path) -> Any:
 @RECIPES.add("synfab.circuit.crossbar_netlist")
 def _(_folder: Path) -> Any:
     return crossbar_netlist, {
-        "cells": cells(2, 2), "program": [-2.0, Pulse(0.2, rows=[0])], "voltages": 0.2,
-        "wire_resistance": 1.0, "source_resistance": 0.0, "sense_resistance": 0.0, "drive": "top",
-        "sense": "left", "access": "switch", "dialect": "ngspice", "snapshot": False,
-        "device": None, "include": "cell.va", "longest_step": None, "event_tolerance": None,
+        "crossbar": Crossbar(cells(2, 2), access=Transistor()), "voltages": 0.2,
+        "program": [-2.0, Pulse(0.2, rows=[0])], "dialect": "ngspice", "snapshot": False,
+        "mosfet": False, "device": None, "include": "cell.va", "longest_step": None,
+        "event_tolerance": None,
     }  # fmt: skip
 
 

@@ -47,10 +47,11 @@ RECIPES.leave(
     *("synfab.crossbar.Solution", "synfab.crossbar.Write"),
 )
 RECIPES.leave("an enumeration of Python", "synfab.crossbar.Outcome")
+CIRCUIT = ("bias", "conducting", "gate_lines", "selected_gates", "solve_bias", "wires_for")
 RECIPES.leave(
     "works on drives, cells and lines of the solver, which only the package makes",
-    *("synfab.crossbar.Crossbar.conducting", "synfab.crossbar.Crossbar.solve_bias"),
-    *("synfab.crossbar.Crossbar.wires_for", "synfab.crossbar.Wires"),
+    *(f"synfab.crossbar.Circuit.{name}" for name in CIRCUIT),
+    *("synfab.crossbar.Circuit", "synfab.crossbar.Wires"),
     "synfab.crossbar.Wires.floating",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -159,6 +160,8 @@ def attempt(recipe: Recipe, folder: Path, parameters: Any, argument: str, value:
         if isinstance(error, KeyboardInterrupt):
             raise
         return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+    finally:
+        clear(folder, before)
     annotation = getattr(parameters.get(argument), "annotation", None)
     if isinstance(annotation, str) and not fits(annotation, value):
         return f"taken for {annotation}"
@@ -167,7 +170,22 @@ def attempt(recipe: Recipe, folder: Path, parameters: Any, argument: str, value:
 
 def content(folder: Path) -> set[str]:
     """Names of all files and folders in a folder, at any depth."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    return {
+        os.path.relpath(os.path.join(place, name), folder)  # noqa: PTH118  # 10 times as fast
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    }
+
+
+def clear(folder: Path, kept: set[str]) -> None:
+    """Remove what a call left: the next one starts as this one did, with as few files to list."""
+    for path in folder.iterdir():
+        if path.name in kept:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 class TookTooLongError(Exception):

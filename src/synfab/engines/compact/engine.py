@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -17,17 +17,17 @@ from synfab.engines.numba import ideal, layout, readout_kernels
 from synfab.engines.numba.engine import (
     MODELS,
     SCATTERED,
-    cell_words,
     device_rows,
     population32,
     round_model,
 )
 from synfab.engines.numba.layout import GROUP, LANE_BITS, LAST_LANE, Storage
-from synfab.engines.numba.reading import Reading, plain
+from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.threads import share
 from synfab.model.cell_model import CellModel
 from synfab.model.reduction import QUANTUM, reduce_history
 from synfab.physics import rules
+from synfab.random.backend import Library
 
 Array = npt.NDArray[Any]
 
@@ -48,15 +48,23 @@ def round_process(model: CellModel, order: int) -> Process:
     return Process(step, innovation, output, *population32(model), *map(np.float32, scales))
 
 
-class CompactEngine(Reading):
-    """Cells as ``compact_kernels.Compact``; names as in ``NumbaEngine``."""
+class CompactEngine(KernelEngine):
+    """Cells as ``kernels.Compact``; their steepness follows from the rest of the state."""
 
     def __init__(
-        self, model: CellModel, n_cells: int, seed: int, first_cell: int, order: int
+        self,
+        model: CellModel,
+        n_cells: int,
+        seed: int,
+        first_cell: int,
+        order: int,
+        history: str,
+        library: Library,
     ) -> None:
-        self.model, self.n_cells, self.order = model, n_cells, order
-        self.first, self.key = np.uint64(first_cell), np.uint64(seed)
-        self.parameters32 = round_model(model, order, self.first, self.key, np.float32(1.0), False)
+        super().__init__(model, n_cells, seed, first_cell, order, history, library)
+        self.parameters32 = round_model(
+            model, order, np.uint64(first_cell), np.uint64(seed), np.float32(1.0), False
+        )
         self.process = round_process(model, order)
         self.groups = -(-n_cells // GROUP)
         padded, states = self.groups * GROUP, len(self.process.step)
@@ -66,16 +74,6 @@ class CompactEngine(Reading):
             status=np.zeros(padded, np.uint32),
             history=np.zeros((self.groups, states, GROUP), np.int8),
         )
-
-    def __deepcopy__(self, memo: dict[int, object]) -> CompactEngine:
-        twin = copy.copy(self)
-        twin.cells = Compact(*(array.copy() for array in self.cells))
-        return twin
-
-    def begin_at(self, first_cell: int) -> None:
-        """Hold cells of other numbers; see ``NumbaEngine.begin_at``."""
-        self.first = np.uint64(first_cell)
-        self.parameters32 = self.parameters32._replace(first=self.first)
 
     def fabricate(self, *, discardable: bool = False) -> None:
         """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
@@ -130,16 +128,21 @@ class CompactEngine(Reading):
         edges = [*range(0, self.groups, OPENED_AT_ONCE), self.groups]
         return list(pairwise(edges))
 
-    def features(self) -> Array:
-        """Features of the current cycle, (4, n_cells)."""
+    def features(self, cells: Array | None = None) -> rules.Features:
+        """Return the features of cells; of all of them in kernels."""
+        if cells is not None:
+            return super().features(cells)
         out = np.empty((4, self.n_cells), np.float32)
         for low, high in self._in_parts():
             part = out[:, low * GROUP : high * GROUP]
             part[:] = self._features(self._open(np.arange(low, high)))[:, : part.shape[1]]
-        return out
+        return rules.Features(*out)
 
-    def parameters(self) -> Array:
-        """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
+    def parameters(self, cells: Array | None = None) -> Array:
+        """Return the device parameters, (M, 8)."""
+        if cells is not None:
+            groups, local = _places(cells)
+            return device_rows(self._open(groups).devices, local)
         out = np.empty((self.n_cells, 8), np.float32)
         for low, high in self._in_parts():
             part = out[low * GROUP : high * GROUP]
@@ -147,28 +150,32 @@ class CompactEngine(Reading):
             part[:] = device_rows(devices, np.arange(len(part)))
         return out
 
-    def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
-        """State of the listed cells in the form of ``rules`` (a copy), blocks of one cycle."""
-        groups, local = _places(cells)
+    def vectors(self, cells: Array | None = None) -> Array:
+        """Return x*_n of cells."""
+        groups, local = self._places(cells)
+        history = self._open(groups).history
+        found: Array = history.transpose(0, 2, 4, 1, 3).reshape(-1, 4)[local].T
+        return found
+
+    def _places(self, cells: Array | None) -> tuple[Array, Array]:
+        return _places(np.arange(self.n_cells) if cells is None else cells)
+
+    def take(self, cells: Array | None = None) -> rules.SwitchingState:
+        """Return the switching state of cells, a copy."""
+        groups, local = self._places(cells)
         storage = self._open(groups)
         tile, lane = local >> LANE_BITS, local & LAST_LANE
         status = storage.status[local]
-        history = storage.history.transpose(0, 2, 4, 1, 3).reshape(-1, 1, 4)
-        state = rules.CellState(
+        return rules.SwitchingState(
             r=storage.r[local],
             threshold=storage.switch[tile, layout.THRESHOLD, lane],
             steepness=storage.switch[tile, layout.STEEPNESS, lane],
             in_hrs=(status & layout.IN_HRS) != 0,
             in_lrs=(status & layout.IN_LRS) != 0,
-            cycle=status >> layout.CYCLE_BITS,
-            block=history[local].transpose(1, 2, 0),
         )
-        words = cell_words(np.asarray(cells).astype(np.uint64) + self.first)
-        parameters = device_rows(storage.devices, local).T
-        return rules.Devices(int(self.key), words, parameters), state
 
-    def put(self, cells: Array, state: rules.CellState) -> None:
-        """Set what ``rules.program`` changes of the listed cells."""
+    def put(self, cells: Array, state: rules.SwitchingState) -> None:
+        """Set the switching state of the listed cells, rounded; ``steepness`` follows from it."""
         groups, local = _places(cells)
         storage = self._open(groups)
         storage.r[local] = state.r
@@ -218,12 +225,12 @@ class CompactEngine(Reading):
         matrices = {name: getattr(self.process, name) for name in self.MATRICES}
         return {**self.cells._asdict(), **matrices}
 
-    def check(self, arrays: dict[str, Array]) -> None:
+    def check(self, arrays: Mapping[str, Array]) -> None:
         """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_compact(arrays)
 
-    def restore(self, arrays: dict[str, Array]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Take over what ``storage`` gave."""
         cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
         matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}

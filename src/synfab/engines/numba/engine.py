@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,11 +23,12 @@ from synfab.engines.numba.layout import (
     Parameters,
     Storage,
 )
-from synfab.engines.numba.reading import Reading, plain
+from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
 from synfab.engines.numba.threads import completed, share
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
+from synfab.random.backend import Library
 
 Array = npt.NDArray[Any]
 
@@ -111,50 +114,46 @@ def device_rows(devices: Array, cells: Array) -> Array:
     return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
 
 
-def cell_words(numbers: Array) -> tuple[Array, Array]:
-    """Low and high words of global cell numbers."""
-    low, high = numbers & np.uint64(0xFFFFFFFF), numbers >> np.uint64(32)
-    return low.astype(np.uint32), high.astype(np.uint32)
-
-
-class NumbaEngine(Reading):
+class NumbaEngine(KernelEngine):
     """Cells in tiles (``layout``); the state that ``rules.CellState`` describes."""
 
     cells: Storage
 
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
         """Copy into arrays that begin on a cache line again."""
-        width = "int16" if self.quantise else "float32"
-        twin = NumbaEngine(
-            self.model, self.n_cells, int(self.key), int(self.first), self.order, width
-        )
+        twin = copy.copy(self)
+        twin.cells = self._empty()
         twin.restore(self.storage())
         return twin
 
     def __init__(
-        self, model: CellModel, n_cells: int, seed: int, first_cell: int, order: int, history: str
+        self,
+        model: CellModel,
+        n_cells: int,
+        seed: int,
+        first_cell: int,
+        order: int,
+        history: str,
+        library: Library,
     ) -> None:
-        self.model, self.n_cells, self.order = model, n_cells, order
-        self.first, self.key = np.uint64(first_cell), np.uint64(seed)
+        super().__init__(model, n_cells, seed, first_cell, order, history, library)
         self.quantise = history == "int16"
         self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* over x*
         self.parameters32 = round_model(
-            model, order, self.first, self.key, self.level, self.quantise
+            model, order, np.uint64(first_cell), np.uint64(seed), self.level, self.quantise
         )
         self.groups = -(-n_cells // GROUP)
-        tiles = self.groups * GROUP // LANES
-        self.cells = Storage(
+        self.cells = self._empty()
+
+    def _empty(self) -> Storage:
+        tiles, history = self.groups * GROUP // LANES, HISTORY_TYPES[self.history]
+        return Storage(
             r=aligned((LANES * tiles,), np.float32),
             status=aligned((LANES * tiles,), np.uint32),
             switch=aligned((tiles, 4, LANES), np.float32),
-            history=aligned((self.groups, order, TILES, 4, LANES), HISTORY_TYPES[history]),
+            history=aligned((self.groups, self.order, TILES, 4, LANES), history),
             devices=aligned((2, tiles, 4, LANES), np.float32),
         )
-
-    def begin_at(self, first_cell: int) -> None:
-        """Hold cells of other numbers, which ``fabricate`` then makes."""
-        self.first = np.uint64(first_cell)
-        self.parameters32 = self.parameters32._replace(first=self.first)
 
     def fabricate(self, *, discardable: bool = False) -> None:
         """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
@@ -189,8 +188,11 @@ class NumbaEngine(Reading):
 
         share(work, self.groups, touched)
 
-    def features(self) -> Array:
-        """Features of the current cycle, (4, n_cells)."""
+    def features(self, cells: Array | None = None) -> rules.Features:
+        """Return the features of cells; of all of them in a kernel."""
+        return super().features(cells) if cells is not None else rules.Features(*self._features())
+
+    def _features(self) -> Array:
         out = np.empty((4, self.n_cells), np.float32)
 
         def work(low: int, high: int) -> None:
@@ -206,32 +208,39 @@ class NumbaEngine(Reading):
         """Mixing state r."""
         return np.asarray(self.cells.r[: self.n_cells])
 
-    def parameters(self) -> Array:
-        """Device parameters, (n_cells, 8): mu of the four features, then sigma."""
-        return device_rows(self.cells.devices, np.arange(self.n_cells))
+    def parameters(self, cells: Array | None = None) -> Array:
+        """Return the device parameters, (M, 8)."""
+        return device_rows(self.cells.devices, self._listed(cells))
 
-    def take(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
-        """State of the listed cells in the form of ``rules`` (a copy)."""
+    def _listed(self, cells: Array | None) -> Array:
+        return np.arange(self.n_cells) if cells is None else cells
+
+    def blocks(self, cells: Array | None = None) -> Array:
+        """Return the p vectors x* of which the current cycle's is one, (p, 4, M), oldest first."""
+        listed = self._listed(cells)
+        block = np.empty((len(listed), self.order, 4), self.cells.history.dtype)
+        readout_kernels.pack(listed, self.cells.history, block)
+        return (block.astype(np.float32) / self.level).transpose(1, 2, 0)
+
+    def vectors(self, cells: Array | None = None) -> Array:
+        """Return x*_n of cells."""
+        return np.asarray(rules.current_vector(self.blocks(cells), self.cycles(cells)))
+
+    def take(self, cells: Array | None = None) -> rules.SwitchingState:
+        """Return the switching state of cells, a copy."""
+        cells = self._listed(cells)
         tile, lane = cells >> LANE_BITS, cells & LAST_LANE
         status = self.cells.status[cells]
-        block = np.empty((len(cells), self.order, 4), self.cells.history.dtype)
-        readout_kernels.pack(cells, self.cells.history, block)
-        scaled = block.astype(np.float32) / self.level
-        words = cell_words(cells.astype(np.uint64) + self.first)
-        parameters = device_rows(self.cells.devices, cells).T
-        state = rules.CellState(
+        return rules.SwitchingState(
             r=self.cells.r[cells],
             threshold=self.cells.switch[tile, layout.THRESHOLD, lane],
             steepness=self.cells.switch[tile, layout.STEEPNESS, lane],
             in_hrs=(status & layout.IN_HRS) != 0,
             in_lrs=(status & layout.IN_LRS) != 0,
-            cycle=status >> layout.CYCLE_BITS,
-            block=scaled.transpose(1, 2, 0),
         )
-        return rules.Devices(int(self.key), words, parameters), state
 
-    def put(self, cells: Array, state: rules.CellState) -> None:
-        """Set what ``rules.program`` changes of the listed cells."""
+    def put(self, cells: Array, state: rules.SwitchingState) -> None:
+        """Set the switching state of the listed cells."""
         tile, lane = cells >> LANE_BITS, cells & LAST_LANE
         self.cells.r[cells] = state.r
         self.cells.switch[tile, layout.THRESHOLD, lane] = state.threshold
@@ -243,7 +252,7 @@ class NumbaEngine(Reading):
 
     def program(self, cells: Array, r: Array) -> None:
         """Put the listed cells into the states ``r``; see ``rules.program``."""
-        model, features = self.parameters32, self.features()
+        model, features = self.parameters32, self._features()
         targets = np.ascontiguousarray(r, np.float32)
 
         def work(low: int, high: int) -> None:
@@ -260,15 +269,15 @@ class NumbaEngine(Reading):
         """Arrays that hold the whole state, for files."""
         return self.cells._asdict()
 
-    def check(self, arrays: dict[str, Array]) -> None:
+    def check(self, arrays: Mapping[str, Array]) -> None:
         """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_tiles(arrays, rules.highest_state(self.model))
 
-    def restore(self, arrays: dict[str, Array]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Take over what ``storage`` gave."""
         completed(lambda: self._copy_from(arrays))
 
-    def _copy_from(self, arrays: dict[str, Array]) -> None:
+    def _copy_from(self, arrays: Mapping[str, Array]) -> None:
         for name, array in arrays.items():
             getattr(self.cells, name)[...] = array

@@ -1,17 +1,20 @@
-"""Reading cells that have a state r, whatever else an engine holds of them."""
+"""What the engines of Numba kernels share: reading, flags, cycles."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from synfab.engines.base import Engine
 from synfab.engines.numba import layout, readout_kernels
 from synfab.engines.numba.layout import Parameters
 from synfab.engines.numba.threads import share
-from synfab.model.cell_model import CellModel
+from synfab.physics import rules
+from synfab.physics.noise import ReadNoise, noisy_current
 
 Array = npt.NDArray[Any]
 
@@ -42,20 +45,36 @@ def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Ar
     return out
 
 
-class Reading(ABC):
-    """What Numba engines read from ``states``."""
+# Above every threshold and U_max, V: a complete RESET.
+FULL_RESET = np.array([1e3], np.float32)
 
-    model: CellModel
-    n_cells: int
-    first: np.uint64
-    key: np.uint64
+
+class KernelEngine(Engine):
+    """An engine whose cells have ``states`` and status words as in ``layout``."""
+
     parameters32: Parameters
-    cells: Any  # with ``status`` as in ``layout``
+    cells: Any  # a named tuple of arrays, ``status`` among them
 
-    @property
+    def begin_at(self, first_cell: int) -> None:
+        """Let cell 0 be number ``first_cell``."""
+        super().begin_at(first_cell)
+        self.parameters32 = self.parameters32._replace(first=np.uint64(first_cell))
+
     @abstractmethod
-    def states(self) -> Array:
-        """Mixing state r, float32."""
+    def apply_voltage(self, u: Array, where: Array | None) -> None:
+        """Let cells switch, in a kernel that draws the history as well."""
+
+    def begin_cycle(self, cells: Array) -> rules.Features:
+        """Advance the history of the listed cells: RESET them out of the LRS, and put them back."""
+        before, size = self.take(cells), len(cells)
+        lrs, hrs = np.ones(size, np.bool_), np.zeros(size, np.bool_)
+        rest = np.zeros(size, np.float32)
+        self.put(cells, before._replace(threshold=rest, in_hrs=hrs, in_lrs=lrs))
+        where = np.zeros(self.n_cells, np.bool_)
+        where[cells] = True
+        self.apply_voltage(FULL_RESET, where)
+        self.put(cells, before)
+        return self.features(cells)
 
     def current(self, u: Array) -> Array:
         """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
@@ -71,15 +90,44 @@ class Reading(ABC):
         share(work, self.n_cells, self.n_cells, discardable=True)
         return out
 
-    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
-        """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
+    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
+        """Current with the noise of read ``number``; the kernel has Johnson and shot noise."""
+        if not noise.linear:
+            z = self._read_normals(number)
+            drawn: Array = noisy_current(
+                self.model, noise.terms, self.states, u, z, noise.coefficients
+            )
+            return drawn
         u = plain(u)
-        out = self.current(u)
+        johnson, shot = noise.coefficients
+        coefficients = (np.float32(johnson), np.float32(shot))
+        return self._add_noise(self.current(u), u, number, coefficients, self._slopes)
+
+    @cached_property
+    def _slopes(self) -> tuple[np.float32, np.float32]:
+        """Slopes at 0 V, S: of the state r = 0, and what r adds to it."""
         slope_llrs, slope_hhrs = self.model.conduction.slopes_at_zero
+        return np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs)
+
+    def _read_normals(self, number: int) -> Array:
+        """Normal numbers of a read: Johnson noise of 1 S at 0 V with the coefficient 1."""
+        at_rest = np.zeros(1, np.float32)
+        none = np.zeros(self.n_cells, np.float32)
+        unit = (np.float32(1.0), np.float32(0.0))
+        return self._add_noise(none, at_rest, number, unit, unit)
+
+    def _add_noise(
+        self,
+        out: Array,
+        u: Array,
+        number: int,
+        coefficients: tuple[np.float32, np.float32],
+        slopes: tuple[np.float32, np.float32],
+    ) -> Array:
+        """Add Johnson and shot noise to the currents ``out``; ``slopes`` as in ``_slopes``."""
         fixed = (
-            self.states, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
-            np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs), out,
-            self.first, np.uint32(number), self.key,
+            self.states, u, int(u.size != 1), *coefficients, *slopes, out,
+            self.parameters32.first, np.uint32(number), self.parameters32.key,
         )  # fmt: skip
 
         def work(low: int, high: int) -> None:
@@ -90,7 +138,7 @@ class Reading(ABC):
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
         """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
-        return row_normals(int(self.key), first, rows, number, count).T
+        return row_normals(self.seed, first, rows, number, count).T
 
     def row_sums(self, columns: int, weights: Array) -> Array:
         """Sum over columns of r times each row of ``weights`` (B, columns): (rows, B)."""
@@ -114,7 +162,7 @@ class Reading(ABC):
         """Flags of cells that are SET."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
 
-    @property
-    def cycle(self) -> Array:
-        """Cycle numbers n."""
-        return np.asarray(self.cells.status[: self.n_cells] >> layout.CYCLE_BITS)
+    def cycles(self, cells: Array | None = None) -> Array:
+        """Return the cycle numbers of cells."""
+        status = self.cells.status[: self.n_cells] if cells is None else self.cells.status[cells]
+        return np.asarray(status >> layout.CYCLE_BITS)

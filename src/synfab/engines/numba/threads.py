@@ -41,6 +41,15 @@ def share(
         kernel(0, count)
 
 
+def uninterrupted(action: Callable[[], object]) -> None:
+    """Do something that must happen once and whole; an interrupt is raised after it."""
+    pool = find_pool()
+    if not pool.is_own_thread() and pool.start():
+        pool.run(Job(lambda _low, _high: action(), 1, 1), 1, False)
+    else:
+        action()
+
+
 def completed(action: Callable[[], object]) -> None:
     """Do something that may be done twice; an interrupt is raised once it has been done."""
     try:

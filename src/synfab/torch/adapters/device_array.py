@@ -11,7 +11,7 @@ from synfab.cells.array import CellArray
 from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise
 from synfab.programming.methods import check_options, program_cells
 from synfab.torch.noise import readout_normals
 
@@ -39,7 +39,7 @@ class Bench:
     ) -> None:
         self.model, self.seed, self.method = model, seed, method
         self.options = check_options(method, options)
-        self.factors = noise_factors(bandwidth)
+        self.noise = ReadNoise.of_bandwidth(bandwidth)
         self.next_cell, self.reads = 0, 0
 
     def program(self, targets: Array) -> Array:
@@ -57,10 +57,9 @@ class Bench:
     def read(self, g: Array) -> Array:
         """Return conductances ``g`` (S) as one read at U_0 measures them, with noise."""
         u_0 = self.model.conduction.u_0
-        johnson, shot = self.factors
-        held = np.maximum(g, 0.0)
-        deviation = np.sqrt(held * (johnson + shot * u_0)) / u_0
-        return g + deviation * self._normals(g.size).reshape(g.shape)
+        deviation = np.sqrt(self.noise.at_voltage(np.maximum(g, 0.0), u_0)) / u_0
+        noisy: Array = g + deviation * self._normals(g.size).reshape(g.shape)
+        return noisy
 
     def _normals(self, count: int) -> Array:
         # Rows above those of any layer, so that the random numbers differ from theirs.

@@ -1,0 +1,75 @@
+"""Which cells an array holds, and how: the arguments of ``CellArray``, checked once."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from synfab.common import checks
+from synfab.common.errors import CapacityError
+from synfab.engines.base import Engine
+from synfab.engines.registry import check_engine, library_name, make_engine
+from synfab.model.cell_model import CellModel
+from synfab.model.model_file import load_model
+from synfab.random.backend import Library, find_library
+from synfab.random.streams import MAX_SEED, check_seed
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Checked arguments of ``CellArray``, described there."""
+
+    model: CellModel
+    shape: tuple[int, ...]
+    seed: int
+    order: int
+    engine: str
+    history: str
+    first_cell: int
+
+    @classmethod
+    def of(
+        cls,
+        model: CellModel | str | os.PathLike[str],
+        shape: int | tuple[int, ...],
+        seed: int,
+        order: int | None,
+        engine: str,
+        history: str,
+        first_cell: int,
+    ) -> Identity:
+        """Check the arguments.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            An argument is not allowed.
+        CapacityError
+            More cells than a seed has numbers.
+        """
+        loaded, axes = load_model(model), checks.axes("shape", shape)
+        size = math.prod(axes)
+        if size > MAX_SEED:
+            raise CapacityError(f"shape: expected up to 2**64 - 1 cells, found {size}")
+        return cls(
+            loaded, axes, check_seed(seed), loaded.history(order).order,
+            check_engine(engine, history), history, check_first(first_cell, size),
+        )  # fmt: skip
+
+    def library(self, device: Any = None) -> Library:
+        """Return the library of the arrays that users pass and get."""
+        return find_library(library_name(self.engine), device)
+
+    def make_engine(self, library: Library) -> Engine:
+        """Make the engine with memory for these cells; they are not fabricated yet."""
+        return make_engine(
+            self.engine, self.history, library,
+            self.model, math.prod(self.shape), self.seed, self.first_cell, self.order,
+        )  # fmt: skip
+
+
+def check_first(first_cell: Any, size: int) -> int:
+    """Return the number of the first of ``size`` cells."""
+    return checks.integer("first_cell", first_cell, 0, MAX_SEED - size)

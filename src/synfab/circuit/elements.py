@@ -1,0 +1,142 @@
+"""What is at the crosspoints of a netlist: cells, defects and access devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from synfab.cells.array import CellArray
+from synfab.cells.state import get_state
+from synfab.circuit.dialects import Dialect
+from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
+from synfab.crossbar.circuit import Circuit
+from synfab.model.cell_model import FEATURES
+from synfab.network.access import Selector, Transistor
+from synfab.random.arrays import to_numpy
+
+# Enough for a cell of any state: 64 uA at 0.1 V across the transistor with 3.3 V on the gate.
+MOSFET = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
+# Ohm of a switch that lets a line float; simulators accept neither 0 nor infinity.
+SWITCH_ON, SWITCH_OFF = 1.0, 1e12
+MIN_ON = 1e-3
+
+
+@dataclass(frozen=True)
+class Crosspoints:
+    """Writes the elements between the lines.
+
+    Attributes
+    ----------
+    circuit, writer
+        What is written, and how.
+    device
+        Name of the compiled device or module.
+    snapshot
+        Freeze the cells in their present state.
+    mosfet
+        Write transistors as MOSFETs rather than as switches with their two resistances.
+    """
+
+    circuit: Circuit
+    writer: Dialect
+    device: str
+    snapshot: bool
+    mosfet: bool
+
+    def __post_init__(self) -> None:
+        if self.mosfet and not isinstance(self.circuit.access, Transistor):
+            raise InvalidValueError("mosfet: expected False, the crossbar has no transistors")
+
+    @property
+    def switch(self) -> tuple[float, float]:
+        """Ohm of the cells' switches, on and off."""
+        access = self.circuit.access
+        if not isinstance(access, Transistor) or self.mosfet:
+            return SWITCH_ON, SWITCH_OFF
+        return max(access.on_resistance, MIN_ON), min(access.off_resistance, SWITCH_OFF)
+
+    @property
+    def line_switch(self) -> str:
+        """Name of the switch model of floating lines: that of the cells where both are equal."""
+        return "access" if self.switch == (SWITCH_ON, SWITCH_OFF) else "line"
+
+    def elements(self) -> Iterator[str]:
+        """Cells row by row, each with its access device."""
+        circuit, writer = self.circuit, self.writer
+        yield writer.comment("cells")
+        parameters = None if self.snapshot else cell_parameters(circuit.cells, writer.by_identity)
+        r, stuck = circuit.states.astype(np.float64), circuit.stuck
+        for i, j in np.ndindex(circuit.shape):
+            defect = np.nan if stuck is None else float(stuck[i, j])
+            if defect == 0.0:
+                continue  # an open cell carries no current, nor does what is in series with it
+            name, top, bottom = f"{i}_{j}", f"c{j}", f"r{i}"
+            if circuit.wires is not None:
+                top, bottom = f"{top}_{i}", f"{bottom}_{j}"
+            end = bottom if circuit.access is None else f"m{name}"
+            if not np.isnan(defect):
+                yield writer.resistor(f"x{name}", top, end, 1.0 / defect)
+            elif parameters is None:
+                yield writer.snapshot(name, top, end, circuit.cells.model, float(r[i, j]))
+            else:
+                given = {key: float(numbers[i, j]) for key, numbers in parameters.items()}
+                given = {key: number for key, number in given.items() if not np.isnan(number)}
+                yield writer.cell(name, top, end, self.device, given)
+            yield from self._access(name, end, bottom, (i, j))
+
+    def _access(self, name: str, a: str, b: str, place: tuple[int, int]) -> Iterator[str]:
+        access = self.circuit.access
+        if isinstance(access, Selector):
+            yield self.writer.selector(f"s{name}", a, b, access.saturation, access.voltage)
+        elif access is not None:
+            gate = f"g{place[0 if access.gates == 'rows' else 1]}"
+            if self.mosfet:
+                yield self.writer.transistor(name, a, gate, b)
+            else:
+                yield self.writer.switch(name, a, b, gate, "access")
+
+    def models(self, floats: bool, event_tolerance: float | None) -> Iterator[str]:
+        """Lines that elements share; ``floats``: whether lines have switches as well."""
+        if not self.snapshot:
+            yield self.writer.model(self.device, self.circuit.cells.seed, event_tolerance)
+        switched = isinstance(self.circuit.access, Transistor) and not self.mosfet
+        if switched:
+            yield self.writer.switch_model("access", *self.switch)
+        if floats and not (switched and self.line_switch == "access"):
+            yield self.writer.switch_model(self.line_switch, SWITCH_ON, SWITCH_OFF)
+        if self.mosfet:
+            yield self.writer.transistor_model(MOSFET)
+
+
+def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
+    """Instance parameters that put a device into the state of each cell; NaN: leave it out.
+
+    A compiled device finds its history by the cell's number; a Verilog-A module, which has random
+    numbers of its own, is given the device parameters.
+    """
+    state = get_state(cells)
+    fresh = (state["phase"] == 0) & (state["cycle"] == 0)
+    number = (cells.first_cell + np.arange(cells.size, dtype=np.uint64)).reshape(cells.shape)
+    parameters: dict[str, Array] = {}
+    if by_identity:
+        parameters["cell"] = (number & np.uint64(2**32 - 1)).astype(np.float64)
+        high = (number >> np.uint64(32)).astype(np.float64)
+        parameters["cell_high"] = np.where(high > 0, high, np.nan)
+        parameters["cycle0"] = np.where(state["cycle"] > 0, state["cycle"], np.nan)
+    else:
+        # One stream of the simulator's generator per cell.
+        parameters["seed"] = (number % np.uint64(2**31 - 2) + np.uint64(1)).astype(np.float64)
+        parameters["given_device"] = np.ones(cells.shape)
+        devices = to_numpy(cells.device_parameters).astype(np.float64)
+        for k, key in enumerate(FEATURES):
+            parameters[f"mu_{key}"] = devices[..., k]
+            parameters[f"sigma_{key}"] = devices[..., 4 + k]
+    parameters["phase0"] = np.where(state["phase"] > 0, state["phase"], np.nan)
+    parameters["r0"] = np.where(fresh & by_identity, np.nan, state["r"])
+    between = state["phase"] == 2
+    parameters["threshold0"] = np.where(between, state["threshold"], np.nan)
+    parameters["steepness0"] = np.where(between, state["steepness"], np.nan)
+    return parameters

@@ -1,0 +1,161 @@
+"""What a crossbar is made of: cells, wires, access devices and defects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike, DriveEnd, GridShape, LineSelection, Mask, SenseEnd
+from synfab.io.memory import require_memory
+from synfab.network.access import Access, Selector, Transistor, defects, make_barriers
+from synfab.network.bias import Bias, lines, make_bias
+from synfab.network.network import Cells, Solution
+from synfab.network.reduction import distances
+from synfab.network.solver import TOLERANCE, solve_lines
+from synfab.network.wires import Resistance, Wires, make_wires
+from synfab.random.arrays import to_numpy
+
+# float64 arrays of the solver's size that live at the same time, per input vector at work.
+ARRAYS = 20
+
+
+def network_bytes(shape: GridShape) -> int:
+    """Memory (bytes) that solving a network of (rows, columns) takes beside the cells' own."""
+    lengths = checks.axes("shape", shape)
+    if len(lengths) != 2:
+        raise InvalidValueError(f"shape: expected (rows, columns), found {len(lengths)} axes")
+    rows, columns = lengths
+    return 8 * ARRAYS * rows * columns
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """Description of a crossbar that reading, writing, programming and netlists work on.
+
+    The description never changes; the state of its cells does.
+
+    Attributes
+    ----------
+    cells
+        Array of shape (rows, columns), of any engine.
+    wires
+        Lines between the cells; None: ideal ones.
+    access
+        What is in series with every cell; None: nothing.
+    stuck
+        (rows, columns) conductance of defective cells, S, NaN for good ones; None: all are good.
+    """
+
+    cells: CellArray
+    wires: Wires | None = None
+    access: Access | None = None
+    stuck: Array | None = None
+
+    @property
+    def shape(self) -> GridShape:
+        """Rows and columns."""
+        rows, columns = self.cells.shape
+        return rows, columns
+
+    @cached_property
+    def along(self) -> Array:
+        """Ohm along each column from its first crosspoint, (rows, columns)."""
+        return np.zeros(self.shape) if self.wires is None else distances(self.wires)
+
+    @property
+    def states(self) -> Array:
+        """State r of every cell as a NumPy array, (rows, columns), float32."""
+        return to_numpy(self.cells.r)
+
+    @property
+    def good(self) -> Mask | None:
+        """Mask of the cells without a defect; None: all."""
+        return None if self.stuck is None else np.isnan(self.stuck)
+
+    def bias(
+        self,
+        v: ArrayLike,
+        row_voltage: ArrayLike = 0.0,
+        floating_columns: LineSelection | None = None,
+        floating_rows: LineSelection | None = None,
+        gates: LineSelection | None = None,
+    ) -> Bias:
+        """Check and lay out a drive; arguments as of ``Crossbar.solve``."""
+        on = self.gate_lines(gates)
+        return make_bias(self.shape, v, row_voltage, floating_columns, floating_rows, on)
+
+    def gate_lines(self, gates: LineSelection | None) -> Mask | None:
+        """Return a mask of the gate lines that are on; None: all, or there are none."""
+        if gates is None:
+            return None
+        if not isinstance(self.access, Transistor):
+            raise InvalidValueError("gates: expected None, the crossbar has no transistors")
+        return lines("gates", gates, self.shape[0 if self.access.gates == "rows" else 1])
+
+    def selected_gates(self, rows: Mask, columns: Mask) -> Mask | None:
+        """Return a mask of the gate lines that are on for selected lines; None: there are none."""
+        if not isinstance(self.access, Transistor):
+            return None
+        return rows if self.access.gates == "rows" else columns
+
+    def conducting(self, linear: bool = False, gates: Mask | None = None) -> Cells:
+        """Present cells as the solver takes them; ``linear``: with their conductance at U_0."""
+        barriers = make_barriers(self.shape, self.access, self.stuck, gates)
+        conduction = self.cells.model.conduction
+        states = self.states.astype(np.float64)
+        if not linear:
+            return Cells(states, conduction, barriers)
+        if barriers is not None and barriers.saturation:
+            raise InvalidValueError("linear: a selector cannot be taken as a resistor")
+        conductances = conduction.current(states, conduction.u_0) / conduction.u_0
+        return Cells(conductances, None, barriers)
+
+    def wires_for(self, bias: Bias) -> Wires | None:
+        """Lines under a drive, floating ones let go; None where all are ideal."""
+        if self.wires is None or not bias.floats:
+            return self.wires
+        return self.wires.floating(bias.floating_rows, bias.floating_columns)
+
+    def solve_bias(
+        self,
+        bias: Bias,
+        cells: Cells,
+        start: tuple[Array, Array] | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> Solution:
+        """Solve for one drive; ``start`` and ``tolerance`` as in ``solver.solve``."""
+        return solve_lines(self.wires_for(bias), cells, bias, start, tolerance)
+
+
+def make_circuit(
+    cells: CellArray,
+    wire_resistance: Resistance,
+    source_resistance: ArrayLike,
+    sense_resistance: ArrayLike,
+    drive: DriveEnd,
+    sense: SenseEnd,
+    access: Access | None,
+    open_cells: ArrayLike | None,
+    shorted_cells: ArrayLike | None,
+    short_resistance: float,
+) -> Circuit:
+    """Check the arguments of a ``Crossbar`` and describe it."""
+    checks.instance("cells", cells, CellArray)
+    if cells.ndim != 2:
+        raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")
+    rows, columns = cells.shape
+    require_memory(network_bytes((rows, columns)), f"a crossbar of {rows} x {columns} cells")
+    if access is not None:
+        checks.instance(
+            "access", access, (Transistor, Selector), "a Transistor, a Selector or None"
+        )
+    wires = make_wires(
+        (rows, columns), wire_resistance, source_resistance, sense_resistance, drive, sense
+    )
+    stuck = defects((rows, columns), open_cells, shorted_cells, short_resistance)
+    return Circuit(cells, wires, access, stuck)
