@@ -140,7 +140,8 @@ def test_workers_of_a_cluster_are_sent_the_noise_itself(published, flicker):
     cells = used(published)
     sent = pickle.loads(pickle.dumps(ReadNoise.of_bandwidth(1e8)))
     np.testing.assert_array_equal(shard.read(cells, 0.2, sent, 4), cells.read(0.2, number=4))
-    rows = shard.matvec(cells, 0, INPUTS.T.copy(), 4, sent)
+    batch = INPUTS.T.astype(np.float32).astype(np.float64, order="C")  # as a cluster sends it
+    rows = shard.matvec(cells, 0, batch, 4, sent)
     np.testing.assert_array_equal(rows, cells.matvec(INPUTS, number=4))
 
 

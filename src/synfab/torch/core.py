@@ -287,13 +287,12 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         return ReadNoise.of_bandwidth(self.options.bandwidth) if self.options.noise else NONE
 
     def _ideal(self, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-        options, noise = self.options, self._read_noise()
+        conduction, noise = self.options.model.conduction, self._read_noise()
         difference = self.difference[:, block]
         if noise == NONE:
-            currents = pair_currents(options.model.conduction, v, difference, options.linear)
-            return currents, v.new_zeros(())
+            return pair_currents(conduction, v, difference, self.options.linear), v.new_zeros(())
         states = (difference, self.total[:, block])
-        return noisy_pair_currents(options.model.conduction, v, states, noise, options.linear)
+        return noisy_pair_currents(conduction, v, states, noise, self.options.linear)
 
     def _with_noise(self, currents: Tensor, variance: Tensor, first: int) -> Tensor:
         if not self.options.noise:

@@ -220,7 +220,7 @@ class _Writer:
         for pulser, result in zip(self.pulsers, results, strict=True):
             pulser.energy += result.energy
         self.count += join([result.pulses for result in results])
-        # Cells that stay in their LRS have had no RESET pulse yet.
+        # A cell that stays in its LRS has had no RESET pulse yet.
         amplitude = np.maximum(join([work.controllers.amplitude for work in works]), self.begin)
         self.amplitude = np.where(pairs, amplitude, self.amplitude)
         self.g = np.where(pairs, self.read(), self.g)
