@@ -94,3 +94,11 @@ def noisy_pair_currents(
         ]
         variance = torch.stack(each)
     return currents, variance.clamp_(min=0.0).mul_(unit)
+
+
+def rounded(values: Tensor, largest: float, bits: int) -> Tensor:
+    """Round to the nearest of 2**bits levels from minus to plus ``largest``; clip at both ends."""
+    step = 2.0 * largest / (2**bits - 1)
+    level = ((values + largest) / step).round_().clamp_(0, 2**bits - 1)
+    result: Tensor = level.mul_(step).sub_(largest)
+    return result
