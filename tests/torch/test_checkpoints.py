@@ -189,7 +189,7 @@ def test_programming_a_network_that_was_stopped_ends_the_same(tmp_path, monkeypa
 
     whole = make()
     expected = program(whole, method)
-    one_tile, count = programming_module._program, 0
+    one_tile, count = programming_module.program_cells, 0
 
     def counted(*arguments):
         nonlocal count
@@ -198,7 +198,7 @@ def test_programming_a_network_that_was_stopped_ends_the_same(tmp_path, monkeypa
             raise PowerCutError
         return one_tile(*arguments)
 
-    monkeypatch.setattr(programming_module, "_program", counted)
+    monkeypatch.setattr(programming_module, "program_cells", counted)
     with pytest.raises(PowerCutError):
         program(make(), method, checkpoints=tmp_path)
     (tmp_path / "step-000000000003.npz").write_bytes(b"")  # damaged: this tile and later ones again
