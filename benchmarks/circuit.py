@@ -63,10 +63,10 @@ def compare(name, circuits, rounds, limit):
     print(f"{name:32s} {'; '.join(parts)}; {', '.join(ratios)}", flush=True)
 
 
-def circuits_of(cells, program, device, peers, **options):
-    netlist = crossbar_netlist(
-        cells, program, event_tolerance=0, longest_step=STEP if program else None, **options
-    )
+def circuits_of(cells, program, device, peers, wire_resistance=0.0):
+    crossbar = sf.Crossbar(cells, wire_resistance)
+    step = STEP if program else None
+    netlist = crossbar_netlist(crossbar, program, event_tolerance=0, longest_step=step)
     resistor = "R{n} {a} {b} 1e4"
     found = {
         "cells": (netlist.text, device),
@@ -81,8 +81,8 @@ def circuits_of(cells, program, device, peers, **options):
 def against_our_solver(size, device, rounds):
     """Print the times of an operating point with wires in ngspice (KLU) and in sf.Crossbar."""
     cells = sf.CellArray("published", (size, size), seed=1).apply_voltage(-2.0).apply_voltage(1.1)
-    text = crossbar_netlist(cells, wire_resistance=2.5).text
     crossbar = sf.Crossbar(cells, 2.5)
+    text = crossbar_netlist(crossbar).text
     v = np.full(size, 0.2)
     crossbar.solve(v)
     theirs, ours = [], []

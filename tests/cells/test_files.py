@@ -121,7 +121,7 @@ def test_files_have_the_permissions_that_others_would(cells, tmp_path):
 def test_a_folder_that_is_there_is_not_replaced(tmp_path):
     (tmp_path / "run").mkdir()
     with (
-        pytest.raises(sf.InvalidValueError, match=r"^folder: .* is there already"),
+        pytest.raises(sf.InvalidValueError, match=r"^folder: .* already exists"),
         atomic_folder(tmp_path / "run", "folder"),
     ):
         pass

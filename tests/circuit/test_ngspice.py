@@ -19,7 +19,8 @@ from synfab.circuit import (
     run_ngspice,
     to_osdi_source,
 )
-from synfab.circuit.ngspice import _seconds, find_ngspice, loads_osdi
+from synfab.circuit.ngspice import seconds
+from synfab.circuit.ngspice_search import find_ngspice, loads_osdi
 from synfab.common.errors import InvalidTypeError, InvalidValueError, SolverError, ToolError
 from synfab.crossbar import Selector, Transistor
 
@@ -152,7 +153,7 @@ V4 d 0 0.2
 
 def test_the_end_of_a_transient_is_known_to_the_progress_bar():
     ends = ("4e-7", "400n", "0.4us", "400ns", "{stop}", "1..2n")
-    assert [_seconds(text) for text in ends] == [*[pytest.approx(4e-7)] * 4, None, None]
+    assert [seconds(text) for text in ends] == [*[pytest.approx(4e-7)] * 4, None, None]
 
 
 def test_rejected_steps_change_nothing(device):

@@ -59,7 +59,7 @@ def test_simulate_writes_what_was_read(published, tmp_path, ending):
     ("arguments", "message"),
     [
         (["info", "none.json"], "none.json: cannot read"),
-        (["simulate", "--cells", 5, "--program", "a", "-o", "x.csv"], "program: not understood"),
+        (["simulate", "--cells", 5, "--program", "a", "-o", "x.csv"], "program: cannot be parsed"),
         (["simulate", "--cells", 0, "--program", "1", "-o", "x.csv"], "shape: expected"),
         (["simulate", "--cells", 5, "--program", "1", "-o", "x.txt"], "output: expected a name"),
         (["simulate", "--cells", 5, "--program", "1", "-o", "none/x.csv"], "path: cannot write"),

@@ -39,7 +39,7 @@ def test_memory_of_a_group_is_its_limit_less_its_usage(tmp_path):
     tree = system(tmp_path, ["0::/job"], [V2.format(root="/")], {
         "job/memory.max": 700 * MIB, "job/memory.current": 100 * MIB,
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 600 * MIB
+    assert cgroups.available_memory(tree) == 600 * MIB
 
 
 def test_inactive_pages_of_files_count_as_free(tmp_path):
@@ -47,7 +47,7 @@ def test_inactive_pages_of_files_count_as_free(tmp_path):
         "job/memory.max": 700 * MIB, "job/memory.current": 690 * MIB,
         "job/memory.stat": f"anon 1\nfile 2\ninactive_file {500 * MIB}\nactive_file 3",
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 510 * MIB
+    assert cgroups.available_memory(tree) == 510 * MIB
 
 
 def test_the_tightest_limit_of_the_ancestors_applies(tmp_path):
@@ -56,7 +56,7 @@ def test_the_tightest_limit_of_the_ancestors_applies(tmp_path):
         "user/session/memory.max": "max", "user/session/memory.current": 200 * MIB,
         "user/session/job/memory.max": 700 * MIB, "user/session/job/memory.current": 10 * MIB,
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 50 * MIB
+    assert cgroups.available_memory(tree) == 50 * MIB
 
 
 def test_a_throttling_limit_counts_as_a_limit(tmp_path):
@@ -64,7 +64,7 @@ def test_a_throttling_limit_counts_as_a_limit(tmp_path):
         "job/memory.max": 700 * MIB, "job/memory.high": 200 * MIB,
         "job/memory.current": 50 * MIB,
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 150 * MIB
+    assert cgroups.available_memory(tree) == 150 * MIB
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_throttling_limit_counts_as_a_limit(tmp_path):
 )  # fmt: skip
 def test_without_a_limit_there_is_none(tmp_path, membership, mounts, files):
     tree = system(tmp_path, membership, mounts, files)
-    assert cgroups.memory_room(tree) is None
+    assert cgroups.available_memory(tree) is None
     assert cgroups.processor_quota(tree) is None
 
 
@@ -92,7 +92,7 @@ def test_a_container_sees_its_own_group_as_the_root(tmp_path):
     tree = system(tmp_path, ["0::/"], [V2.format(root="/")], {
         "memory.max": 700 * MIB, "memory.current": 100 * MIB, "cpu.max": "150000 100000",
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 600 * MIB
+    assert cgroups.available_memory(tree) == 600 * MIB
     assert cgroups.processor_quota(tree) == 1.5
 
 
@@ -101,7 +101,7 @@ def test_a_container_without_a_namespace_sees_its_group_as_the_mount(tmp_path, r
     tree = system(tmp_path, ["4:memory:/docker/abc"], [V1.format(root=root, name="memory")], {
         "memory/memory.limit_in_bytes": 700 * MIB, "memory/memory.usage_in_bytes": 100 * MIB,
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 600 * MIB
+    assert cgroups.available_memory(tree) == 600 * MIB
 
 
 def test_a_group_outside_of_the_namespace_is_read_at_the_mount(tmp_path):
@@ -109,7 +109,7 @@ def test_a_group_outside_of_the_namespace_is_read_at_the_mount(tmp_path):
         "memory.max": 100 * MIB, "memory.current": 0,
     })  # fmt: skip
     (tmp_path / "sys/fs/other").mkdir()
-    assert cgroups.memory_room(tree) == 100 * MIB
+    assert cgroups.available_memory(tree) == 100 * MIB
 
 
 def test_version_1_nested_with_pages_of_files_and_swap(tmp_path):
@@ -121,11 +121,11 @@ def test_version_1_nested_with_pages_of_files_and_swap(tmp_path):
         "memory/batch/job/memory.limit_in_bytes": UNLIMITED_V1,
         "memory/batch/job/memory.usage_in_bytes": 100 * MIB,
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 210 * MIB
+    assert cgroups.available_memory(tree) == 210 * MIB
     swap = tmp_path / "sys/fs/cgroup/memory/batch/job"
     (swap / "memory.memsw.limit_in_bytes").write_text(str(150 * MIB))
     (swap / "memory.memsw.usage_in_bytes").write_text(str(100 * MIB))
-    assert cgroups.memory_room(tree) == 50 * MIB
+    assert cgroups.available_memory(tree) == 50 * MIB
 
 
 def test_limits_of_hidden_ancestors_are_in_the_statistics_of_version_1(tmp_path):
@@ -134,7 +134,7 @@ def test_limits_of_hidden_ancestors_are_in_the_statistics_of_version_1(tmp_path)
         "memory/memory.usage_in_bytes": 100 * MIB,
         "memory/memory.stat": f"hierarchical_memory_limit {256 * MIB}",
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 156 * MIB
+    assert cgroups.available_memory(tree) == 156 * MIB
 
 
 def test_both_versions_at_the_same_time(tmp_path):
@@ -146,7 +146,7 @@ def test_both_versions_at_the_same_time(tmp_path):
         "memory/a/memory.limit_in_bytes": 700 * MIB, "memory/a/memory.usage_in_bytes": 0,
         "my unified/b/cpu.max": "50000 100000",
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 700 * MIB
+    assert cgroups.available_memory(tree) == 700 * MIB
     assert cgroups.processor_quota(tree) == 0.5
 
 
@@ -154,18 +154,18 @@ def test_a_group_above_its_limit_has_no_memory_left(tmp_path):
     tree = system(tmp_path, ["0::/job"], [V2.format(root="/")], {
         "job/memory.max": 100 * MIB, "job/memory.current": 120 * MIB,
     })  # fmt: skip
-    assert cgroups.memory_room(tree) == 0
+    assert cgroups.available_memory(tree) == 0
 
 
 def test_available_memory_is_never_more_than_the_group_leaves(monkeypatch):
-    monkeypatch.setattr(cgroups, "memory_room", lambda: 700 * MIB)
+    monkeypatch.setattr(cgroups, "available_memory", lambda: 700 * MIB)
     assert capacity.available_memory() <= 700 * MIB
-    with pytest.raises(sf.CapacityError, match=r"5000000 cells need .*, available are"):
+    with pytest.raises(sf.CapacityError, match=r"5000000 cells need .* are available"):
         sf.CellArray("published", 5_000_000, seed=1)
 
 
 def test_no_memory_left_is_not_the_same_as_unknown(monkeypatch):
-    monkeypatch.setattr(cgroups, "memory_room", lambda: 0)
+    monkeypatch.setattr(cgroups, "available_memory", lambda: 0)
     with pytest.raises(sf.CapacityError, match=r"needs 1\.0 MiB"):
         capacity.require_memory(2**20, "file")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 
 
 class AlarmError(Exception):
@@ -80,7 +80,7 @@ def test_a_whole_checkpoint_does_not_count_as_damaged(alarm, tmp_path, monkeypat
 
 def test_readers_do_not_call_a_file_damaged(alarm):
     error, ring = alarm
-    with pytest.raises(error, match="mine"), told("file"):
+    with pytest.raises(error, match="mine"), one_line_errors("file"):
         ring()
 
 
@@ -93,11 +93,11 @@ def test_what_a_library_makes_of_it_is_looked_through(alarm):
         except Exception as reason:
             raise ValueError("damaged") from reason
 
-    with pytest.raises(error, match="mine"), told("file"):
+    with pytest.raises(error, match="mine"), one_line_errors("file"):
         library()
 
 
 def test_errors_of_others_are_said_in_one_line_while_a_handler_is_installed(alarm):
-    with pytest.raises(sf.FileFormatError, match="file: damaged"), told("file"):
+    with pytest.raises(sf.FileFormatError, match="file: damaged"), one_line_errors("file"):
         raise OSError("damaged")
     assert threading.current_thread() is threading.main_thread()

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from synfab.learn.readers.registry import read_any
+from synfab.learn.reading import read_any
 
 
 def consumed(path):

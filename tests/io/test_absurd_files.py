@@ -15,8 +15,8 @@ from synfab.cli.app import app
 from synfab.cli.demo import random_voltages
 from synfab.io import archive
 from synfab.io.archive import open_checked, write_archive
-from synfab.programming.controller import Controllers
-from synfab.programming.course import Course
+from synfab.programming.pulser import DirectPulser
+from synfab.programming.write_verify import WriteVerify
 from synfab.random.arrays import to_numpy
 
 KINDS = {
@@ -157,13 +157,13 @@ def test_members_that_are_there_twice_are_refused(tmp_path, monkeypatch, name):
 
     monkeypatch.setattr(archive, "_write", write_twice)
     make("float32").save(path)
-    with pytest.raises(sf.FileFormatError, match=f"{name}: is in the archive twice"):
+    with pytest.raises(sf.FileFormatError, match=f"{name}: occurs twice in the archive"):
         sf.CellArray.load(path)
     with sf.Checkpoints(tmp_path / "run", interval=0.0).open({}) as run:
         run.save(1, {"r": np.zeros(3)})
     if name == "manifest.npy":
         with (
-            pytest.raises(sf.FileFormatError, match="is in the archive twice"),
+            pytest.raises(sf.FileFormatError, match="occurs twice in the archive"),
             sf.Checkpoints(tmp_path / "run", resume=True).open({}),
         ):
             pass
@@ -176,7 +176,7 @@ def test_measurements_with_an_array_twice_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "loops.npz", "w") as file:
         for _ in range(2):
             file.writestr("voltage.npy", array.getvalue())
-    with pytest.raises(sf.FileFormatError, match=r"voltage\.npy: is in the archive twice"):
+    with pytest.raises(sf.FileFormatError, match=r"voltage\.npy: occurs twice in the archive"):
         sf.learn.read_sweeps(tmp_path / "loops.npz")
 
 
@@ -203,7 +203,7 @@ def test_absurd_states_of_layers_change_nothing():
 def test_absurd_states_of_programming_change_nothing(field, value):
     cells = sf.CellArray("published", (4, 4), seed=1)
     targets = np.full((4, 4), 1e-4)
-    course = Course(cells, Controllers(cells.model, targets, 1e-6, 3), np.zeros((4, 4)))
+    course = WriteVerify(DirectPulser(cells), targets, tolerance=1e-6, retries=3)
     state = course.dump()
     before = cells.r
     with pytest.raises(sf.SynfabError):
@@ -310,14 +310,14 @@ def test_a_digest_is_text(published, tmp_path, digest):
 
 
 def test_the_command_line_warns_in_one_line(published, tmp_path, capsys):
-    from synfab.cli.terminal import warn_in_one_line
+    from synfab.cli.terminal import show_warnings_in_one_line
 
     path = tmp_path / "model.json"
     sf.save_model(published, path)
     path.write_text(path.read_text().replace('"published"', '"mine"'))
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warn_in_one_line()
+        show_warnings_in_one_line()
         app(["info", str(path), "--json"], standalone_mode=False)
     found = capsys.readouterr()
     assert json.loads(found.out)["name"] == "mine"

@@ -14,7 +14,7 @@ import pytest
 import synfab as sf
 from synfab.io.archive import is_whole
 from synfab.io.checkpoints import read_checkpoint
-from synfab.programming.course import Course
+from synfab.programming.controller import Controllers
 
 SHAPE = (12, 12)
 RESULTS = (
@@ -44,14 +44,14 @@ def stopped_after(passes, monkeypatch, folder, **options):
     """Program a crossbar until the given pass; checkpoints stay in the folder."""
     bar = crossbar(**options)
 
-    def report(done, _):
-        if done == passes:
-            raise PowerCutError
+    done, fired = iter(range(passes + 1)), Controllers.fired
 
-    course_go = Course.go
-    monkeypatch.setattr(
-        Course, "go", lambda self, pulse, most, _, run: course_go(self, pulse, most, report, run)
-    )
+    def fired_until_then(controllers, voltage):
+        if next(done) == passes:
+            raise PowerCutError
+        fired(controllers, voltage)
+
+    monkeypatch.setattr(Controllers, "fired", fired_until_then)
     with pytest.raises(PowerCutError):
         bar.program(targets(), checkpoints=go_on(folder, resume=False))
     monkeypatch.undo()
@@ -218,7 +218,7 @@ def test_nothing_whole_is_said(tmp_path, monkeypatch):
     stopped_after(3, monkeypatch, tmp_path)
     for path in tmp_path.glob("step-*"):
         path.write_bytes(b"PK")
-    with pytest.raises(sf.FileFormatError, match="no checkpoint there is whole"):
+    with pytest.raises(sf.FileFormatError, match="all checkpoints are damaged"):
         crossbar().program(targets(), checkpoints=go_on(tmp_path))
 
 
@@ -231,7 +231,7 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
     broken = sf.Crossbar(crossbar().cells, 2.5, access=access, open_cells=dead)
     weaker = sf.Crossbar(crossbar().cells, 2.5, access=sf.crossbar.Transistor(2e3))
     for change, message in (
-        (lambda: crossbar().program(targets(), checkpoints=tmp_path), "holds some already"),
+        (lambda: crossbar().program(targets(), checkpoints=tmp_path), "already holds checkpoints"),
         (lambda: crossbar().program(1.1 * targets(), checkpoints=ours), "^targets: "),
         (lambda: crossbar().program(targets(), retries=3, checkpoints=ours), "^retries: .* 10"),
         (lambda: crossbar(seed=6).program(targets(), checkpoints=ours), "^cells: seed: .* 5"),
@@ -246,7 +246,7 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
                 "duration": 2e-7,
                 "scheme": "V/2",
                 "parallel": 3,
-                "most_passes": 7,
+                "max_passes": 7,
             }.items()
         ),
     ):
@@ -254,6 +254,22 @@ def test_another_run_is_not_gone_on_with(tmp_path, monkeypatch):
             change()
         assert "\n" not in str(caught.value)
     assert before == {path.name: path.read_bytes() for path in tmp_path.glob("step-*")}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_settings_under_an_earlier_name_are_the_same_settings(tmp_path, nested):
+    def settings(name, value):
+        return {"options": {name: value}} if nested else {name: value}
+
+    with go_on(tmp_path).open(settings("most_passes", 7)) as run:
+        run.save(1, {"x": 1})
+    with go_on(tmp_path).open(settings("max_passes", 7)) as run:
+        assert run.state == {"x": 1}
+    with (
+        pytest.raises(sf.InvalidValueError, match="options: " if nested else "max_passes: .* 7"),
+        go_on(tmp_path).open(settings("max_passes", 8)),
+    ):
+        pass
 
 
 def test_a_later_version_is_said(tmp_path, monkeypatch):

@@ -337,7 +337,7 @@ def test_duplicates_and_shuffles(measured):
     [
         ({"order": 11}, "order: expected 1 … 10"),
         ({"order": "best"}, "order: expected"),
-        ({"order": 9}, "at most order"),
+        ({"order": 9}, "the highest possible order"),
         ({"components": 0}, "components: expected"),
         ({"components": 3}, "components: 3 need 24 devices"),
         ({"skip": 500}, "skip: 500 leaves no cycle"),

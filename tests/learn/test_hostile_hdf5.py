@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hostile import consumed
 
-from synfab.learn.readers.registry import read_any
+from synfab.learn.reading import read_any
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ def test_arrays_in_microamperes_are_noticed(tmp_path, loops):
 def test_loops_that_drown_in_noise_say_why_no_cycle_is_left(loops):
     noise = 3e-5 * np.random.default_rng(1).normal(size=loops[1].shape)
     found = learn.extract_features(learn.sweeps_from_arrays(loops[0], loops[1] + noise))
-    with pytest.raises(InvalidValueError, match=r"could not be judged: .*no SET [0-9]"):
+    with pytest.raises(InvalidValueError, match=r"could not be evaluated: .*no SET [0-9]"):
         learn.fit(found)
 
 

@@ -18,7 +18,7 @@ import synfab as sf
 from synfab import learn
 from synfab.cli.app import app
 from synfab.learn.loops import Loops
-from synfab.learn.readers.parquet import whole_table
+from synfab.learn.readers.parquet import read_parquet
 from synfab.pulses.program import read_program
 
 DATA = Path(os.environ.get("SYNFAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -118,7 +118,7 @@ def test_too_few_loops_for_curves_give_slopes_and_say_so(small):
     voltage, current = small
     found = learn.extract_features(learn.sweeps_from_arrays(voltage, current[:1, :2]))
     assert len(found) == 2
-    assert "curves need 3" in found.notes["slopes_only"]
+    assert "evaluated; need 3" in found.notes["slopes_only"]
 
 
 def test_offset_and_steps_do_not_matter(measured, published):
@@ -202,7 +202,7 @@ def test_the_same_loops_from_every_kind_of_file(small, tmp_path):
     ):
         same(learn.read_sweeps(tmp_path / name), small)
     same(learn.read_sweeps(tmp_path / "a.pkl", allow_pickle=True), small)
-    with pytest.raises(sf.FileFormatError, match="a pickle can run any program"):
+    with pytest.raises(sf.FileFormatError, match="opening a pickle file can execute any code"):
         learn.read_sweeps(tmp_path / "a.pkl")
     tidy((voltage, current[:1, :6])).to_excel(tmp_path / "a.xlsx", index=False)
     assert len(next(learn.read_sweeps(tmp_path / "a.xlsx").devices()).cycles) == 6
@@ -244,7 +244,7 @@ def test_decimals_are_numbers(small, tmp_path, digits):
     rows = {name: pa.array([Decimal(f"{k}.1") for k in range(800, 810)], kind)
             for name in ("r_hrs", "u_set", "r_lrs", "u_reset")}  # fmt: skip
     pq.write_table(pa.table(rows), tmp_path / "features.parquet")
-    frame = whole_table(tmp_path / "features.parquet", None)
+    frame = read_parquet(tmp_path / "features.parquet")
     assert (frame.dtypes == np.float64).all()
     assert frame["u_set"].tolist() == [k + 0.1 for k in range(800, 810)]
 
@@ -281,7 +281,7 @@ def test_shuffled_cycles_are_sorted_and_scattered_devices_named(small, tmp_path)
     order = np.argsort(frame["cycle"].to_numpy() * 7919 % 20, kind="stable")
     same(learn.read_sweeps(frame.iloc[order]), small)
     frame.iloc[order].to_parquet(tmp_path / "scattered.parquet")
-    with pytest.raises(sf.InvalidValueError, match="do not stand together"):
+    with pytest.raises(sf.InvalidValueError, match="are not contiguous"):
         list(learn.read_sweeps(tmp_path / "scattered.parquet").devices())
 
 
@@ -293,7 +293,7 @@ def test_shuffled_cycles_are_sorted_and_scattered_devices_named(small, tmp_path)
         ("foo,bar\n1,2\n", "none for voltage, current; the file has 'foo', 'bar'"),
         ("voltage,current\n1,abc\n", "current: expected numbers, found 'abc' in data row 1"),
         ("voltage [kg],current\n1,1\n", "expected a unit of voltage"),
-        ("V,U,current\n1,1,1\n", "both 'V' and 'U' could be it"),
+        ("V,U,current\n1,1,1\n", "both 'V' and 'U' fit"),
         ("1,2,3\n4,5,6\n", "no header line, found 3 columns"),
         ("voltage,current\n1500,1e-3\n-1500,1e-3\n", "voltage \\[mV\\]"),
         ("voltage,current\n0.1,1e-6\n", "no loop"),

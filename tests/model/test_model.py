@@ -82,9 +82,9 @@ def test_the_slope_is_the_derivative_of_the_current(published):
         ({"u_max": 0.2}, "u_max"),
         ({"hhrs": [1e-5, 1e-6]}, "hhrs: expected I"),
         ({"llrs": [-1e-4, 0.0]}, "llrs"),
-        ({"llrs": [1e-6, 0.0]}, "llrs: expected to conduct more than hhrs"),
+        ({"llrs": [1e-6, 0.0]}, "llrs: expected a higher conductance than hhrs"),
         ({"llrs": [-3e-4, 2e-4, 0.0]}, "passive"),
-        ({"llrs": [1e-4, 0.0, 0.0, 0.0], "hhrs": [-1e-9, 0.0]}, "llrs: no state is passive"),
+        ({"llrs": [1e-4, 0.0, 0.0, 0.0], "hhrs": [-1e-9, 0.0]}, "llrs: not passive"),
         ({"voltage_range": (0.1, 1.0)}, "voltage_range"),
         ({"voltage_range": (-1.0, 0.1)}, "voltage_range"),
         ({"voltage_range": (-1.5, np.inf)}, "voltage_range"),
@@ -114,7 +114,7 @@ def test_what_curves_do_beyond_the_trained_voltages_does_not_matter(side):
 
 
 def test_an_unstable_history_is_refused():
-    with pytest.raises(sf.InvalidValueError, match="unstable history, spectral radius 1"):
+    with pytest.raises(sf.InvalidValueError, match="unstable: spectral radius 1"):
         History(np.eye(4), [np.eye(4)])
 
 
@@ -123,7 +123,7 @@ def test_an_unstable_history_is_refused():
     [
         (np.eye(4) + np.eye(4, k=1), "innovation: expected lower triangular"),
         (np.diag([1.0, 1.0, 1.0, 0.0]), "innovation: expected a positive diagonal"),
-        (np.diag([1.0, 1.0, 1.0, 1e-200]), "innovation: its covariance is not positive definite"),
+        (np.diag([1.0, 1.0, 1.0, 1e-200]), "innovation: the covariance is not positive definite"),
     ],
 )
 def test_a_history_without_fresh_noise_in_a_feature_is_refused(innovation, message):

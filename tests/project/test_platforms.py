@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import synfab as sf
-from synfab.circuit import ngspice
+from synfab.circuit import ngspice_search
 from synfab.io import files
 
 SOURCE = Path(sf.__file__).parent
@@ -154,12 +154,12 @@ def windows(monkeypatch):
 )
 def test_names_that_windows_cannot_store_are_refused(tmp_path, windows, name):
     with (
-        pytest.raises(sf.InvalidValueError, match="cannot be the name of a file on Windows"),
+        pytest.raises(sf.InvalidValueError, match="is not a valid file name on Windows"),
         files.atomic_path(tmp_path / name),
     ):
         pass
     with (
-        pytest.raises(sf.InvalidValueError, match="cannot be the name of a file on Windows"),
+        pytest.raises(sf.InvalidValueError, match="is not a valid file name on Windows"),
         files.locked(tmp_path / name, "output"),
     ):
         pass
@@ -183,7 +183,7 @@ def test_files_are_synchronised_by_a_handle_that_may_write(tmp_path, windows, mo
     def fsync(handle):
         modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
 
-    monkeypatch.setattr(files, "_keep", lambda _: None)
+    monkeypatch.setattr(files, "_sync_folder", lambda _: None)
     monkeypatch.setattr(os, "fsync", fsync)
     with files.atomic_path(tmp_path / "a.json") as path:
         path.write_text("{}")
@@ -193,9 +193,9 @@ def test_files_are_synchronised_by_a_handle_that_may_write(tmp_path, windows, mo
 def test_the_cache_folder_is_that_of_the_system(monkeypatch, tmp_path):
     monkeypatch.delenv("SYNFAB_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert ngspice.cache_folder() == tmp_path / "synfab"
+    assert ngspice_search.cache_folder() == tmp_path / "synfab"
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("C:/Cache/synfab"))
-    assert ngspice.cache_folder() == Path("C:/Cache/synfab")
+    assert ngspice_search.cache_folder() == Path("C:/Cache/synfab")
 
 
 # ---- locks -------------------------------------------------------------------

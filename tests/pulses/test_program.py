@@ -49,7 +49,7 @@ def test_programs_come_from_tables_too(tmp_path):
         table.write_text(content)
         with pytest.raises(sf.FileFormatError, match="voltage: expected"):
             read_program(str(table))
-    with pytest.raises(sf.FileFormatError, match="cannot read the program"):
+    with pytest.raises(sf.FileFormatError, match="cannot read the pulse program"):
         read_program(str(tmp_path / "none.csv"))
 
 

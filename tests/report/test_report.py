@@ -18,7 +18,7 @@ import synfab as sf
 from synfab import learn
 from synfab.cli.app import app
 from synfab.report import headline, save_report, verdicts
-from synfab.report.sample import MOST_DEVICES, chosen_devices, measured_loops
+from synfab.report.sample import MAX_DEVICES, chosen_devices, measured_loops
 from synfab.report.verdict import _verdict
 
 pytest.importorskip("bokeh")
@@ -155,7 +155,7 @@ def test_loops_of_other_devices_are_refused(found, tmp_path):
 
 def test_many_devices_are_thinned_first_and_last_kept():
     chosen = chosen_devices(512)
-    assert len(chosen) == MOST_DEVICES
+    assert len(chosen) == MAX_DEVICES
     assert chosen[0] == 0
     assert chosen[-1] == 511
 
@@ -191,11 +191,11 @@ def test_fit_and_compare_write_a_report(sweeps, tmp_path):
     done = run("fit", source, "-o", model, "--order", "1", "--report", first, "--json")
     assert done.exit_code == 0
     assert json.loads(done.stdout)["report"] == str(first)
-    assert "How it was learned" in first.read_text()
+    assert "How it was fitted" in first.read_text()
     done = run("compare", model, source, "--report", second)
     assert done.exit_code == 0
     assert "properties agree" in " ".join(done.output.split())
-    assert "How it was learned" not in second.read_text()
+    assert "How it was fitted" not in second.read_text()
 
 
 @pytest.mark.parametrize(

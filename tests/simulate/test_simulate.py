@@ -138,7 +138,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         "stopping after this pulse … (Ctrl-C again: at once)",
         "stopped",
     ]
-    assert said.endswith("the same command with --resume continues\n")
+    assert said.endswith("add --resume to the command to continue\n")
 
 
 def test_a_changed_file_of_voltages_is_another_program(tmp_path):
@@ -378,7 +378,7 @@ def test_another_run_is_not_touched(tmp_path):
     path = tmp_path / "o.zarr"
     simulate(PROGRAM, 100, path, seed=5)
     before = results(path)[0]
-    with pytest.raises(sf.InvalidValueError, match="is there already"):
+    with pytest.raises(sf.InvalidValueError, match="already exists"):
         simulate(PROGRAM, 100, path, seed=5)
     for change, name in (
         ({"seed": 6}, "seed"), ({"read_voltage": 0.1}, "read_voltage"), ({"order": 3}, "order"),
@@ -463,9 +463,9 @@ def test_results_whose_description_is_lost_are_not_begun_again(finished, output,
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: (p / "zarr.json").write_text("{"), "cannot go on"),
-        (lambda p: (p / "zarr.json").unlink(), "cannot go on"),
-        (lambda p: (p / "done" / "zarr.json").write_bytes(b"\0\xff"), "cannot go on"),
+        (lambda p: (p / "zarr.json").write_text("{"), "cannot resume"),
+        (lambda p: (p / "zarr.json").unlink(), "cannot resume"),
+        (lambda p: (p / "done" / "zarr.json").write_bytes(b"\0\xff"), "cannot resume"),
         (lambda p: _attribute(p, version=3), "this synfab reads up to 2"),
         (lambda p: _attribute(p, format="other"), "not a simulation"),
     ],
@@ -499,7 +499,7 @@ def test_bad_arguments(tmp_path):
         ("-2", {"read_voltage": np.nan}, "read_voltage: expected finite"),
         ("-2", {"bandwidth": -1.0}, "bandwidth: expected at least 0, found -1"),
         ("-2", {"history": "none"}, "history: expected"),
-        (tmp_path / "bad.npy", {}, "cannot read the program"),
+        (tmp_path / "bad.npy", {}, "cannot read the pulse program"),
         (tmp_path / "short.npy", {}, r"shape \(pulses, 100\)"),
         ([lambda a, b: np.zeros(3)], {}, r"expected \(100,\)"),
     ):
@@ -532,4 +532,4 @@ def test_the_command(tmp_path):
         [*run, "-o", "out.zarr"], cwd=tmp_path, check=False, capture_output=True, text=True
     )
     assert again.returncode != 0
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr

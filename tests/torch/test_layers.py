@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import synfab as sf
-from synfab.physics import readout
+from synfab.physics.noise import ReadNoise
 from synfab.torch import (
     CrossbarConv2d,
     CrossbarLinear,
@@ -19,7 +19,7 @@ from synfab.torch import (
     program,
     to_torch,
 )
-from synfab.torch.noise import _on_device, readout_normals
+from synfab.torch.noise import normals_on_device, readout_normals
 
 QUIET = {"noise": False, "linear": True}
 
@@ -60,7 +60,7 @@ def test_noise_has_the_variance_of_the_cells(linear):
         spread = layer(x).std(dim=0).double().numpy()
     v = 0.2 * x[0].double().numpy()
     cells = layer.tiles.cells[0]
-    johnson, shot = readout.noise_factors(1e10)
+    johnson, shot = ReadNoise.of_bandwidth(1e10).coefficients
     i = np.abs(cells.model.conduction.current(cells.r.astype(float), v[None, :]))
     variance = (johnson * i / np.abs(v) + shot * i).sum(axis=1)
     siemens = float(layer.weight_per_siemens) / 0.2
@@ -79,7 +79,7 @@ def test_every_readout_has_noise_of_its_own_and_it_is_counted(linear):
     torch.testing.assert_close(torch.cat([first, second]), twin(torch.cat([x, x])))
 
 
-def test_readouts_beyond_the_last_number_go_on_from_zero(linear):
+def test_readouts_are_numbered_modulo_2_to_the_32(linear):
     layer = CrossbarLinear.from_torch(linear, seed=3)
     layer.readout_number = 2**32 - 1
     x = torch.ones(3, linear.in_features)
@@ -94,7 +94,7 @@ def test_readouts_beyond_the_last_number_go_on_from_zero(linear):
 def test_noise_is_the_same_on_any_device(first):
     arguments = (7 * 2**32 + 3, first, 37, 2**32 - 2, 5)
     fast = readout_normals(*arguments, torch.device("cpu"))
-    slow = _on_device(*arguments, torch.device("cpu"))
+    slow = normals_on_device(*arguments, torch.device("cpu"))
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-5)
     assert fast.std() > 0.8
 
@@ -276,7 +276,7 @@ def test_linear_cells_behind_wires_are_one_matrix(linear):
 # ---- state ---------------------------------------------------------------------------------------
 
 
-def test_state_goes_on_bit_by_bit_after_a_file(linear, tmp_path):
+def test_cells_of_a_loaded_state_continue_with_the_same_bits(linear, tmp_path):
     layer = CrossbarLinear.from_torch(linear, seed=1, tile=(8, 7))
     program(layer, "write-verify")
     x = torch.randn(3, 20)
@@ -299,7 +299,7 @@ def test_state_goes_on_bit_by_bit_after_a_file(linear, tmp_path):
 @pytest.mark.parametrize(
     "options", [{"engine": "array"}, {"engine": "torch"}, {"history": "int16"}, {"order": 3}]
 )
-def test_state_goes_on_for_every_kind_of_cells(linear, options):
+def test_states_load_for_every_kind_of_cells(linear, options):
     layer = CrossbarLinear.from_torch(linear, seed=1, **options)
     program(layer, "open-loop")
     other = CrossbarLinear(20, 12, seed=99, **options)
@@ -382,7 +382,7 @@ def test_exceptions_are_by_name_or_by_type():
         network(), seed=1, exceptions={nn.Conv2d: None, "5": {"bits": 3}, "3": {"seed": 9}}
     )
     assert isinstance(chip[0], nn.Conv2d)
-    assert chip[5].bits == 3
+    assert chip[5].options.bits == 3
     assert chip[3].tiles.seed == 9
     with pytest.raises(sf.InvalidValueError, match="no layer 'head'"):
         convert(network(), seed=1, exceptions={"head": None})
@@ -421,7 +421,7 @@ def test_a_layer_used_twice_stays_one_layer():
         ({"read_voltage": 0.0}, "read_voltage: expected"),
         ({"model": "nonsense"}, "nonsense"),
         ({"bandwidth": -1.0}, "bandwidth: expected"),
-        ({"volts": 1.0}, "volts: no option"),
+        ({"volts": 1.0}, "volts: not an option"),
         ({"engine": "abacus"}, "engine: expected"),
     ],
 )
@@ -510,12 +510,12 @@ def test_grouped_convolutions_stay_in_software_and_are_named():
     assert chip[1](torch.zeros(1, 4, 3, 3)).shape == (1, 4, 1, 1)
 
 
-def test_an_unknown_option_is_told_the_known_ones():
-    with pytest.raises(sf.InvalidTypeError, match=r"bitz: no option of a layer; .*\bbits\b"):
+def test_an_unknown_option_is_refused_with_the_known_ones():
+    with pytest.raises(sf.InvalidTypeError, match=r"bitz: not an option of a layer; .*\bbits\b"):
         CrossbarLinear(4, 4, seed=1, bitz=4)
 
 
-def test_what_is_not_supported_is_said():
+def test_unsupported_arguments_are_refused():
     with pytest.raises(sf.InvalidValueError, match="groups: expected 1"):
         CrossbarConv2d(4, 4, 3, groups=2, seed=1)
     with pytest.raises(sf.InvalidValueError, match="padding_mode: expected one of zeros"):

@@ -24,7 +24,8 @@ from synfab.engines.registry import EngineName, HistoryName
 from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.physics import rules
-from synfab.physics.readout import Readout, noise_factors
+from synfab.physics.noise import NONE, ReadNoise, row_variance
+from synfab.physics.readout import Readout
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import WORD
 
@@ -265,8 +266,8 @@ class CellArray:
         mask = self.arguments.mask(where)
         given = self.arguments.broadcast("g", self.arguments.real("g", g))
         wanted = xp.reshape(xp.astype(given, library.wide), (-1,))
-        span, top = conduction.g_llrs - conduction.g_hhrs, rules.highest_state(self.model)
-        low, high = conduction.g_llrs - top * span, conduction.g_llrs
+        top = rules.highest_state(self.model)
+        low, high = float(conduction.conductance(top)), conduction.g_llrs
         fits = (wanted >= low) & (wanted <= high)
         used = wanted if mask is None else xp.where(mask, wanted, high)
         if not bool(xp.all(fits if mask is None else fits | ~mask)):
@@ -274,7 +275,7 @@ class CellArray:
                 f"g: expected {low:.4g} … {high:.4g} S, found "
                 f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
             )
-        r = xp.astype((high - used) / span, xp.float32)
+        r = xp.astype(conduction.state(used), xp.float32)
         r = xp.where(r > top, top, r)
         everything = np.arange(self.size)
         cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)
@@ -317,16 +318,21 @@ class CellArray:
         number
             Which read this is: equal numbers give equal noise. None counts on from the last.
         """
-        johnson, shot = noise_factors(bandwidth)
+        read_noise = ReadNoise.of_bandwidth(bandwidth)
         voltages = self.arguments.voltages(u)
         if not checks.flag("noise", noise):
             return self.current(u)
         given = self.read_number if number is None else checks.word("number", number)
-        result = self.engine_instance.read(voltages, given, johnson, shot)
+        result = self.engine_instance.read(voltages, given, read_noise)
         if number is None:
             # Words count on from zero beyond 2**32, as the noise does.
             self.read_number = (given + 1) & WORD
         return self._shaped(result)
+
+    @locked
+    def _read(self, u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
+        """Currents with the noise of read ``number``, which is not counted."""
+        return self._shaped(self.engine_instance.read(self.arguments.voltages(u), number, noise))
 
     @locked
     def matvec(
@@ -361,27 +367,33 @@ class CellArray:
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
         count = len(batch)
         given = self.readout_number if number is None else checks.word("number", number, count)
-        noise, factors = checks.flag("noise", noise), noise_factors(bandwidth)
+        noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
         z = self.engine_instance.readout_noise(0, self.shape[0], given, count) if noise else None
-        result = self._row_currents(batch, factors, z)
+        result = self._row_currents(batch, read_noise, z)
         if noise and number is None:  # only now: an interrupted call has used no number
             self.readout_number = (given + count) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
 
     @locked
-    def _row_currents(self, batch: Array, factors: tuple[float, float], z: Array | None) -> Array:
+    def _row_currents(self, batch: Array, noise: ReadNoise, z: Array | None) -> Array:
         """Currents (rows, B) for voltages (B, columns); ``z``: normal numbers, None: no noise."""
         library, count = self.engine_instance.library, len(batch)
         xp = library.xp
-        readout = Readout.of(self.model.conduction, batch, factors if z is not None else None)
+        summed = z is not None and noise.linear
+        readout = Readout.of(self.model.conduction, batch, noise if summed else NONE)
         # Both sums in one pass over r.
         sums = self.engine_instance.row_sums(self.shape[1], readout.weights)
         result = library.asarray(readout.base) + sums[:, :count]
-        if z is None:
+        if z is None or noise == NONE:
             return self.arguments.returned(result)
-        variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
-        noise = xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * library.asarray(z)
-        return self.arguments.returned(result + noise)
+        if noise.linear:
+            variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
+        else:
+            r = xp.reshape(self.engine_instance.states, self.shape)
+            volts = library.asarray(np.ascontiguousarray(batch, np.float32))
+            variance = row_variance(self.model, noise, r, volts)
+        drawn = xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * library.asarray(z)
+        return self.arguments.returned(result + drawn)
 
     @locked
     def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:

@@ -13,6 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.locking import lock_of
 from synfab.physics import rules
+from synfab.random.arrays import to_numpy
 
 Array = npt.NDArray[Any]
 
@@ -32,7 +33,7 @@ def get_state(cells: CellArray) -> dict[str, Array]:
         HRS, 1 in LRS, 2 RESET in part); ``cycle``. The history follows from the cycle number.
     """
     with lock_of(cells):
-        state, cycle = cells.engine_instance.take(), cells.cycle
+        state, cycle = _taken(cells), to_numpy(cells.cycle)
     phase = np.where(state.in_hrs, IN_HRS, np.where(state.in_lrs, IN_LRS, BETWEEN))
     values = (state.r, state.threshold, state.steepness, phase, cycle)
     return {
@@ -61,24 +62,28 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
         raise InvalidValueError(f"cycle: expected no number above {rules.MAX_CYCLE}")
     target = given["cycle"].astype(np.int64)
     result = cells.copy()
-    if (target < result.cycle).any():
+    if (target < to_numpy(result.cycle)).any():
         raise InvalidValueError("cycle: expected no number before the array's own")
-    while (behind := result.cycle < target).any():
+    while (behind := to_numpy(result.cycle) < target).any():
         result.apply_voltage(FULL_SET, where=behind)
         result.apply_voltage(FULL_RESET, where=behind)
     everything = np.arange(cells.size)
-    there = result.engine_instance.take(everything)
+    there = _taken(result)
     flat = {name: given[name].reshape(-1) for name in NAMES}
     phase = flat["phase"]
     resting = phase == IN_HRS  # has no threshold
-    result.engine_instance.put(
-        everything,
-        there._replace(
-            r=flat["r"].astype(np.float32),
-            threshold=np.where(resting, there.threshold, flat["threshold"]).astype(np.float32),
-            steepness=np.where(resting, there.steepness, flat["steepness"]).astype(np.float32),
-            in_hrs=phase == IN_HRS,
-            in_lrs=phase == IN_LRS,
-        ),
+    engine = result.engine_instance
+    values = there._replace(
+        r=flat["r"].astype(np.float32),
+        threshold=np.where(resting, there.threshold, flat["threshold"]).astype(np.float32),
+        steepness=np.where(resting, there.steepness, flat["steepness"]).astype(np.float32),
+        in_hrs=phase == IN_HRS,
+        in_lrs=phase == IN_LRS,
     )
+    engine.put(everything, rules.SwitchingState(*map(engine.library.asarray, values)))
     return result
+
+
+def _taken(cells: CellArray) -> rules.SwitchingState:
+    """Switching state of all cells as NumPy arrays."""
+    return rules.SwitchingState(*map(to_numpy, cells.engine_instance.take()))

@@ -1,7 +1,8 @@
 """The same cells in circuit simulators: compiled devices, Verilog-A, netlists, ngspice."""
 
 from synfab.circuit.netlist import Netlist, crossbar_netlist
-from synfab.circuit.ngspice import find_ngspice, run_ngspice
+from synfab.circuit.ngspice import run_ngspice
+from synfab.circuit.ngspice_search import find_ngspice
 from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.run import CrossbarRun, run_crossbar
 from synfab.circuit.veriloga import to_veriloga

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,8 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from synfab import __version__
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.physics import rules
+from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -24,7 +27,7 @@ def literal(value: float) -> str:
     return repr(float(value))
 
 
-def lower_triangle(matrix: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def lower_triangle(matrix: ArrayLike) -> FloatArray:
     """Entries of a lower triangular matrix row by row, each row up to its diagonal."""
     full = np.asarray(matrix, np.float64)
     return np.asarray(full[np.tril_indices(len(full))])
@@ -86,8 +89,24 @@ def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
     }
 
 
+def noise_densities() -> dict[str, str]:
+    """Spectral densities of read noise: ``four_kt`` of abs(I/U) and ``two_e`` of abs(I), A**2/Hz.
+
+    Warns
+    -----
+    UserWarning
+        Noise terms are registered that circuit models do not have.
+    """
+    noise = ReadNoise.of_bandwidth(1.0)
+    if not noise.linear:
+        names = ", ".join(checks.shown(t.name) for t in noise.terms if t not in LINEAR)
+        warnings.warn(f"circuit models have Johnson and shot noise only, not {names}", stacklevel=2)
+    of_term = dict(zip(noise.terms, noise.coefficients, strict=True))
+    return {"four_kt": literal(of_term[JOHNSON]), "two_e": literal(of_term[SHOT])}
+
+
 def environment() -> Environment:
-    """Templates of this room; an unknown name in one is an error, never an empty text."""
+    """Templates of this subpackage; an unknown name in one is an error, never an empty text."""
     return Environment(
         loader=PackageLoader("synfab.circuit"),
         undefined=StrictUndefined,
@@ -98,7 +117,7 @@ def environment() -> Environment:
     )
 
 
-def braces(values: Any, indent: int = 4) -> str:
+def braces(values: ArrayLike, indent: int = 4) -> str:
     """Array as a C initialiser, its innermost rows broken into lines of at most 100 characters."""
     array = np.asarray(values)
     if array.ndim > 1:

@@ -19,14 +19,15 @@ from synfab.circuit.literals import (
     environment,
     literal,
     model_numbers,
+    noise_densities,
     provenance,
 )
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, ToolError
+from synfab.common.types import PathLike
 from synfab.io.files import atomic_path, refuse_overwrite, temporary_folder
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import BOLTZMANN, ELEMENTARY_CHARGE
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ COMPILERS = ("cc", "gcc", "clang")
 
 
 def to_osdi_source(
-    model: CellModel | str | os.PathLike[str], *, order: int | None = None, name: str | None = None
+    model: CellModel | PathLike, *, order: int | None = None, name: str | None = None
 ) -> str:
     """C source of the device with the OSDI 0.3 interface, one file that needs only libm.
 
@@ -66,8 +67,7 @@ def to_osdi_source(
             stationary_size=numbers["stationary"].size,
             marginal_terms=numbers["marginals"].shape[-1],
             mixed_terms=max(numbers["llrs"].size, numbers["hhrs"].size),
-            boltzmann=literal(BOLTZMANN),
-            elementary_charge=literal(ELEMENTARY_CHARGE),
+            **noise_densities(),
             name=device,
             title=f"{device}: a virtual memory cell.",
             provenance=provenance(loaded),
@@ -76,8 +76,8 @@ def to_osdi_source(
 
 
 def build_osdi(
-    model: CellModel | str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    model: CellModel | PathLike,
+    path: PathLike,
     *,
     order: int | None = None,
     name: str | None = None,

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from synfab.circuit.ngspice import cache_folder, loads_osdi
+from synfab.circuit.ngspice_search import cache_folder, loads_osdi
 from synfab.common.errors import ToolError
 from synfab.io.files import make_folder, temporary_folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.common.types import Array
+from synfab.common.types import Array, PathLike
 from synfab.crossbar.circuit import Circuit
 from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.io.own_files import own_files
@@ -50,11 +49,11 @@ class CrossbarRun:
 def run_crossbar(
     netlist: Netlist,
     *,
-    osdi: str | os.PathLike[str] | None = None,
+    osdi: PathLike | None = None,
     time_limit: float = 600.0,
     progress: bool = False,
-    ngspice: str | os.PathLike[str] | None = None,
-    keep: str | os.PathLike[str] | None = None,
+    ngspice: PathLike | None = None,
+    keep: PathLike | None = None,
 ) -> CrossbarRun:
     """Run the netlist of a crossbar in ngspice.
 

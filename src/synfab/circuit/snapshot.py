@@ -13,11 +13,7 @@ from synfab.model.cell_model import CellModel
 @lru_cache(maxsize=16)
 def _curves(model: CellModel) -> tuple[Array, Array]:
     """Coefficients of P_LLRS and of P_HHRS - P_LLRS, of one length, highest power first."""
-    length = max(len(model.conduction.llrs), len(model.conduction.hhrs))
-    llrs, hhrs = (
-        np.concatenate([np.zeros(length - len(c)), c])
-        for c in (model.conduction.llrs, model.conduction.hhrs)
-    )
+    llrs, hhrs = model.conduction.padded
     return llrs, hhrs - llrs
 
 

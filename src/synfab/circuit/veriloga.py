@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from synfab.circuit.literals import (
     environment,
     literal,
     model_numbers,
+    noise_densities,
     provenance,
 )
 from synfab.common import checks
-from synfab.common.types import Array
+from synfab.common.types import Array, PathLike
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import BOLTZMANN, ELEMENTARY_CHARGE, TEMPERATURE
 
 UNITS = ("log10 ohm", "V", "ohm", "V")
 STATES = ("r", "threshold", "steepness", "in_hrs", "in_lrs")
@@ -35,7 +34,7 @@ WIDTH = 96
 
 
 def to_veriloga(
-    model: CellModel | str | os.PathLike[str],
+    model: CellModel | PathLike,
     *,
     order: int | None = None,
     name: str | None = None,
@@ -138,8 +137,7 @@ def _render(
         core=core,
         inputs=[f"in_{n}" for n in core_inputs(p)],
         outputs=core_outputs(p),
-        four_kt=literal(4.0 * BOLTZMANN * TEMPERATURE),
-        two_e=literal(2.0 * ELEMENTARY_CHARGE),
+        **noise_densities(),
         name=module,
         title=f"{module}: a virtual memory cell.",
         provenance=provenance(model),

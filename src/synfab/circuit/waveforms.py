@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidKeyError
 from synfab.common.interrupts import pass_on
-from synfab.common.types import Array
+from synfab.common.types import Array, ArrayLike
 from synfab.io.limits import read_large
 
 UNITS = {
@@ -58,7 +57,7 @@ class Waveforms(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def at(self, name: str, times: npt.ArrayLike) -> Array:
+    def at(self, name: str, times: ArrayLike) -> Array:
         """Value of a waveform at times (s), linear between the simulator's points."""
         points = checks.real_array("times", times).astype(np.float64)
         return np.interp(points, self["time"], self[name])

@@ -1,42 +1,42 @@
-"""The command line: ``synfab demo``, ``info``, ``fit``, ``explore`` … ``doctor``."""
+"""Command line ``synfab``: the commands and their options."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import track
-from rich.status import Status
 from rich.table import Table
 
 from synfab import __version__
 from synfab.cli import circuit, learn, stdio
 from synfab.cli.terminal import (
     counted,
-    end_in_order,
+    exit_on_signals,
     interrupts_between_steps,
     out,
     plain,
     print_json,
     progress,
+    progress_bar,
     say,
+    show_warnings_in_one_line,
     shown,
-    warn_in_one_line,
 )
 from synfab.common.errors import InvalidValueError, SynfabError
 from synfab.common.processors import requested_threads
 
 if TYPE_CHECKING:
     from synfab.cli.doctor import Finding
+    from synfab.simulate import Simulation
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for synapses."
+    no_args_is_help=True, pretty_exceptions_enable=False, help="A virtual fab for ReRAM synapses."
 )
 ModelArgument = Annotated[str, typer.Argument(help='"published" or a model file')]
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +62,7 @@ def demo(
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
     as_json: JsonOption = False,
 ) -> None:
-    """Fabricate a million cells, switch and read them, draw what they do, write a measurement."""
+    """Create, switch and read a million cells; write figures and a measurement to fit."""
     from synfab.cli.demo import NAMES, run
     from synfab.engines.capacity import bytes_per_cell
     from synfab.io.files import refuse_overwrite
@@ -73,8 +73,8 @@ def demo(
     for file in NAMES:
         refuse_overwrite("--output", output / file, the_model=model)
     loaded = load_model(model)
-    with Status("starting", console=progress) as status:
-        steps = run(loaded, output, lambda name: status.update(f"{name} …"))
+    with progress_bar("starting") as bar:
+        steps = run(loaded, output, lambda name: bar.update(text=f"{name} …"))
     memory = bytes_per_cell(loaded.orders[-1], "float32")
     if as_json:
         rows = [step._asdict() for step in steps]
@@ -91,7 +91,7 @@ def demo(
     for name in sorted(output.glob("*.png")):
         say(f"  {name}")
     measured, fitted = output / "cycling.csv", output / "mine.json"
-    note = f"  {measured}: I-V loops to fit a model to, and to see how well it fits:"
+    note = f"  {measured}: I-V loops; fit a model to them and compare it with:"
     say(note)
     command = f"synfab fit {measured} -o {fitted} --report {output / 'report.html'}"
     say(f"  {command}")
@@ -99,14 +99,14 @@ def demo(
 
 @app.command()
 def info(model: ModelArgument = "published", as_json: JsonOption = False) -> None:
-    """Say what a model is: orders, voltages, population, provenance."""
+    """Show the properties of a model: orders, voltages, population, provenance."""
     from synfab.engines.capacity import bytes_per_cell
     from synfab.engines.registry import histories
     from synfab.model.model_file import load_model
 
     loaded = load_model(model)
     conduction = loaded.conduction
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "name": loaded.name,
         "fingerprint": loaded.fingerprint,
         "orders": list(loaded.orders),
@@ -134,33 +134,38 @@ def simulate(
     program: Annotated[
         str,
         typer.Option(
-            help='pulses, "-2, 1.5 x100", or a CSV or Parquet file with voltage; with .zarr output '
-            "also .npy or .zarr with voltages of shape (pulses, cells)"
+            help='voltages, "-2, 1.5 x100", or a CSV or Parquet file with a column voltage; for '
+            ".zarr output also a .npy or .zarr array of voltages (pulses, cells)"
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="table: .parquet or .csv; .zarr for very many cells"),
+        typer.Option(
+            "--output", "-o", help="table (.parquet, .csv), or .zarr for any number of cells"
+        ),
     ],
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
     seed: Annotated[int, typer.Option(help="0 … 2**64 - 1")] = 0,
     order: Annotated[int | None, typer.Option(help="order of the history")] = None,
     history: Annotated[str, typer.Option(help="float32, int16 or compact")] = "float32",
-    read_voltage: Annotated[float, typer.Option(help="V")] = 0.2,
-    bandwidth: Annotated[float, typer.Option(help="of a read, Hz")] = 1e8,
-    noise: Annotated[bool, typer.Option(help="noise of the reads")] = True,
-    reads: Annotated[str, typer.Option(help=".zarr: after every pulse or the last")] = "every",
-    resume: Annotated[bool, typer.Option(help=".zarr: go on with a run that was stopped")] = False,
+    read_voltage: Annotated[float, typer.Option(help="voltage of a read, V")] = 0.2,
+    bandwidth: Annotated[float, typer.Option(help="bandwidth of a read, Hz")] = 1e8,
+    noise: Annotated[bool, typer.Option(help="include read noise")] = True,
+    reads: Annotated[str, typer.Option(help=".zarr: read after every pulse or the last")] = "every",
+    resume: Annotated[bool, typer.Option(help=".zarr: continue an interrupted run")] = False,
 ) -> None:
-    """Apply a pulse program to cells and write what is read after each pulse."""
+    """Apply a pulse program to cells and write the currents read after each pulse."""
     from synfab.io.files import refuse_overwrite
 
-    cell_options: dict[str, Any] = {"seed": seed, "order": order, "history": history}
-    read_options: dict[str, Any] = {"bandwidth": bandwidth, "noise": noise}
     refuse_overwrite("--output", output, the_program=program, the_model=model)
     if output.suffix.lower() == ".zarr":
-        given = {**cell_options, **read_options, "reads": reads, "read_voltage": read_voltage}
-        _simulate_to_zarr(program, cells, output, resume, {"model": model, **given})
+        from synfab.simulate import Simulation
+
+        simulation = Simulation(
+            program, cells, output, seed=seed, model=model, order=order, history=history,
+            reads=reads, read_voltage=read_voltage, bandwidth=bandwidth, noise=noise,
+        )  # fmt: skip
+        _simulate_to_zarr(simulation, resume)
         return
     from synfab.cells.array import CellArray
     from synfab.io.files import atomic_path
@@ -169,56 +174,48 @@ def simulate(
 
     kind = table_format(output)
     if resume or reads != "every":
-        raise InvalidValueError("--resume and --reads: expected an output that ends in .zarr")
+        raise InvalidValueError("--resume and --reads: require an output that ends in .zarr")
     pulses = read_program(program)
-    array = CellArray(model, cells, **cell_options)
-    with atomic_path(output) as path, TableWriter(path, kind) as writer:
-        for number, u in enumerate(
-            track(pulses, "pulses", console=progress, disable=not sys.stderr.isatty())
-        ):
+    array = CellArray(model, cells, seed=seed, order=order, history=history)
+    with (
+        atomic_path(output) as path,
+        TableWriter(path, kind) as writer,
+        progress_bar("pulses", len(pulses)) as bar,
+    ):
+        for number, u in enumerate(pulses):
             array.apply_voltage(u)
-            currents = array.read(read_voltage, **read_options)
+            currents = array.read(read_voltage, bandwidth=bandwidth, noise=noise)
             writer.write(number, u, array.cycle, currents)
+            bar.advance()
     say(f"{counted(len(pulses), 'pulse')} on {counted(cells, 'cell')}: {output}")
 
 
-def _simulate_to_zarr(
-    program: str, cells: int, output: Path, resume: bool, options: dict[str, Any]
-) -> None:
-    from rich.progress import Progress
-
-    from synfab.simulate import Simulation
-
-    simulation = Simulation(program, cells, output, **options)
-    with Status("estimating …", console=progress):
+def _simulate_to_zarr(simulation: Simulation, resume: bool) -> None:
+    with progress_bar("estimating …"):
         estimate = simulation.estimate()
     progress.print(f"{estimate}", highlight=False, soft_wrap=True)
-    with Progress(console=progress, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("cells", total=cells)
-        with interrupts_between_steps("pulse") as check:
-            try:
-                simulation.run(
-                    resume=resume,
-                    advance=lambda done: bar.update(task, advance=done),
-                    after_pulse=check,
-                )
-            except KeyboardInterrupt:
-                bar.stop()
-                sys.stderr.write(
-                    "stopped; finished blocks are kept, the same command with --resume continues\n"
-                )
-                raise typer.Exit(130) from None
-    count = len(simulation.pulses)
-    say(f"{counted(count, 'pulse')} on {counted(cells, 'cell')}: {output}")
+    try:
+        with (
+            progress_bar("cells", simulation.cells) as bar,
+            interrupts_between_steps("pulse") as check,
+        ):
+            simulation.run(resume=resume, advance=bar.advance, after_pulse=check)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "stopped; finished blocks are kept; add --resume to the command to continue\n"
+        )
+        raise typer.Exit(130) from None
+    pulses = counted(len(simulation.pulses), "pulse")
+    say(f"{pulses} on {counted(simulation.cells, 'cell')}: {simulation.path}")
 
 
 @app.command()
 def explore(
     model: ModelArgument = "published",
-    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: a free one")] = 0,
-    show: Annotated[bool, typer.Option(help="open it in the browser")] = True,
+    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0: any free port")] = 0,
+    show: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
 ) -> None:
-    """Explore a model interactively: a page on this machine whose figures follow its controls."""
+    """Explore a model interactively in a browser page that this machine serves."""
     from synfab.explore.page import require_panel, serve
     from synfab.model.model_file import load_model
 
@@ -226,18 +223,18 @@ def explore(
     loaded = load_model(model)
 
     def started(address: str) -> None:
-        say(f"{address}  (end it with Ctrl-C)")
+        say(f"{address}  (stop with Ctrl-C)")
 
-    progress.print("starting; the very first time takes half a minute, to compile the kernels …")
+    progress.print("starting; the first start takes half a minute to compile the kernels …")
     serve(loaded, port, show=show, started=started)
 
 
 @app.command()
 def bench(as_json: JsonOption = False) -> None:
-    """Measure this machine against the published package, in one alternating run."""
+    """Compare the speed with the published package on this machine, in one alternating run."""
     from synfab.cli.bench import compare_with_published, table_rows
 
-    with Status("measuring, half a minute …", console=progress):
+    with progress_bar("measuring, half a minute …"):
         result = compare_with_published()
     if as_json:
         print_json(result)
@@ -253,16 +250,17 @@ def bench(as_json: JsonOption = False) -> None:
 @app.command()
 def doctor(
     subjects: Annotated[
-        list[str] | None, typer.Argument(help="what is needed: ngspice, compiler, zarr, torch, …")
+        list[str] | None,
+        typer.Argument(help="what to check: ngspice, compiler, zarr, torch, …; default: all"),
     ] = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="download an ngspice into the cache where it is missing")
+        bool, typer.Option("--fix", help="download ngspice into the cache if it is missing")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Report what this machine lacks for which work, and the command that fixes it.
+    """Check Python, compiler, simulator and optional packages; show how to install what is missing.
 
-    Exit status 1: something named is missing, or what all work needs, or --fix could not fix it.
+    The exit status is 1 if something named or required is missing, or if --fix failed.
     """
     from dataclasses import asdict
 
@@ -275,12 +273,12 @@ def doctor(
         if not examine(["ngspice"])[0].good:
             _provide_ngspice()
             findings = examine(subjects or [])
-    lacking = [f for f in findings if not f.good and f.is_needed(asked)]
+    missing = [f for f in findings if not f.good and f.is_needed(asked)]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
         _print_findings(findings)
-    if lacking:
+    if missing:
         raise typer.Exit(1)
 
 
@@ -289,7 +287,7 @@ def _provide_ngspice() -> None:
 
     try:
         provide_ngspice(lambda text: progress.print(text, highlight=False))
-    except SynfabError as error:  # the list still says what is missing
+    except SynfabError as error:  # the list below still shows it as missing
         sys.stderr.write(f"synfab: {error}\n")
 
 
@@ -298,8 +296,8 @@ def _print_findings(findings: list[Finding]) -> None:
         mark = "ok     " if finding.good else "missing"
         say(f"{mark}  {finding.subject}: {finding.found}")
         if not finding.good:
-            need = f"         needed for {finding.needed_for}; fix it with:"
-            say(f"{need} {finding.mend}")
+            need = f"         needed for {finding.needed_for}; install it with:"
+            say(f"{need} {finding.fix}")
 
 
 app.add_typer(circuit.app, name="export")
@@ -308,15 +306,15 @@ app.command()(learn.compare)
 
 
 def main() -> None:
-    """Run the command line; bad input is one line and exit status 2."""
+    """Run the command line; an error prints one line and returns exit status 2."""
     sys.exit(stdio.run(_main))
 
 
 def _main() -> None:
-    end_in_order()
-    warn_in_one_line()
+    exit_on_signals()
+    show_warnings_in_one_line()
     try:
-        requested_threads()  # a wrong number of threads is refused by every command
+        requested_threads()  # checked before every command
         app()
     except SynfabError as error:
         sys.stderr.write(f"synfab: {shown(str(error))}\n")

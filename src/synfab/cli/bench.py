@@ -1,4 +1,4 @@
-"""The same jobs on this package and on the published one, alternating in one run."""
+"""Benchmark of this package against the published one, alternating in one run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,15 +16,18 @@ from synfab.cells.array import CellArray
 from synfab.cli.demo import random_voltages
 from synfab.engines.numba.threads import share
 
+# Job to its figures: seconds, ratio, bytes per second.
+Results: TypeAlias = dict[str, dict[str, Any]]
+
 SIDE = 1024
 REPEATS = 5
-# Histories whose movements in memory are accounted for; compact cells are bound by arithmetic.
+# Histories limited by memory bandwidth; compact cells are limited by arithmetic.
 ACCOUNTED = ("float32", "int16")
-PAIRS = 10  # one block of the history, so that its drawing is counted in full
+PAIRS = 10  # one block of the history, so that the time to draw it is included
 
 
 def processor() -> str:
-    """Name and architecture of the processor; only the latter where the system gives no name."""
+    """Return name (if known) and architecture of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -33,16 +36,16 @@ def processor() -> str:
     return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
-def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:
-    """Medians in seconds of each job for both packages, and their ratio.
+def compare_with_published(repeats: int = REPEATS) -> Results:
+    """Return the median time of each job for both packages (s) and their ratio.
 
-    Both hold 2**20 cells of order 10 in the same state; the published array has its HRS flags set
-    first, as its cells forget to be fresh.
+    Both have 2**20 cells of order 10 in the same state. The HRS flags of the published array are
+    set first, because its constructor does not set them.
     """
     published: Any = importlib.import_module("synaptogen")
     oracle: Any = importlib.import_module("synaptogen.synaptogen")
     n = SIDE * SIDE
-    generator = np.random.default_rng(1)  # noqa: TID251 - seeds the peer, which has no seed
+    generator = np.random.default_rng(1)  # noqa: TID251 - the published package has no seed
     oracle.rng, oracle.randn = (
         generator,
         lambda *a, **k: generator.standard_normal(*a, **{**k, "dtype": np.float32}),
@@ -88,7 +91,7 @@ def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:
         ("read with noise", lambda: published.Iread(theirs), 1, ours.read, 1),
         ("crossbar readout with noise", lambda: theirs @ v, 1, lambda: ours @ v, 1),
     ]
-    result: dict[str, Any] = {}
+    result: Results = {}
     for name, their_job, their_count, our_job, our_count in jobs:
         our_job()
         times: tuple[list[float], list[float]] = ([], [])
@@ -114,7 +117,7 @@ def compare_with_published(repeats: int = REPEATS) -> dict[str, Any]:
 
 
 def parts_of_a_pair() -> dict[str, float]:
-    """Seconds of a SET, of a RESET within a block, and of drawing a block shared out over it."""
+    """Return the times (s) of a SET, of a RESET within a block, and of drawing per cycle."""
     cells = CellArray("published", (SIDE, SIDE), seed=3)
     times: dict[float, list[float]] = {-2.0: [], 1.5: []}
     for _ in range(3 * cells.order):
@@ -131,7 +134,7 @@ def parts_of_a_pair() -> dict[str, float]:
 
 
 def copy_bandwidth() -> float:
-    """Bytes read and written per second by copying 512 MiB with the threads the engine uses."""
+    """Return the copy bandwidth (bytes/s, read and written) with the threads of the engine."""
     source = np.ones(2**26)
     target = np.empty_like(source)
 
@@ -147,11 +150,11 @@ def copy_bandwidth() -> float:
 
 
 def bytes_per_pair(history: str) -> int:
-    """Bytes a cell must move for -2 V and +1.5 V: what each kernel reads, fetches and writes.
+    """Return the bytes that the kernels read and write per cell for a pulse pair -2 V, +1.5 V.
 
-    SET: status 4, threshold and u_set 8, device 16, r 4, history; writes r 4, threshold's line 8,
-    status 4. RESET the same, and r(R_HRS) and steepness 8 in and out. A block of p vectors
-    comes in and goes out once in p pairs.
+    SET reads status 4, threshold and u_set 8, device 16, r 4 and the history, and writes r 4,
+    threshold 8 and status 4. RESET also reads and writes r(R_HRS) and steepness, 8. A block of p
+    vectors is read and written once in p pairs.
     """
     number = 4 if history == "float32" else 2
     pulse = 4 + 8 + 16 + 4 + 2 * number + 4 + 8 + 4
@@ -159,8 +162,8 @@ def bytes_per_pair(history: str) -> int:
     return 2 * pulse + 2 * 8 + block
 
 
-def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Rows of the table: job, their time, our time, ratio."""
+def table_rows(result: Results) -> list[tuple[str, str, str, str]]:
+    """Return the rows of the table: job, published time, own time, ratio."""
     rows = []
     for name, row in result.items():
         if "synfab_s" in row:
@@ -179,7 +182,7 @@ def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def account(result: dict[str, Any]) -> str:
+def account(result: Results) -> str:
     """Describe how close a pair is to the copy bandwidth, and where its time is spent."""
     bandwidth = result["copy bandwidth"]["bytes_per_s"]
     cells = SIDE * SIDE

@@ -9,22 +9,24 @@ import typer
 
 from synfab.cli.terminal import say
 
-app = typer.Typer(no_args_is_help=True, help="Write the cells for a circuit simulator.")
+app = typer.Typer(no_args_is_help=True, help="Export cells for circuit simulators.")
 
 ModelArgument = Annotated[str, typer.Argument(help='"published" or a model file')]
 OrderOption = Annotated[int | None, typer.Option(help="order of the history; default: highest")]
-NameOption = Annotated[str | None, typer.Option(help="of the device; default: the model's name")]
+NameOption = Annotated[str | None, typer.Option(help="device name; default: name of the model")]
 
 
 @app.command()
 def osdi(
-    output: Annotated[Path, typer.Option("--output", "-o", help="library to write, .osdi")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="library to write (.osdi)")],
     model: ModelArgument = "published",
     order: OrderOption = None,
     name: NameOption = None,
-    source: Annotated[bool, typer.Option("--source", help="write the C source instead")] = False,
+    source: Annotated[
+        bool, typer.Option("--source", help="write the C source instead of the library")
+    ] = False,
 ) -> None:
-    """Compile the cell for ngspice and other simulators with the OSDI interface."""
+    """Compile the cell model for ngspice and other simulators with the OSDI interface."""
     from synfab.circuit.literals import default_name
     from synfab.circuit.osdi import build_osdi, to_osdi_source
     from synfab.io.files import atomic_path, refuse_overwrite
@@ -44,13 +46,13 @@ def osdi(
 
 @app.command()
 def veriloga(
-    output: Annotated[Path, typer.Option("--output", "-o", help="file to write, .va")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write (.va)")],
     model: ModelArgument = "published",
     order: OrderOption = None,
     name: NameOption = None,
-    noise: Annotated[bool, typer.Option(help="read noise, for noise analysis")] = True,
+    noise: Annotated[bool, typer.Option(help="include read noise for noise analysis")] = True,
 ) -> None:
-    """Write the cell as a Verilog-A module for Spectre and other event-driven simulators."""
+    """Write the cell model as a Verilog-A module for Spectre and other event-driven simulators."""
     from synfab.circuit.veriloga import to_veriloga
     from synfab.io.files import atomic_path, refuse_overwrite
 
@@ -65,15 +67,17 @@ def veriloga(
 def netlist(
     output: Annotated[Path, typer.Option("--output", "-o", help="netlist to write")],
     model: ModelArgument = "published",
-    rows: Annotated[int, typer.Option(help="lines that are sensed")] = 8,
-    columns: Annotated[int, typer.Option(help="lines that are driven")] = 8,
-    seed: Annotated[int, typer.Option(help="of the cells")] = 0,
-    program: Annotated[str | None, typer.Option(help='pulses, "-2, 1.2, 0.2"')] = None,
-    array: Annotated[Path | None, typer.Option(help="saved array instead of fresh cells")] = None,
+    rows: Annotated[int, typer.Option(help="number of rows, which are sensed")] = 8,
+    columns: Annotated[int, typer.Option(help="number of columns, which are driven")] = 8,
+    seed: Annotated[int, typer.Option(help="seed of the cells")] = 0,
+    program: Annotated[str | None, typer.Option(help='pulse program, "-2, 1.2, 0.2"')] = None,
+    array: Annotated[Path | None, typer.Option(help="saved array in place of new cells")] = None,
     wire_resistance: Annotated[float, typer.Option(help="ohm per segment")] = 0.0,
-    access: Annotated[str | None, typer.Option(help="switch or transistor")] = None,
+    access: Annotated[str | None, typer.Option(help="access device: switch or transistor")] = None,
     dialect: Annotated[str, typer.Option(help="ngspice or spectre")] = "ngspice",
-    snapshot: Annotated[bool, typer.Option("--snapshot", help="frozen behavioural cells")] = False,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="cells with fixed state (no switching)")
+    ] = False,
 ) -> None:
     """Write a crossbar of cells as a netlist."""
     from synfab.cells.array import CellArray

@@ -1,13 +1,14 @@
-"""The main job on the published model: fabricate, switch, read, and look."""
+"""Demonstration: create, switch and read cells of a model, and draw figures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import extras
@@ -17,6 +18,9 @@ from synfab.io.own_files import own_files
 from synfab.io.table_writer import csv_lines
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, normals, words
+
+Array = npt.NDArray[Any]
+Result = TypeVar("Result")
 
 SIDE = 1024
 SWEEP_CELLS, SWEEP_CYCLES, SWEEP_POINTS = 16, 128, 200
@@ -29,7 +33,7 @@ NAMES = (MEASUREMENT, *(f"{name}.png" for name in FIGURES))  # files that ``run`
 
 
 class Step(NamedTuple):
-    """One line of the table: what was done, how long it took, how many operations it was."""
+    """A step of the demonstration with its duration (s) and number of operations."""
 
     name: str
     seconds: float
@@ -37,16 +41,16 @@ class Step(NamedTuple):
     unit: str
 
 
-def random_voltages(shape: tuple[int, ...], seed: int) -> Any:
-    """Standard normal voltages (V) that are the same every time."""
+def random_voltages(shape: tuple[int, ...], seed: int) -> Array:
+    """Return reproducible standard normal voltages (V)."""
     count = int(np.prod(shape))
     number = np.arange(-(-count // 4), dtype=np.uint32)
     drawn = normals(words(seed, (number, number * 0), number * 0, Stream.INNOVATION))
-    return drawn.T.reshape(-1)[:count].reshape(shape)
+    return np.asarray(drawn.T.reshape(-1)[:count].reshape(shape))
 
 
-def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Any:
-    """One period of a triangular voltage sweep that starts and ends at 0 V."""
+def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Array:
+    """Return one period of a triangular voltage sweep (V) that starts and ends at 0 V."""
     quarter = points // 4
     return np.concatenate(
         [
@@ -58,13 +62,14 @@ def triangle(points: int, u_min: float = -1.5, u_max: float = 1.5) -> Any:
 
 
 def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
-    """Run the demonstration and write its figures; ``advance`` is called with each step's name.
+    """Write the figures and the measurement; return the steps.
+
+    ``advance`` is called with the name of each step.
 
     Raises
     ------
     InvalidValueError
-        The folder holds a file of the same name as one of these that the demonstration did not
-        write.
+        The folder holds a file with one of their names that the demonstration did not write.
     """
     extras.check("matplotlib")
     make_folder(output, "--output")
@@ -75,7 +80,7 @@ def run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[
 def _run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list[Step]:
     steps: list[Step] = []
 
-    def timed(name: str, operations: int, unit: str, job: Callable[[], Any]) -> Any:
+    def timed(name: str, operations: int, unit: str, job: Callable[[], Result]) -> Result:
         advance(name)
         begin = time.perf_counter()
         result = job()
@@ -116,8 +121,8 @@ def _run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list
     return steps
 
 
-def sweep(model: CellModel) -> tuple[Any, Any]:
-    """I-V loops: voltages (points,) and currents (cycles, points, cells)."""
+def sweep(model: CellModel) -> tuple[Array, Array]:
+    """Return I-V loops: voltages (points,) in V and currents (cycles, points, cells) in A."""
     cells = CellArray(model, SWEEP_CELLS, seed=SEED)
     voltages = triangle(SWEEP_POINTS)
     currents = np.empty((SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS), np.float32)
@@ -128,7 +133,7 @@ def sweep(model: CellModel) -> tuple[Any, Any]:
 
 
 def measure(model: CellModel, path: Path) -> None:
-    """Write I-V loops with the noise of a read, as a tester would: something to fit a model to."""
+    """Write I-V loops with read noise to a CSV file, as an instrument would."""
     cells = CellArray(model, MEASURED_CELLS, seed=SEED + 4)
     voltages = triangle(MEASURED_POINTS)
     shape = (MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
@@ -136,7 +141,7 @@ def measure(model: CellModel, path: Path) -> None:
     for loop in currents:
         for point, u in enumerate(voltages):
             loop[point] = cells.apply_voltage(u).read(u, bandwidth=1e7)
-    # A device after the other, as a tester works through a wafer.
+    # Ordered by device, as a tester measures a wafer.
     cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))
     table = {
         "device": cell.ravel(),
@@ -150,8 +155,8 @@ def measure(model: CellModel, path: Path) -> None:
         file.writelines(csv_lines(list(table.values())))
 
 
-def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], Any]:
-    """Features (devices, cycles) and x* (cycles, 4, devices) of full SET and RESET cycles."""
+def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Array], Array]:
+    """Return features (devices, cycles) and x* (cycles, 4, devices) of full cycles."""
     cells = CellArray(model, devices, seed=SEED + 2)
     features = {name: np.empty((devices, cycles), np.float32) for name in FEATURES}
     vectors = np.empty((cycles, 4, devices), np.float32)
@@ -165,7 +170,11 @@ def cycle(model: CellModel, devices: int, cycles: int) -> tuple[dict[str, Any], 
 
 
 def draw(
-    model: CellModel, output: Path, loops: Any, features: dict[str, Any], vectors: Any
+    model: CellModel,
+    output: Path,
+    loops: tuple[Array, Array],
+    features: dict[str, Array],
+    vectors: Array,
 ) -> None:
     """Write the five figures to the folder ``output``."""
     make_folder(output, "output")

@@ -1,4 +1,4 @@
-"""What this machine has and lacks, and the command that installs it."""
+"""Checks of Python, compiler, simulator and optional packages."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ ALL = "everything"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     subject: str
     good: bool
     found: str
-    mend: str = ""  # command, where something is missing
+    fix: str = ""  # command that installs it
     needed_for: str = ALL
 
     def is_needed(self, asked: Collection[str]) -> bool:
-        """Whether it is among what was asked for, or needed for all work."""
+        """Return True if it was asked for or is always required."""
         return self.needed_for == ALL or not names_of(self.subject).isdisjoint(asked)
 
 
 def examine(asked: Collection[str] = ()) -> list[Finding]:
-    """Look at Python, the compiler, the simulator and the optional packages.
+    """Return checks of Python, the compiler, the simulator and the optional packages.
 
     Parameters
     ----------
     asked
-        Names of what to look at, such as ``"ngspice"`` or ``"zarr"``; empty for everything.
+        Names of the checks, such as ``"ngspice"`` or ``"zarr"``; empty for all.
 
     Raises
     ------
     InvalidValueError
-        Nothing has such a name.
+        There is no such check.
     """
     known: dict[str, Callable[[], Finding]] = {
         "Python": _python,
-        "published model": _numbers,
+        "published model": _published_model,
         "C compiler": _compiler,
         "ngspice with OSDI": _ngspice,
         **{f"package {module}": partial(_extra, module) for module in extras.PACKAGES},
@@ -61,7 +61,7 @@ def examine(asked: Collection[str] = ()) -> list[Finding]:
 
 
 def names_of(subject: str) -> set[str]:
-    """What a user may call a subject: its main word, and the extra that installs a package."""
+    """Return the names of a subject: its main word, or a package and its extra."""
     if subject.startswith("package "):
         module = subject.removeprefix("package ")
         return {module, extras.PACKAGES[module][0]}
@@ -74,7 +74,7 @@ def _python() -> Finding:
     return Finding("Python", sys.version_info >= (3, 11), f"{version} at {sys.executable}")
 
 
-def _numbers() -> Finding:
+def _published_model() -> Finding:
     from synfab.model.model_file import load_model
 
     try:
@@ -95,17 +95,17 @@ def _compiler() -> Finding:
 
 
 def _ngspice() -> Finding:
-    from synfab.circuit.ngspice import find_ngspice
+    from synfab.circuit.ngspice_search import find_ngspice
 
     purpose = "running netlists with switching cells"
     try:
         return Finding("ngspice with OSDI", True, str(find_ngspice()), needed_for=purpose)
     except SynfabError as error:
-        found = str(error).split("; `synfab doctor`", maxsplit=1)[0]  # which is being read
-        return Finding("ngspice with OSDI", False, found, _mend_ngspice(), purpose)
+        found = str(error).split("; `synfab doctor`", maxsplit=1)[0]  # the user is running it
+        return Finding("ngspice with OSDI", False, found, _fix_for_ngspice(), purpose)
 
 
-def _mend_ngspice() -> str:
+def _fix_for_ngspice() -> str:
     release = _release()
     if release.get("ID") == "debian" and release.get("VERSION_ID", "0").isdigit():
         if int(release["VERSION_ID"]) >= 13:
@@ -115,12 +115,12 @@ def _mend_ngspice() -> str:
 
 
 def _extra(module: str) -> Finding:
-    there = extras.installed(module)
+    found = extras.installed(module)
     return Finding(
         f"package {module}",
-        there,
-        "installed" if there else "not installed",
-        "" if there else extras.command(module),
+        found,
+        "installed" if found else "not installed",
+        "" if found else extras.command(module),
         extras.PACKAGES[module][1],
     )
 

@@ -2,71 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.status import Status
 from rich.table import Table
 
-from synfab.cli.terminal import out, plain, print_json, progress, say
+from synfab.cli.terminal import out, plain, print_json, progress_bar, say
 from synfab.common.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from synfab.learn import Comparison, FeatureTable, Sweeps
 
 Source = Annotated[
     Path,
-    typer.Argument(help="I-V loops or features: CSV, Excel, Parquet, HDF5, NPZ, …, or a folder"),
+    typer.Argument(
+        help="I-V loops or features: CSV, Excel, Parquet, HDF5, NPZ, … file, or a folder"
+    ),
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option(help="'voltage=My V (mV),current=I2'; in their order where a header is missing"),
+    typer.Option(help="'voltage=My V (mV),current=I2'; names in order for a file without header"),
 ]
 VoltageOption = Annotated[
-    str | None, typer.Option(help="V, or mean,deviation: when the file does not have it")
+    str | None, typer.Option(help="V, or mean,deviation; if it was not measured")
 ]
-PickleOption = Annotated[bool, typer.Option("--allow-pickle", help="open a pickle you trust")]
+PickleOption = Annotated[
+    bool, typer.Option("--allow-pickle", help="open pickles; they can execute code")
+]
 ReportOption = Annotated[
-    Path | None, typer.Option("--report", help="interactive page of the comparison (.html)")
+    Path | None,
+    typer.Option("--report", help="write the comparison as an interactive page (.html)"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def fit(
     source: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="model file (.json)")],
-    order: Annotated[str, typer.Option(help="1 … 10, or bic")] = "bic",
-    components: Annotated[str, typer.Option(help="of the population, or auto")] = "auto",
+    order: Annotated[str, typer.Option(help="order of the history: 1 … 10, or bic")] = "bic",
+    components: Annotated[str, typer.Option(help="components of the population, or auto")] = "auto",
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
     u_reset: VoltageOption = None,
-    reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
+    reset: Annotated[str, typer.Option(help="definition of u_reset: onset or peak")] = "onset",
     conduction: Annotated[
-        str | None, typer.Option(help='I-V curves of this model ("published" or a file)')
+        str | None, typer.Option(help='use the I-V curves of this model ("published" or a file)')
     ] = None,
-    skip: Annotated[int, typer.Option(help="first cycles of each device to leave out")] = 0,
-    detrend: Annotated[bool, typer.Option(help="take a line over the cycles out")] = False,
-    seed: Annotated[int, typer.Option(help="of the mixture's starts")] = 0,
-    name: Annotated[str | None, typer.Option(help="of the model; default: the file's")] = None,
+    skip: Annotated[int, typer.Option(help="skip the first cycles of each device")] = 0,
+    detrend: Annotated[bool, typer.Option(help="remove the linear trend over the cycles")] = False,
+    seed: Annotated[int, typer.Option(help="seed of the mixture fit")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="name of the model; default: name of the file")
+    ] = None,
     allow_pickle: PickleOption = False,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn a model from measured I-V loops or a table of features."""
+    """Fit a model to measured I-V loops or a table of features."""
     from synfab.io.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
-    from synfab.learn.drift import drift_in_words
-    from synfab.learn.readers.registry import files_read
+    from synfab.learn.drift import drift_text
+    from synfab.learn.reading import source_files
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
 
-    measured = files_read(source)
+    measured = source_files(source)
     refuse_overwrite("--output", output, the_measurement=measured, the_model=conduction)
     _check_report(report, the_measurement=measured, the_model=[conduction, output])
     if not output.absolute().parent.is_dir():
         raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
-    with Status("reading …", console=progress) as status:
+    with progress_bar("reading …") as bar:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
-        status.update("fitting …")
+        bar.update(text="fitting …")
         result = learn_fit(
             features,
             data if isinstance(data, Sweeps) else None,
@@ -80,7 +90,7 @@ def fit(
         )
         save_model(result.model, output)
         if report is not None:
-            status.update("comparing and drawing the report …")
+            bar.update(text="comparing and drawing the report …")
             found = learn_compare(result.model, features, seed=seed)
             files = {"measurement": source, "model file": output}
             _save_report(found, report, data, files, result.diagnostics)
@@ -90,7 +100,7 @@ def fit(
         return
     table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
-        text = drift_in_words(value) if key == "drift" else _short(value)
+        text = drift_text(value) if key == "drift" else _short(value)
         if text:
             table.add_row(key.replace("_", " "), plain(text))
     out.print(table)
@@ -98,7 +108,7 @@ def fit(
         say(f"report: {report}")
     if sum(features.rejected.values()):
         say(
-            f"{sum(features.rejected.values())} cycles could not be judged and are left out: "
+            f"{sum(features.rejected.values())} cycles could not be evaluated and are skipped: "
             + ", ".join(f"{k} {v}" for k, v in features.rejected.items())
         )
 
@@ -109,27 +119,27 @@ def compare(
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
     u_reset: VoltageOption = None,
-    reset: Annotated[str, typer.Option(help="u_reset: onset or peak")] = "onset",
-    seed: Annotated[int, typer.Option(help="of the generated cells")] = 0,
+    reset: Annotated[str, typer.Option(help="definition of u_reset: onset or peak")] = "onset",
+    seed: Annotated[int, typer.Option(help="seed of the generated cells")] = 0,
     allow_pickle: PickleOption = False,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate what was measured and say how far apart they are."""
+    """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
-    from synfab.learn.readers.registry import files_read
+    from synfab.learn.reading import source_files
     from synfab.model.model_file import load_model
     from synfab.report.verdict import headline, verdicts
 
-    _check_report(report, the_measurement=files_read(source), the_model=model)
+    _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
-    with Status("reading …", console=progress) as status:
+    with progress_bar("reading …") as bar:
         data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
-        status.update("generating and comparing …")
+        bar.update(text="generating and comparing …")
         found = learn_compare(loaded, features, seed=seed)
         if report is not None:
-            status.update("drawing the report …")
-            files: dict[str, Any] = {"measurement": source}
+            bar.update(text="drawing the report …")
+            files: dict[str, str | Path] = {"measurement": source}
             files |= {} if model == "published" else {"model file": model}
             _save_report(found, report, data, files)
     if as_json:
@@ -148,8 +158,8 @@ def compare(
         say(f"report: {report}")
 
 
-def _check_report(path: Path | None, **others: Any) -> None:
-    """Fail before the long work, not after it; ``others``: files that it must not replace."""
+def _check_report(path: Path | None, **others: object) -> None:
+    """Check the path of the report before the fit; ``others``: files it must not overwrite."""
     from synfab.io.files import refuse_overwrite
     from synfab.report.page import require_bokeh
 
@@ -164,9 +174,13 @@ def _check_report(path: Path | None, **others: Any) -> None:
 
 
 def _save_report(
-    found: Any, path: Path, data: Any, files: dict[str, Any], diagnostics: Any = None
+    found: Comparison,
+    path: Path,
+    data: Sweeps | FeatureTable,
+    files: Mapping[str, str | Path],
+    diagnostics: Mapping[str, object] | None = None,
 ) -> None:
-    from synfab.learn.sweeps import Sweeps
+    from synfab.learn import Sweeps
     from synfab.report.page import save_report
 
     sweeps = data if isinstance(data, Sweeps) else None
@@ -180,9 +194,8 @@ def _load(
     u_reset: str | None,
     reset: str,
     allow_pickle: bool,
-) -> tuple[Any, Any]:
-    from synfab.learn import extract_features, read_any
-    from synfab.learn.sweeps import Sweeps
+) -> tuple[Sweeps | FeatureTable, FeatureTable]:
+    from synfab.learn import Sweeps, extract_features, read_any
 
     data = read_any(
         source,
@@ -196,7 +209,7 @@ def _load(
 
 
 def _columns(text: str | None) -> dict[str, str] | None:
-    """Names of columns: name=column pairs, or names in the file's order."""
+    """Return quantity to column, from name=column pairs or from names in order."""
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
@@ -207,7 +220,7 @@ def _columns(text: str | None) -> dict[str, str] | None:
     return {name: str(k) for k, name in enumerate(parts)}
 
 
-def _voltage(option: str, text: str | None) -> Any:
+def _voltage(option: str, text: str | None) -> float | tuple[float, float] | None:
     if text is None:
         return None
     try:
@@ -216,7 +229,7 @@ def _voltage(option: str, text: str | None) -> Any:
         numbers = []
     if len(numbers) not in (1, 2):
         raise InvalidValueError(f"{option}: expected V, or mean,deviation; found {text!r}")
-    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def _whole(option: str, text: str, word: str) -> int | str:
@@ -227,7 +240,7 @@ def _whole(option: str, text: str, word: str) -> int | str:
     return int(text)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k}: {_short(v)}" for k, v in value.items())
     if isinstance(value, list):

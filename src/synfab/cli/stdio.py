@@ -1,4 +1,4 @@
-"""Standard output that is full, closed or limited to ASCII: an exit status, no traceback."""
+"""Exit status without a traceback if standard output is full, closed or limited to ASCII."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 HANDLER = "synfab.plain"
-# Characters of messages and tables on a terminal that lacks them; any other becomes "?".
+# Replacements of characters that a terminal cannot show; any other becomes "?".
 PLAIN = {
     "…": "...", "\u00b5": "u", "\u03bc": "u", "\u03a9": "Ohm", "\u2126": "Ohm", "\u00d7": "x",
     "±": "+-", "²": "2",
@@ -20,19 +20,19 @@ PLAIN = {
     "\u2018": "'", "\u2019": "'",
 }  # fmt: skip
 CANNOT_WRITE = 1
-# What a shell reports of a program that a closed pipe ended (128 + SIGPIPE), as `| head` does.
+# Exit status of a program ended by a closed pipe such as `| head` (128 + SIGPIPE).
 CLOSED_PIPE = 141
 
 
 class OutputError(Exception):
-    """Standard output cannot be written; not an ``OSError``, which readers of files catch."""
+    """Standard output cannot be written. Not an ``OSError``, which is caught for files."""
 
 
 def run(command: Callable[[], object]) -> int:
     """Call a command that prints, and return its exit status.
 
-    If standard output cannot be written, the status is 1 with one line on standard error, or 141
-    without a line where its reader has ended (``| head``).
+    If standard output cannot be written, the status is 1, with one line on standard error, or 141,
+    without a line, if a reader such as ``| head`` closed the pipe.
     """
     codecs.register_error(HANDLER, _plain)
     _guard("stdout", strict=True)
@@ -54,7 +54,7 @@ def run(command: Callable[[], object]) -> int:
     return status
 
 
-def _status(code: Any) -> int:
+def _status(code: object) -> int:
     if code is None or isinstance(code, int):
         return code or 0
     sys.stderr.write(f"{code}\n")
@@ -62,7 +62,7 @@ def _status(code: Any) -> int:
 
 
 class _Guarded(io.RawIOBase):
-    """A stream that fails once, with ``OutputError`` if strict, and swallows what follows."""
+    """Stream that raises ``OutputError`` (if strict) at the first error and discards the rest."""
 
     def __init__(self, raw: Any, strict: bool) -> None:
         self.stream, self.strict, self.broken = raw, strict, False
@@ -85,16 +85,16 @@ class _Guarded(io.RawIOBase):
             self.broken = True
             if self.strict:
                 raise OutputError(error) from None
-            return len(data)  # there is nowhere to say it
+            return len(data)  # no stream is left to report it
         return written
 
 
 def _guard(name: str, *, strict: bool) -> None:
-    """Replace a standard stream, unless something in this process has replaced it already."""
+    """Replace a standard stream, unless this process has already replaced it."""
     stream = getattr(sys, name)
-    if stream is None:  # closed; a file that is opened later must not take its number
+    if stream is None:  # closed: occupy its descriptor
         handle = os.open(os.devnull, os.O_RDONLY if strict else os.O_WRONLY)
-        raw: Any = io.FileIO(handle, "w")  # writing to what is open for reading says EBADF
+        raw: Any = io.FileIO(handle, "w")  # writing fails with EBADF
         encoding = "utf-8"
     elif stream is getattr(sys, f"__{name}__") and hasattr(stream, "buffer"):
         raw, encoding = getattr(stream.buffer, "raw", stream.buffer), stream.encoding
@@ -106,15 +106,15 @@ def _guard(name: str, *, strict: bool) -> None:
     setattr(sys, name, io.TextIOWrapper(buffer, encoding, HANDLER, line_buffering=lines))
 
 
-def _flush(stream: Any) -> None:
+def _flush(stream: TextIO) -> None:
     try:
         stream.flush()
-    except OSError:  # the new stream will meet it too
+    except OSError:  # the new stream will report it
         return
 
 
 def _plain(error: UnicodeError) -> tuple[bytes, int]:
-    """Encode what a terminal lacks; parts of file names that are no text pass as they are."""
+    """Replace characters that cannot be encoded; undecodable bytes of file names are kept."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""What commands print: results to standard output, what goes on meanwhile to standard error."""
+"""Output of commands: results to standard output, progress to standard error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from types import FrameType
+from typing import TextIO
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from synfab.common.errors import EditedFileWarning
+from synfab.io.progress import ProgressBar
 
-# C0 but the tab, DEL, C1, and the marks that reverse the direction of text.
+# C0 except the tab, DEL, C1, and marks that reverse the direction of text.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 out = Console()
@@ -27,17 +29,22 @@ progress = Console(stderr=True)
 
 
 def say(text: str) -> None:
-    """Print a line as it is: never folded or coloured, names of files to the byte.
+    """Print a line unchanged: not wrapped or coloured, with the exact bytes of file names.
 
-    Control characters are escaped, in a pipe too, so that one line stays one line; programs that
-    need exact names use ``--json``.
+    Control characters are escaped, also in a pipe, so that one line stays one line; use ``--json``
+    for exact names.
     """
     text = shown(text)
     sys.stdout.flush()
     if hasattr(sys.stdout, "buffer"):
         typer.echo(text.encode("utf-8", "surrogateescape"))
-    else:  # redirected within this process
+    else:  # replaced by a stream without bytes
         sys.stdout.write(f"{text}\n")
+
+
+def progress_bar(text: str, total: float | None = None) -> ProgressBar:
+    """Return a progress bar that is shown on terminals only; without ``total`` it vanishes."""
+    return ProgressBar(text, total, show=sys.stderr.isatty(), vanish=total is None)
 
 
 def counted(number: int, what: str) -> str:
@@ -45,12 +52,12 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def print_json(value: Any) -> None:
-    """Print for a program to read; JSON has no NaN: what could not be had is null."""
+def print_json(value: object) -> None:
+    """Print a value as JSON, with null in place of NaN."""
     sys.stdout.write(json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n")
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -58,8 +65,8 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def warn_in_one_line() -> None:
-    """Print warnings about files as errors are printed, without the place in the program."""
+def show_warnings_in_one_line() -> None:
+    """Print warnings about files like errors, without the line of the source."""
     before = warnings.showwarning
 
     def show(
@@ -78,16 +85,16 @@ def warn_in_one_line() -> None:
     warnings.showwarning = show
 
 
-def end_in_order() -> None:
-    """Let the signals that end a process raise ``SystemExit``, so that temporary files go too.
+def exit_on_signals() -> None:
+    """Raise ``SystemExit`` on signals that end a process, so that temporary files are removed.
 
-    The exit status is that of a process which the signal has ended. Signals that are ignored, as
-    under ``nohup``, stay so; after the first, further ones wait for the end.
+    The exit status is that of a process ended by the signal. Signals that are ignored, as under
+    ``nohup``, stay ignored; further signals are ignored after the first.
     """
-    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows'
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # the last one is for Windows
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
 
-    def end(number: int, _frame: Any) -> None:
+    def end(number: int, _frame: FrameType | None) -> None:
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)
@@ -99,31 +106,31 @@ def end_in_order() -> None:
 
 @contextmanager
 def interrupts_between_steps(step: str) -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C wait for the end of a step, and say so; a second one does not wait.
+    """Delay Ctrl-C to the end of a step and print a note; a second one stops at once.
 
     Parameters
     ----------
     step
-        What is being waited for, such as "pulse".
+        Name of a step, such as "pulse".
 
     Yields
     ------
     callable
-        To be called between steps: raises ``KeyboardInterrupt`` if one has come.
+        Call it between steps; it raises ``KeyboardInterrupt`` after Ctrl-C.
     """
-    come = False
+    interrupted = False
 
-    def note(_number: int, _frame: Any) -> None:
-        nonlocal come
-        if come:
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
             raise KeyboardInterrupt
-        come = True
-        # Straight to the descriptor: a stream that is being written to cannot be entered again.
+        interrupted = True
+        # Written to the descriptor, because a stream cannot be used while it is being written.
         with suppress(OSError):
             os.write(2, f"\nstopping after this {step} … (Ctrl-C again: at once)\n".encode())
 
     def check() -> None:
-        if come:
+        if interrupted:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, note)
@@ -134,16 +141,16 @@ def interrupts_between_steps(step: str) -> Iterator[Callable[[], None]]:
 
 
 def shown(text: str) -> str:
-    """Return text whose control characters are escaped, so that none reaches the terminal.
+    """Return text with control characters escaped, so that none reaches the terminal.
 
-    Names of files and devices may hold sequences that move the cursor, set the window's title or
-    rewrite what stands above. Tabs stay.
+    Names of files and devices can contain sequences that move the cursor, set the window title or
+    overwrite other lines. Tabs are kept.
     """
     return CONTROL.sub(lambda found: _escaped(found[0]), text)
 
 
 def plain(text: str) -> str:
-    """Return text for Rich that holds neither markup nor control characters."""
+    """Return text for Rich without markup and control characters."""
     return escape(shown(text))
 
 

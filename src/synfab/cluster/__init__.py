@@ -1,4 +1,4 @@
-"""Cells on many machines: shards on the workers of a Dask cluster."""
+"""Arrays of cells distributed over the workers of a Dask cluster."""
 
 from synfab.cluster.array import ShardedCellArray
 

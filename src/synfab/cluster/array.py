@@ -1,4 +1,4 @@
-"""ShardedCellArray: the cells of a ``CellArray``, on the workers of a Dask cluster."""
+"""ShardedCellArray: a ``CellArray`` distributed over the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from synfab.cluster.folder import (
     step_folder,
     steps,
 )
-from synfab.cluster.manifest import Manifest, read_manifest, shard_file, write_manifest
+from synfab.cluster.manifest import CellOptions, Manifest, read_manifest, shard_file, write_manifest
 from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.common import checks
@@ -37,19 +37,23 @@ from synfab.io.memory import require_memory
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise
 from synfab.pulses.blocks import read_pulses
 from synfab.random.streams import WORD
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 Array = npt.NDArray[Any]
+Voltage: TypeAlias = npt.ArrayLike | Callable[[int, int], npt.ArrayLike]
 
 SHARD = 2**22
 
 
 class ShardedCellArray:
-    """Virtual cells on a cluster: cell c of a seed is the cell c of ``CellArray``, bit for bit.
+    """Array of cells on a cluster; cell c of a seed is bit-identical to cell c of ``CellArray``.
 
-    Threads may share an array: each method call holds the array's lock.
+    Threads can share an array: each method call holds its lock.
 
     Parameters
     ----------
@@ -58,19 +62,19 @@ class ShardedCellArray:
     client
         ``distributed.Client`` of the cluster.
     shard_size
-        Largest number of cells a shard; shards are whole lines of the first axis.
+        Largest number of cells per shard; a shard consists of whole rows of the first axis.
     folder
-        For checkpoints, on a file system that client and workers share. Without it, a shard that is
-        lost with its worker is made again from its first pulse on.
+        Folder for checkpoints on a file system shared by client and workers. Without it, a shard
+        that is lost with its worker is computed again from its first pulse.
     every
-        Pulses between checkpoints.
+        Pulses between checkpoints; None: only ``checkpoint`` writes one.
     keep
-        Checkpoints that are kept.
+        Number of checkpoints to keep.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        An argument is not allowed.
+        An argument is not valid.
     """
 
     def __init__(
@@ -79,7 +83,7 @@ class ShardedCellArray:
         shape: int | tuple[int, ...],
         *,
         seed: int,
-        client: Any,
+        client: Client,
         order: int | None = None,
         history: str = "float32",
         shard_size: int = SHARD,
@@ -90,8 +94,8 @@ class ShardedCellArray:
         add_lock(self)
         check_client(client)
         technology = load_model(model)
-        one = CellArray(technology, 1, seed=seed, order=order, history=history)  # or what is wrong
-        options = {"seed": one.seed, "order": one.order, "history": history}
+        one = CellArray(technology, 1, seed=seed, order=order, history=history)  # checks them
+        options: CellOptions = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
         self._plan("folder", folder, every, keep)
@@ -107,34 +111,34 @@ class ShardedCellArray:
         every: int | None,
         keep: int,
     ) -> None:
-        """Note where checkpoints of this array go, and when; nothing is written."""
+        """Set folder and interval of checkpoints; nothing is written."""
         self.every = None if every is None else checks.count("every", every)
         self.keep = checks.count("keep", keep)
         if every is not None and folder is None:
             raise InvalidValueError(
-                f"every: expected a folder for the checkpoints as well ({argument}=)"
+                f"every: requires a folder for the checkpoints; pass {argument}="
             )
         self.folder = None if folder is None else checks.path(argument, folder).absolute()
 
     def _hold(self, argument: str, *, empty: bool = True) -> None:
-        """Take the folder of the checkpoints for this array alone, until ``close``."""
-        with ExitStack() as holding:  # let go if the folder is not what it should be
+        """Lock the folder of the checkpoints until ``close``."""
+        with ExitStack() as holding:  # released if the folder is refused
             if self.folder is not None:
                 holding.enter_context(held(self.folder, argument))
             if empty:
                 check_empty(argument, self.folder)
             self._holding = holding.pop_all()
 
-    # ---- what the array is ----------------------------------------------------------------------
+    # ---- properties -----------------------------------------------------------------------------
 
     @property
-    def client(self) -> Any:
-        """``distributed.Client`` of the cluster."""
+    def client(self) -> Client:
+        """Client of the cluster."""
         return self._shards.client
 
     @property
     def model(self) -> CellModel:
-        """The technology of the cells."""
+        """Model of the cells."""
         return self._shards.roots[0].model
 
     @property
@@ -159,7 +163,7 @@ class ShardedCellArray:
 
     @property
     def pulses(self) -> int:
-        """Number of pulses since the cells were made."""
+        """Number of pulses applied since the cells were created."""
         return self._shards.pulses
 
     def __repr__(self) -> str:
@@ -169,18 +173,18 @@ class ShardedCellArray:
     # ---- changing cells -------------------------------------------------------------------------
 
     @locked
-    def apply_voltage(self, u: Any, *, where: Any = None) -> ShardedCellArray:
+    def apply_voltage(self, u: Voltage, *, where: npt.ArrayLike | None = None) -> ShardedCellArray:
         """Apply a voltage (V) to every cell; see ``CellArray.apply_voltage``.
 
-        Pulses are sent to the workers some at a time, at the latest when something is read.
+        Pulses are collected and sent to the workers together, at the latest before a read.
 
         Parameters
         ----------
         u
-            One voltage, an array that broadcasts to the shape, or a function of (start, stop), the
-            numbers of cells, that the workers call.
+            One voltage, an array that broadcasts to the shape, or a function that the workers call
+            with (start, stop) for the voltages of cells start … stop - 1.
         where
-            Boolean mask that broadcasts to the shape; what ``u`` holds elsewhere is ignored.
+            Boolean mask that broadcasts to the shape; other cells do not receive the pulse.
         """
         self._shards.apply(u, where)
         if self.every is not None and self._shards.since >= self.every:
@@ -191,7 +195,7 @@ class ShardedCellArray:
 
     @locked
     def apply_program(self, program: str | os.PathLike[str]) -> ShardedCellArray:
-        """Apply the pulses of an expression or a file, which the workers read in parts.
+        """Apply the pulse program of an expression or a file; workers read the parts they need.
 
         Parameters
         ----------
@@ -202,13 +206,13 @@ class ShardedCellArray:
         Raises
         ------
         InvalidValueError, FileFormatError
-            The program is not understood, is for another number of cells, or has a voltage that is
-            not finite; ``pulses`` says how many were applied.
+            The program is not valid, is for another number of cells, or has a voltage that is not
+            finite. ``pulses`` is the number of pulses that were applied.
 
         Notes
         -----
-        A worker that is lost is replaced by one that reads the file again: it must stay as it is
-        until the next checkpoint.
+        If a worker is lost, another one reads the file again. It must not change until the next
+        checkpoint.
         """
         if not isinstance(program, str):
             checks.path("program", program)
@@ -221,12 +225,12 @@ class ShardedCellArray:
                 str(Path(given).absolute()), self.size, number, stamp, program_.name
             )
             self.apply_voltage(place if callable(step) else step)
-        self.flush()  # while the file is what it is
+        self.flush()  # before the file can change
         return self
 
     @locked
     def flush(self) -> None:
-        """Send what has gathered, and wait until the cells have switched."""
+        """Send the collected pulses, and wait until the workers have applied them."""
         self._shards.send()
 
     # ---- reading --------------------------------------------------------------------------------
@@ -243,17 +247,17 @@ class ShardedCellArray:
     ) -> Array | None:
         """Measure the current (A) of every cell; see ``CellArray.read``.
 
-        With ``output``, a path that workers share, they write a Zarr array (cells,) and nothing is
-        returned, so that no machine holds all.
+        With ``output``, a path on a shared file system, the workers write a Zarr array (cells,) and
+        None is returned, so that no machine holds all currents.
         """
         given = self.read_number if number is None else checks.word("number", number)
-        noise_factors(bandwidth)  # or what is wrong
+        read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         target = None if output is None else checks.path("output", output).absolute()
-        options = {"bandwidth": bandwidth, "noise": noise, "number": given}
-        arguments = [(part, options) for part in self._shards.voltages(u)]
+        options = (read_noise if noise else None, given)
+        arguments = [(part, *options) for part in self._shards.voltages(u)]
         if target is None:
-            require_memory(2 * 4 * self.size, "read: every current here; output=")
+            require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
             self._read_into(target, arguments)
@@ -262,33 +266,38 @@ class ShardedCellArray:
             self.read_number = (given + 1) & WORD
         return result
 
-    def _read_into(self, path: Path, arguments: list[tuple[Any, dict[str, Any]]]) -> None:
-        """Let the workers write a Zarr array, which gets its name when it is whole."""
+    def _read_into(self, path: Path, arguments: list[tuple[Array, ReadNoise | None, int]]) -> None:
+        """Let the workers write a Zarr array, which is renamed to ``path`` when it is complete."""
         zarr = require_zarr()
         from zarr.codecs import Crc32cCodec
 
-        with atomic_folder(path, "output") as beside:
+        with atomic_folder(path, "output") as temporary:
             target = zarr.create_array(
-                store=str(beside), shape=(self.size,), dtype="f4", zarr_format=3,
+                store=str(temporary), shape=(self.size,), dtype="f4", zarr_format=3,
                 chunks=(math.prod(self._shards.roots[0].shape),), compressors=(Crc32cCodec(),),
             )  # fmt: skip
             target.attrs.update(
                 {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
                  "shape": list(self.shape)}
             )  # fmt: skip
-            self._shards.act(shard.read_into, [(str(beside), *given) for given in arguments])
+            self._shards.act(shard.read_into, [(str(temporary), *given) for given in arguments])
 
     @locked
     def matvec(
-        self, v: Any, *, noise: bool = True, bandwidth: float = 1e8, number: int | None = None
+        self,
+        v: npt.ArrayLike,
+        *,
+        noise: bool = True,
+        bandwidth: float = 1e8,
+        number: int | None = None,
     ) -> Array:
-        """Read the array as a crossbar with ideal wires; see ``CellArray.matvec``."""
+        """Return row currents (A) for column voltages ``v`` (V); see ``CellArray.matvec``."""
         voltages = self._shards.given.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
-        count, factors = len(batch), noise_factors(bandwidth)
+        count, read_noise = len(batch), ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
-        options = (batch, given, factors, noise)
+        options = (batch, given, read_noise if noise else None)
         rows = self._shards.first_rows
         parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
         if number is None and noise:
@@ -296,18 +305,18 @@ class ShardedCellArray:
         result = np.concatenate(parts)
         return result[:, 0] if voltages.ndim == 1 else result
 
-    def __matmul__(self, v: Any) -> Array:
+    def __matmul__(self, v: npt.ArrayLike) -> Array:
         return self.matvec(v)
 
     @property
     def features(self) -> dict[str, Array]:
-        """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V)."""
+        """Features of the current cycle of every cell: r_hrs, r_lrs (ohm), u_set, u_reset (V)."""
         parts = self._attribute("features")
         return {name: np.concatenate([part[name] for part in parts]) for name in FEATURES}
 
     @property
     def r(self) -> Array:
-        """Mixing state r of every cell."""
+        """State r of every cell."""
         return np.concatenate(self._attribute("r"))
 
     @property
@@ -323,13 +332,13 @@ class ShardedCellArray:
 
     @locked
     def checkpoint(self) -> Path:
-        """Write every shard to the folder; from here on, lost shards begin there."""
+        """Write all shards to the folder and return its path; lost shards restart from there."""
         if self.folder is None:
-            raise InvalidValueError("folder: expected one at the making of the array, found none")
+            raise InvalidValueError("folder: expected one when the array was created, found none")
         path = step_folder(self.folder, self.pulses)
         roots = self._shards.roots
         files = [str(path / shard_file(number)) for number in range(self.shards)]
-        if roots[0].file == files[0]:  # still there; reads may have gone on
+        if roots[0].file == files[0]:  # unchanged files; only the counters of reads are new
             checksums = tuple(
                 root.checksum or archive.checksum(file)
                 for root, file in zip(roots, files, strict=True)
@@ -344,14 +353,14 @@ class ShardedCellArray:
 
     @locked
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write a folder: a checksummed array file of each shard and a manifest, whole or not."""
+        """Write a folder with a checksummed file per shard and a manifest; an error leaves none."""
         self._save(checks.path("folder", folder).absolute())
 
     def _save(self, folder: Path) -> tuple[str, ...]:
-        with atomic_folder(folder, "folder") as beside:
-            files = [(str(beside / shard_file(number)),) for number in range(self.shards)]
+        with atomic_folder(folder, "folder") as temporary:
+            files = [(str(temporary / shard_file(number)),) for number in range(self.shards)]
             checksums = tuple(self._shards.act(shard.save, files))
-            self._write_manifest(beside, checksums)
+            self._write_manifest(temporary, checksums)
         return checksums
 
     def _write_manifest(self, folder: Path, checksums: tuple[str, ...]) -> None:
@@ -366,34 +375,34 @@ class ShardedCellArray:
     def load(
         cls,
         folder: str | os.PathLike[str],
-        client: Any,
+        client: Client,
         *,
         checkpoints: str | os.PathLike[str] | None = None,
         every: int | None = None,
         keep: int = 2,
     ) -> ShardedCellArray:
-        """Read what ``save`` wrote, onto any cluster that sees the folder.
+        """Return the array that ``save`` wrote, on any cluster with access to the folder.
 
-        The workers compare every shard with the manifest: its checksum, shape, numbers of cells,
-        seed, order, history, engine and model.
+        The workers compare every shard with the manifest: checksum, shape, cell numbers, seed,
+        order, history, engine and model.
 
         Raises
         ------
         FileFormatError
-            The folder is not one of these, damaged, or a shard in it is another.
+            The folder does not hold such an array, is damaged, or a shard was exchanged.
         """
         check_client(client)
         place = checks.path("folder", folder).absolute()
         result = cls.__new__(cls)
         add_lock(result)
         result._plan("checkpoints", checkpoints, every, keep)
-        read_manifest(place)  # before a folder is made for the checkpoints
+        read_manifest(place)  # before the folder of checkpoints is created
         result._hold("checkpoints")
         result._read(lambda: read_folder(place, client), client)
         return result
 
-    def _read(self, find: Callable[[], tuple[Path, Manifest]], client: Any) -> None:
-        """Take over the cells in the folder that is found, or let go of the one that is held."""
+    def _read(self, find: Callable[[], tuple[Path, Manifest]], client: Client) -> None:
+        """Use the cells in the folder that ``find`` returns; unlock the checkpoints if it fails."""
         try:
             path, found = find()
         except BaseException:
@@ -406,26 +415,26 @@ class ShardedCellArray:
     def resume(
         cls,
         folder: str | os.PathLike[str],
-        client: Any,
+        client: Client,
         *,
         every: int | None = None,
         keep: int = 2,
     ) -> ShardedCellArray:
-        """Resume from the newest undamaged checkpoint; ``pulses`` says how many it has seen.
+        """Return the array of the newest undamaged checkpoint; ``pulses`` tells how far it was.
 
-        A checkpoint with a damaged manifest, or a shard that is damaged, missing or another, is
-        passed over with a warning.
+        A checkpoint with a damaged manifest, or with a shard that is damaged, missing or exchanged,
+        is skipped with a warning.
 
         Raises
         ------
         FileFormatError
-            There is no undamaged one; one has the name of another number of pulses than its own; or
-            one is of a later version.
+            No checkpoint is undamaged, the name of one states another number of pulses than its
+            content, or one was written by a later version.
         """
         check_client(client)
         place = checks.path("folder", folder).absolute()
         if not steps(place):
-            raise FileFormatError(f"{folder}: no checkpoint there")
+            raise FileFormatError(f"{folder}: holds no checkpoint")
         result = cls.__new__(cls)
         add_lock(result)
         result._plan("folder", place, every, keep)
@@ -435,6 +444,6 @@ class ShardedCellArray:
 
     @locked
     def close(self) -> None:
-        """Let the workers forget the cells, and others have the folder."""
+        """Free the cells on the workers and unlock the folder of checkpoints."""
         self._holding.close()
         self._shards.forget()

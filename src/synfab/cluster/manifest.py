@@ -1,12 +1,13 @@
-"""The manifest of saved shards: what a folder says that it holds, checked before it is believed."""
+"""Manifest of a folder of shards: model, shapes, options, counters and checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
@@ -24,17 +25,25 @@ OPTIONS = ("seed", "order", "history")
 logger = logging.getLogger(__name__)
 
 
-class Manifest(NamedTuple):
-    """What a folder of shards holds.
+class CellOptions(TypedDict):
+    """Options of a ``CellArray``."""
 
-    ``shards`` are their shapes, ``options`` those of cells; ``checksums`` are the SHA-256 of the
-    shards' files, each None in a folder of version 1.
+    seed: int
+    order: int
+    history: str
+
+
+class Manifest(NamedTuple):
+    """Content of a folder of shards.
+
+    ``shards`` are the shapes of the shards, ``options`` those of the cells. ``checksums`` are the
+    SHA-256 of the files of the shards, all None in a folder of version 1.
     """
 
     model: CellModel
     shape: tuple[int, ...]
     shards: tuple[tuple[int, ...], ...]
-    options: dict[str, Any]
+    options: CellOptions
     pulses: int
     read_number: int
     readout_number: int
@@ -42,16 +51,16 @@ class Manifest(NamedTuple):
 
 
 class DamagedError(FileFormatError):
-    """A manifest is missing, or not as it was written."""
+    """A manifest or shard is missing or was changed."""
 
 
 def shard_file(number: int) -> str:
-    """Name of the file of a shard."""
+    """Return the file name of a shard."""
     return f"shard-{number:06d}.npz"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of a folder, whole or not at all."""
+    """Write the manifest of a folder."""
     content = {
         "format": FORMAT, "version": VERSION,
         **manifest._asdict(), "model": document(manifest.model),
@@ -62,14 +71,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a folder, and see that its shards are there.
+    """Return the manifest of a folder after checking that the files of the shards exist.
 
     Raises
     ------
     DamagedError
-        It is missing, or was changed after it was written.
+        The manifest or a shard is missing, or the manifest was changed.
     FileFormatError
-        It is not one, of a later version, or does not describe whole lines of one array.
+        The manifest is not valid, or of a later version.
     """
     try:
         found = _undamaged(folder)
@@ -83,7 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _undamaged(folder: Path) -> dict[str, Any]:
-    """Content of a manifest, which is as it was written; of version 1 that cannot be known."""
+    """Return the content of a manifest after comparing its digest, which version 1 lacks."""
     try:
         data = read_whole(folder / MANIFEST, "the cells of a cluster")
         found = read_object(data, f"{folder}: not the cells of a cluster")
@@ -94,20 +103,21 @@ def _undamaged(folder: Path) -> dict[str, Any]:
     version = found.get("version")
     if version == 1:
         logger.warning(
-            "%s: written by an earlier version, without checksums of its shards: only which cells "
-            "they are is compared",
+            "%s: written by an earlier version without checksums; only the identity of the cells "
+            "is compared",
             folder,
         )
     elif version != VERSION:
         raise FileFormatError(
-            f"version: the folder has version {version}, this synfab reads up to {VERSION}"
+            f"version: the folder has version {version}; this version of synfab reads up to "
+            f"{VERSION}"
         )
     elif found.pop("digest", None) != _digest(found):
-        raise DamagedError(f"{MANIFEST}: damaged: its digest does not match its content")
+        raise DamagedError(f"{MANIFEST}: damaged: the digest does not match the content")
     return found
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: Mapping[str, object]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -118,7 +128,7 @@ def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
         raise InvalidValueError("shards: expected a list of shapes")
     shapes = tuple(checks.axes("shards", one) for one in shards)
     if sum(one[0] for one in shapes) != shape[0] or any(one[1:] != shape[1:] for one in shapes):
-        raise InvalidValueError(f"shards: expected whole lines of an array of shape {shape}")
+        raise InvalidValueError(f"shards: expected whole rows of an array of shape {shape}")
     for number in range(len(shapes)):
         if not (folder / shard_file(number)).is_file():
             raise DamagedError(f"{shard_file(number)}: missing")
@@ -126,13 +136,14 @@ def _checked(folder: Path, found: dict[str, Any]) -> Manifest:
     if not isinstance(options, dict) or set(options) != set(OPTIONS):
         raise InvalidValueError(f"options: expected {', '.join(OPTIONS)}")
     check_seed(options["seed"])
+    known = CellOptions(seed=options["seed"], order=options["order"], history=options["history"])
     checksums = found["checksums"] if found["version"] > 1 else [None] * len(shapes)
     if not isinstance(checksums, list) or len(checksums) != len(shapes):
-        raise InvalidValueError("checksums: expected one for each shard")
+        raise InvalidValueError("checksums: expected one per shard")
     pulses, read_number, readout_number = (
         checks.word(name, found[name]) for name in ("pulses", "read_number", "readout_number")
     )
     model = parse(json.dumps(found["model"]).encode(), f"{folder}: model")
     return Manifest(
-        model, shape, shapes, options, pulses, read_number, readout_number, tuple(checksums)
+        model, shape, shapes, known, pulses, read_number, readout_number, tuple(checksums)
     )

@@ -1,8 +1,9 @@
-"""What runs on a worker: it holds shards between calls, and makes them again if it has to.
+"""Functions that run on a worker, which keeps shards between calls and can restore lost ones.
 
-A shard is known by its root (fresh cells, or a checkpoint) and the pulses since. A worker that
-holds it applies what is new; one that does not says so, gets all pulses since the root, and makes
-the same cells, bit for bit, because every random number is a function of the cell.
+A shard is defined by its root (new cells, or a checkpoint) and the pulses applied since. A worker
+that has the shard applies only the new pulses. One that does not have it reports this, receives all
+pulses since the root, and computes bit-identical cells, because every random number is a function
+of the cell.
 """
 
 from __future__ import annotations
@@ -14,45 +15,62 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.cells.array import CellArray
-from synfab.cluster.manifest import shard_file
+from synfab.cluster.manifest import CellOptions, shard_file
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.common.interrupts import pass_on
 from synfab.io.archive import checksum, open_checked
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.zarr_file import METADATA
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import parse
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.pulses.blocks import Pulses, read_pulses
 
 Key = tuple[str, int]
-ENGINE = "numba"  # of every shard
-IDENTITY = ("shape", "first_cell", "engine", "seed", "order", "history")  # which cells they are
+ENGINE = "numba"  # of all shards
+IDENTITY = (
+    "shape",
+    "first_cell",
+    "engine",
+    "seed",
+    "order",
+    "history",
+)
+
+
+class ReadOptions(TypedDict):
+    """Options of a read: bandwidth (Hz), noise, and number of the read."""
+
+    bandwidth: float
+    noise: bool
+    number: int
 
 
 @dataclass(frozen=True)
 class Root:
-    """Where a shard begins."""
+    """Start of a shard: new cells, or the cells in a file."""
 
     model: CellModel
     shape: tuple[int, ...]
     first_cell: int
-    options: dict[str, Any]
+    options: CellOptions
     file: str | None = None
-    pulses: int = 0  # how many the file has seen
-    checksum: str | None = None  # of the file; None: written by a version that did not note it
+    pulses: int = 0  # applied before the file was written
+    checksum: str | None = None  # of the file; None: written by version 1
 
     def make(self) -> CellArray:
-        """Fabricate the cells, or read the file.
+        """Return new cells, or those in the file.
 
         Raises
         ------
         FileFormatError
-            The file is damaged, or another than the one that was saved for this shard.
+            The file is damaged, or is not the one that was saved for this shard.
         """
         if self.file is None:
             return CellArray(self.model, self.shape, first_cell=self.first_cell, **self.options)
@@ -62,10 +80,13 @@ class Root:
         return cells
 
     def check(self) -> None:
-        """Raise as ``make`` does, without making the cells; reads all of the file."""
+        """Raise the errors of ``make`` without creating cells; all of the file is read."""
         if self.file is not None:
             self._check_file(self.file)
-            with open_checked(self.file, "an array file") as archive, told("not an array file"):
+            with (
+                open_checked(self.file, "an array file") as archive,
+                one_line_errors("not an array file"),
+            ):
                 found = archive.manifest
                 model = parse(json.dumps(found["model"]).encode(), "model")
                 self._check_identity(found | {"shape": tuple(found["shape"])}, model)
@@ -74,28 +95,28 @@ class Root:
         if self.checksum is not None and checksum(file) != self.checksum:
             raise FileFormatError(f"{file}: not the file that was saved for this shard")
 
-    def _check_identity(self, found: Mapping[str, Any], model: CellModel) -> None:
+    def _check_identity(self, found: Mapping[str, object], model: CellModel) -> None:
         wanted = {
             "shape": self.shape, "first_cell": self.first_cell, "engine": ENGINE, **self.options,
         }  # fmt: skip
         for name, value in wanted.items():
             if found[name] != value:
                 raise FileFormatError(
-                    f"{self.file}: {name}: this shard has {value}, the file {found[name]}"
+                    f"{self.file}: {name}: expected {value}, the file has {found[name]}"
                 )
         if model.fingerprint != self.model.fingerprint:
-            raise FileFormatError(f"{self.file}: model: its numbers are not those of this array's")
+            raise FileFormatError(f"{self.file}: model: differs from the model of the array")
 
 
 def make_roots(
     model: CellModel,
     shapes: Iterable[tuple[int, ...]],
-    options: dict[str, Any],
+    options: CellOptions,
     folder: Path | None = None,
     pulses: int = 0,
     checksums: Sequence[str | None] | None = None,
 ) -> list[Root]:
-    """Make the roots of an array's shards, which follow one another; ``folder``: if saved there."""
+    """Return the roots of the consecutive shards of an array, new or saved in ``folder``."""
     roots, first = [], 0
     for number, shape in enumerate(shapes):
         file = None if folder is None else str(folder / shard_file(number))
@@ -106,7 +127,7 @@ def make_roots(
 
 
 def problem(root: Root) -> str | None:
-    """Return what is wrong with the file of a shard, or None."""
+    """Return the error of the file of a shard as text, or None."""
     try:
         root.check()
     except SynfabError as error:
@@ -115,7 +136,7 @@ def problem(root: Root) -> str | None:
 
 
 class PulseError(InvalidValueError):
-    """A pulse could not be applied, and never can."""
+    """A pulse is not valid, so that retrying is useless."""
 
 
 Stamp = tuple[int, int, int]
@@ -123,28 +144,28 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class FromFile:
-    """Voltages of one pulse in a file of (pulses, cells), read where they are needed."""
+    """Voltages of one pulse in a file of (pulses, cells), read by the worker."""
 
     path: str
     cells: int
     pulse: int
     stamp: Stamp | None
-    content: str  # what ``read_pulses`` calls it by
+    content: str  # digest from ``read_pulses``
 
-    def __call__(self, start: int, stop: int) -> Any:
-        """Voltages (V) of cells ``start`` … ``stop - 1``."""
+    def __call__(self, start: int, stop: int) -> npt.ArrayLike:
+        """Return the voltages (V) of cells ``start`` … ``stop - 1``."""
         if stamp(self.path) != self.stamp:
-            raise FileFormatError(f"{self.path}: has changed since its pulses were applied")
+            raise FileFormatError(f"{self.path}: changed after its pulses were applied")
         pulses = _opened(self.path, self.cells, self.stamp)
-        if pulses.name != self.content:  # chunks of a Zarr array may change alone
-            raise FileFormatError(f"{self.path}: has changed since its pulses were applied")
+        if pulses.name != self.content:  # chunks of a Zarr array can change without its metadata
+            raise FileFormatError(f"{self.path}: changed after its pulses were applied")
         return pulses.voltages(self.pulse, start, stop)
 
 
 def stamp(path: str) -> Stamp:
-    """What a file, or the description of a Zarr array, is told from a later one by."""
-    descriptions = [Path(path) / name for name in METADATA]
-    status = next((p for p in descriptions if p.is_file()), Path(path)).stat()
+    """Return inode, size and time of a file or of Zarr metadata, to detect changes."""
+    metadata = [Path(path) / name for name in METADATA]
+    status = next((p for p in metadata if p.is_file()), Path(path)).stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -155,13 +176,13 @@ def _opened(path: str, cells: int, _stamp: Stamp | None) -> Pulses:
 
 @dataclass(frozen=True)
 class Pulse:
-    """A voltage for all cells of a shard or each of them, or a function of (start, stop)."""
+    """Voltage (V) for all cells of a shard, one per cell, or a function of (start, stop)."""
 
-    u: Any
-    where: Any = None
+    u: npt.ArrayLike | Callable[[int, int], npt.ArrayLike]
+    where: npt.ArrayLike | None = None
 
     def apply(self, cells: CellArray) -> None:
-        """Let the cells of a shard switch."""
+        """Apply the pulse to the cells of a shard."""
         u = self.u
         if callable(u):
             start = cells.first_cell
@@ -180,15 +201,15 @@ def act(
     done: int,
     pulses: Sequence[Pulse],
     task: Callable[..., Any] | None,
-    arguments: tuple[Any, ...],
+    arguments: tuple[object, ...],
 ) -> tuple[str, Any] | None:
-    """Apply the pulses that follow the first ``done`` ones, then do a task with the shard.
+    """Apply the pulses after the first ``done`` ones, then run a task on the shard.
 
     Returns
     -------
     tuple or None
-        Address of the worker and what the task gave; None: the shard is not here, and ``pulses``
-        do not begin at the root.
+        Address of the worker and result of the task; None if the worker does not have the shard and
+        ``pulses`` do not start at the root.
     """
     from distributed import get_worker
 
@@ -197,7 +218,7 @@ def act(
     if cells is None or not done <= count <= done + len(pulses):
         if done != root.pulses:
             return None
-        _opened.cache_clear()  # programs are read again, and compared, before they are replayed
+        _opened.cache_clear()  # programs are read and compared again before a replay
         count, cells = done, root.make()
     for number, pulse in enumerate(pulses[count - done :], count):
         try:
@@ -207,14 +228,14 @@ def act(
             raise PulseError(f"pulse {number}: {error}") from None
     try:
         result = None if task is None else task(cells, *arguments)
-    finally:  # a disk that is full is no reason to make the cells again
+    finally:  # the cells are valid even if the task failed
         with _lock:
             _held[key] = (done + len(pulses), cells)
     return get_worker().address, result
 
 
 def forget(name: str) -> None:
-    """Let go of every shard of an array."""
+    """Free all shards of an array on this worker."""
     with _lock:
         for key in [key for key in _held if key[0] == name]:
             del _held[key]
@@ -223,35 +244,38 @@ def forget(name: str) -> None:
 # ---- tasks --------------------------------------------------------------------------------------
 
 
-def read(cells: CellArray, u: Any, options: dict[str, Any]) -> Any:
-    """Currents of a shard."""
-    return cells.read(u, **options)
+def read(cells: CellArray, u: npt.ArrayLike, noise: ReadNoise | None, number: int) -> Any:
+    """Return the currents of a shard, with the noise of read ``number`` or without."""
+    return cells.current(u) if noise is None else cells._read(u, noise, number)
 
 
-def read_into(cells: CellArray, path: str, u: Any, options: dict[str, Any]) -> None:
+def read_into(
+    cells: CellArray, path: str, u: npt.ArrayLike, noise: ReadNoise | None, number: int
+) -> None:
     """Write the currents of a shard into a Zarr array of all cells."""
     import zarr
 
     target: Any = zarr.open_array(store=path, mode="r+")
     start = cells.first_cell - int(target.attrs["first_cell"])
-    target[start : start + cells.size] = cells.read(u, **options).reshape(-1)
+    target[start : start + cells.size] = read(cells, u, noise, number).reshape(-1)
 
 
 def matvec(
     cells: CellArray,
     first_row: int,
-    batch: Any,
+    batch: npt.NDArray[np.float64],
     number: int,
-    factors: tuple[float, float],
-    noise: bool,
+    noise: ReadNoise | None,
 ) -> Any:
-    """Rows of a crossbar readout; its noise is that of the rows' numbers in the whole array."""
-    z = cells.readout_noise(len(batch), number, first_row=first_row) if noise else None
-    return cells._row_currents(batch, factors, z)
+    """Return the row currents of a shard with the noise of these rows in the whole array."""
+    if noise is None:
+        return cells._row_currents(batch, NONE, None)
+    z = cells.readout_noise(len(batch), number, first_row=first_row)
+    return cells._row_currents(batch, noise, z)
 
 
 def attribute(cells: CellArray, name: str) -> Any:
-    """Something a shard knows of its cells."""
+    """Return an attribute of the cells of a shard."""
     return getattr(cells, name)
 
 
@@ -262,7 +286,7 @@ def save(cells: CellArray, path: str) -> str:
 
 
 def shard_shapes(shape: tuple[int, ...], shard_size: int) -> list[tuple[int, ...]]:
-    """Shapes of the shards: whole lines of the first axis."""
+    """Return the shapes of the shards: whole rows of the first axis."""
     line = math.prod(shape[1:])
     rows = max(1, shard_size // line)
     return [(min(rows, shape[0] - low), *shape[1:]) for low in range(0, shape[0], rows)]

@@ -1,8 +1,8 @@
-"""Limits that Linux control groups set on this process: memory in bytes and processors.
+"""Limits of Linux control groups on the memory (bytes) and processors of this process.
 
-A container, a batch job or a service gets its share of a machine as a control group. The kernel
-kills a process that exceeds the memory of its group, whatever the machine has free. Groups are
-nested, and the limits of every ancestor apply too. Both versions of the interface are read:
+Containers, batch jobs and services run in control groups. The kernel kills a process that exceeds
+the memory limit of its group, however much memory the machine has free. Groups are nested, and the
+limits of all ancestors apply. Both versions of the interface are read:
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html and
 https://docs.kernel.org/admin-guide/cgroup-v2.html.
 """
@@ -17,44 +17,44 @@ from typing import NamedTuple
 from synfab.common.interrupts import pass_on
 
 SYSTEM = Path("/")
-# Version 1 writes "no limit" as the largest multiple of a page below 2**63.
+# Version 1 states "no limit" as the largest multiple of the page size below 2**63.
 NO_LIMIT = 2**60
 
 
 class Hierarchy(NamedTuple):
-    """The folders of a controller that apply to this process, its own group first."""
+    """Folders of a controller that apply to this process, its own group first."""
 
     version: int
     groups: list[Path]
 
 
-def memory_room(system: Path = SYSTEM) -> int | None:
-    """Bytes that this process can still allocate within its control groups; None without a limit.
+def available_memory(system: Path = SYSTEM) -> int | None:
+    """Return the bytes that this process can allocate within its control groups; None: no limit.
 
-    Pages of files that the kernel would drop first (``inactive_file``) count as free: reading a
-    large file fills a group up to its limit, and such pages give way to an allocation.
+    The file cache that the kernel drops first (``inactive_file``) counts as free: reading a large
+    file fills a group up to its limit, and an allocation replaces this cache.
 
     Parameters
     ----------
     system
-        Folder that holds ``proc`` and ``sys``.
+        Folder that contains ``proc`` and ``sys``.
     """
-    rooms = [
-        room
+    available = [
+        count
         for version, groups in _hierarchies("memory", system)
         for group in groups
-        for room in (_rooms_v2(group) if version == 2 else _rooms_v1(group, len(groups) == 1))
+        for count in (_free_v2(group) if version == 2 else _free_v1(group, len(groups) == 1))
     ]
-    return max(0, min(rooms)) if rooms else None
+    return max(0, min(available)) if available else None
 
 
 def processor_quota(system: Path = SYSTEM) -> float | None:
-    """Processor time per time that this process may use, such as 1.5; None without a limit.
+    """Return the number of processors this process may use, such as 1.5; None: no limit.
 
     Parameters
     ----------
     system
-        Folder that holds ``proc`` and ``sys``.
+        Folder that contains ``proc`` and ``sys``.
     """
     quotas = []
     for version, groups in _hierarchies("cpu", system):
@@ -69,22 +69,22 @@ def processor_quota(system: Path = SYSTEM) -> float | None:
     return min(quotas, default=None)
 
 
-def _rooms_v2(group: Path) -> list[int]:
+def _free_v2(group: Path) -> list[int]:
     limits = [_whole(_text(group / name)) for name in ("memory.max", "memory.high")]
-    held = [limit for limit in limits if limit is not None]
-    if not held:  # the statistics take the kernel milliseconds
+    known = [limit for limit in limits if limit is not None]
+    if not known:  # reading the statistics takes milliseconds
         return []
     free = _statistics(group).get("inactive_file", 0)
-    return [min(held) - max(0, _usage(group / "memory.current") - free)]
+    return [min(known) - max(0, _usage(group / "memory.current") - free)]
 
 
-def _rooms_v1(group: Path, alone: bool) -> list[int]:
+def _free_v1(group: Path, alone: bool) -> list[int]:
     limits = {
         kind: _whole(_text(group / f"{kind}.limit_in_bytes")) or NO_LIMIT
         for kind in ("memory", "memory.memsw")
     }
     numbers = _statistics(group) if alone or min(limits.values()) < NO_LIMIT else {}
-    # A container may not see the folders of its ancestors; this is the tightest limit of them.
+    # In a container the folders of ancestors may be hidden; this is the minimum of their limits.
     limits["memory"] = min(limits["memory"], numbers.get("hierarchical_memory_limit", NO_LIMIT))
     free = numbers.get("total_inactive_file", numbers.get("inactive_file", 0))
     return [
@@ -104,7 +104,7 @@ def _statistics(group: Path) -> dict[str, int]:
 
 
 def _hierarchies(controller: str, system: Path) -> Iterator[Hierarchy]:
-    """Find the folders of a controller; both versions may be mounted at the same time."""
+    """Yield the folders of a controller; both versions may be mounted at the same time."""
     mine = _memberships(system)
     for line in _text(system / "proc/self/mountinfo").splitlines():
         fields, _, rest = line.partition(" - ")
@@ -119,7 +119,7 @@ def _hierarchies(controller: str, system: Path) -> Iterator[Hierarchy]:
 
 
 def _memberships(system: Path) -> dict[str, str]:
-    """Path of the group of each controller of version 1; that of version 2 has the name ""."""
+    """Return the path of the group of each version 1 controller; version 2 has the key ""."""
     found = {}
     for line in _text(system / "proc/self/cgroup").splitlines():
         number, controllers, path = (*line.split(":", 2), "", "")[:3]
@@ -129,9 +129,9 @@ def _memberships(system: Path) -> dict[str, str]:
 
 
 def _groups(path: str, root: str, mount: Path) -> list[Path]:
-    """Folders of a group and its ancestors below a mount that shows the hierarchy from ``root`` on.
+    """Return the folders of a group and its ancestors in a mount of the hierarchy below ``root``.
 
-    A container may see only its own group, as the mount itself, whatever ``path`` says.
+    In a container the mount can be the group itself, whatever ``path`` states.
     """
     try:
         below = PurePosixPath(path).relative_to(root)
@@ -144,7 +144,7 @@ def _groups(path: str, root: str, mount: Path) -> list[Path]:
 
 
 def _unescaped(field: str) -> str:
-    r"""Name as ``mountinfo`` means it: a space is written ``\040``."""
+    r"""Return a name from ``mountinfo``, where a space is written as ``\040``."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
@@ -157,5 +157,5 @@ def _text(path: Path) -> str:
 
 
 def _whole(text: str) -> int | None:
-    """Read a number; None for "max" and for what is missing."""
+    """Return an integer; None for "max" and for missing text."""
     return int(text) if text.removeprefix("-").isdecimal() else None

@@ -1,6 +1,6 @@
-"""Checks of arguments, one for each kind: the checked value, or one line on what is wrong.
+"""Checks of arguments, one function per kind of argument.
 
-Every function takes the argument's name first, for the message, and returns the checked value.
+Every function takes the name of the argument for the message, and returns the checked value.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Float64 = npt.NDArray[np.float64]
 Value = TypeVar("Value")
 Word = TypeVar("Word", bound=str)
 
-WORD = 0xFFFFFFFF  # largest number of a read: random numbers are counted in 32-bit words
+WORD = 0xFFFFFFFF  # largest 32-bit word; read numbers are words of the random number generator
 MAX_AXES = 32
-MAX_NAME, MAX_PATH = 255, 4095  # bytes of a file's name and of a path, on all common systems
+MAX_NAME, MAX_PATH = 255, 4095  # bytes of a file name and of a path; limits of common systems
 MAX_SHOWN = 60  # characters of a value in a message
 
 
@@ -34,7 +34,7 @@ MAX_SHOWN = 60  # characters of a value in a message
 def integer(
     name: str, value: object, minimum: int | None = None, maximum: int | None = None
 ) -> int:
-    """Return an integer of Python or NumPy within the limits; a boolean is not one.
+    """Return an integer of Python or NumPy within the limits; booleans are refused.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def integer(
         raise InvalidTypeError(f"{name}: expected an integer, found a boolean")
     try:
         found = operator.index(value)  # type: ignore[arg-type]
-    except Exception as error:  # arrays have __index__ too, and raise whatever they like
+    except Exception as error:  # __index__ of other libraries can raise any exception
         pass_on(error)
         raise InvalidTypeError(f"{name}: expected an integer, found {kind_of(value)}") from None
     if (minimum is not None and found < minimum) or (maximum is not None and found > maximum):
@@ -56,15 +56,15 @@ def integer(
 
 
 def count(name: str, value: object, maximum: int | None = None) -> int:
-    """Return how many of something there are: one or more."""
+    """Return an integer of at least 1."""
     return integer(name, value, 1, maximum)
 
 
-def word(name: str, value: object, room: int = 1) -> int:
-    """Return the number of the first of ``room`` reads; all of them are 32-bit words."""
+def word(name: str, value: object, length: int = 1) -> int:
+    """Return the first of ``length`` consecutive numbers, all of which fit into 32 bits."""
     found = integer(name, value)
-    if not 0 <= found <= WORD + 1 - room:
-        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {room}, found {found}")
+    if not 0 <= found <= WORD + 1 - length:
+        raise InvalidValueError(f"{name}: expected 0 … 2**32 - {length}, found {found}")
     return found
 
 
@@ -77,7 +77,7 @@ def number(
     above: float | None = None,
     below: float | None = None,
 ) -> float:
-    """Return a finite number within the limits; ``above`` and ``below`` are not allowed themselves.
+    """Return a finite number within the limits; ``above`` and ``below`` are exclusive.
 
     Raises
     ------
@@ -115,14 +115,14 @@ def positive(name: str, value: object) -> float:
 
 
 def flag(name: str, value: object) -> bool:
-    """Return a boolean of Python or NumPy; words and numbers are not flags."""
+    """Return a boolean of Python or NumPy; text and numbers are refused."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise InvalidTypeError(f"{name}: expected True or False, found {shown(value)}")
 
 
 def choice(name: str, value: object, allowed: Iterable[Word]) -> Word:
-    """Return one of the words allowed."""
+    """Return one of the allowed words."""
     words = tuple(allowed)
     for word_ in words:
         if isinstance(value, str) and value == word_:
@@ -134,7 +134,7 @@ def choice(name: str, value: object, allowed: Iterable[Word]) -> Word:
 def integer_or(
     name: str, value: object, word_: str, minimum: int, maximum: int | None = None
 ) -> int | None:
-    """Return an integer within the limits, or None where the value is the one word allowed."""
+    """Return an integer within the limits, or None for the word ``word_``."""
     if isinstance(value, str) and value == word_:
         return None
     try:
@@ -146,14 +146,14 @@ def integer_or(
 
 
 def text(name: str, value: object) -> str:
-    """Return a text."""
+    """Return text."""
     if not isinstance(value, str):
         raise InvalidTypeError(f"{name}: expected text, found {shown(value)}")
     return value
 
 
 def path(name: str, value: object) -> Path:
-    """Return the path of a file or folder; it need not exist."""
+    """Return the path of a file or folder, which need not exist."""
     if not isinstance(value, (str, os.PathLike)):
         raise InvalidTypeError(f"{name}: expected a path, found {shown(value)}")
     try:
@@ -169,7 +169,7 @@ def path(name: str, value: object) -> Path:
 
 
 def _is_nameable(path_: str) -> bool:
-    """Tell whether a file system may have such a name: asking one raises whatever it likes."""
+    """Return True if a path has valid characters and lengths, without accessing a file system."""
     try:
         encoded = os.fsencode(path_)
     except UnicodeEncodeError:
@@ -180,7 +180,7 @@ def _is_nameable(path_: str) -> bool:
 
 
 def texts(name: str, value: object, count_: int | None = None) -> tuple[str, ...]:
-    """Return a list or tuple of texts; ``count_``: how many there must be."""
+    """Return a list or tuple of texts as a tuple; ``count_``: the required length."""
     if not isinstance(value, (list, tuple)):
         raise InvalidTypeError(f"{name}: expected a list of texts, found {shown(value)}")
     if count_ is not None and len(value) != count_:
@@ -189,15 +189,15 @@ def texts(name: str, value: object, count_: int | None = None) -> tuple[str, ...
 
 
 def optional(name: str, value: Value | None, kind: type[Value]) -> Value | None:
-    """Return an object of a class, or None."""
+    """Return an instance of a class, or None."""
     return None if value is None else instance(name, value, kind, f"a {kind.__name__} or None")
 
 
-def function(name: str, value: Any) -> Callable[..., Any]:
-    """Return something that can be called."""
+def function(name: str, value: object) -> Callable[..., Any]:
+    """Return a callable."""
     if not callable(value):
         raise InvalidTypeError(f"{name}: expected a function, found {shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def instance(
@@ -206,7 +206,7 @@ def instance(
     kind: type[Value] | tuple[type[Value], ...],
     expected: str | None = None,
 ) -> Value:
-    """Return an object of one of the classes; ``expected`` names them in a message."""
+    """Return an instance of a class; ``expected`` describes it in the message."""
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         wanted = expected or " or ".join(f"a {one.__name__}" for one in kinds)
@@ -222,7 +222,7 @@ def mapping(name: str, value: object) -> Mapping[Any, Any]:
 
 
 def axes(name: str, value: object) -> tuple[int, ...]:
-    """Return the lengths of 1 … 32 axes, each 1 or more; one integer is one axis."""
+    """Return the lengths of 1 … 32 axes, each at least 1; an integer is one axis."""
     lengths = value if isinstance(value, (tuple, list)) else (value,)
     if not 1 <= len(lengths) <= MAX_AXES:
         raise InvalidValueError(f"{name}: expected 1 … {MAX_AXES} axes, found {len(lengths)}")
@@ -232,43 +232,43 @@ def axes(name: str, value: object) -> tuple[int, ...]:
     return result
 
 
-# ---- many numbers --------------------------------------------------------------------------------
+# ---- arrays --------------------------------------------------------------------------------------
 
 
-def real_array(name: str, value: Any) -> npt.NDArray[Any]:
-    """Return real numbers as a NumPy array of their own type and shape, without a copy.
+def real_array(name: str, value: object) -> npt.NDArray[Any]:
+    """Return real numbers as a NumPy array of unchanged type and shape, without a copy.
 
     Raises
     ------
     InvalidTypeError
-        It is not made of real numbers, or is a masked array.
+        The elements are not real numbers, or the array is masked.
     InvalidValueError
-        It is a ragged list.
+        It is a list of rows of different lengths.
     """
     return _array(name, value, "fiu", "real numbers")
 
 
-def boolean_array(name: str, value: Any) -> npt.NDArray[Any]:
-    """Return booleans as a NumPy array of their own shape; raises as ``real_array`` does."""
+def boolean_array(name: str, value: object) -> npt.NDArray[Any]:
+    """Return booleans as a NumPy array; raises as ``real_array`` does."""
     return _array(name, value, "b", "booleans")
 
 
-def selection(name: str, value: Any, expected: str = "a mask or integers") -> npt.NDArray[Any]:
-    """Return a mask, or integers, as a NumPy array; an empty list holds integers."""
+def selection(name: str, value: object, expected: str = "a mask or integers") -> npt.NDArray[Any]:
+    """Return a mask or integers as a NumPy array; an empty list counts as integers."""
     array = _array(name, value, "biuf", expected)
     if array.dtype.kind == "f" and array.size:
         raise InvalidTypeError(f"{name}: expected {expected}, found {array.dtype}")
     return array.astype(np.int64) if array.dtype.kind == "f" else array
 
 
-def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]:
+def _array(name: str, value: object, kinds: str, expected: str) -> npt.NDArray[Any]:
     if _holds_masked(value, MAX_AXES):
         raise InvalidTypeError(
             f"{name}: masked arrays are not accepted; pass plain {expected} "
             f"(array.filled(...), and where=~array.mask to leave cells out)"
         )
     try:
-        # Any subclass first: an object may convert itself to a masked array.
+        # asanyarray keeps subclasses: an object may convert itself to a masked array.
         found = np.asanyarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except Exception as error:
         pass_on(error)
@@ -288,8 +288,8 @@ def _array(name: str, value: Any, kinds: str, expected: str) -> npt.NDArray[Any]
     return array
 
 
-def _holds_masked(value: Any, depth: int) -> bool:
-    """Tell whether something is a masked array, or a sequence of them down to a depth."""
+def _holds_masked(value: object, depth: int) -> bool:
+    """Return True for a masked array, or a sequence that contains one down to ``depth``."""
     if isinstance(value, np.ma.MaskedArray):
         return True
     if isinstance(value, np.ndarray) or not isinstance(value, Sequence) or not depth:
@@ -298,20 +298,20 @@ def _holds_masked(value: Any, depth: int) -> bool:
         return False
     try:
         return any(_holds_masked(part, depth - 1) for part in value)
-    except Exception as error:  # a sequence of somebody's own; NumPy will meet it too
+    except Exception as error:  # a sequence of another library; NumPy will raise the error
         pass_on(error)
         return False
 
 
-def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
-    """Return ``value`` as a read-only float64 array of a shape; None stands for any length >= 1.
+def numbers(name: str, value: object, shape: tuple[int | None, ...]) -> Float64:
+    """Return numbers as a read-only float64 array; None in ``shape`` stands for any length >= 1.
 
     Raises
     ------
     InvalidTypeError
-        Something in it is not a number.
+        An element is not a number.
     InvalidValueError
-        The shape is another one, or a number is not finite.
+        The shape is wrong, or an element is not finite.
     """
     array = real_array(name, value)
     if array.ndim != len(shape) or any(
@@ -320,7 +320,7 @@ def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
     ):
         wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
         raise InvalidValueError(f"{name}: expected shape {wanted}, found {array.shape}")
-    with np.errstate(over="ignore"):  # what float64 cannot hold is found below
+    with np.errstate(over="ignore"):  # overflow is detected below
         result = np.array(array, dtype=np.float64)
     if not (math.isfinite(result) if result.ndim == 0 else np.isfinite(result).all()):
         raise InvalidValueError(f"{name}: expected finite numbers, found NaN or infinity")
@@ -329,7 +329,7 @@ def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> Float64:
 
 
 def lower_factor(name: str, factor: Float64) -> None:
-    """Check that the last two axes are Cholesky factors: lower triangular, positive diagonal."""
+    """Raise if the last two axes are not lower triangular with a positive diagonal."""
     if np.any(np.triu(factor, 1) != 0.0):
         raise InvalidValueError(
             f"{name}: expected lower triangular, found numbers above the diagonal"
@@ -344,7 +344,7 @@ def lower_factor(name: str, factor: Float64) -> None:
 
 
 def kind_of(value: object) -> str:
-    """Name the type of a value for a message."""
+    """Return the type of a value for a message."""
     if value is None:
         return "None"
     if isinstance(value, np.ndarray):
@@ -353,7 +353,7 @@ def kind_of(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Show a value in a message: short texts and numbers as they are, of others the type."""
+    """Return a value for a message: short text and numbers as they are, otherwise the type."""
     if value is None or isinstance(value, (str, bytes, bool, int, float, np.generic)):
         found = repr(value)
         return found if len(found) <= MAX_SHOWN else f"{found[:MAX_SHOWN]}…"
@@ -367,12 +367,12 @@ def _integers(minimum: int | None, maximum: int | None) -> str:
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array that several users share, marked as not writable."""
+    """Return an array after marking it as read-only."""
     array.setflags(write=False)
     return array
 
 
 def freeze(instance_: object, **values: object) -> None:
-    """Set fields of a frozen dataclass while it is created."""
+    """Set fields of a frozen dataclass in its constructor."""
     for name, value in values.items():
         object.__setattr__(instance_, name, value)

@@ -1,50 +1,50 @@
-"""What can go wrong, as one clear line each: the argument, what was found, what is allowed."""
+"""Exceptions. Messages are one line: the argument, what was found and what is allowed."""
 
 from __future__ import annotations
 
 
 class SynfabError(Exception):
-    """Base class of every error that this package raises on purpose; one line, always."""
+    """Base class of all exceptions of this package; the message is always one line."""
 
     def __str__(self) -> str:
-        # Names of files may hold line breaks, and so may what a library says.
+        # File names and messages of other libraries can contain line breaks.
         return "\\n".join(super().__str__().splitlines())
 
 
 class InvalidValueError(SynfabError, ValueError):
-    """An argument has a value that is not allowed."""
+    """An argument has an invalid value."""
 
 
 class InvalidTypeError(SynfabError, TypeError):
-    """An argument has a type that is not allowed."""
+    """An argument has an invalid type."""
 
 
 class InvalidIndexError(SynfabError, IndexError):
-    """Cells are selected that an array does not have."""
+    """An index selects cells that do not exist."""
 
 
 class FileFormatError(InvalidValueError):
-    """A file cannot be used: missing, damaged, or of another format or version."""
+    """A file is missing, damaged, or of another format or version."""
 
 
 class EditedFileWarning(UserWarning):
-    """A file was edited, or damaged, since it was written: its digest is that of other content."""
+    """A file was edited or damaged after it was written: its digest does not match."""
 
 
 class SolverError(SynfabError, ArithmeticError):
-    """A network could not be solved; nothing unconverged is returned in its place."""
+    """A network could not be solved; unconverged results are never returned."""
 
 
 class CapacityError(SynfabError, MemoryError):
-    """A request would not fit into the memory of this machine."""
+    """A request exceeds the available memory."""
 
 
 class ToolError(SynfabError, RuntimeError):
-    """A program that the work needs (compiler, simulator) is missing, or has failed."""
+    """A required package or program (compiler, simulator) is missing or has failed."""
 
 
 class InvalidKeyError(SynfabError, KeyError):
-    """A mapping has no such name."""
+    """A mapping has no such key."""
 
     def __str__(self) -> str:
-        return SynfabError(*self.args).__str__()  # KeyError would put it into quotes
+        return SynfabError(*self.args).__str__()  # KeyError would add quotes

@@ -1,4 +1,4 @@
-"""Optional packages: which extra installs them, and one line where one is missing."""
+"""Optional packages, the extras that install them, and the error if one is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from synfab.common.errors import ToolError
 
-# Module, the smallest extra that installs it, what needs it.
+# Module to the smallest extra that installs it, and what needs it.
 PACKAGES = {
     "pandas": ("learn", "measurements and tables"),
     "pyarrow": ("learn", "Parquet files"),
@@ -27,7 +27,7 @@ PACKAGES = {
 
 
 def installed(module: str) -> bool:
-    """Whether a module could be imported; it is not imported for that."""
+    """Return True if a module can be imported, without importing it."""
     if module in sys.modules:
         return sys.modules[module] is not None
     return importlib.util.find_spec(module) is not None
@@ -39,12 +39,12 @@ def command(module: str) -> str:
 
 
 def check(*modules: str, extra: str | None = None) -> None:
-    """Raise ``ToolError`` if one of the packages is not installed; none is imported.
+    """Raise ``ToolError`` if one of the packages is not installed, without importing any.
 
     Parameters
     ----------
     extra
-        The extra to name, where the work needs more than the smallest one that has the package.
+        Extra to name in the message, if more than the package is needed.
     """
     for module in modules:
         if not installed(module):
@@ -53,6 +53,6 @@ def check(*modules: str, extra: str | None = None) -> None:
 
 
 def require(module: str, extra: str | None = None) -> Any:
-    """Import an optional package or a module of one; raises as ``check`` does."""
+    """Return an optional package or one of its modules; raises ``ToolError`` if it is missing."""
     check(module.partition(".")[0], extra=extra)
     return importlib.import_module(module)

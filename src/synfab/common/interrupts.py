@@ -1,4 +1,4 @@
-"""Exceptions of signal handlers, which no ``except`` may take for those of a library."""
+"""Exceptions of signal handlers, which must not be handled as those of a library."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import CodeType
 
 
 def pass_on(error: BaseException) -> None:
-    """Raise the exception of a signal handler again; do nothing for every other.
+    """Raise an exception again if a signal handler raised it; otherwise do nothing.
 
-    Handlers run between any two instructions of the main thread and may raise what an ``except``
-    there expects from elsewhere: an alarm's ``TimeoutError`` is an ``OSError``, which would make a
-    file count as damaged. What a library raised in its place is looked through.
+    Handlers run between any two instructions of the main thread, so any ``except`` block can catch
+    their exceptions by mistake: the ``TimeoutError`` of an alarm is an ``OSError``, and a file
+    would count as damaged. Causes and contexts of the exception are searched too.
     """
     handlers = _codes()
     found: BaseException | None = error
@@ -34,7 +34,7 @@ def _numbers() -> tuple[int, ...]:
 
 
 def _codes() -> set[CodeType]:
-    """Code of the signal handlers that are installed and written in Python."""
+    """Return the code objects of the installed signal handlers that are Python functions."""
     found = set()
     for number in _numbers():
         handler = signal.getsignal(number)

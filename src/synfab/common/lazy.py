@@ -1,4 +1,4 @@
-"""Names of a package that are imported when first used, so that importing the package is fast."""
+"""Lazy imports: names of a package are imported on first use, so the package imports fast."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def attach(
     Parameters
     ----------
     names
-        Name of each attribute, and the module that defines it. No module of the package itself may
-        have the name of an attribute: importing it would replace the attribute.
+        Attribute to the module that defines it. No module of the package may have the name of an
+        attribute, because importing it would replace the attribute.
     submodules
-        Modules of the package that are attributes too.
+        Modules of the package that are attributes as well.
     """
     modules = frozenset(submodules)
 

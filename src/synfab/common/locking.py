@@ -1,4 +1,4 @@
-"""One lock per array: threads that use the same array take turns, one method call each."""
+"""A lock per array: threads that share an array run its methods one at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _owners: WeakSet[Any] = WeakSet()
 
 
 def add_lock(owner: Any) -> None:
-    """Give an object the reentrant lock that ``locked`` uses."""
+    """Add the reentrant lock that ``locked`` uses to an object."""
     owner._lock = RLock()
     _owners.add(owner)
 
@@ -39,7 +39,7 @@ def copy_contents(source: Any, owner: Any) -> None:
 def locked(
     method: Callable[Concatenate[Any, Arguments], Result],
 ) -> Callable[Concatenate[Any, Arguments], Result]:
-    """Hold the lock of the object while a method runs."""
+    """Decorate a method to run while holding the lock of its object."""
 
     @functools.wraps(method)
     def call(self: Any, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -49,13 +49,13 @@ def locked(
     return call
 
 
-class _Lost:
-    """Stands for a lock whose holder does not exist in a forked child."""
+class _LostLock:
+    """Replaces a lock in a forked child whose owner, another thread, does not exist there."""
 
     def __enter__(self) -> None:
         raise InvalidValueError(
-            "array: another thread was using it when this process was forked, so that its cells "
-            "may be half-way through a change; create or load an array in the child"
+            "array: another thread was using it when this process was forked, so its cells may be "
+            "inconsistent; create or load an array in the child process"
         )
 
     def __exit__(self, *_: object) -> None: ...
@@ -66,7 +66,7 @@ def _after_fork() -> None:
         if owner._lock.acquire(blocking=False):
             owner._lock.release()
         else:
-            owner._lock = _Lost()
+            owner._lock = _LostLock()
 
 
 if hasattr(os, "register_at_fork"):

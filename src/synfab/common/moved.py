@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
-else:  # importing them would take as long as the rest of this package
+else:  # importing them takes as long as importing the rest of this package
     Loader = MetaPathFinder = object
 
 # Modules that the reference documented in version 0.1 under a name that they no longer have.

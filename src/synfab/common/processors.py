@@ -1,4 +1,4 @@
-"""How many threads the kernels use: what the user asks for, or what the process may use."""
+"""Number of threads of the kernels: requested by the user, or the available processors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_THREADS = 4096
 
 
 def default_threads() -> int:
-    """Threads of a kernel: ``SYNFAB_NUM_THREADS``, else the processors this process may use.
+    """Return the number of threads: ``SYNFAB_NUM_THREADS``, or else the available processors.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def default_threads() -> int:
 
 
 def requested_threads() -> int | None:
-    """Threads that ``SYNFAB_NUM_THREADS`` asks for; None where it is unset or empty.
+    """Return the value of ``SYNFAB_NUM_THREADS``; None if it is unset or empty.
 
     Raises
     ------
@@ -47,9 +47,9 @@ def _threads(text: str) -> int:
 
 
 def available_processors() -> int:
-    """Processors this process may use: those of its affinity, or fewer by its control group.
+    """Return the number of processors that affinity and control groups allow for this process.
 
-    A share of 1.5 processors counts as 2.
+    A quota of 1.5 processors counts as 2.
     """
     quota = _quota()
     count = _affinity()
@@ -57,7 +57,7 @@ def available_processors() -> int:
 
 
 def _affinity() -> int:
-    # Windows and macOS have no such call; psutil has one for Windows but takes 30 ms to import.
+    # Not on Windows and macOS; psutil supports Windows, but takes 30 ms to import.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -65,5 +65,5 @@ def _affinity() -> int:
 
 @cache
 def _quota() -> float | None:
-    """Return the quota as it was at the first call: every large kernel asks for it."""
+    """Return the quota at the first call; every large kernel needs it."""
     return processor_quota()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from synfab.cells.arguments import Arguments
 from synfab.cells.array import CellArray
 from synfab.common import checks
+from synfab.common.deprecation import renamed_arguments
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import (
     Array,
@@ -18,11 +18,12 @@ from synfab.common.types import (
     DriveEnd,
     GridShape,
     LineSelection,
+    PathLike,
     SchemeName,
     SenseEnd,
 )  # fmt: skip
 from synfab.crossbar.circuit import make_circuit
-from synfab.crossbar.programming import Programming, program, progress_bar
+from synfab.crossbar.programming import RowPulser
 from synfab.crossbar.pulses import Write, write
 from synfab.crossbar.reading import converter, read_rows
 from synfab.io.checkpoints import Checkpoints
@@ -33,7 +34,10 @@ from synfab.network.solver import solve_lines
 from synfab.network.wires import Resistance, Wires
 from synfab.physics.readout import adc as convert_currents
 from synfab.physics.readout import dac as convert_voltages
-from synfab.programming.staircase import staircase
+from synfab.programming.open_loop import STEP, open_loop
+from synfab.programming.pulser import DURATION
+from synfab.programming.result import Programming
+from synfab.programming.write_verify import MAX_PASSES, RETRIES, write_verify
 from synfab.random.backend import NUMPY
 
 # Members that a crossbar's circuit has now.
@@ -308,6 +312,7 @@ class Crossbar:
         """
         return write(self.circuit, rows, columns, voltage, scheme, steps, exact, duration)
 
+    @renamed_arguments(most_passes="max_passes")
     def program(
         self,
         targets: ArrayLike,
@@ -315,11 +320,11 @@ class Crossbar:
         tolerance: float | None = None,
         scheme: SchemeName | None = None,
         parallel: int | None = None,
-        retries: int = 10,
-        most_passes: int = 300,
-        duration: float = 1e-7,
+        retries: int = RETRIES,
+        max_passes: int = MAX_PASSES,
+        duration: float = DURATION,
         progress: bool = False,
-        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+        checkpoints: Checkpoints | PathLike | None = None,
     ) -> Programming:
         """Write and verify, row by row, until every cell is within reach of its target.
 
@@ -342,39 +347,44 @@ class Crossbar:
             As in ``write``; None: ``"ground"`` where gates along the rows keep unselected ones
             out, else ``"V/3"``.
         parallel
-            Most cells of a row that are pulsed at the same time; None: all. Fewer share less of the
-            row's resistance.
+            Largest number of cells of a row that are pulsed at the same time; None: all. Fewer
+            share less of the row's resistance.
         retries
             Attempts after the first that a cell is given.
-        most_passes
+        max_passes
             Verifications after which programming ends in any case.
         duration
             Of each pulse, s.
         progress
-            Show a progress bar.
+            Show a progress bar on standard error.
         checkpoints
-            Where to leave checkpoints between passes; a run that was stopped goes on with
-            ``Checkpoints(folder, resume=True)``, and the cells take over the state saved there.
+            Where to leave checkpoints between passes; with ``Checkpoints(folder, resume=True)`` a
+            stopped run continues from the newest one, and the cells take over the state saved
+            there.
 
         Returns
         -------
         Programming
             Conductances, errors, pulses, energy, and how each cell ended.
         """
-        options = (tolerance, scheme, parallel, retries, most_passes, duration)
-        if not checks.flag("progress", progress):
-            return program(self.circuit, targets, *options, None, checkpoints)
-        with progress_bar() as report:
-            return program(self.circuit, targets, *options, report, checkpoints)
+        return write_verify(
+            RowPulser(self.circuit, scheme, duration, parallel),
+            targets,
+            tolerance=tolerance,
+            retries=retries,
+            max_passes=max_passes,
+            progress=progress,
+            checkpoints=checkpoints,
+        )
 
     def program_open_loop(
         self,
         targets: ArrayLike,
         *,
-        step: float = 0.05,
+        step: float = STEP,
         scheme: SchemeName | None = None,
         parallel: int | None = None,
-        duration: float = 1e-7,
+        duration: float = DURATION,
     ) -> Programming:
         """SET every cell and RESET it by a staircase that a typical device would need; no reading.
 
@@ -390,4 +400,4 @@ class Crossbar:
         Programming
             With outcome ``MISSED`` for cells farther from their target than ``program`` tolerates.
         """
-        return staircase(self.circuit, targets, scheme, parallel, step, duration)
+        return open_loop(RowPulser(self.circuit, scheme, duration, parallel), targets, step=step)

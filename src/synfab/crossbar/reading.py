@@ -11,7 +11,7 @@ from synfab.crossbar.circuit import Circuit
 from synfab.engines.numba.threads import share
 from synfab.network.bias import Bias
 from synfab.network.network import Cells
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import NONE, ReadNoise, static_conductance
 from synfab.random.arrays import to_numpy
 
 MAX_BITS = 24  # of a converter: more levels than float32 has
@@ -30,7 +30,7 @@ def read_rows(
     """Currents of the rows for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
     checks.flag("noise", noise)
     checks.flag("linear", linear)
-    factors = noise_factors(bandwidth)
+    read_noise = ReadNoise.of_bandwidth(bandwidth)
     count = 1 if voltages.ndim == 1 else voltages.shape[1]
     if number is not None:
         number = checks.word("number", number, count)
@@ -41,16 +41,16 @@ def read_rows(
     batch = voltages.reshape(len(voltages), -1).T
     biases = [circuit.bias(u, floating_columns=floating_columns, gates=gates) for u in batch]
     cells = circuit.conducting(linear, circuit.gate_lines(gates))
-    currents, variance = sense(circuit, biases, cells, factors if noise else None)
+    currents, variance = sense(circuit, biases, cells, read_noise if noise else NONE)
     if noise:
         currents += np.sqrt(variance) * to_numpy(circuit.cells.readout_noise(count, number))
     return currents[:, 0] if voltages.ndim == 1 else currents
 
 
 def sense(
-    circuit: Circuit, biases: list[Bias], cells: Cells, noise: tuple[float, float] | None
+    circuit: Circuit, biases: list[Bias], cells: Cells, noise: ReadNoise
 ) -> tuple[Array, Array]:
-    """Currents of the rows and, with factors of the ``noise``, its variance, (rows, B) each."""
+    """Currents of the rows and the variance of their noise, (rows, B) each, A and A**2."""
     shape = (circuit.shape[0], len(biases))
     currents, variance = np.empty(shape), np.zeros(shape)
 
@@ -60,14 +60,11 @@ def sense(
             found = circuit.solve_bias(biases[k], cells, start)
             start = (found.column_voltage - biases[k].columns, found.row_voltage)
             currents[:, k] = found.currents
-            if noise is None:
+            if noise == NONE:
                 continue
-            johnson, shot = noise
-            current = np.abs(found.cell_current)
-            u = np.abs(found.column_voltage - found.row_voltage)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                conductance = np.where(u > 0.0, current / u, found.slope)
-            variance[:, k] = (johnson * conductance + shot * current).sum(axis=1)
+            u = found.column_voltage - found.row_voltage
+            conductance = static_conductance(found.cell_current, u, found.slope)
+            variance[:, k] = noise.variance(conductance, found.cell_current).sum(axis=1)
 
     cells_read = circuit.cells.size * len(biases) if len(biases) > 1 else 0
     share(work, len(biases), cells_read, discardable=True)

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from synfab.engines import validity
 from synfab.engines.numba.threads import completed, uninterrupted
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
+from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import WORD, Stream
@@ -217,16 +217,16 @@ class Engine(ABC):
         """Return the current without noise (A), float32, of all cells; ``u`` as in pulses."""
         return self.library.exact(rules.current, (self.model,))(self.states, self._spread(u))
 
-    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
-        """Return the current with noise of variance johnson G + shot abs(I), of read ``number``."""
+    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
+        """Return the current (A) of all cells with the noise of read ``number``."""
         cells = np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell)
         counter = self.words(cells >> np.uint64(2))
         lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
         key, index = self.library.key(self.seed), self._word(number)
         draw = self.library.exact(read_normals, ())
         z = draw(key, counter, index + counter[0] * 0, lane)
-        add = self.library.exact(with_noise, (self.model,))
-        return add(self.states, self._spread(u), z, johnson, shot)
+        noisy = self.library.exact(noisy_current, (self.model, noise.terms))
+        return noisy(self.states, self._spread(u), z, noise.coefficients)
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
         """Return standard normal numbers of ``count`` crossbar readouts, (rows, count).
@@ -273,26 +273,3 @@ class Engine(ABC):
 
     def _spread(self, u: Array) -> Array:
         return self.library.xp.broadcast_to(u, (self.n_cells,)) if u.shape[0] == 1 else u
-
-
-def read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
-    """Read noise of each cell: number ``lane`` of the four that its counter gives."""
-    z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
-    xp = array_namespace(z)
-    noise = z[0, :]
-    for k in range(1, 4):
-        noise = xp.where(lane == k, z[k, :], noise)
-    return noise
-
-
-def with_noise(
-    model: CellModel, r: Array, u: Array, z: Array, johnson: float, shot: float
-) -> Array:
-    """Current with noise of variance johnson G + shot abs(I)."""
-    xp = array_namespace(r)
-    current = rules.current(model, r, u)
-    slope_llrs, slope_hhrs = model.conduction.slopes_at_zero
-    at_zero = slope_llrs + r * (slope_hhrs - slope_llrs)
-    zero = u == 0.0
-    conductance = xp.where(zero, at_zero, xp.abs(current / xp.where(zero, 1.0, u)))
-    return current + xp.sqrt(johnson * conductance + shot * xp.abs(current)) * z

@@ -34,6 +34,6 @@ def check_capacity(n_cells: int, order: int, history: str) -> None:
     needed, available = needed + KERNEL_BYTES, available_memory()
     if available and needed > available:
         raise CapacityError(
-            f"shape: {n_cells} cells need {size_text(needed)}, available are "
-            f'{size_text(available)}; fewer cells, history="int16" or "compact" need less'
+            f"shape: {n_cells} cells need {size_text(needed)}, {size_text(available)} are "
+            f'available; use fewer cells, history="int16" or history="compact"'
         )

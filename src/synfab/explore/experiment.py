@@ -1,9 +1,9 @@
-"""What the explorer computes when a control moves; no page in here."""
+"""Simulations of the explorer, independent of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +14,30 @@ from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.model.cell_model import FEATURES, CellModel
 
 Array = npt.NDArray[np.float64]
+Number = TypeVar("Number", int, float)
 
 LOOP_POINTS = 120
 READ_VOLTAGE = 0.2
 WIRE_RESISTANCES = (0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0)
-# Smallest and largest values of the controls that count something.
+# Ranges of the integer controls.
 COUNTS = {"cycles": (1, 100), "cells": (1, 1000), "seed": (0, 2**31 - 1), "rows": (2, 64)}
 
 
 class Program(NamedTuple):
-    """A triangular sweep: down to ``u_min`` (V), up to ``u_max`` (V), ``cycles`` times."""
+    """Triangular sweeps: down to ``u_min`` (V) and up to ``u_max`` (V), ``cycles`` times."""
 
     u_min: float
     u_max: float
     cycles: int
 
     def voltages(self) -> Array:
-        """Voltages of one sweep, which begins and ends at 0 V."""
+        """Return the voltages (V) of one sweep, which starts and ends at 0 V."""
         corners = [0.0, self.u_min, 0.0, self.u_max, 0.0]
         return np.interp(np.linspace(0.0, 4.0, LOOP_POINTS + 1), range(5), corners)
 
 
 class Settings(NamedTuple):
-    """Values of all controls, within what the explorer computes."""
+    """Values of all controls, within their ranges."""
 
     u_min: float
     u_max: float
@@ -49,21 +50,20 @@ class Settings(NamedTuple):
 
 
 def voltage_limits(model: CellModel) -> tuple[float, float]:
-    """Lowest and highest voltage (V) that the controls offer."""
+    """Return the range of the voltage controls (V)."""
     low, high = model.conduction.voltage_range
     return round(1.2 * low, 2), round(1.2 * max(high, model.conduction.u_max), 2)
 
 
-def settings(model: CellModel, values: Mapping[str, Any]) -> Settings:
-    """Return what the controls ask for, numbers out of range replaced by the nearest allowed one.
+def settings(model: CellModel, values: Mapping[str, object]) -> Settings:
+    """Return the values of the controls, with numbers out of range replaced by the nearest limit.
 
-    The limits that a browser shows bind nobody who speaks to the server directly, so they are
-    applied to the values that arrive.
+    The limits are applied here because a request can contain values that the page does not offer.
 
     Raises
     ------
     InvalidTypeError, InvalidValueError
-        A value is missing, not a finite number, or not one of those in a list.
+        A value is missing, not a finite number, or not in the list of a control.
     """
     lowest, highest = voltage_limits(model)
     counts = {name: _count(name, values.get(name), *limits) for name, limits in COUNTS.items()}
@@ -77,12 +77,12 @@ def settings(model: CellModel, values: Mapping[str, Any]) -> Settings:
 
 
 def _count(name: str, value: object, minimum: int, maximum: int) -> int:
-    if isinstance(value, float) and value.is_integer():  # JavaScript has one kind of number
+    if isinstance(value, float) and value.is_integer():  # JavaScript has only one type of numbers
         value = int(value)
     return min(max(checks.integer(name, value), minimum), maximum)
 
 
-def _one_of(name: str, value: object, allowed: tuple[Any, ...]) -> Any:
+def _one_of(name: str, value: object, allowed: tuple[Number, ...]) -> Number:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidTypeError(f"{name}: expected a number, found {checks.kind_of(value)}")
     for option in allowed:
@@ -102,7 +102,7 @@ class Loops(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """Conductances (S), and read currents (A) of the rows, with ideal and with real wires."""
+    """Conductances (S) and read currents of the rows (A) with ideal and with real wires."""
 
     conductance: Array
     ideal: Array
@@ -110,7 +110,7 @@ class Readout(NamedTuple):
 
 
 def sweep(model: CellModel, program: Program, count: int, order: int, seed: int) -> Loops:
-    """Sweep ``count`` fresh cells through the program."""
+    """Return the loops of ``count`` new cells."""
     cells = CellArray(model, count, order=order, seed=seed)
     voltage = program.voltages()
     current = np.empty((program.cycles, len(voltage), count))
@@ -127,7 +127,7 @@ def sweep(model: CellModel, program: Program, count: int, order: int, seed: int)
 def read_crossbar(
     model: CellModel, rows: int, order: int, seed: int, u_max: float, wire_resistance: float
 ) -> Readout:
-    """SET a square array, RESET every second cell with ``u_max``, and read all rows at 0.2 V."""
+    """Return a read at 0.2 V of a square array in LRS with every second cell RESET by ``u_max``."""
     from synfab.crossbar import Crossbar
 
     cells = CellArray(model, (rows, rows), order=order, seed=seed).apply_voltage(-2.0)

@@ -1,9 +1,9 @@
-"""Which requests the explorer answers: those of its own page on this machine, and no others.
+"""Access control of the explorer: only requests of its own page on this machine are answered.
 
-A page from elsewhere reaches a local server in three ways: by a name of its own that it lets point
-to 127.0.0.1 (DNS rebinding, recognised by the Host header), by a websocket (Origin), and by
-requests whose answers it cannot read but which cost time (Sec-Fetch-Site, which every browser sends
-to 127.0.0.1). All three are refused before anything is computed.
+A foreign page can reach a local server in three ways: by a host name that resolves to 127.0.0.1
+(DNS rebinding, detected by the Host header), by a websocket (Origin), and by requests whose answers
+it cannot read but which take computing time (Sec-Fetch-Site, which all browsers send to 127.0.0.1).
+All three are refused before anything is computed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ HEADERS = {
 
 
 def hosts(port: int) -> tuple[str, ...]:
-    """Values of the Host header that mean this server."""
+    """Return the values of the Host header that are accepted."""
     names = ("127.0.0.1", "localhost")
     bare = names if port == 80 else ()
     return (*(f"{name}:{port}" for name in names), *bare)
 
 
 def objection(request: HTTPServerRequest, allowed: tuple[str, ...]) -> str | None:
-    """Return why a request is refused, or None."""
+    """Return the reason for refusing a request, or None."""
     headers = request.headers
     host = headers.get("Host", "")
     if host.lower() not in allowed:
@@ -55,14 +55,14 @@ def objection(request: HTTPServerRequest, allowed: tuple[str, ...]) -> str | Non
 
 
 def _is_link(headers: HTTPHeaders) -> bool:
-    """Tell whether somebody followed a link, such as the address shown in a notebook's terminal."""
+    """Return True if the user followed a link, such as the address shown in a terminal."""
     return (
         headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
     )
 
 
 class _Refused(RequestHandler):
-    """Answer with one line that says why, whatever the method."""
+    """Answer any method with the reason in one line."""
 
     def initialize(self, status: int, reason: str) -> None:
         self.status, self.why = status, reason
@@ -74,7 +74,7 @@ class _Refused(RequestHandler):
 
 
 class _Objections(Matcher):
-    """Match the requests that are to be refused; the handler gets the reason."""
+    """Match the requests to refuse, and pass the reason to the handler."""
 
     def __init__(self, status: int, judge: Callable[[HTTPServerRequest], str | None]) -> None:
         self.status, self.judge = status, judge
@@ -87,7 +87,7 @@ class _Objections(Matcher):
 
 
 class _Headers(OutputTransform):
-    """Forbid other pages to frame or load any answer, files of the framework included."""
+    """Add headers that forbid other pages to embed any answer, including static files."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         pass
@@ -102,14 +102,14 @@ class _Headers(OutputTransform):
 
 
 def guard(application: Application, port: int, sessions: Callable[[], int]) -> None:
-    """Let an application answer nobody but its own page; ``sessions``: how many are open."""
+    """Restrict an application to its own page; ``sessions`` returns the number of open ones."""
     allowed = hosts(port)
 
     def too_many(request: HTTPServerRequest) -> str | None:
         full = request.path == "/" and sessions() >= MAX_SESSIONS
-        return f"{MAX_SESSIONS} explorers are open; close one and reload" if full else None
+        return f"{MAX_SESSIONS} explorer pages are open; close one and reload" if full else None
 
-    # In front of every route of the framework, those of its static files included.
+    # Before all routes of the framework, including static files.
     application.default_router.rules[:0] = [
         Rule(_Objections(403, lambda request: objection(request, allowed)), _Refused),
         Rule(_Objections(503, too_many), _Refused),

@@ -1,11 +1,11 @@
-"""The explorer's page and its server, both of Panel."""
+"""Page and server of the explorer, built with Panel."""
 
 from __future__ import annotations
 
 import html
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from synfab.common import checks, extras
@@ -22,12 +22,12 @@ from synfab.explore.experiment import (
 )
 from synfab.model.cell_model import CellModel
 
-ADDRESS = "127.0.0.1"  # never seen from another machine
-MAX_MESSAGE = 2**20  # bytes of what a page may send at once; a control sends some hundreds
+ADDRESS = "127.0.0.1"  # not reachable from other machines
+MAX_MESSAGE = 2**20  # bytes of a message from the page; a control sends a few hundred
 
 logger = logging.getLogger(__name__)
 
-# Landmarks for people who hear the page; Panel fills in the parts.
+# With landmarks for screen readers; Panel inserts the parts.
 TEMPLATE = """
 {% extends base %}
 {% block postamble %}<link rel="icon" href="data:,"><style>
@@ -41,7 +41,7 @@ h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0
 {% block contents %}
 <header><h1>Explorer: {{ name }}</h1></header>
 <div class="page">
-<aside aria-label="Controls"><h2>Move a control; everything follows</h2>
+<aside aria-label="Controls"><h2>Change a control to update all figures</h2>
 {{ embed(roots.controls) }}</aside>
 <main>
 <div role="status">{{ embed(roots.words) }}</div>
@@ -50,13 +50,13 @@ h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0
 {{ embed(roots.loops) }}</section>
 <section aria-label="Distributions"><h2>Features of all devices and cycles</h2>
 {{ embed(roots.distributions) }}</section>
-<section aria-label="Crossbar"><h2>A crossbar, every second cell RESET</h2>
+<section aria-label="Crossbar"><h2>Crossbar with every second cell RESET</h2>
 {{ embed(roots.crossbar) }}</section>
-<section aria-label="Rows"><h2>Its rows, read at 0.2 V</h2>
+<section aria-label="Rows"><h2>Rows of the crossbar read at 0.2 V</h2>
 {{ embed(roots.rows) }}</section>
 </div></main></div>
 <script>
-// The framework's sliders and spinners have no names of their own that a screen reader could say.
+// Sliders and spinners of the framework have no names for screen readers.
 const named = (root) => root.querySelectorAll("*").forEach((e) => {
   const title = e.shadowRoot?.querySelector(".bk-slider-title, label")?.textContent;
   e.shadowRoot?.querySelectorAll("[role=slider], .bk-spin-btn").forEach((part) =>
@@ -76,12 +76,12 @@ const waiting = setInterval(() => {
 
 
 def require_panel() -> None:
-    """Say how to get Panel where it is missing."""
+    """Raise ``ToolError`` with the install command if Panel is missing."""
     extras.check("panel", "pandas", "pyarrow", "sklearn", extra="explore")
 
 
 def controls(model: CellModel) -> dict[str, Any]:
-    """Return the widgets by name."""
+    """Return the widgets of the controls by name."""
     import panel as pn
 
     low, top = model.conduction.voltage_range[0], model.conduction.u_max
@@ -104,12 +104,12 @@ def controls(model: CellModel) -> dict[str, Any]:
         "rows": pn.widgets.IntSlider(
             label="rows and columns of the crossbar", value=32, **counts["rows"]),
         "wire_resistance": pn.widgets.Select(
-            label="wires (ohm a segment)", options=list(WIRE_RESISTANCES), value=1.0, **width),
+            label="wires (ohm per segment)", options=list(WIRE_RESISTANCES), value=1.0, **width),
     }  # fmt: skip
 
 
 def page(model: CellModel) -> Any:
-    """Build the page of one visitor: controls on the left, figures that follow them."""
+    """Return the page of one session: controls, and figures that depend on them."""
     import panel as pn
 
     from synfab.explore.views import CrossbarView, DistributionView, LoopView, words
@@ -118,9 +118,9 @@ def page(model: CellModel) -> Any:
     loop_view, distribution_view, crossbar_view = LoopView(), DistributionView(), CrossbarView()
     text = pn.pane.HTML("", sizing_mode="stretch_width")
 
-    def update(*_: Any) -> None:
+    def update(*_: object) -> None:
         values = {name: knob.value for name, knob in knobs.items()}
-        if values["seed"] is None:  # the field is empty while somebody types
+        if values["seed"] is None:  # the field is empty during input
             return
         try:
             now = settings(model, values)
@@ -139,7 +139,7 @@ def page(model: CellModel) -> Any:
         text.object = _sentence(words(loops, readout))
 
     for knob in knobs.values():
-        # Sliders report where they are left, not every point on the way.
+        # Sliders report only their final value.
         name = "value_throttled" if hasattr(knob, "value_throttled") else "value"
         knob.param.watch(update, name)
     update()
@@ -155,12 +155,12 @@ def page(model: CellModel) -> Any:
     return made
 
 
-def _sentence(found: dict[str, Any]) -> str:
+def _sentence(found: Mapping[str, float]) -> str:
     return (
         f"<p>{found['cells']} devices, {found['cycles']} cycles: R_HRS {found['r_hrs'] / 1e3:.1f} "
         f"kohm, U_SET {found['u_set']:.2f} V, R_LRS {found['r_lrs'] / 1e3:.2f} kohm, U_RESET "
-        f"{found['u_reset']:.2f} V (medians). The wires take up to {found['error']:.1%} of a "
-        "row's current.</p>"
+        f"{found['u_reset']:.2f} V (medians). The wires change the current of a row by up to "
+        f"{found['error']:.1%}.</p>"
     )
 
 
@@ -171,26 +171,26 @@ def serve(
     show: bool = True,
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the explorer on this machine alone until it is interrupted.
+    """Serve the explorer on this machine until it is interrupted.
 
-    Requests under another name than 127.0.0.1 or localhost, and websockets of other pages, are
+    Requests to other host names than 127.0.0.1 and localhost, and websockets of other pages, are
     refused with status 403.
 
     Parameters
     ----------
     model
-        To be explored.
+        Model to explore.
     port
-        Of 127.0.0.1; 0 takes a free one.
+        Port on 127.0.0.1; 0: any free one.
     show
-        Open it in the browser.
+        Open the page in a browser.
     started
-        Is told the address.
+        Called with the address of the page.
 
     Raises
     ------
     InvalidValueError
-        The port is taken, or is none.
+        The port is in use or not valid.
     ToolError
         Panel is not installed.
     """
@@ -206,7 +206,7 @@ def serve(
 
     logging.getLogger("bokeh").setLevel(logging.WARNING)
     port = _port(port)
-    page(model)  # compiles the kernels before anybody waits for them
+    page(model)  # compiles the kernels before the first request
     server = pn.io.server.get_server(
         lambda: page(model),
         port=port,
@@ -224,7 +224,7 @@ def serve(
 
 
 def _port(port: int) -> int:
-    """Return a port that can be had now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -232,6 +232,6 @@ def _port(port: int) -> int:
         except OSError as error:
             pass_on(error)
             raise InvalidValueError(
-                f"--port: {port} cannot be had on {ADDRESS}: {error.strerror}; 0 takes a free one"
+                f"--port: {port} is not free on {ADDRESS}: {error.strerror}; use 0 for a free one"
             ) from None
         return int(probe.getsockname()[1])

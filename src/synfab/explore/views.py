@@ -1,8 +1,6 @@
-"""Figures of the explorer: made once, then given new data."""
+"""Figures of the explorer, created once and updated with new data."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -11,12 +9,12 @@ from synfab.figures.cells import COLOURS
 from synfab.model.cell_model import FEATURES
 from synfab.report.panels import LABELS, hover, new_panel
 
-SHOWN_CELLS = 16  # loops of more cells hide each other
-MOST_BINS = 50
+SHOWN_CELLS = 16  # more loops would hide each other
+MAX_BINS = 50
 
 
 class LoopView:
-    """I-V loops, one line a cell."""
+    """I-V loops, one line per cell."""
 
     def __init__(self) -> None:
         from bokeh.models import ColumnDataSource
@@ -58,17 +56,17 @@ class DistributionView:
             self.figures.append(panel)
 
     def show(self, loops: Loops) -> None:
-        """Show what was drawn for all cells and cycles."""
+        """Show the features of all cells and cycles."""
         for name, source in zip(FEATURES, self.sources, strict=True):
             values = loops.features[name].ravel()
             values = np.log10(values) if name == "r_hrs" else values
-            bins = min(MOST_BINS, max(4, int(np.sqrt(values.size))))
+            bins = min(MAX_BINS, max(4, int(np.sqrt(values.size))))
             density, edges = np.histogram(values, bins, density=True)
             source.data = {"left": edges[:-1], "right": edges[1:], "density": density}
 
 
 class CrossbarView:
-    """Conductances of a checkered array, and what reaches the ends of its rows."""
+    """Conductances of an array with a checkered pattern, and the currents of its rows."""
 
     def __init__(self) -> None:
         from bokeh.models import ColumnDataSource, LinearColorMapper
@@ -99,7 +97,7 @@ class CrossbarView:
         self.figure.y_range.start = 0
 
     def show(self, readout: Readout) -> None:
-        """Show a readout."""
+        """Show conductances and currents of a readout."""
         row, column = np.indices(readout.conductance.shape)
         self.colours.high = 1e6 * float(readout.conductance.max())
         self.cells.data = {
@@ -115,13 +113,13 @@ class CrossbarView:
 
 
 def read_error(readout: Readout) -> float:
-    """Largest error of a row's current that the wires make, relative."""
+    """Return the largest relative error of a row current due to the wires."""
     error: Array = np.abs(readout.real / readout.ideal - 1.0)
     return float(error.max())
 
 
-def words(loops: Loops, readout: Readout) -> dict[str, Any]:
-    """Numbers that say in words what the figures show."""
+def words(loops: Loops, readout: Readout) -> dict[str, float]:
+    """Return the numbers for the text above the figures."""
     _, _, cells = loops.current.shape
     middle = {name: float(np.median(values)) for name, values in loops.features.items()}
     return {"cells": cells, "cycles": len(loops.current), "error": read_error(readout), **middle}

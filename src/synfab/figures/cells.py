@@ -21,7 +21,7 @@ LABELS = {
     "r_lrs": "R$_{LRS}$ (ohm)",
     "u_reset": "U$_{RESET}$ (V)",
 }
-# Okabe and Ito's colours, which colour-blind people can tell apart.
+# Colours of Okabe and Ito, which are distinguishable with colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
@@ -73,7 +73,7 @@ def feature_series(features: dict[str, Array]) -> Figure:
         if name == "r_hrs":
             axis.set_yscale("log")
     axes[-1, 0].set_xlabel("cycle")
-    axes[0, 0].set_title("Four devices (colours), each with its own level and memory", fontsize=10)
+    axes[0, 0].set_title("Four devices (colours) with different means and memory", fontsize=10)
     return figure
 
 
@@ -86,7 +86,7 @@ def feature_distributions(features: dict[str, Array]) -> Figure:
         if name == "r_hrs":
             bins = np.geomspace(low, high, 80)
             axis.set_xscale("log")
-            axis.xaxis.set_minor_formatter("")  # its labels would run into each other
+            axis.xaxis.set_minor_formatter("")  # its labels would overlap
         else:
             bins = np.linspace(low, high, 80)
         axis.hist(values.ravel(), bins, density=True, color=COLOURS[0], alpha=0.5, label="cycles")
@@ -101,7 +101,7 @@ def feature_distributions(features: dict[str, Array]) -> Figure:
 
 
 def autocorrelation(vectors: Array, model: CellModel, order: int, n_lags: int = 30) -> Figure:
-    """Draw the autocorrelation of x* (cycles, 4, devices) against the exact one (A and B)."""
+    """Draw the autocorrelation of x* (cycles, 4, devices) and the exact one (from A and B)."""
     exact = model.history(order).autocorrelation(n_lags)
     figure, axes = new_figure(2, 2, (9.0, 6.0), sharex=True)
     lags = np.arange(n_lags + 1)
@@ -120,9 +120,9 @@ def autocorrelation(vectors: Array, model: CellModel, order: int, n_lags: int = 
 
 
 def device_map(parameters: Array, model: CellModel) -> Figure:
-    """Draw the devices' own levels, ``parameters`` (devices, 8), marking likely outliers.
+    """Draw the mean features of devices, ``parameters`` (devices, 8), with outliers marked.
 
-    A device is marked when the rarest component of the mixture explains it best.
+    Outliers are devices whose most probable component of the mixture is the rarest one.
     """
     population = model.population
     outlier = population.component(parameters) == int(np.argmin(population.weights))

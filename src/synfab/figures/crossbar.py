@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common import extras
-from synfab.crossbar.programming import Programming
 from synfab.crossbar.pulses import Write
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.network.network import Solution
-from synfab.programming.controller import Outcome
+from synfab.programming.result import Outcome, Programming
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = npt.NDArray[Any]
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 MICRO = 1e6
 
 
-def _map(figure: Figure, axis: Any, values: Array, label: str, **options: Any) -> None:
+def _map(figure: Figure, axis: Axes, values: Array, label: str, **options: Any) -> None:
     image = axis.imshow(values, aspect="auto", interpolation="nearest", **options)
     axis.set_xlabel("column")
     axis.set_ylabel("row")
@@ -30,7 +30,7 @@ def _map(figure: Figure, axis: Any, values: Array, label: str, **options: Any) -
 
 
 def _symmetric(values: Array) -> dict[str, Any]:
-    """Colours that are white at 0 where both signs occur."""
+    """Return image options: white at 0 if values have both signs."""
     if values.min() >= 0.0 or values.max() <= 0.0:
         return {"cmap": "viridis"}
     top = float(np.abs(values).max())
@@ -65,7 +65,7 @@ def ir_drop(found: Solution) -> Figure:
 
 
 def disturb(pulse: Write) -> Figure:
-    """Draw each cell's largest voltage during a pulse, and which cells have switched."""
+    """Draw the largest voltage of each cell during a pulse, and the cells that switched."""
     extras.check("matplotlib")
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
@@ -73,7 +73,7 @@ def disturb(pulse: Write) -> Figure:
     figure, axes = new_figure(1, 2, (10.0, 4.2))
     extreme = pulse.extreme_voltage
     _map(figure, axes[0, 0], extreme, "largest voltage (V)", **_symmetric(extreme))
-    kinds = ("at rest", "meant, did not switch", "meant, switched", "disturbed")
+    kinds = ("not selected", "selected, not switched", "selected, switched", "disturbed")
     colours = ("#FFFFFF", COLOURS[3], COLOURS[0], COLOURS[1])
     kind = np.where(pulse.selected, 1 + pulse.switched, 3 * pulse.disturbed)
     axis = axes[0, 1]
@@ -93,13 +93,13 @@ def disturb(pulse: Write) -> Figure:
 
 
 def programming(found: Programming) -> Figure:
-    """Draw the errors after programming, and how verification after verification got there."""
+    """Draw the errors after programming, and their decrease over the verifications."""
     figure, axes = new_figure(1, 3, (12.0, 3.8))
     reached = found.outcome == Outcome.REACHED
     missed = found.unreachable & np.isfinite(found.achieved)
     errors = found.errors * MICRO
     axis = axes[0, 0]
-    # Cells out of reach lie far out: they are counted, and shown beside.
+    # Unreachable cells have large errors: they are counted in the title and shown on the right.
     axis.hist(errors[reached], 60, color=COLOURS[0])
     axis.set_xlabel("achieved - target (uS)")
     axis.set_ylabel("cells")

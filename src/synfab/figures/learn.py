@@ -1,4 +1,4 @@
-"""Figures of what was measured, extracted, generated."""
+"""Figures of measured, extracted and generated features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from synfab.figures import cells as report
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
-from synfab.learn.loops import JUDGED, NEGATIVE, ONSET, SET, ZERO, Loops
+from synfab.learn.loops import NEGATIVE, ONSET, SET, VALID, ZERO, Loops
 from synfab.model.cell_model import FEATURES
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ MEASURED, GENERATED = COLOURS[0], COLOURS[1]
 
 
 def extracted_loops(loops: Loops, count: int = 4) -> Figure:
-    """Draw loops with what was found in them: where they SET and RESET, which slopes."""
-    good = np.flatnonzero(loops.reasons == JUDGED)
+    """Draw loops with the extracted SET and RESET voltages and resistances."""
+    good = np.flatnonzero(loops.reasons == VALID)
     chosen = good[np.linspace(0, len(good) - 1, min(count, len(good))).astype(int)]
     figure, axes = new_figure(1, len(chosen), (3.3 * len(chosen), 3.4), sharey=True)
     device = loops.device
@@ -109,7 +109,7 @@ def autocorrelations(found: Comparison) -> Figure:
 
 
 def device_levels(found: Comparison) -> Figure:
-    """Draw the devices' own means and spreads, measured and generated."""
+    """Draw means and standard deviations of devices, measured and generated."""
     figure, axes = new_figure(1, 4, (12.0, 3.2))
     for f, (axis, name) in enumerate(zip(axes.flat, FEATURES, strict=True)):
         for data, colour, marker, label in (

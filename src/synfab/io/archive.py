@@ -1,7 +1,7 @@
-"""Checked archives: one uncompressed NPZ with a manifest that knows when it is damaged.
+"""Archives with a checksum: an uncompressed NPZ of arrays and a JSON manifest.
 
-The comment at the end of the archive holds the SHA-256 of every byte before it, so that any
-flipped byte and any cut is found before a single number is used. Data only: nothing in one is run.
+The comment at the end of the archive holds the SHA-256 of all bytes before it, so that changed or
+missing bytes are detected before any value is used. Archives hold data only, never code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from synfab.common.errors import CapacityError, FileFormatError, SynfabError, To
 from synfab.common.interrupts import pass_on
 from synfab.io.files import atomic_path
 from synfab.io.json_file import read_object
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.npy_file import open_archive, read_member
 
 COMMENT = b"sha256:%064x"
@@ -36,51 +36,51 @@ Array = np.ndarray[Any, Any]
 
 
 class Archive:
-    """An archive that was found whole.
+    """An open archive whose checksum has been verified.
 
     Attributes
     ----------
     manifest
-        What the file says of itself.
+        JSON object that describes the file.
     size
-        Bytes of the file.
+        Size of the file in bytes.
     """
 
     def __init__(self, opened: zipfile.ZipFile, size: int) -> None:
         self._opened, self.size = opened, size
         for name in opened.namelist():
             if not name.endswith(".npy"):
-                raise FileFormatError(f"{name}: expected arrays of NumPy alone")
+                raise FileFormatError(f"{name}: expected only NumPy arrays")
         self.manifest = read_object(self.array(MANIFEST).tobytes(), MANIFEST)
 
     @property
     def names(self) -> list[str]:
-        """Names of the arrays."""
+        """Names of the arrays, without the manifest."""
         found = [name.removesuffix(".npy") for name in self._opened.namelist()]
         return [name for name in found if name != MANIFEST]
 
     def array(self, key: str) -> Array:
-        """Read one array."""
+        """Return one array; raises ``FileFormatError`` if it is missing or damaged."""
         info = self._opened.NameToInfo.get(f"{key}.npy")
         if info is not None and info.compress_type != zipfile.ZIP_STORED:
-            raise FileFormatError(f"{key}: compressed; these files are not")
+            raise FileFormatError(f"{key}: compressed; expected an uncompressed array")
         return read_member(self._opened, key)
 
     def check(self, kind: str, version: int) -> None:
-        """Raise ``FileFormatError`` unless this is a file of a kind and version."""
+        """Raise ``FileFormatError`` if the file has another format or version."""
         if self.manifest.get("format") != kind:
             raise FileFormatError(f'format: expected "{kind}"')
         found = self.manifest.get("version")
         if found != version:
             raise FileFormatError(
-                f"version: the file has version {found}, this synfab reads {version}"
+                f"version: the file has version {found}; this version of synfab reads {version}"
             )
 
 
 def write_archive(
-    path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapping[str, Array]
+    path: str | os.PathLike[str], manifest: Mapping[str, object], arrays: Mapping[str, Array]
 ) -> None:
-    """Write a manifest (JSON) and arrays to ``path``, whole or not at all."""
+    """Write a manifest and arrays to ``path``; an error leaves an existing file unchanged."""
     text = np.frombuffer(json.dumps(manifest, allow_nan=False).encode(), np.uint8)
     with atomic_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -96,21 +96,23 @@ def write_archive(
 
 @contextmanager
 def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
-    """Verify an archive and open it; ``what`` says in errors which file was expected.
+    """Open an archive after verifying its checksum; ``what`` names the expected file in errors.
+
+    Any error in the block, such as a wrong content, is raised as one line that starts with the
+    name of the file.
 
     Raises
     ------
     FileFormatError
-        The file is not whole or not one of these, or its content is not what it should be, as the
-        block finds out; one line that begins with the file's name.
+        The file is damaged, incomplete, of another format, or has invalid content.
     CapacityError
-        It would not fit into memory.
+        It does not fit into memory.
     """
     name = Path(path)
     try:
         with name.open("rb") as file:
             _verify(file, what)
-        with told(f"not {what}"), open_archive(name, math.inf) as opened:
+        with one_line_errors(f"not {what}"), open_archive(name, math.inf) as opened:
             yield Archive(opened, name.stat().st_size)
     except SynfabError as error:
         kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
@@ -121,16 +123,16 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 that a file says it has; ``open_checked`` compares it with the content.
+    """Return the SHA-256 stored in an archive, without comparing it with the content.
 
     Raises
     ------
     FileFormatError
-        It has none, or cannot be read.
+        There is none, or the file cannot be read.
     """
     try:
         with Path(path).open("rb") as file:
-            return _noted(file, "a file with a checksum")
+            return _stored_digest(file, "a file with a checksum")
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
     except OSError as error:
@@ -139,7 +141,7 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def is_whole(path: str | os.PathLike[str]) -> bool:
-    """Tell whether the checksum of a file is that of its content."""
+    """Return True if the checksum of an archive matches its content."""
     try:
         with Path(path).open("rb") as file:
             _verify(file, "")
@@ -150,7 +152,7 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
 
 
 def _write(archive: zipfile.ZipFile, name: str, array: Array) -> None:
-    info = zipfile.ZipInfo(f"{name}.npy")  # its default date: equal arrays make equal files
+    info = zipfile.ZipInfo(f"{name}.npy")  # a fixed date: equal arrays give equal files
     with archive.open(info, "w", force_zip64=True) as member:
         header = io.BytesIO()
         array = np.asarray(array, order="C")
@@ -163,7 +165,7 @@ def _write(archive: zipfile.ZipFile, name: str, array: Array) -> None:
             member.write(flat[start : start + CHUNK].data)
 
 
-def _digest(file: Any, size: int) -> str:
+def _digest(file: BinaryIO, size: int) -> str:
     digest, left = hashlib.sha256(), size - COMMENT_BYTES
     file.seek(0)
     while left > 0:
@@ -175,18 +177,18 @@ def _digest(file: Any, size: int) -> str:
     return digest.hexdigest()
 
 
-def _noted(file: Any, what: str) -> str:
-    """Checksum at the end of a file."""
+def _stored_digest(file: BinaryIO, what: str) -> str:
+    """Return the checksum at the end of a file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - COMMENT_BYTES))
     found = re.fullmatch(rb"sha256:([0-9a-f]{64})", file.read())
     if not found:
-        raise FileFormatError(f"not {what}, or cut short: its checksum is missing")
-    noted: str = found[1].decode()
-    return noted
+        raise FileFormatError(f"not {what}, or incomplete: the checksum at its end is missing")
+    stored: str = found[1].decode()
+    return stored
 
 
-def _verify(file: Any, what: str) -> None:
-    noted = _noted(file, what)
-    if _digest(file, file.seek(0, os.SEEK_END)) != noted:
-        raise FileFormatError("damaged: its checksum does not match its content")
+def _verify(file: BinaryIO, what: str) -> None:
+    stored = _stored_digest(file, what)
+    if _digest(file, file.seek(0, os.SEEK_END)) != stored:
+        raise FileFormatError("damaged: the checksum does not match the content")

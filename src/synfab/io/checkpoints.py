@@ -1,4 +1,4 @@
-"""Checkpoints of long runs: numbered files in a folder, of which the newest few are kept."""
+"""Checkpoints of long runs: numbered files in a folder, of which the newest ones are kept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
@@ -21,37 +22,40 @@ from synfab.io.files import locked
 
 FORMAT, VERSION = "synfab-checkpoint", 1
 NAME = re.compile(r"step-(\d{12})\.npz")
-HALF = re.compile(r"\.step-\d{12}\.npz\.\w+")  # what a killed writer leaves
+INCOMPLETE = re.compile(r"\.step-\d{12}\.npz\.\w+")  # left by a killed process
 LAST_STEP = 10**12 - 1
-# Arrays are named by the keys that lead to them.
+# Arrays are named by their path of keys in the state.
 ROOT, SEPARATOR = "state", "/"
-VALUES = "values"  # what is no array
-LIST = "[]"  # marks the parts of a list that holds arrays
+VALUES = "values"  # JSON of everything that is not an array
+LIST = "[]"  # key that marks a dictionary as a list with arrays
 FORBIDDEN = {SEPARATOR, "\0"}
-MOST_TEXT = 100_000  # of a setting; large ones are known by a digest
+# Settings that earlier versions wrote under another name.
+RENAMED = {"most_passes": "max_passes"}
+MAX_TEXT = 100_000  # characters of a setting; larger ones are passed as a digest
 
 logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
+Array = npt.NDArray[Any]
 
 
 class Checkpoints:
-    """Where a long run leaves its state at intervals, to go on there after whatever stopped it.
+    """Folder in which a long run saves its state at intervals, to resume after an interruption.
 
-    Files are written aside and renamed, carry a checksum, and hold numbers only. A run that goes on
-    ends with the same bits as one that was never stopped.
+    Files are replaced atomically, carry a checksum and hold only numbers and text. A resumed run
+    gives the same bits as an uninterrupted one.
 
     Parameters
     ----------
     folder
-        For these files alone; made if it is missing. One run at a time writes there.
+        Used for the checkpoints of one run only; created if missing. Locked while a run writes.
     interval
-        Seconds between checkpoints; 0: at every opportunity.
+        Seconds between checkpoints; 0: after every step.
     keep
-        How many are kept; None: all.
+        Number of checkpoints to keep; None: all.
     resume
-        Go on with the newest one that is whole; where there is none, begin. False: refuse a folder
-        that holds some.
+        Resume from the newest undamaged checkpoint, or start if there is none. False: a folder that
+        already holds checkpoints is an error.
 
     Raises
     ------
@@ -79,22 +83,22 @@ class Checkpoints:
         )
 
     @contextmanager
-    def open(self, settings: Mapping[str, Any]) -> Iterator[Run]:
-        """Hold the folder and find out where to go on.
+    def open(self, settings: Mapping[str, object]) -> Iterator[Run]:
+        """Lock the folder for the block and return the run with the state to resume from.
 
         Parameters
         ----------
         settings
-            What the run is, in JSON's types; one that was begun with others is not gone on with.
+            Values of JSON types that identify the run; they must equal those in the checkpoints.
 
         Raises
         ------
         InvalidValueError
-            Another process writes there, the folder cannot be written, it holds checkpoints and
-            ``resume`` is False, or they are those of another run.
+            Another process uses the folder, it cannot be written, it holds checkpoints and
+            ``resume`` is False, or they belong to a run with other settings.
         FileFormatError
-            No checkpoint there is whole (damaged ones are passed over with a warning), a newer
-            version wrote them, or one was renamed to another step.
+            All checkpoints are damaged (single damaged ones are skipped with a warning), were
+            written by a newer version, or one was renamed to another step.
         """
         given = checks.mapping("settings", settings)
         wanted = {
@@ -102,13 +106,13 @@ class Checkpoints:
         }
         with locked(self.folder, "checkpoints"):
             for path in self.folder.iterdir():
-                if HALF.fullmatch(path.name) and path.is_file():
+                if INCOMPLETE.fullmatch(path.name) and path.is_file():
                     path.unlink()
             found = steps(self.folder)
             if found and not self.resume:
                 raise InvalidValueError(
-                    f"checkpoints: {self.folder} holds some already; resume goes on with them, "
-                    f"another folder begins anew"
+                    f"checkpoints: {self.folder} already holds checkpoints; pass resume=True to "
+                    f"continue from them, or choose another folder"
                 )
             yield Run(self, wanted, *self._newest(found, wanted))
 
@@ -118,31 +122,31 @@ class Checkpoints:
             path = self.folder / _file(step)
             if is_whole(path):
                 state = read_checkpoint(path, settings)
-                for other in damaged:  # out of the way: they count as none of those that are kept
+                for other in damaged:  # renamed, so that they do not count for ``keep``
                     other.replace(other.with_name(f"{other.name}.damaged"))
                 return step, state
-            logger.warning("%s: damaged, going on from the checkpoint before it", path)
+            logger.warning("%s: damaged; resuming from the checkpoint before it", path)
             damaged.append(path)
         if found:
-            raise FileFormatError(f"{self.folder}: no checkpoint there is whole")
+            raise FileFormatError(f"{self.folder}: all checkpoints are damaged")
         return 0, None
 
 
 def as_checkpoints(given: Checkpoints | str | os.PathLike[str]) -> Checkpoints:
-    """Return checkpoints as they are, or make those of a folder that must hold none yet."""
+    """Return ``given``, or for a path the checkpoints of a folder that must not hold any yet."""
     return given if isinstance(given, Checkpoints) else Checkpoints(given)
 
 
 class Run:
-    """A run with checkpoints.
+    """A run that saves checkpoints.
 
     Attributes
     ----------
     step
-        Number of steps that were done when it goes on; 0 at the beginning.
+        Number of completed steps to resume from; 0 for a new run.
     state
-        What was saved then: nested dictionaries of arrays and of JSON's values; None at the
-        beginning.
+        State saved after that step: nested dictionaries of arrays and JSON values; None for a new
+        run.
     """
 
     def __init__(
@@ -152,24 +156,24 @@ class Run:
         self._checkpoints, self._settings = checkpoints, settings
         self._last = time.monotonic()
 
-    def tick(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Save what ``state`` gives if the interval is over; ``step``: how many are done."""
+    def tick(self, step: int, state: Callable[[], Mapping[str, object]]) -> None:
+        """Save the result of ``state()`` if the interval has passed; ``step``: completed steps."""
         step = checks.integer("step", step, 0, LAST_STEP)
         checks.function("state", state)
         if time.monotonic() - self._last >= self._checkpoints.interval:
             self.save(step, state())
 
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write a checkpoint, then remove those that are one too many.
+    def save(self, step: int, state: Mapping[str, object]) -> None:
+        """Write a checkpoint, then remove the oldest ones beyond the number to keep.
 
         Raises
         ------
         InvalidValueError
-            It cannot be written; those before it are as they were.
+            It cannot be written; earlier checkpoints are unchanged.
         """
         step = checks.integer("step", step, 0, LAST_STEP)
-        arrays: dict[str, Any] = {}
-        text = json.dumps(_take_apart(checks.mapping("state", state), ROOT, arrays))
+        arrays: dict[str, Array] = {}
+        text = json.dumps(_split_arrays(checks.mapping("state", state), ROOT, arrays))
         arrays[VALUES] = np.frombuffer(text.encode(), np.uint8)
         manifest = {
             "format": FORMAT, "version": VERSION, "step": step, "settings": self._settings,
@@ -179,7 +183,7 @@ class Run:
             write_archive(folder / _file(step), manifest, arrays)
         except InvalidValueError as error:
             raise InvalidValueError(
-                f"checkpoints: {error}; earlier ones are kept, resume goes on from the newest"
+                f"checkpoints: {error}; earlier checkpoints are kept, pass resume=True to continue"
             ) from None
         self._last = time.monotonic()
         before = [old for old in steps(folder) if old <= step]
@@ -187,11 +191,11 @@ class Run:
             (folder / _file(old)).unlink(missing_ok=True)
 
     def has(self, step: int) -> bool:
-        """Tell whether the checkpoint of one step is there and whole."""
+        """Return True if the checkpoint of a step exists and is undamaged."""
         return is_whole(self._path(step))
 
     def load(self, step: int) -> State:
-        """Read the checkpoint of one step, for runs that keep all of them."""
+        """Return the state in the checkpoint of a step, for runs that keep all of them."""
         return read_checkpoint(self._path(step), self._settings)
 
     def _path(self, step: int) -> Path:
@@ -199,53 +203,62 @@ class Run:
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps of which a folder holds checkpoints, in order."""
+    """Return the steps of the checkpoints in a folder in ascending order."""
     found = (NAME.fullmatch(path.name) for path in folder.iterdir())
     return sorted(int(match[1]) for match in found if match)
 
 
-def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> State:
-    """Read the state in a checkpoint of a run with these settings.
+def read_checkpoint(path: Path, settings: Mapping[str, object]) -> State:
+    """Return the state in a checkpoint of a run with these settings.
 
     Raises
     ------
     FileFormatError
-        The file is damaged, no checkpoint of this version, or has the name of another step.
+        The file is damaged, not a checkpoint of this version, or its name states another step.
     InvalidValueError
-        It was written by a run with other settings; names the first that differs.
+        A run with other settings wrote it; the message names the first difference.
     """
     with open_checked(path, "a checkpoint") as archive:
         archive.check(FORMAT, VERSION)
         named, step = NAME.fullmatch(path.name), archive.manifest.get("step")
         if named and int(named[1]) != step:
-            raise FileFormatError(f"step: its name says {int(named[1])}, its content {step}")
-        begun = archive.manifest.get("settings")
-        if not isinstance(begun, dict):
+            raise FileFormatError(f"step: the file name states {int(named[1])}, the content {step}")
+        written = archive.manifest.get("settings")
+        if not isinstance(written, dict):
             raise FileFormatError("settings: expected a JSON object")
-        state = _put_together(archive) if begun == settings else {}
-    for name in dict.fromkeys((*settings, *begun)):
-        if begun.get(name) != settings.get(name):
+        written = _present_names(written)
+        state = _join_arrays(archive) if written == settings else {}
+    for name in dict.fromkeys((*settings, *written)):
+        if written.get(name) != settings.get(name):
             raise InvalidValueError(
-                f"{name}: {path} was begun with {_shown(begun.get(name))}, found "
+                f"{name}: {path} was written with {_shown(written.get(name))}, found "
                 f"{_shown(settings.get(name))}"
             )
     return state
+
+
+def _present_names(settings: State) -> State:
+    """Return settings with the names that earlier versions wrote replaced by the present ones."""
+    return {
+        RENAMED.get(name, name): _present_names(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def _file(step: int) -> str:
     return f"step-{step:012d}.npz"
 
 
-def _shown(value: Any) -> str:
-    """Return a setting for a message; of a digest, its beginning is enough."""
+def _shown(value: object) -> str:
+    """Return a setting as text for a message; digests are shortened."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:9]}…"
 
 
-def _setting(name: str, value: Any) -> Any:
-    """Return a setting in JSON's types; NumPy's numbers become those."""
+def _setting(name: str, value: object) -> object:
+    """Return a setting in JSON types, converting NumPy numbers."""
 
-    def plain(number: Any) -> Any:
+    def plain(number: object) -> object:
         if isinstance(number, np.generic):
             return number.item()
         raise TypeError
@@ -260,60 +273,65 @@ def _setting(name: str, value: Any) -> Any:
         raise InvalidValueError(
             f"{name}: expected finite numbers, found {checks.shown(value)}"
         ) from None
-    if len(text) > MOST_TEXT:
-        raise InvalidValueError(f"{name}: expected up to {MOST_TEXT} characters, found {len(text)}")
-    return json.loads(text)
+    if len(text) > MAX_TEXT:
+        raise InvalidValueError(f"{name}: expected up to {MAX_TEXT} characters, found {len(text)}")
+    result: object = json.loads(text)
+    return result
 
 
-def _take_apart(value: Any, name: str, arrays: dict[str, Any]) -> Any:
-    """JSON values of a nested state; its arrays go to ``arrays``, by the way that leads to them."""
+def _split_arrays(value: object, name: str, arrays: dict[str, Array]) -> object:
+    """Return the JSON values of a nested state; add its arrays to ``arrays`` by their path."""
     if isinstance(value, np.ndarray):
         if isinstance(value, np.ma.MaskedArray):
             raise InvalidTypeError(f"{name}: masked arrays are not accepted")
         if value.dtype.kind not in "biuf":
             raise InvalidTypeError(f"{name}: expected numbers, found {value.dtype}")
         arrays[name] = value
-        return arrays  # stands for: not among the values
+        return arrays  # marks a value that is not in the JSON
     if isinstance(value, np.generic):
-        return _take_apart(value.item(), name, arrays)
+        return _split_arrays(value.item(), name, arrays)
     if isinstance(value, Mapping):
-        _check_names(value, name)
-        parts = {
-            key: _take_apart(part, f"{name}{SEPARATOR}{key}", arrays) for key, part in value.items()
-        }
-        return {key: part for key, part in parts.items() if part is not arrays}
+        return _split_mapping(value, name, arrays)
     try:
         json.dumps(value)
     except TypeError:
-        if isinstance(value, (list, tuple)):  # of arrays, somewhere
+        if isinstance(value, (list, tuple)):  # a list that holds arrays
             numbered = {str(k): part for k, part in enumerate(value)}
-            return {LIST: len(value), **_take_apart(numbered, name, arrays)}
+            return {LIST: len(value), **_split_mapping(numbered, name, arrays)}
         raise InvalidTypeError(
             f"{name}: expected arrays, numbers, text or lists of them, found {type(value).__name__}"
         ) from None
     return value
 
 
-def _check_names(state: Mapping[Any, Any], name: str) -> None:
-    for key in state:
+def _split_mapping(
+    value: Mapping[str, object], name: str, arrays: dict[str, Array]
+) -> dict[str, object]:
+    _check_names(value, name)
+    parts = {k: _split_arrays(part, f"{name}{SEPARATOR}{k}", arrays) for k, part in value.items()}
+    return {key: part for key, part in parts.items() if part is not arrays}
+
+
+def _check_names(keys: Iterable[object], name: str) -> None:
+    for key in keys:
         if not isinstance(key, str) or key == LIST or not set(key).isdisjoint(FORBIDDEN):
             raise InvalidValueError(
                 f"{name}: expected names without {SEPARATOR!r} and NUL, found {key!r}"
             )
 
 
-def _put_together(archive: Archive) -> State:
-    # Among a state's values may be NaN, which a manifest does not have.
+def _join_arrays(archive: Archive) -> State:
+    # Not part of the manifest, because a state may hold NaN.
     result: State = {ROOT: json.loads(archive.array(VALUES).tobytes())}
     for name in archive.names:
         if name == VALUES:
             continue
-        *way, last = name.split(SEPARATOR)
-        place: Any = result
-        for key in way:
+        *keys, last = name.split(SEPARATOR)
+        place: object = result
+        for key in keys:
             place = place.get(key) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or len(way) == 0:
-            raise FileFormatError(f"{name}: belongs nowhere")
+        if not isinstance(place, dict) or len(keys) == 0:
+            raise FileFormatError(f"{name}: does not belong to any part of the state")
         place[last] = archive.array(name)
     found = _with_lists(result[ROOT])
     if not isinstance(found, dict):
@@ -321,7 +339,7 @@ def _put_together(archive: Archive) -> State:
     return found
 
 
-def _with_lists(value: Any) -> Any:
+def _with_lists(value: object) -> object:
     if not isinstance(value, dict):
         return value
     if LIST not in value:

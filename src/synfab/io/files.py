@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, then renamed; and folders of one process."""
+"""Atomic files and folders (written under a temporary name, then renamed) and locked folders."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.io.temporary import is_temporary, remove, remove_stale, temporary_name
 
 LOCK = ".synfab-lock"
-PUBLISHED = "published"  # a model that is in no file of the user
+PUBLISHED = "published"  # names the built-in model, not a file
 MAX_PATH = 4096
-FOLDERS = (".zarr",)  # endings of what is a folder
-# How a file system says that it has no locks.
+FOLDERS = (".zarr",)  # suffixes of formats that are folders
+# Errors of file systems without locks.
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 WINDOWS = os.name == "nt"
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
@@ -35,16 +35,16 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path that becomes ``path`` when the block ends without an error.
+    """Yield a temporary path that is renamed to ``path`` when the block ends without an error.
 
-    A crash, of the machine too, leaves the old file or the new one, never a half. A symbolic link
-    is followed: the file it names is replaced. Devices and pipes are refused, since renaming would
-    put a file in their place.
+    After a crash of the process or the machine the old file or the new one exists, never a partial
+    one. A symbolic link is followed and its target replaced. Devices and pipes are refused, because
+    renaming would replace them by a file.
 
     Raises
     ------
     InvalidValueError
-        ``path`` is a folder, its folder is missing, or cannot be written.
+        ``path`` is a folder, a device or a pipe, or its folder is missing or not writable.
     """
     try:
         target = Path(os.path.realpath(os.fspath(path)))
@@ -67,7 +67,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         temporary.replace(target)
-        _keep(target.parent)
+        _sync_folder(target.parent)
     except OSError as error:
         pass_on(error)
         raise InvalidValueError(f"path: cannot write {path}: {error.strerror or error}") from error
@@ -77,45 +77,45 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, argument: str) -> Iterator[Path]:
-    """Give a temporary folder that becomes ``path`` when the block ends without an error.
+    """Yield a temporary folder that is renamed to ``path`` when the block ends without an error.
 
     Raises
     ------
     InvalidValueError
-        ``path`` is there already, or cannot be written; ``argument`` names who asked.
+        ``path`` already exists or cannot be written; the message names ``argument``.
     """
     _check_names(path, argument)
     if path.exists():
-        raise InvalidValueError(f"{argument}: {path} is there already")
+        raise InvalidValueError(f"{argument}: {path} already exists; choose another path")
     remove_stale(path.parent, path.name)
-    beside = path.with_name(temporary_name(path.name))
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        # Of workers that were killed; others did their work.
-        for part in [part for part in beside.rglob("*") if is_temporary(part.name)]:
+        temporary.mkdir(parents=True)
+        yield temporary
+        # Left by killed workers, whose work others have done.
+        for part in [part for part in temporary.rglob("*") if is_temporary(part.name)]:
             remove(part)
-        for part in beside.rglob("*"):
+        for part in temporary.rglob("*"):
             if part.is_dir():
-                _keep(part)
+                _sync_folder(part)
             else:
                 _sync(part)
-        beside.rename(path)
-        _keep(path.parent)
+        temporary.rename(path)
+        _sync_folder(path.parent)
     except OSError as error:
         pass_on(error)
         raise InvalidValueError(
             f"{argument}: cannot write {path}: {error.strerror or error}"
         ) from None
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
 def temporary_folder(name: str, folder: str | os.PathLike[str] | None = None) -> Iterator[Path]:
-    """Give an empty folder that is removed when the block ends; None: where the system has them.
+    """Yield an empty folder that is removed at the end; None: in the system's temporary folder.
 
-    A process that is killed leaves it, and the next folder of this ``name`` removes it.
+    If the process is killed, the next call with the same ``name`` removes it.
     """
     parent = Path(tempfile.gettempdir() if folder is None else folder)
     remove_stale(parent, name)
@@ -125,37 +125,37 @@ def temporary_folder(name: str, folder: str | os.PathLike[str] | None = None) ->
     except OSError as error:
         pass_on(error)
         reason = error.strerror or error
-        raise InvalidValueError(f"temporary folder: cannot make {made}: {reason}") from None
+        raise InvalidValueError(f"temporary folder: cannot create {made}: {reason}") from None
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def refuse_overwrite(argument: str, output: Any, /, **inputs: Any) -> None:
-    """Raise if writing ``output`` would replace or change something that is read.
+def refuse_overwrite(argument: str, output: object, /, **inputs: object) -> None:
+    """Raise if writing ``output`` would overwrite an input.
 
-    Links are followed, hard ones too, and an input that is a folder stands for the files in it. An
-    output that is, or will be, a folder must neither hold an input nor be inside one.
+    Symbolic and hard links are followed, and a folder given as input stands for all files in it. An
+    output that is, or will become, a folder must not contain an input or lie inside one.
 
     Parameters
     ----------
     argument
-        Names the output in the message.
+        Name of the output in the message.
     output
-        Path of a file, or of a folder such as a Zarr group.
+        Path of a file, or of a folder such as a Zarr group. Other objects are ignored.
     **inputs
-        Paths by what they are called in the message, or lists of paths. What is no path, such as a
-        ``CellModel``, and text that names no file, such as a pulse program, is passed over; of
-        another output of the same command, which need not exist, the place is compared.
+        Paths, or lists of paths, by their names in the message. Objects that are not paths, such as
+        a ``CellModel``, and text that names no file, such as a pulse program, are ignored. Paths
+        that do not exist, such as other outputs, are compared by name.
 
     Raises
     ------
     InvalidValueError
-        It would.
+        The output is, contains, or lies inside an input.
     """
     if not _is_path(output):
-        return  # whoever writes it says what is wrong
+        return  # the function that writes it reports the error
     for name, value in inputs.items():
         for found in value if isinstance(value, (list, tuple)) else (value,):
             if _is_path(found) and _overlap(Path(output), Path(found)):
@@ -165,14 +165,14 @@ def refuse_overwrite(argument: str, output: Any, /, **inputs: Any) -> None:
                 )
 
 
-def _is_path(value: Any) -> bool:
-    """Tell whether something can be the path of a file, which text of a program need not be."""
+def _is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Return True if a value can be a path; the text of a pulse program often cannot."""
     if not isinstance(value, (str, os.PathLike)):
         return False
     try:
         text = os.fspath(value)
         os.fsencode(text)
-    except Exception as error:  # text that no file system has, objects that raise what they like
+    except Exception as error:  # text that cannot be encoded, or objects of other libraries
         pass_on(error)
         return False
     return isinstance(text, str) and text not in ("", PUBLISHED) and _is_short(text)
@@ -183,7 +183,7 @@ def _is_short(text: str) -> bool:
 
 
 def _overlap(output: Path, given: Path) -> bool:
-    """Tell whether two paths name one thing, or a folder of one holds the other."""
+    """Return True if two paths name the same file, or one is a folder that contains the other."""
     try:
         mine, other = _real(output), _real(given)
         if mine == other or (output.exists() and given.exists() and output.samefile(given)):
@@ -195,7 +195,7 @@ def _overlap(output: Path, given: Path) -> bool:
             status = output.stat()
             inside = (part.stat() for part in given.rglob("*") if part.is_file())
             return any(os.path.samestat(status, part) for part in inside)
-    except OSError as error:  # a text that is too long for a path, or what cannot be looked at
+    except OSError as error:  # a text that is too long for a path, or a folder without permission
         pass_on(error)
         return False
     return False
@@ -206,32 +206,32 @@ def _real(path: Path) -> Path:
 
 
 def make_folder(folder: Path, argument: str) -> None:
-    """Make a folder and those above it; ``argument`` names who asked.
+    """Create a folder and its parents if they are missing.
 
     Raises
     ------
     InvalidValueError
-        It cannot be made.
+        The folder cannot be created; the message names ``argument``.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         pass_on(error)
-        raise InvalidValueError(f"{argument}: cannot make {folder}: {error.strerror}") from None
+        raise InvalidValueError(f"{argument}: cannot create {folder}: {error.strerror}") from None
 
 
 @contextmanager
 def locked(folder: Path, argument: str) -> Iterator[None]:
-    """Hold a folder, made if missing, for this process alone; the lock dies with the process.
+    """Lock a folder for this process during the block, creating it if it is missing.
 
-    Where a file system knows no locks, there is a warning and none.
+    The lock ends with the process. On a file system without locks a warning is logged instead.
 
     Raises
     ------
     InvalidValueError
-        Another process holds it, or it cannot be written; ``argument`` names who asked.
+        Another process has locked it, or it cannot be written; the message names ``argument``.
     """
-    from filelock import FileLock, Timeout  # 80 ms, which `import synfab` need not take
+    from filelock import FileLock, Timeout  # takes 80 ms to import
 
     _check_names(folder, argument)
     try:
@@ -239,13 +239,13 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
     except OSError as error:
         pass_on(error)
         raise InvalidValueError(f"{argument}: cannot write {folder}: {error.strerror}") from None
-    # A forked child does not hold it: filelock closes the child's copy of the file.
+    # filelock closes the file in a forked child, which does not inherit the lock.
     lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         raise InvalidValueError(
-            f"{argument}: {folder} is being written by another process"
+            f"{argument}: {folder} is being written by another process; choose another one"
         ) from None
     except OSError as error:
         pass_on(error)
@@ -253,7 +253,7 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
             raise InvalidValueError(
                 f"{argument}: cannot write {folder}: {error.strerror or error}"
             ) from None
-        logger.warning("%s: cannot be locked: %s; let no other run write there", folder, error)
+        logger.warning("%s: cannot be locked: %s; let no other run use it", folder, error)
     try:
         yield
     finally:
@@ -261,27 +261,27 @@ def locked(folder: Path, argument: str) -> Iterator[None]:
 
 
 def _check_names(path: Path, argument: str) -> None:
-    """Refuse names that Windows takes for something else: ``a:b`` hides a file inside ``a``."""
+    """Refuse names with another meaning on Windows, such as ``a:b``, a hidden stream of ``a``."""
     if not WINDOWS:
         return
     for name in path.parts[1 if path.anchor else 0 :]:
         if name not in (".", "..") and NOT_ON_WINDOWS.search(name):
-            raise InvalidValueError(f"{argument}: {name!r} cannot be the name of a file on Windows")
+            raise InvalidValueError(f"{argument}: {name!r} is not a valid file name on Windows")
 
 
 def _sync(file: Path) -> None:
-    """Put the content of a file on the disk; some file systems say only now that it is full."""
-    with file.open("r+b" if WINDOWS else "rb") as written:  # Windows wants the right to write
+    """Flush a file to disk; some file systems report a full disk only now."""
+    with file.open("r+b" if WINDOWS else "rb") as written:  # Windows requires write access
         os.fsync(written.fileno())
 
 
 def sync(files: Iterable[Path], root: Path) -> None:
-    """Put the content of files on the disk, then their names in all folders up to ``root``.
+    """Flush files and all folders above them up to ``root`` to disk.
 
     Raises
     ------
     OSError
-        The disk is full, or fails.
+        The disk is full or fails.
     """
     given = list(files)
     for file in given:
@@ -290,22 +290,22 @@ def sync(files: Iterable[Path], root: Path) -> None:
 
 
 def sync_folders(files: Iterable[Path], root: Path) -> None:
-    """Put the names of files, there or removed, on the disk, in all folders up to ``root``."""
+    """Flush all folders above files, which may be removed ones, up to ``root`` to disk."""
     folders = {
         folder
         for file in files
         for folder in file.parents
         if folder == root or root in folder.parents
     }
-    for folder in sorted(folders, reverse=True):  # those inside first
-        _keep(folder)
+    for folder in sorted(folders, reverse=True):  # inner folders first
+        _sync_folder(folder)
 
 
-def _keep(folder: Path) -> None:
-    """Put the names in a folder on the disk, where that can be asked for."""
+def _sync_folder(folder: Path) -> None:
+    """Flush the entries of a folder to disk, on systems that support it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:  # a folder may be writable and not readable
+    except OSError as error:  # a writable folder need not be readable
         pass_on(error)
         return
     try:
@@ -317,14 +317,14 @@ def _keep(folder: Path) -> None:
 
 
 def _new_file(target: Path) -> Path:
-    """Make an empty file beside another one, which only this user can read."""
+    """Create an empty file in the folder of ``target`` that only this user can read."""
     temporary = target.with_name(temporary_name(target.name))
     os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     return temporary
 
 
 def _mode(target: Path) -> int:
-    """Kind and permissions of a file, or those that a new one will have."""
+    """Return type and permissions of a file, or those of a new file if it does not exist."""
     try:
         return target.stat().st_mode
     except FileNotFoundError:

@@ -1,25 +1,27 @@
-"""JSON documents from strangers: one object, of bounded size, without NaN or doubled fields."""
+"""JSON documents from untrusted sources: one object, without NaN or repeated fields."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from synfab.common.errors import FileFormatError, SynfabError
 from synfab.io.limits import DOCUMENT_BYTES, require_size
 
+Result = TypeVar("Result")
+
 
 def read_object(data: bytes, where: str) -> dict[str, Any]:
-    """Return the JSON object that bytes in UTF-8 hold; ``where`` names the file in errors.
+    """Return the JSON object in UTF-8 text; ``where`` names the file in errors.
 
     Raises
     ------
     FileFormatError
-        They are too many, or no such object; one line that says what is wrong.
+        The text is too long, or is not such an object.
     """
 
     def fail(text: str) -> FileFormatError:
@@ -41,10 +43,10 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
     return document
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a field stands there twice")
+        raise ValueError("a field occurs twice")
     return result
 
 
@@ -52,17 +54,17 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"found {name}; allowed: finite numbers")
 
 
-def digest(document: Any) -> str:
-    """SHA-256 of a JSON document's content, whatever its whitespace and the order of its fields.
+def digest(document: object) -> str:
+    """Return the SHA-256 of the content of a JSON document.
 
-    Equal numbers count as equal however they are written: programs that rewrite JSON turn 1.0
-    into 1.
+    It does not depend on white space, the order of fields, or how numbers are written: programs
+    that rewrite JSON turn 1.0 into 1.
     """
     text = json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -77,9 +79,9 @@ def _plain(value: Any) -> Any:
 
 
 class Fields:
-    """The fields of one JSON object, each taken once, under a readable name."""
+    """Access to the fields of a JSON object with checks that name the field in errors."""
 
-    def __init__(self, content: Any, name: str, required: tuple[str, ...]) -> None:
+    def __init__(self, content: object, name: str, required: tuple[str, ...]) -> None:
         if not isinstance(content, dict):
             raise FileFormatError(f"{name or 'file'}: expected a JSON object")
         self.content, self.prefix = content, f"{name}." if name else ""
@@ -90,15 +92,15 @@ class Fields:
             if key not in required:
                 raise FileFormatError(f"{self.prefix}{key[:40]!r}: unknown field")
 
-    def make(self, build: Callable[[], Any]) -> Any:
-        """Run ``build``, putting the object's name before the field an error names."""
+    def make(self, build: Callable[[], Result]) -> Result:
+        """Return ``build()``; errors are raised with the name of the object in front."""
         try:
             return build()
         except SynfabError as error:
             raise FileFormatError(f"{self.prefix}{error}") from None
 
     def array(self, key: str, *, depth: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Nested lists of numbers; anything else in them is an error that names the field."""
+        """Return nested lists of numbers as an array with ``depth`` axes."""
         _require_numbers(self.content[key], self.prefix + key, depth)
         try:
             return np.array(self.content[key], dtype=np.float64)
@@ -106,27 +108,27 @@ class Fields:
             raise FileFormatError(f"{self.prefix}{key}: expected rows of equal length") from None
 
     def text(self, key: str) -> str:
-        """A string."""
+        """Return a text field."""
         value = self.content[key]
         if not isinstance(value, str):
             raise FileFormatError(f"{self.prefix}{key}: expected text, found {_kind(value)}")
         return value
 
     def items(self, key: str) -> list[Any]:
-        """A list of one thing or more, of any kind."""
+        """Return a list field that is not empty."""
         value = self.content[key]
         if not isinstance(value, list) or not value:
-            raise FileFormatError(f"{self.prefix}{key}: expected a list that is not empty")
+            raise FileFormatError(f"{self.prefix}{key}: expected a list of one or more items")
         return value
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return {dict: "an object", list: "a list", str: "text", bool: "a boolean"}.get(
         type(value), "null" if value is None else "a number"
     )
 
 
-def _require_numbers(value: Any, name: str, depth: int) -> None:
+def _require_numbers(value: object, name: str, depth: int) -> None:
     if depth:
         if not isinstance(value, list) or not value:
             raise FileFormatError(f"{name}: expected a list of numbers, found {_kind(value)}")

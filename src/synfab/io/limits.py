@@ -1,7 +1,6 @@
-"""What a file may become: bytes that it claims are compared with a limit before they are asked for.
+"""Size limits for untrusted files, checked before memory is allocated.
 
-A small file can say that it holds terabytes, by its header or by its compression. Every reader
-therefore asks first how much there would be, and refuses what would not fit.
+A small file can state, or decompress to, terabytes. Every reader checks the stated size first.
 """
 
 from __future__ import annotations
@@ -14,38 +13,41 @@ from synfab.common.errors import CapacityError, FileFormatError, SynfabError
 from synfab.common.interrupts import pass_on
 from synfab.io.memory import require_memory, size_text
 
-# Text of a JSON document; as Python's lists it takes up to some twenty times as much.
+# Largest JSON document. Parsed into Python objects it takes about twenty times as much memory.
 DOCUMENT_BYTES = 16 * 2**20
-# What one chunk or page of a compressed file may become, where its own size cannot be known.
+# Largest decompressed chunk or page where a file does not state its size.
 CHUNK_BYTES = 2**30
-# A history of order p is a matrix of (4 p)**2 numbers, and judging it takes (4 p)**3 steps.
-HIGHEST_ORDER, ALL_ORDERS = 100, 1000
-MOST_WORDS = 500  # characters of what a library says
+# Largest order of one history, and sum of the orders in a file. Checking the stability of order p
+# takes (4 p)**2 numbers and (4 p)**3 operations.
+MAX_ORDER, MAX_TOTAL_ORDER = 100, 1000
+MAX_REASON = 500  # characters of the message of a library
 
 
 def require_size(claimed: int, allowed: int, where: str) -> None:
-    """Raise ``FileFormatError`` if something in a file claims more bytes than are allowed."""
+    """Raise ``FileFormatError`` if the stated size in bytes exceeds the limit."""
     if claimed > allowed:
         raise FileFormatError(
-            f"{where}: would take {size_text(claimed)}, allowed are {size_text(allowed)}"
+            f"{where}: has {size_text(claimed)}; the limit is {size_text(allowed)}"
         )
 
 
 def require_order(name: str, order: int, others: Iterable[int]) -> None:
-    """Refuse histories whose matrices would take all memory, or minutes to judge."""
-    if order > HIGHEST_ORDER:
-        raise FileFormatError(f"{name}: expected up to {HIGHEST_ORDER} lags, found {order}")
-    if order + sum(others) > ALL_ORDERS:
-        raise FileFormatError(f"{name}: expected up to {ALL_ORDERS} lags in all histories together")
+    """Raise ``FileFormatError`` for histories that take too much memory or minutes to check."""
+    if order > MAX_ORDER:
+        raise FileFormatError(f"{name}: expected up to {MAX_ORDER} lags, found {order}")
+    if order + sum(others) > MAX_TOTAL_ORDER:
+        raise FileFormatError(
+            f"{name}: expected up to {MAX_TOTAL_ORDER} lags in all histories together"
+        )
 
 
 def read_whole(path: Path, what: str, allowed: int = DOCUMENT_BYTES) -> bytes:
-    """Return the content of a file that is no larger than allowed.
+    """Return the content of a file of up to ``allowed`` bytes.
 
     Raises
     ------
     FileFormatError
-        It is missing, a folder, unreadable or larger; ``what`` names what was expected.
+        It is missing, a folder, unreadable or too large; ``what`` names what was expected.
     """
     try:
         if path.is_dir():
@@ -64,12 +66,12 @@ def read_whole(path: Path, what: str, allowed: int = DOCUMENT_BYTES) -> bytes:
 
 
 def read_large(path: Path, times: int = 1) -> bytes:
-    """Return the content of a file of any size, if ``times`` as much memory can be had.
+    """Return the content of a file, if ``times`` its size is available as memory.
 
     Raises
     ------
     CapacityError
-        It would not fit.
+        There is not enough memory.
     OSError
         It cannot be read.
     """
@@ -78,15 +80,16 @@ def read_large(path: Path, times: int = 1) -> bytes:
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
-    """Turn whatever a library raises over a damaged file into one line that begins with ``where``.
+def one_line_errors(where: str) -> Iterator[None]:
+    """Replace any exception inside the block by a one-line error that starts with ``where``.
 
-    Parsers of formats raise what their code comes upon, from ``SyntaxError`` to ``zlib.error``.
+    For parsers of other libraries: on damaged files they raise anything from ``SyntaxError`` to
+    ``zlib.error``.
 
     Raises
     ------
     FileFormatError
-        In place of it.
+        In place of any exception but a ``SynfabError``, which is raised unchanged.
     CapacityError
         In place of a ``MemoryError``.
     """
@@ -95,9 +98,9 @@ def told(where: str) -> Iterator[None]:
     except SynfabError:
         raise
     except MemoryError as error:
-        reason = " ".join(str(error).split()) or "the system gave no more"
+        reason = " ".join(str(error).split()) or "out of memory"
         raise CapacityError(f"{where}: does not fit into memory: {reason}") from None
     except Exception as error:
         pass_on(error)
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileFormatError(f"{where}: {reason[:MOST_WORDS]}") from None
+        raise FileFormatError(f"{where}: {reason[:MAX_REASON]}") from None

@@ -1,4 +1,4 @@
-"""Will it fit? The memory available, asked before anything is allocated."""
+"""Estimates of the memory needed, compared with the memory available before allocation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ SMALL, TOGETHER = 2**16, 2**20
 
 
 def available_memory() -> int:
-    """Bytes that this process can still allocate; 0 where the system does not say.
+    """Return the bytes that this process can still allocate; 0 if unknown.
 
-    The smallest of what the machine has available, what the limits of this process (``ulimit -v``,
-    ``ulimit -d``) leave, and what its Linux control groups leave (containers, batch jobs).
+    The minimum of the available memory of the machine, of the limits of the process (``ulimit -v``,
+    ``ulimit -d``) and of its Linux control groups (containers, batch jobs).
     """
-    rooms = [_free_memory(), *_limited_memory(), cgroups.memory_room()]
-    known = [room for room in rooms if room is not None]
+    candidates = [_free_memory(), *_limited_memory(), cgroups.available_memory()]
+    known = [count for count in candidates if count is not None]
     return max(1, min(known)) if known else 0
 
 
 def _free_memory() -> int | None:
-    import psutil  # 30 ms, which `import synfab` need not take
+    import psutil  # takes 30 ms to import
 
     try:
         return int(psutil.virtual_memory().available)
@@ -32,7 +32,7 @@ def _free_memory() -> int | None:
 
 
 def _limited_memory() -> list[int]:
-    """Bytes up to the limits on the memory of this process; empty where there are none."""
+    """Return the bytes left below each memory limit of this process."""
     import psutil
 
     if not hasattr(psutil.Process, "rlimit"):  # Windows, macOS
@@ -49,7 +49,7 @@ def _limited_memory() -> list[int]:
 
 
 def size_text(count: int) -> str:
-    """Bytes in words, such as "1.5 GiB"; a file may claim more than a float can say."""
+    """Return a size as text, such as "1.5 GiB"; a file can state more than a float can hold."""
     for name, unit in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << unit:
             return f"{count / (1 << unit):.1f} {name}" if count < 1 << 60 else "over 2**60 bytes"
@@ -57,13 +57,13 @@ def size_text(count: int) -> str:
 
 
 def require_memory(needed: int, what: str) -> None:
-    """Raise ``CapacityError`` if ``needed`` bytes are more than can be had."""
+    """Raise ``CapacityError`` if ``needed`` bytes exceed the available memory."""
     if _small_so_far(needed):
         return
     available = available_memory()
     if available and needed > available:
         raise CapacityError(
-            f"{what}: needs {size_text(needed)}, available are {size_text(available)}"
+            f"{what}: needs {size_text(needed)}, {size_text(available)} are available"
         )
 
 

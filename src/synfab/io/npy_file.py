@@ -1,17 +1,17 @@
-"""NumPy arrays inside ZIP archives, read only once their header and their size agree."""
+"""NumPy arrays in ZIP archives, read after checking that header and size agree."""
 
 from __future__ import annotations
 
 import math
 import os
 import zipfile
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.common.errors import FileFormatError
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.memory import require_memory
 
 MEMBERS = 10_000  # arrays in one archive
@@ -19,20 +19,20 @@ KINDS = "fiubUS"  # numbers, masks and names
 
 
 def open_archive(path: str | os.PathLike[str], members: float = MEMBERS) -> zipfile.ZipFile:
-    """Open a ZIP archive of up to so many arrays.
+    """Return an opened ZIP archive with at most ``members`` arrays.
 
     Raises
     ------
     FileFormatError
-        It is none, or has more members.
+        It is not a ZIP archive, has more members, or two of one name.
     """
-    with told("not an archive of arrays"):
+    with one_line_errors("not an archive of arrays"):
         archive = zipfile.ZipFile(path)
     names = [info.filename for info in archive.filelist]
     if len(set(names)) < len(names):
         archive.close()
         twice = next(name for name in names if names.count(name) > 1)
-        raise FileFormatError(f"{twice}: is in the archive twice")
+        raise FileFormatError(f"{twice}: occurs twice in the archive")
     if len(archive.filelist) > members:
         archive.close()
         raise FileFormatError(f"expected up to {members} arrays, found {len(archive.filelist)}")
@@ -40,39 +40,39 @@ def open_archive(path: str | os.PathLike[str], members: float = MEMBERS) -> zipf
 
 
 def read_member(archive: zipfile.ZipFile, name: str, copies: int = 1) -> npt.NDArray[Any]:
-    """Return an array of an archive, without its ``.npy``.
+    """Return an array of an archive; ``name`` is the member without ``.npy``.
 
-    Its header says how many numbers there are, the directory how many bytes: NumPy would ask for
-    the memory of the former before it looks. ``copies`` is how much of it the caller will hold.
+    The shape in the header must agree with the size in the directory: NumPy would allocate the
+    former without comparing. ``copies``: how many copies the caller will hold at a time.
 
     Raises
     ------
     FileFormatError
-        It is missing, holds objects, or claims another size than it has.
+        The array is missing, holds objects, or its header disagrees with its size.
     CapacityError
-        It would not fit into memory.
+        It does not fit into memory.
     """
     try:
         info = archive.getinfo(f"{name}.npy")
     except KeyError:
         raise FileFormatError(f"{name}: missing") from None
     require_memory(info.file_size, name)
-    with told(name), archive.open(info) as member:
+    with one_line_errors(name), archive.open(info) as member:
         shape, dtype = _header(member, name)
         claimed = math.prod(shape) * dtype.itemsize
         held = info.file_size - member.tell()
         if claimed != held:
             raise FileFormatError(
-                f"{name}: claims {dtype} of shape {shape}, {claimed} bytes; it holds {held}"
+                f"{name}: states {dtype} of shape {shape}, {claimed} bytes, but holds {held}"
             )
         require_memory(copies * claimed, name)
         member.seek(0)
         return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
 
 
-def _header(member: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _header(member: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(member)
-    # Version 3 differs from 2 in the names of fields, which no array here has.
+    # Version 3 differs from 2 only for structured arrays, which are refused below.
     read = np.lib.format.read_array_header_1_0
     if version != (1, 0):
         read = np.lib.format.read_array_header_2_0

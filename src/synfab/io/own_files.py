@@ -1,4 +1,4 @@
-"""Files of fixed names in folders that a user chose: only our own are replaced."""
+"""Files of fixed names in a folder of the user: only those that synfab wrote are replaced."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ MAX_RECORD = 2**20  # bytes
 
 @contextmanager
 def own_files(folder: Path, names: Sequence[str], argument: str) -> Iterator[None]:
-    """Let a block write files of these names into a folder, which may hold earlier ones of its own.
+    """Allow the block to write files of these names, replacing those that synfab wrote earlier.
 
     Parameters
     ----------
     folder
-        It exists.
+        Existing folder.
     names
         Files that the block may write, replace or remove.
     argument
-        The one that named the folder, for the message.
+        Name of the argument that specified the folder, for messages.
 
     Raises
     ------
     InvalidValueError
-        A file of that name was not written by synfab, or was changed since; nothing was written.
+        A file of one of the names was not written by synfab, or was changed since. Nothing is
+        written.
     """
     before = _read(folder)
     for name in names:
@@ -53,7 +54,7 @@ def own_files(folder: Path, names: Sequence[str], argument: str) -> Iterator[Non
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Return what the record says; one that cannot be read vouches for nothing."""
+    """Return the record of written files; an unreadable one counts as empty."""
     try:
         with (folder / RECORD).open("rb") as file:
             found = json.loads(file.read(MAX_RECORD))
@@ -64,7 +65,7 @@ def _read(folder: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str | None:
-    """SHA-256 of a file, or of the target's name of a symbolic link; None: there is none."""
+    """Return the SHA-256 of a file, or of the path in a symbolic link; None if it is missing."""
     try:
         if path.is_symlink():
             return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()

@@ -1,11 +1,12 @@
-"""CSV and Parquet tables: how much they would become is asked before they are read."""
+"""CSV and Parquet tables; their size in memory is checked before they are read."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synfab.common import extras
 from synfab.common.errors import FileFormatError
@@ -13,14 +14,16 @@ from synfab.io.memory import require_memory
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-MOST_COLUMNS = 16_384  # as many as a spreadsheet has
-LONGEST = 2**20  # bytes of the line of names, and of the first one of values
-BLANK = " \t\r\n\u00ef\u00bb\u00bf"  # also the three bytes of a byte order mark
+MAX_COLUMNS = 16_384  # the limit of spreadsheets
+MAX_LINE = 2**20  # bytes of the header, and of the first line of values
+BLANK = " \t\r\n\u00ef\u00bb\u00bf"  # white space and the bytes of a byte order mark in Latin-1
 PIECE = 2**24
-# What a field costs while a table is read: pandas' splitter, then its column; Python objects.
+# Peak memory per field while a table is parsed: by pandas' C parser, and as Python objects.
 FIELD_BYTES, OBJECT_BYTES = 24, 80
-# Names of Arrow's types of numbers, but for decimals, which name their digits.
+# Names of Arrow's numeric types. Decimals are missing: their names include their digits.
 NUMBERS = frozenset(
     (
         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
@@ -29,57 +32,92 @@ NUMBERS = frozenset(
 )
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a delimited text file with pandas; short lines are filled up, so few bytes can be many.
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a delimited text file is to be parsed.
+
+    Attributes
+    ----------
+    separator
+        One character, or a regular expression, which needs pandas' slower Python parser.
+    encoding
+        As Python names it.
+    skipped_rows
+        Lines above the header, or above the first row where ``names`` replaces the header.
+    names
+        Column names; None: the first line holds them.
+    """
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    skipped_rows: int = 0
+    names: tuple[str, ...] | None = None
+
+
+def read_csv(path: Path, layout: CsvLayout) -> pd.DataFrame:
+    """Return the table in a delimited text file.
+
+    pandas fills short lines up to the number of columns, so a small file can become a large table;
+    its size is therefore estimated first.
 
     Raises
     ------
     FileFormatError
-        It has more columns than any table, or longer names.
+        It has too many columns, or a line that is too long.
     CapacityError
-        Its lines and columns would not fit into memory.
+        The table does not fit into memory.
     OSError, ValueError
-        What pandas says of it.
+        pandas cannot read the file.
     """
     extras.check("pandas")
     import pandas as pd
 
-    check_head(path, options.get("sep", ","))
-    head = pd.read_csv(path, nrows=1, **options)
+    plain = len(layout.separator) == 1
+    check_head(path, layout.separator)
+
+    def parse(rows: int | None) -> pd.DataFrame:
+        return pd.read_csv(
+            path, sep=layout.separator, encoding=layout.encoding, skiprows=layout.skipped_rows,
+            header="infer" if layout.names is None else None, names=layout.names,
+            engine=None if plain else "python", nrows=rows,
+        )  # fmt: skip
+
+    head = parse(1)
     columns = head.shape[1] + head.index.nlevels
-    if columns > MOST_COLUMNS:
-        raise FileFormatError(f"expected up to {MOST_COLUMNS} columns, found {columns}")
-    each = OBJECT_BYTES if options.get("engine") == "python" else FIELD_BYTES
+    if columns > MAX_COLUMNS:
+        raise FileFormatError(f"expected up to {MAX_COLUMNS} columns, found {columns}")
+    each = FIELD_BYTES if plain else OBJECT_BYTES
     require_memory(each * columns * count_lines(path), "table")
-    result: pd.DataFrame = pd.read_csv(path, **options)
-    return result
+    return parse(None)
 
 
 def check_head(path: Path, separator: str) -> None:
-    """Look at the names and the first values, for pandas makes objects of every column at once.
+    """Check the size of the header and the first row, before pandas allocates every column.
 
     Raises
     ------
     FileFormatError
-        They are longer, or more, than those of any table.
+        They have too many fields, or one is too long.
     """
     size = filled = 0
 
     def lines() -> Iterator[str]:
         nonlocal size
-        while line := file.readline(LONGEST + 1):
+        while line := file.readline(MAX_LINE + 1):
             size += len(line)
-            if size > LONGEST:
-                raise FileFormatError(f"expected a first line of up to {LONGEST} bytes")
+            if size > MAX_LINE:
+                raise FileFormatError(f"expected a first line of up to {MAX_LINE} bytes")
             yield line
 
-    with path.open(encoding="latin-1") as file:  # a character is a byte
+    with path.open(encoding="latin-1") as file:  # one character per byte
         records: Iterable[list[str]] = map(str.split, lines())
         if len(separator) == 1:
-            records = csv.reader(lines(), delimiter=separator)  # names in quotes may hold lines
+            records = csv.reader(
+                lines(), delimiter=separator
+            )  # quoted names can contain line breaks
         for fields in records:
-            if len(fields) > MOST_COLUMNS:
-                raise FileFormatError(f"expected up to {MOST_COLUMNS} columns, found {len(fields)}")
+            if len(fields) > MAX_COLUMNS:
+                raise FileFormatError(f"expected up to {MAX_COLUMNS} columns, found {len(fields)}")
             size = 0
             filled += any(field.strip(BLANK) for field in fields)
             if filled == 2:
@@ -87,20 +125,20 @@ def check_head(path: Path, separator: str) -> None:
 
 
 def csv_records(path: Path) -> Iterator[list[str]]:
-    """Yield the records of a comma-separated file in UTF-8, empty lines left out.
+    """Yield the records of a comma-separated UTF-8 file without its empty lines.
 
     Raises
     ------
     FileFormatError
-        A line is too long, or not CSV.
+        A line is too long, or is not valid CSV.
     OSError, UnicodeDecodeError
         The file cannot be read.
     """
 
     def lines() -> Iterator[str]:
-        while line := file.readline(LONGEST + 1):
-            if len(line) > LONGEST:
-                raise FileFormatError(f"expected lines of up to {LONGEST} characters")
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise FileFormatError(f"expected lines of up to {MAX_LINE} characters")
             yield line
 
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -112,7 +150,7 @@ def csv_records(path: Path) -> Iterator[list[str]]:
 
 
 def count_lines(path: Path) -> int:
-    """Return the number of lines of a file, however they end."""
+    """Return the number of lines of a file with line ends of any system."""
     lines = 1
     with path.open("rb") as file:
         while piece := file.read(PIECE):
@@ -121,36 +159,38 @@ def count_lines(path: Path) -> int:
 
 
 def is_number(kind: str) -> bool:
-    """Tell whether Arrow's type of this name is one of numbers."""
+    """Return True if a type of Arrow, given by its name, is numeric."""
     return kind in NUMBERS or kind.startswith("decimal")
 
 
-def doubles(column: Any) -> Any:
-    """Return a column of Arrow, decimals (a literal in SQL is one) as the nearest float64."""
+def doubles(column: pa.Array) -> pa.Array:
+    """Return a column of Arrow with decimals (SQL literals are decimals) rounded to float64."""
     if not str(column.type).startswith("decimal"):
         return column
-    return column.cast("string").cast("double")  # Arrow's own way between them rounds twice
+    return column.cast("string").cast("double")  # Arrow's direct cast rounds twice
 
 
-def open_parquet(path: Path, columns: int = 0, read_dictionary: Any = None) -> Any:
-    """Return pyarrow's ``ParquetFile``, if the rows that it claims would fit into memory.
+def open_parquet(
+    path: Path, columns: int = 0, read_dictionary: Sequence[str] | None = None
+) -> pq.ParquetFile:
+    """Return an opened Parquet file, if the rows stated in its metadata fit into memory.
 
-    What is said of single columns is not looked at: pyarrow 26 ends the process when that is
-    damaged (``RowGroupMetaData.column``).
+    Metadata of single columns is not read: pyarrow 26 crashes where it is damaged
+    (``RowGroupMetaData.column``).
 
     Parameters
     ----------
     columns
-        How many will be read whole; 0: rows are streamed.
+        How many columns will be read at once; 0: rows are streamed.
     read_dictionary
-        Columns of text that are to be numbers, and each text once.
+        Text columns to read as integer codes with a dictionary.
 
     Raises
     ------
     CapacityError
-        The columns would not fit.
+        The columns do not fit into memory.
     OSError, ValueError, NotImplementedError
-        What pyarrow says of the file.
+        pyarrow cannot read the file.
     """
     pq = extras.require("pyarrow.parquet")
     file = pq.ParquetFile(path, read_dictionary=read_dictionary)

@@ -1,16 +1,18 @@
-"""Tables of what was read, written a pulse at a time."""
+"""Parquet and CSV tables of simulated reads, written one pulse at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.common import extras
 from synfab.common.errors import InvalidValueError
+
+Array = npt.NDArray[Any]
 
 COLUMNS = {
     "pulse": np.uint32,
@@ -20,30 +22,30 @@ COLUMNS = {
     "current": np.float32,
 }
 FORMATS = (".parquet", ".csv")
-ROWS_AT_ONCE = 2**16  # of text; it takes several times the memory of its numbers
+ROWS_AT_ONCE = 2**16  # text takes several times the memory of the numbers
 
 
 class Writer(Protocol):
-    """What writes columns to an open file."""
+    """Writer of columns to an open file."""
 
-    def write(self, columns: list[npt.NDArray[Any]]) -> None:
-        """Append rows."""
+    def write(self, columns: list[Array]) -> None:
+        """Append rows, given as columns in the order of ``COLUMNS``."""
 
     def close(self) -> None:
-        """Write what ends the file."""
+        """Finish the file."""
 
 
 class ParquetWriter:
-    """Columns as Parquet, a row group at a time."""
+    """Parquet file with one row group per call."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._arrow = extras.require("pyarrow")
         kinds = [(name, self._arrow.from_numpy_dtype(kind)) for name, kind in COLUMNS.items()]
         self._schema = self._arrow.schema(kinds)
         self._writer = extras.require("pyarrow.parquet").ParquetWriter(file, self._schema)
 
-    def write(self, columns: list[npt.NDArray[Any]]) -> None:
-        """Append rows."""
+    def write(self, columns: list[Array]) -> None:
+        """Append rows, given as columns in the order of ``COLUMNS``."""
         self._writer.write_table(self._arrow.table(columns, schema=self._schema))
 
     def close(self) -> None:
@@ -52,14 +54,14 @@ class ParquetWriter:
 
 
 class CsvWriter:
-    """Columns as comma-separated text; numbers with as many digits as they need."""
+    """Comma-separated text; numbers have the fewest digits that restore their bits."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         file.write(",".join(f'"{name}"' for name in COLUMNS).encode() + b"\n")
 
-    def write(self, columns: list[npt.NDArray[Any]]) -> None:
-        """Append rows."""
+    def write(self, columns: list[Array]) -> None:
+        """Append rows, given as columns in the order of ``COLUMNS``."""
         for lines in csv_lines(columns):
             self._file.write(lines.encode())
 
@@ -67,16 +69,16 @@ class CsvWriter:
         """Do nothing: text has no footer."""
 
 
-def csv_lines(columns: list[npt.NDArray[Any]]) -> Iterator[str]:
-    """Yield columns of numbers as lines of text, many at a time."""
+def csv_lines(columns: list[Array]) -> Iterator[str]:
+    """Yield columns of numbers as text, many lines at a time."""
     for low in range(0, len(columns[0]), ROWS_AT_ONCE):
         parts = (_texts(column[low : low + ROWS_AT_ONCE]) for column in columns)
         yield "\n".join(map(",".join, zip(*parts, strict=True))) + "\n"
 
 
-def _texts(values: npt.NDArray[Any]) -> Iterable[str]:
-    # NumPy knows the shortest text of a float32; of integers Python is faster. A list, because
-    # iterating over an array of text loses what a signal handler raises (NumPy 2.5).
+def _texts(values: Array) -> Iterable[str]:
+    # NumPy formats float32 with the fewest digits; Python is faster for integers. A list, because
+    # iterating over an array of text discards exceptions of signal handlers (NumPy 2.5).
     if values.dtype.kind in "iu":
         return map(str, values.tolist())
     texts: list[str] = values.astype(np.str_).tolist()
@@ -84,12 +86,12 @@ def _texts(values: npt.NDArray[Any]) -> Iterable[str]:
 
 
 def table_format(path: Path) -> str:
-    """Return the ending of a table's name, or say which are allowed.
+    """Return the suffix of a table's file name.
 
     Raises
     ------
     InvalidValueError
-        It is another one.
+        The suffix is not that of a table.
     ToolError
         The package that writes such tables is not installed.
     """
@@ -105,14 +107,14 @@ def table_format(path: Path) -> str:
 
 
 class TableWriter:
-    """Rows pulse, voltage (V), cell, cycle, current (A) in Parquet or CSV."""
+    """Table with the columns pulse, voltage (V), cell, cycle and current (A) in Parquet or CSV."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        self._file: Any = path.open("wb")
+        self._file: BinaryIO = path.open("wb")
         writer = ParquetWriter if kind == ".parquet" else CsvWriter
         self._writer: Writer = writer(self._file)
 
-    def write(self, pulse: int, voltage: float, cycle: Any, current: Any) -> None:
+    def write(self, pulse: int, voltage: float, cycle: Array, current: Array) -> None:
         """Append the read of every cell after one pulse."""
         n = len(current)
         values = (np.full(n, pulse), np.full(n, voltage), np.arange(n), cycle, current)

@@ -1,9 +1,9 @@
-"""Names of temporary files that say which process writes them, so that leftovers can be removed.
+"""Names of temporary files that identify their process, so that leftovers can be removed.
 
 A temporary file or folder of ``model.json`` is called ``.model.json.`` and 32 hexadecimal digits:
 the machine (8), the process (8), when it was started (8), a running number (4), and a check (4) of
-all that, so that no file of a user is taken for one. A process that was killed leaves its
-temporary files; the next writer of the same file removes them.
+all that, which excludes files of the user. The temporary files of a killed process are removed by
+the next writer of the same file.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import NamedTuple
 from synfab.common.interrupts import pass_on
 
 TOKEN = re.compile(r"\.(.+)\.([0-9a-f]{32})", re.DOTALL)
-MAX_NAME = 32  # characters of the file's name that are repeated in the temporary one
-# Whether a process of another machine is alive cannot be found out; it is taken to be dead when
-# its file has not changed for so long.
+MAX_NAME = 32  # characters of the file name that the temporary name repeats
+# A process on another machine cannot be checked. It is considered dead if its file has not changed
+# for this long.
 FOREIGN_SECONDS = 7 * 24 * 3600.0
 
 
@@ -36,7 +36,7 @@ _numbers = itertools.count()
 
 
 class Writer(NamedTuple):
-    """The process that a temporary file belongs to."""
+    """Process that writes a temporary file."""
 
     host: int
     process: int
@@ -44,7 +44,7 @@ class Writer(NamedTuple):
 
 
 def temporary_name(name: str) -> str:
-    """Return a new name, in the same folder, for what will become ``name``."""
+    """Return a unique temporary name for a file that will be renamed to ``name``."""
     start = name[:MAX_NAME]
     host, process, started = _this_writer(os.getpid())
     body = f"{host:08x}{process:08x}{started:08x}{next(_numbers) & 0xFFFF:04x}"
@@ -52,14 +52,14 @@ def temporary_name(name: str) -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether ``temporary_name`` made a name."""
+    """Return True if a name was created by ``temporary_name``."""
     return _parse(name) is not None
 
 
 def remove_stale(folder: Path, name: str) -> None:
-    """Remove temporary files and folders of ``name`` whose writers are dead.
+    """Remove temporary files and folders of ``name`` whose processes have ended.
 
-    What cannot be removed is left; what a live process is writing is not touched.
+    Files that cannot be removed are left; files of running processes are not touched.
     """
     start = f".{name[:MAX_NAME]}."
     for entry in _entries(folder):
@@ -68,7 +68,7 @@ def remove_stale(folder: Path, name: str) -> None:
 
 
 def is_stale(path: Path) -> bool:
-    """Tell whether a path is a temporary one whose writer is dead."""
+    """Return True if a path is temporary and its process has ended."""
     writer = _parse(path.name)
     if writer is None:
         return False
@@ -78,13 +78,13 @@ def is_stale(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if that is possible."""
+    """Remove a file or a folder; do nothing if that is not possible."""
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    except OSError as error:  # another writer was faster, or it belongs to someone else
+    except OSError as error:  # another process removed it, or no permission
         pass_on(error)
         return
 
@@ -92,7 +92,7 @@ def remove(path: Path) -> None:
 def _entries(folder: Path) -> Iterator[str]:
     try:
         yield from sorted(path.name for path in folder.iterdir())
-    except OSError as error:  # a folder may be writable and not readable
+    except OSError as error:  # a writable folder need not be readable
         pass_on(error)
         return
 
@@ -110,19 +110,19 @@ def _check(start: str, body: str) -> str:
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file, or anything in a folder, has changed."""
+    """Return the seconds since the last change of a file, or of anything in a folder."""
     try:
         inside = path.rglob("*") if path.is_dir() else ()
         newest = max((part.lstat().st_mtime for part in inside), default=0.0)
         return time.time() - max(newest, path.lstat().st_mtime)
-    except OSError as error:  # it is changing now
+    except OSError as error:  # it is being changed
         pass_on(error)
         return 0.0
 
 
 @cache
 def _host() -> int:
-    """Number of this machine and, in a container, of its processes' name space."""
+    """Return a number for this machine and its process name space (container)."""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
     except OSError as error:
@@ -143,16 +143,16 @@ def _is_alive(writer: Writer) -> bool:
         return False
     try:
         started = _started(writer.process)
-    except (OSError, psutil.Error) as error:  # a process of somebody else
+    except (OSError, psutil.Error) as error:  # a process of another user
         pass_on(error)
         return True
     return started is not None and started == writer.started
 
 
 def _started(process: int) -> int | None:
-    """When a process was started, as a number that no clock changes; None if it has ended."""
+    """Return the start time of a process, unaffected by clock changes; None if it has ended."""
     if LINUX:
-        # Clock ticks since the machine started. psutil's time moves when the clock is set.
+        # Clock ticks since boot. The time of psutil changes when the clock is set.
         text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
         fields = text.rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[19]) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""Cells as pure functions of a state, for ``jax.jit``."""
+"""Cells as pure functions of their state, for ``jax.jit``, ``vmap`` and sharding."""
 
 from synfab.common import extras
 

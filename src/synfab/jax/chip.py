@@ -1,8 +1,9 @@
-"""A chip as a pytree: pure functions to be compiled together with what uses the cells."""
+"""A chip as a pytree, and pure functions of it that JAX can compile with the code around them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,34 +11,35 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.engines.base import read_normals, with_noise
+from synfab.common.types import ArrayLike
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import count_up
 from synfab.random.jax_backend import full_products, seed_words
 from synfab.random.streams import WORD, Stream, check_seed
 
-Array = Any
+Array: TypeAlias = jax.Array  # may be traced
+Seed: TypeAlias = int | Array | Sequence[int | Array]
 
 
 class Chip(NamedTuple):
-    """All there is to know of M cells; a pytree of arrays."""
+    """Devices and states of M cells; a pytree of arrays."""
 
     devices: rules.Devices
     cells: rules.CellState
 
 
-def fabricate(model: CellModel, size: int, *, seed: Any, order: int | None = None) -> Chip:
-    """Make ``size`` fresh cells, numbers 0 … size - 1 of a seed: those of ``CellArray``.
+def fabricate(model: CellModel, size: int, *, seed: Seed, order: int | None = None) -> Chip:
+    """Return a chip of ``size`` new cells, the same as those of a ``CellArray`` with this seed.
 
     Parameters
     ----------
     seed
-        0 … 2**64 - 1, or its ``seed_words``, which may be
-        traced: one compiled function makes many chips.
+        0 … 2**64 - 1, or its ``seed_words``, which may be traced, so that one compiled function
+        makes many chips.
     order
-        Of the history; None takes the model's highest.
+        Of the history; None: the model's highest.
     """
     _check_model(model)
     size = checks.count("size", size, WORD)
@@ -57,8 +59,8 @@ def _check_chip(model: object, chip: object) -> None:
     checks.instance("chip: cells", chip.cells, rules.CellState)
 
 
-def _key(seed: Any) -> tuple[Array, Array]:
-    """Both words of a seed, which is an integer or the words themselves."""
+def _key(seed: Seed) -> tuple[Array, Array]:
+    """Return both words of a seed, which is an integer or the words themselves."""
     if isinstance(seed, (tuple, list)):
         words = tuple(seed)
     elif isinstance(seed, (np.ndarray, jax.Array)) and seed.ndim > 0:
@@ -71,8 +73,8 @@ def _key(seed: Any) -> tuple[Array, Array]:
     return low, high
 
 
-def _integer(name: str, value: Any) -> Array:
-    """Return a 32-bit word; one of JAX may be traced."""
+def _integer(name: str, value: object) -> Array:
+    """Return a 32-bit word; an array of JAX may be traced."""
     if not isinstance(value, jax.Array):
         return np.uint32(checks.word(name, value))
     if not jnp.issubdtype(value.dtype, jnp.integer) or value.ndim:
@@ -82,8 +84,8 @@ def _integer(name: str, value: Any) -> Array:
     return jnp.asarray(value, np.uint32)
 
 
-def _voltages(chip: Chip, u: Any) -> Array:
-    """Voltages of all cells, float32; those of JAX may be traced, so they are not looked into."""
+def _voltages(chip: Chip, u: Array | ArrayLike) -> Array:
+    """Return voltages of all cells, float32; values of JAX may be traced and are not checked."""
     shape = chip.cells.r.shape
     if isinstance(u, jax.Array):
         if not jnp.issubdtype(u.dtype, jnp.floating) and not jnp.issubdtype(u.dtype, jnp.integer):
@@ -105,17 +107,17 @@ def _voltages(chip: Chip, u: Any) -> Array:
 
 
 @full_products
-def _fabricate(model: CellModel, size: int, key: Any, order: int) -> Chip:
+def _fabricate(model: CellModel, size: int, key: tuple[Array, Array], order: int) -> Chip:
     low = jnp.arange(size, dtype=np.uint32)
     devices = rules.fabricate(model, tuple(key), (low, low * 0))
     return Chip(devices, rules.fresh_state(model, order, devices))
 
 
-def apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
-    """Let cells switch under ``u`` (V), one number or one for each cell; see ``rules``.
+def apply_voltage(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Chip:
+    """Return the chip after a voltage ``u`` (V), one number or one for each cell; see ``rules``.
 
-    Compiled functions cannot raise: a cell that would begin a cycle beyond ``rules.MAX_CYCLE``
-    becomes NaN, and stays NaN.
+    Compiled functions cannot raise errors: a cell that would begin a cycle beyond
+    ``rules.MAX_CYCLE`` becomes NaN, and stays NaN.
     """
     _check_chip(model, chip)
     switched: Chip = _apply_voltage(model, chip, _voltages(chip, u))
@@ -145,21 +147,29 @@ def _draw_cycle(
     return block, cycle + begins.astype(cycle.dtype)
 
 
-def current(model: CellModel, chip: Chip, u: Array) -> Array:
-    """Noise-free current (A) of every cell at ``u`` (V)."""
+def current(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Array:
+    """Return the noise-free current (A) of every cell at ``u`` (V)."""
     _check_chip(model, chip)
     return rules.current(model, chip.cells.r, _voltages(chip, u))
 
 
 def read(
-    model: CellModel, chip: Chip, u: Array = 0.2, *, number: Any = 0, bandwidth: float = 1e8
+    model: CellModel,
+    chip: Chip,
+    u: Array | ArrayLike = 0.2,
+    *,
+    number: int | Array = 0,
+    bandwidth: float = 1e8,
 ) -> Array:
-    """Current (A) with Johnson and shot noise; equal ``number`` of the read, equal noise."""
+    """Return the current (A) of every cell at ``u`` (V), with Johnson and shot noise.
+
+    Equal ``number`` of the read, equal noise; ``bandwidth`` is in Hz.
+    """
     _check_chip(model, chip)
     volts = _voltages(chip, u)
-    johnson, shot = noise_factors(bandwidth)
+    noise = ReadNoise.of_bandwidth(bandwidth)
     low = chip.devices.number[0]
     counter = (low >> 2, low * 0)
     index = low * 0 + _integer("number", number)
     z = read_normals(chip.devices.seed, counter, index, low & 3)
-    return with_noise(model, chip.cells.r, volts, z, johnson, shot)
+    return noisy_current(model, noise.terms, chip.cells.r, volts, z, noise.coefficients)

@@ -1,4 +1,4 @@
-"""Learning a model from measurements: read, extract, fit, compare."""
+"""Cell models from measurements: read files, extract features, fit a model, compare them."""
 
 from synfab.common import extras
 
@@ -13,7 +13,8 @@ from synfab.learn.fit import FitResult, fit
 from synfab.learn.history import HistoryFit, fit_history
 from synfab.learn.marginals import MarginalFit, fit_marginals
 from synfab.learn.population import PopulationFit, fit_population
-from synfab.learn.readers.registry import read_any, read_features, read_sweeps
+from synfab.learn.readers.registry import register_format
+from synfab.learn.reading import read_any, read_features, read_sweeps
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "read_any",
     "read_features",
     "read_sweeps",
+    "register_format",
     "sweeps_from_arrays",
 ]

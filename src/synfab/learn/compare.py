@@ -1,4 +1,4 @@
-"""How far generated cells are from measured ones, and how far the measurement is from itself."""
+"""Distances of generated cells from measured ones, compared with those within the measurement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.learn.features import FeatureTable
-from synfab.learn.fit import FEWEST_CYCLES, to_y
+from synfab.learn.fit import MIN_CYCLES, to_y
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 
@@ -22,65 +22,66 @@ Array = npt.NDArray[Any]
 
 LAGS = 20
 HALVES = 30
-# Pieces a device is cut into when there are too few devices to halve, and the cycles of each, if
-# there are as many: twice the lags, so that a piece can tell them all.
-FEWEST_PIECES, MOST_PIECES, PIECE = 6, 20, 2 * LAGS
-FEWEST_PAIRS = 20  # of cycles in either half, for a lag to be compared
+# With too few devices to split them into halves, each device is cut into pieces: their number, and
+# their cycles if available, twice the lags so that every piece contains all of them.
+MIN_PIECES, MAX_PIECES, PIECE = 6, 20, 2 * LAGS
+MIN_PAIRS = 20  # pairs of cycles in each half for a lag to be compared
 GRID = (np.arange(2000) + 0.5) / 2000
-MOST_ROWS = 200_000
-REPEATS = 5  # generated data sets; the median of their distances counts
+MAX_ROWS = 200_000
+REPEATS = 5  # generated data sets; their median distance is used
 QUANTILES = np.linspace(0.0, 1.0, 203)[1:-1]
 
 
 @dataclass(frozen=True)
 class Data:
-    """Cycles of each device in the model's scale: [(cycles (T,), y (T, 4)), …]."""
+    """Cycle numbers (T,) and features y (T, 4) of each device, on the scale of the model."""
 
     devices: list[tuple[Array, Array]]
 
     @cached_property
     def products(self) -> list[tuple[Array, Array]]:
-        """Lagged products of each device, summed, and their numbers (see ``correlations``)."""
+        """Sums of lagged products of each device and the number of pairs; see ``correlations``."""
         return [_products(cycles, y) for cycles, y in self.devices]
 
     def part(self, index: Array) -> Data:
-        """Return some of the devices, with what is known of them."""
+        """Return the devices of an index with their cached products."""
         some = Data([self.devices[k] for k in index])
         some.__dict__["products"] = [self.products[k] for k in index]
         return some
 
     def thinned(self) -> Array:
-        """Cycles of all devices, every k-th where there are more than quantiles need."""
-        step = -(-sum(len(y) for _, y in self.devices) // MOST_ROWS)
+        """Return the cycles of all devices, only every k-th if there are more than ``MAX_ROWS``."""
+        step = -(-sum(len(y) for _, y in self.devices) // MAX_ROWS)
         return np.concatenate([y[::step] for _, y in self.devices])
 
     def pooled(self) -> Array:
-        """All cycles of all devices, (N, 4)."""
+        """Return all cycles of all devices, (N, 4)."""
         return np.concatenate([y for _, y in self.devices])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Distances generated to measured, each with the same distance within the measurement.
+    """Distances between generated and measured cells, each with that within the measurement.
 
     Attributes
     ----------
     wasserstein, yardstick
-        Per feature, in standard deviations of the pooled measurement; the yardstick is the 95 %
-        quantile between random halves of the measurement.
+        Wasserstein distance per feature, in standard deviations of the pooled measurement; the
+        yardstick is the 95 % quantile of the distances between random halves of the measurement.
     correlation_error, correlation_yardstick
-        Largest error of auto- and cross-correlations, per feature, over the lags 0 … 20 of which
-        half of the measurement has 20 pairs; NaN where that is none.
+        Largest error of auto- and cross-correlations per feature over those lags 0 … 20 with at
+        least 20 pairs in each half of the measurement; NaN without such lags.
     covariance_error, covariance_yardstick
-        Of the devices' (mu, sigma), relative (Frobenius); NaN with one device.
+        Relative error (Frobenius norm) of the covariance of the device parameters (mu, sigma); NaN
+        with one or two devices.
     outliers
-        Share of devices beyond the 99.9 % ellipsoid of the bulk: measured, generated.
+        Fraction of devices outside the 99.9 % ellipsoid of the bulk: measured, generated.
     names
-        Of the devices, in the order of ``measured.devices``.
+        Device names in the order of ``measured.devices``.
     data_sha256
         Digest of the measured features.
     seed
-        Of the generated cells.
+        Seed of the generated cells.
     """
 
     wasserstein: Mapping[str, float]
@@ -97,8 +98,8 @@ class Comparison:
     data_sha256: str
     seed: int
 
-    def summary(self) -> dict[str, Any]:
-        """Numbers for a program."""
+    def summary(self) -> dict[str, object]:
+        """Return the results as JSON values."""
         return {
             "wasserstein_sigma": dict(self.wasserstein),
             "wasserstein_yardstick": dict(self.yardstick),
@@ -117,16 +118,21 @@ class Comparison:
 
 
 def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Comparison:
-    """Generate what was measured, as many devices and cycles, and compare.
+    """Compare a model with measured features by generating as many devices and cycles.
 
     Parameters
     ----------
     model
-        To be judged.
+        Model to compare.
     features
-        Measured.
+        Measured features.
     seed
-        Of the generated cells and of the halves.
+        Seed of the generated cells and of the random halves.
+
+    Raises
+    ------
+    InvalidValueError
+        No device has enough complete cycles.
     """
     checks.instance("model", model, CellModel)
     checks.instance("features", features, FeatureTable)
@@ -134,13 +140,13 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
     names, measured = _measured(features)
     pooled = measured.pooled()
     scale = pooled.std(axis=0)
-    # A constant feature has no spread to measure distances in.
+    # A constant feature has no standard deviation.
     scale = np.where(scale > 1e-6 * np.abs(pooled.mean(axis=0)), scale, 1.0)
     made = generate(model, measured, seed, REPEATS)
     distances = np.array([_wasserstein(measured, data, scale) for data in made])
     target, count = correlations(measured), len(measured.devices)
     halves = [_halves(measured, seed, k) for k in range(HALVES)]
-    seen = np.all([_counts(half) >= FEWEST_PAIRS for both in halves for half in both], axis=0)
+    seen = np.all([_counts(half) >= MIN_PAIRS for both in halves for half in both], axis=0)
     errors = np.array([_largest_error(correlations(data), target, seen) for data in made])
     own = np.array([_wasserstein(a, b, scale) for a, b in halves])
     own_errors = np.array(
@@ -182,16 +188,16 @@ def _measured(features: FeatureTable) -> tuple[tuple[str, ...], Data]:
     names, devices = [], []
     for name, cycles, values in features.devices():
         good = np.isfinite(values).all(axis=1)
-        if good.sum() >= FEWEST_CYCLES:
+        if good.sum() >= MIN_CYCLES:
             names.append(name)
             devices.append((cycles[good], to_y(values[good])))
     if not devices:
-        raise InvalidValueError(f"features: no device has {FEWEST_CYCLES} complete cycles or more")
+        raise InvalidValueError(f"features: no device has at least {MIN_CYCLES} complete cycles")
     return tuple(names), Data(devices)
 
 
 def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[Data]:
-    """Fabricate one cell a device and cycle it as often; the cycles that were measured are kept."""
+    """Return generated data with the devices and cycle numbers of ``like``, ``repeats`` times."""
     count = len(like.devices)
     longest = max(int(cycles[-1] - cycles[0]) + 1 for cycles, _ in like.devices)
     cells = CellArray(model, count * repeats, seed=seed)
@@ -201,7 +207,7 @@ def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[
         found = cells.features
         for f, name in enumerate(FEATURES):
             record[n, :, f] = found[name]
-        # A SET and a full RESET of every cell, whatever its thresholds are.
+        # Voltages that SET and completely RESET every cell.
         cells.apply_voltage(np.minimum(found["u_set"] * 1.5, -0.01) - 0.01)
         cells.apply_voltage(np.maximum(full, found["u_reset"] + 0.01))
     return [
@@ -216,19 +222,19 @@ def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[
 
 
 def _wasserstein(a: Data, b: Data, scale: Array) -> Array:
-    """Distance between the pooled distributions: the mean gap of their quantiles."""
+    """Return the Wasserstein distance of the pooled distributions from their quantiles."""
     one, two = (np.quantile(data.thinned(), GRID, axis=0) for data in (a, b))
     return np.asarray(np.abs(one - two).mean(axis=0) / scale)
 
 
 def correlations(data: Data) -> Array:
-    """Correlation of feature i now with feature j earlier, (lags + 1, 4, 4), within devices."""
+    """Return the correlations within devices of feature i with earlier j, (lags + 1, 4, 4)."""
     sums = sum(total for total, _ in data.products)
     return np.asarray(sums / np.maximum(_counts(data), 1.0)[:, None, None])
 
 
 def _counts(data: Data) -> Array:
-    """Pairs of cycles at each lag, (lags + 1,)."""
+    """Return the number of pairs of cycles at each lag, (lags + 1,)."""
     return np.asarray(np.sum([count for _, count in data.products], axis=0))
 
 
@@ -269,7 +275,7 @@ def _relative(found: Array, exact: Array) -> float:
 
 
 def _outliers(data: Data) -> float:
-    """Share of devices far from the bulk, whose centre and spread are robust."""
+    """Return the fraction of devices far from the bulk by robust estimates of its ellipsoid."""
     from scipy.stats import chi2
 
     parameters = _parameters(data)
@@ -286,13 +292,13 @@ def _outliers(data: Data) -> float:
 
 
 def _halves(data: Data, seed: int, number: int) -> tuple[Data, Data]:
-    """Split at random: by devices, or by runs of cycles where there are few devices."""
+    """Split at random by devices, or by runs of cycles if there are few devices."""
     whole = data
     if len(data.devices) < 4:
         pieces = [
             piece
             for cycles, values in data.devices
-            for parts in [int(np.clip(len(cycles) // PIECE, FEWEST_PIECES, MOST_PIECES))]
+            for parts in [int(np.clip(len(cycles) // PIECE, MIN_PIECES, MAX_PIECES))]
             for piece in zip(
                 np.array_split(cycles, parts), np.array_split(values, parts), strict=True
             )

@@ -1,4 +1,4 @@
-"""Learning the I-V curves: two polynomials that mix, and the RESET transition between them.
+"""Fit of the I-V curves: two limiting polynomials and the RESET transition between them.
 
 At one voltage the current of a cell is linear in its static conductance G = I(U_0) / U_0:
 I = alpha(U) + beta(U) G. Each branch of a loop has one G.
@@ -7,7 +7,7 @@ I = alpha(U) + beta(U) G. Each branch of a loop has one G.
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from synfab.learn.loops import (
     BACK_SUM,
     END,
     G_LRS,
-    JUDGED,
     LIMIT,
     NEGATIVE,
     NOISE,
@@ -29,6 +28,7 @@ from synfab.learn.loops import (
     SET,
     START,
     U_RESET,
+    VALID,
     ZERO,
     Loops,
 )
@@ -36,22 +36,23 @@ from synfab.learn.sweeps import DeviceSweeps, Sweeps
 from synfab.model.conduction import Conduction
 
 Array = npt.NDArray[Any]
+FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[Any])
 logger = logging.getLogger(__name__)
 
 SAMPLE_DEVICES, SAMPLE_LOOPS = 48, 1000
-# Powers of U tried beside the first, the richest first; odd ones alone for symmetric cells.
+# Powers of U tried in addition to the first, in this order; only odd ones for symmetric cells.
 POWERS: tuple[tuple[int, ...], ...] = (
     (2, 3, 4, 5, 6), (2, 3, 4, 5), (2, 3, 4), (3, 5), (2, 3), (3,), ()
 )  # fmt: skip
-# A cell may creep ahead of its SET: its HRS is looked at up to this share of u_set.
+# The current can rise before the SET, so the HRS is fitted up to this fraction of u_set.
 BEFORE_SET = 0.75
-MOST_STEPS = 60
-RELATIVE_ERROR = 0.03  # of a curve, beyond the noise
-EDGE = 0.85  # of the negative end of a sweep
+MAX_STEPS = 60
+RELATIVE_ERROR = 0.03  # of a curve, in addition to the noise
+EDGE = 0.85  # fraction of the negative range of a sweep
 
 
 class ConductionFit(NamedTuple):
-    """Curves, how well they fit (A, RMS), their degree, and the loops they come from."""
+    """Fitted curves, RMS residual (A), degree, and number of loops used."""
 
     conduction: Conduction
     residual: float
@@ -60,24 +61,24 @@ class ConductionFit(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """Points of branches with one conductance each, and the loops they belong to."""
+    """Points of branches with one conductance each, and their loops."""
 
     voltage: Array
-    current: Array  # offset taken away
+    current: Array  # without offset
     branch: Array
     device: Array
-    weight: Array  # one over what a point may miss by, noise and a share of the current
-    start: Array  # first guess of the conductances
+    weight: Array  # 1 / error of a point: noise and a fraction of the current
+    start: Array  # initial conductances
     loops: list[tuple[Loops, Array]]
 
 
 def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
-    """Fit curves of the highest degree that stay passive, eta and U_max.
+    """Return curves of the highest degree that are passive, with eta and U_max.
 
     Raises
     ------
     InvalidValueError
-        Too few loops can be judged, or no passive curve fits.
+        Too few loops can be evaluated, or no passive curve fits.
     """
     checks.instance("sweeps", sweeps, Sweeps)
     u_0 = checks.positive("u_0", u_0)
@@ -88,8 +89,8 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
         **{name: getattr(sample, name)[inside]
            for name in ("voltage", "current", "branch", "device", "weight")}
     )  # fmt: skip
-    there, branch = np.unique(sample.branch, return_inverse=True)
-    sample = sample._replace(branch=branch, start=sample.start[there])
+    used, branch = np.unique(sample.branch, return_inverse=True)
+    sample = sample._replace(branch=branch, start=sample.start[used])
     problem = ""
     for powers in POWERS:
         alpha, beta, g, residual = _fit_curves(sample, powers, u_0)
@@ -101,7 +102,7 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
             logger.debug("powers %s: %s", powers, problem)
             continue
         if not _rises(conduction, float(np.quantile(g, 0.1)), float(np.quantile(g, 0.9)), sample):
-            problem = "a curve falls where a state can rest"
+            problem = "a curve has a negative slope at a stable state"
             logger.debug("powers %s: %s", powers, problem)
             continue
         count = sum(len(index) for _, index in sample.loops)
@@ -110,12 +111,12 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
 
 
 def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
-    """Take loops from many devices and cut them into branches."""
+    """Return the branches of a sample of loops from many devices."""
     kept: list[tuple[Loops, Array]] = []
     seen = 0
     for device in sweeps.devices():
         loops = Loops(_head(device, SAMPLE_LOOPS), u_0, None)
-        good = np.flatnonzero(loops.reasons == JUDGED)
+        good = np.flatnonzero(loops.reasons == VALID)
         seen += len(loops.reasons)
         if len(good):
             kept.append((loops, good))
@@ -126,7 +127,7 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
             for loops, good in kept]  # fmt: skip
     if sum(len(good) for _, good in kept) < 3:
         raise InvalidValueError(
-            f"sweeps: {sum(len(g) for _, g in kept)} of {seen} loops can be judged; curves need 3"
+            f"sweeps: {sum(len(g) for _, g in kept)} of {seen} loops can be evaluated; need 3"
         )
     v_parts, i_parts, branches, owners, starts = [], [], [], [], []
     weights = []
@@ -163,8 +164,8 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
 
 
 def _covered(sample: _Sample) -> tuple[float, float]:
-    """Voltages at which a tenth of the loops or more has points, compliance left out."""
-    # Bins of two steps of the sweep or more: coarse sweeps leave none of them empty.
+    """Return the range of voltages at which at least a tenth of the loops has usable points."""
+    # Bins of at least two voltage steps, so that coarse sweeps leave no bin empty.
     steps = np.abs(np.diff(sample.voltage))[np.diff(sample.branch) == 0]
     reach = float(np.ptp(sample.voltage))
     count = int(np.clip(reach / max(2.0 * float(np.median(steps)), 1e-12), 4, 60))
@@ -193,7 +194,7 @@ def _head(device: DeviceSweeps, loops: int) -> DeviceSweeps:
 def _fit_curves(
     sample: _Sample, powers: tuple[int, ...], u_0: float
 ) -> tuple[Array, Array, Array, float]:
-    """Gauss-Newton for the curves and the offsets, with every branch's conductance eliminated."""
+    """Fit curves and offsets by Gauss-Newton, with the conductance of each branch eliminated."""
     u, i, branch, owner = sample.voltage, sample.current, sample.branch, sample.device
     weight = sample.weight / sample.weight.mean()
     count, size = len(sample.start), len(powers)
@@ -216,7 +217,7 @@ def _fit_curves(
 
     beta, square, g, rest = parts(theta)
     damping = 1e-6
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         design = np.concatenate([shapes, shapes * (g[branch] / unit)[:, None], offsets], axis=1)
         design *= weight[:, None]
         for k in range(design.shape[1]):
@@ -253,13 +254,13 @@ def _fit_curves(
 def _limits(
     alpha: Array, beta: Array, g: Array, u_0: float, voltage_range: tuple[float, float]
 ) -> Conduction:
-    """Choose the two limiting states: the best conducting ones, and the least passive one."""
+    """Return curves of the limiting states: highest conductance, and lowest passive one."""
     u = np.linspace(*voltage_range, 801)
     u = u[np.abs(u) > 0.01]
     a, b = np.polyval(alpha, u) / u, np.polyval(beta, u) / u
     if (b <= 0.0).any():
         raise InvalidValueError("conduction: the curves of HRS and LRS cross")
-    least = float((-a / b).max())  # below it the current would oppose the voltage
+    least = float((-a / b).max())  # a lower conductance would not be passive
     g_llrs = float(np.quantile(g, 0.999))
     g_hhrs = max(min(least, 0.5 * float(g.min())), 0.0) if least < g.min() else least
     if least > float(np.quantile(g, 0.02)):
@@ -271,15 +272,14 @@ def _limits(
 
 
 def _rises(conduction: Conduction, weakest: float, typical: float, sample: _Sample) -> bool:
-    """Tell whether current grows with voltage wherever these two states can rest."""
+    """Return True if the current increases with voltage wherever these two states are stable."""
     low, high = conduction.voltage_range
     onset = np.concatenate([loops.numbers[k, U_RESET] for loops, k in sample.loops])
-    span = conduction.g_llrs - conduction.g_hhrs
     # A series resistance bends the LRS down at the far negative end of a sweep: data, not a fault.
     lrs = np.linspace(EDGE * low, min(float(np.quantile(onset, 0.9)), high), 200)
     hrs = np.linspace(EDGE * low, high, 200)
     for g, u in ((typical, lrs), (weakest, hrs)):
-        if (conduction.slope((conduction.g_llrs - g) / span, u) < 0.0).any():
+        if (conduction.slope(conduction.state(g), u) < 0.0).any():
             return False
     return True
 
@@ -298,7 +298,7 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
         again = Loops(loops.device, draft.u_0, draft)
         offset = float(np.nanmedian(again.numbers[:, OFFSET]))
         for k in good:
-            if again.reasons[k] != JUDGED:
+            if again.reasons[k] != VALID:
                 continue
             at, base = again.points[k], again.device.offsets[k]
             part = slice(base + at[ONSET], base + at[POSITIVE] + 1)
@@ -310,13 +310,13 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
             current.append(again.device.current[part] - offset)
             index.append(np.full(at[POSITIVE] + 1 - at[ONSET], len(u_r)))
             u_r.append(onset)
-            i_r.append(float(draft.current(_state(draft, float(back[G_LRS])), onset)))
+            i_r.append(float(draft.current(draft.state(float(back[G_LRS])), onset)))
             g_next.append(float(back[BACK_SUM] / back[BACK_SQUARES]))
     if len(u_r) < 3:
-        raise InvalidValueError("conduction: no RESET transition can be followed")
+        raise InvalidValueError("conduction: too few loops with a complete RESET transition")
     u, i, n = np.concatenate(voltage), np.concatenate(current), np.concatenate(index)
     start, start_current = np.asarray(u_r)[n], np.asarray(i_r)[n]
-    rest = _state(draft, np.asarray(g_next)[n])
+    rest = draft.state(np.asarray(g_next)[n])
     highest, scale = float(np.quantile(u, 0.999)), float(np.std(i))
     lowest = max(float(np.quantile(start, 0.98)) + 0.02, draft.u_0 * 1.01)
 
@@ -336,12 +336,8 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
          for s in starts), key=lambda found: float(found.fun),
     )  # fmt: skip
     if not best.fun < 1.0:
-        raise InvalidValueError("conduction: the RESET transition has no such shape")
+        raise InvalidValueError("conduction: the RESET transition cannot be fitted by a power law")
     return Conduction(
         draft.hhrs, draft.llrs, float(np.exp(best.x[0])), float(best.x[1]), draft.u_0,
         draft.voltage_range,
     )  # fmt: skip
-
-
-def _state(conduction: Conduction, g: Any) -> Any:
-    return (conduction.g_llrs - g) / (conduction.g_llrs - conduction.g_hhrs)

@@ -1,8 +1,9 @@
-"""Trends over cycles: wear-in and ageing, which a stationary model cannot follow."""
+"""Drift over cycles (wear-in, ageing), which a stationary model cannot represent."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,26 @@ from synfab.model.cell_model import FEATURES
 
 Array = npt.NDArray[Any]
 
-# A change over the whole record below this share of sigma is not worth a word.
-WORTH_SAYING = 0.25
-SIGNIFICANT = 4.0
-ENOUGH_DEVICES = 8
-# What is slower than a tenth of the record does not show in the scatter of its tenths.
+# Smallest reported change over the record, in sigma.
+MIN_CHANGE = 0.25
+SIGNIFICANT = 4.0  # standard errors
+MIN_DEVICES = 8  # for an error from the scatter of devices
+# Factor on errors from one device: correlations longer than a tenth of the record are not seen.
 LONG_MEMORY = 2.0
+
+
+class Drift(TypedDict):
+    """Drift of a feature, in sigma of a device.
+
+    ``change``: slope times the length of the record; ``early``: mean of the first tenth minus that
+    of the rest; ``errors``: the larger of both in standard errors; ``drifts``: large and
+    significant.
+    """
+
+    change: float
+    early: float
+    errors: float
+    drifts: bool
 
 
 def _y(values: Array) -> Array:
@@ -27,12 +42,8 @@ def _y(values: Array) -> Array:
     return y
 
 
-def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
-    """Say for each feature how far it moves over the record, in sigma of a device.
-
-    ``change``: slope times the length of the record; ``early``: mean of the first tenth minus that
-    of the rest; ``errors``: the larger of both in standard errors; ``drifts``: whether it matters.
-    """
+def find_drift(features: FeatureTable) -> dict[str, Drift]:
+    """Return the drift of each feature over the record, in sigma of a device."""
     checks.instance("features", features, FeatureTable)
     changes, early = [], []
     for _, cycles, values in features.devices():
@@ -47,14 +58,14 @@ def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
         blocks = np.array_split(np.arange(len(t)), 10)
         slope = (t @ (y - y.mean(axis=0))) / (t @ t) / spread
         start = (y[blocks[0]].mean(axis=0) - y[len(blocks[0]) :].mean(axis=0)) / spread
-        # The scatter of the tenths about the line carries the memory of the cycles with it.
+        # The scatter of the tenths about the line includes the correlation between cycles.
         means = np.array([y[b].mean(axis=0) for b in blocks]) / spread
         middles = np.array([t[b].mean() for b in blocks])
         line = means - means.mean(axis=0) - np.outer(middles, slope)
         noise = line.std(axis=0, ddof=2)
         changes.append((slope, noise * 3.3 / np.sqrt(10.0)))
         early.append((start, noise * np.sqrt(1.0 + 1.0 / 9.0)))
-    result = {}
+    result: dict[str, Drift] = {}
     for f, name in enumerate(FEATURES):
         if not changes:
             result[name] = {"change": 0.0, "early": 0.0, "errors": 0.0, "drifts": False}
@@ -63,10 +74,10 @@ def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
         for kind in (changes, early):
             value = float(np.mean([v[f] for v, _ in kind]))
             error = LONG_MEMORY * float(np.sqrt(np.mean([e[f] ** 2 for _, e in kind]) / len(kind)))
-            if len(kind) >= ENOUGH_DEVICES:  # devices are independent, cycles are not
+            if len(kind) >= MIN_DEVICES:  # devices are independent, cycles are not
                 error = float(np.std([v[f] for v, _ in kind], ddof=1) / np.sqrt(len(kind)))
             numbers.append((value, abs(value) / error if error > 0.0 else 0.0))
-        drifts = any(abs(v) > WORTH_SAYING and z > SIGNIFICANT for v, z in numbers)
+        drifts = any(abs(v) > MIN_CHANGE and z > SIGNIFICANT for v, z in numbers)
         result[name] = {
             "change": numbers[0][0],
             "early": numbers[1][0],
@@ -77,7 +88,7 @@ def find_drift(features: FeatureTable) -> dict[str, dict[str, Any]]:
 
 
 def detrended(features: FeatureTable) -> FeatureTable:
-    """Take a straight line over the cycles out of each device and feature, keeping the mean."""
+    """Return features without their linear trend over the cycles; means of devices are kept."""
     checks.instance("features", features, FeatureTable)
     parts = []
     for _, cycles, values in features.devices():
@@ -98,11 +109,11 @@ def detrended(features: FeatureTable) -> FeatureTable:
     )  # fmt: skip
 
 
-def drift_in_words(drift: dict[str, Any]) -> str:
-    """Say which features drift, and how far."""
+def drift_text(drift: Mapping[str, Drift]) -> str:
+    """Return a description of the features that drift, or "none found"."""
     lines = [
         f"{name}: {facts['change']:+.2f} sigma over the record, {facts['early']:+.2f} at its start"
         for name, facts in drift.items()
         if facts["drifts"]
     ]
-    return "; ".join(lines) + (" (see skip, detrend)" if lines else "none found")
+    return "; ".join(lines) + (" (see skip and detrend)" if lines else "none found")

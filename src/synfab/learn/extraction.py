@@ -1,4 +1,4 @@
-"""From sweeps to features: one row for every loop that can be judged."""
+"""Feature extraction: one row of features per loop that can be evaluated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.features import FeatureTable
-from synfab.learn.loops import BELOW_LIMIT, JUDGED, LIMIT, REASONS, Loops
+from synfab.learn.loops import BELOW_LIMIT, LIMIT, REASONS, VALID, Loops
 from synfab.learn.sweeps import Sweeps
 from synfab.model.conduction import Conduction
 
@@ -30,30 +30,35 @@ def extract_features(
     u_0: float = 0.2,
     reset: str = "onset",
 ) -> FeatureTable:
-    """Extract the features of every loop.
+    """Return the features of every loop.
 
     Parameters
     ----------
     sweeps
-        From ``read_sweeps``.
+        Measured loops.
     conduction
-        I-V curves that whole branches are fitted to; ``"fit"`` learns them from a sample of the
-        loops, and makes do with slopes where that fails (``notes`` says so); None takes local
-        slopes only.
+        I-V curves that are fitted to whole branches to find resistances. ``"fit"`` fits the curves
+        to a sample of the loops; if that fails, a warning is logged, ``notes`` records it, and
+        local slopes are used as with None.
     u_0
-        Voltage at which static resistance is defined, V.
+        Voltage at which the static resistance is defined, V.
     reset
         Definition of u_reset: ``"onset"`` or ``"peak"``.
 
     Returns
     -------
     FeatureTable
-        Cycles that could not be judged are counted by reason in ``rejected``.
+        Cycles that could not be evaluated are counted by reason in ``rejected``.
+
+    Raises
+    ------
+    InvalidValueError
+        No loop can be evaluated.
     """
     checks.instance("sweeps", sweeps, Sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)
     u_0 = checks.positive("u_0", u_0)
-    notes: dict[str, Any] = {}
+    notes: dict[str, object] = {}
     curves = _curves(sweeps, conduction, u_0, notes)
     u_0 = u_0 if curves is None else curves.u_0
     names, cycles, values, limits = [], [], [], []
@@ -61,15 +66,17 @@ def extract_features(
     for device in sweeps.devices():
         loops = Loops(device, u_0, curves, reset)
         found = loops.features()
-        good = (loops.reasons == JUDGED) & np.isfinite(found).all(axis=1)
+        good = (loops.reasons == VALID) & np.isfinite(found).all(axis=1)
         rejected.update(_rejected(loops, good))
         limits.append(loops.numbers[good, LIMIT])
         names.append(np.full(int(good.sum()), device.name))
         cycles.append(device.cycles[good])
         values.append(found[good])
     if not values or not sum(map(len, values)):
-        told = ", ".join(f"{reason}: {count}" for reason, count in rejected.items()) or "no loops"
-        raise InvalidValueError(f"sweeps: no loop could be judged ({told})")
+        reasons = (
+            ", ".join(f"{reason}: {count}" for reason, count in rejected.items()) or "no loops"
+        )
+        raise InvalidValueError(f"sweeps: no loop can be evaluated ({reasons})")
     notes |= {"set_at_positive_voltage": sweeps.mirrored(), "u_reset": reset, "u_0": u_0}
     limited = np.concatenate(limits)
     if np.isfinite(limited).mean() > 0.5:
@@ -81,25 +88,25 @@ def extract_features(
 
 
 def _curves(
-    sweeps: Sweeps, conduction: Conduction | str | None, u_0: float, notes: dict[str, Any]
+    sweeps: Sweeps, conduction: Conduction | str | None, u_0: float, notes: dict[str, object]
 ) -> Conduction | None:
-    """I-V curves that were given, or learned; None and a note where that fails."""
+    """Return the given or fitted I-V curves; None and an entry in ``notes`` if the fit fails."""
     if isinstance(conduction, str):
         checks.choice("conduction", conduction, ("fit",))
         try:
             return fit_conduction(sweeps, u_0=u_0).conduction
         except InvalidValueError as error:
-            # Slopes near zero are noisier than whole branches, but better than nothing.
+            # Slopes near 0 V are noisier than fits of whole branches.
             notes["slopes_only"] = str(error)
-            logger.warning("resistances are slopes near 0 V: %s", error)
+            logger.warning("resistances are determined from slopes near 0 V: %s", error)
             return None
     return checks.optional("conduction", conduction, Conduction)
 
 
 def _rejected(loops: Loops, good: Array) -> dict[str, int]:
-    """How many loops give no features, by reason."""
-    judged = loops.reasons == JUDGED
-    reasons, counts = np.unique(loops.reasons[~judged], return_counts=True)
+    """Return the number of loops without features, by reason."""
+    valid = loops.reasons == VALID
+    reasons, counts = np.unique(loops.reasons[~valid], return_counts=True)
     found = {REASONS[k]: int(n) for k, n in zip(reasons, counts, strict=True)}
-    lost = int((judged & ~good).sum())
+    lost = int((valid & ~good).sum())
     return {**found, "HRS without a slope": lost} if lost else found

@@ -1,11 +1,11 @@
-"""FeatureTable: the four features of every measured cycle, the common ground of all fits."""
+"""FeatureTable: the four features of every measured cycle, the input of all fits."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,29 +20,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = npt.NDArray[Any]
+# A switching voltage that was not measured: V, or (mean, standard deviation); None: it was.
+AssumedVoltage: TypeAlias = float | tuple[float, float] | None
 
-# A median resistance below this is taken for a slip of units.
-LOWEST_RESISTANCE = 50.0
+# A lower median resistance (ohm) indicates a wrong unit.
+MIN_RESISTANCE = 50.0
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
-    """One row per device and cycle, sorted; NaN where a feature could not be had.
+    """Features of each device and cycle, sorted; NaN for missing values.
 
     Attributes
     ----------
     names
         Names of the devices.
     device
-        (N,) index into ``names``.
+        Index into ``names``, (N,).
     cycle
-        (N,) cycle numbers, ascending within a device.
+        Cycle numbers, ascending within a device, (N,).
     values
-        (N, 4): r_hrs (ohm), u_set (V), r_lrs (ohm), u_reset (V).
+        r_hrs (ohm), u_set (V), r_lrs (ohm) and u_reset (V), (N, 4).
     rejected
-        Reason to number of cycles that could not be judged.
+        Number of cycles that could not be evaluated, by reason.
     notes
-        What else was found, for provenance: polarity, compliance, stride, source.
+        Properties of the measurement for the provenance: polarity, compliance, stride, source.
     """
 
     names: tuple[str, ...]
@@ -50,7 +52,7 @@ class FeatureTable:
     cycle: Array
     values: Array
     rejected: Mapping[str, int] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {
@@ -81,14 +83,14 @@ class FeatureTable:
         values: npt.ArrayLike,
         *,
         rejected: Mapping[str, int] | None = None,
-        notes: Mapping[str, Any] | None = None,
+        notes: Mapping[str, object] | None = None,
     ) -> FeatureTable:
-        """Sort and check; ``device`` may hold names, ``values`` is (N, 4) in SI units.
+        """Return a sorted and checked table; ``device`` can hold names, ``values`` is (N, 4) in SI.
 
         Raises
         ------
         InvalidValueError
-            Nothing is there, a cycle stands there twice, values are infinite or cannot be meant.
+            There are no rows, a cycle occurs twice, or values are infinite or not plausible.
         """
         rows = checks.real_array("values", values).astype(np.float64)
         if rows.size == 0:
@@ -138,11 +140,11 @@ class FeatureTable:
             yield name, self.cycle[low:high], self.values[low:high]
 
     def complete(self) -> Array:
-        """Rows in which every feature is there, (N,) booleans."""
+        """Return a mask of the rows without missing features, (N,)."""
         return np.asarray(np.isfinite(self.values).all(axis=1))
 
     def skip(self, first: int) -> FeatureTable:
-        """Leave out the first cycles of every device (wear-in)."""
+        """Return the table without the first cycles of every device (wear-in)."""
         first = checks.integer("first", first, 0)
         keep = np.concatenate([np.arange(len(cycles)) >= first for _, cycles, _ in self.devices()])
         if not keep.any():
@@ -154,14 +156,14 @@ class FeatureTable:
         )  # fmt: skip
 
     def digest(self) -> str:
-        """SHA-256 of devices, cycles and values."""
+        """Return the SHA-256 of devices, cycles and values."""
         result = hashlib.sha256()
         for array in (self.device.astype("<i8"), self.cycle.astype("<i8"), self.values):
             result.update(np.ascontiguousarray(array).tobytes())
         return result.hexdigest()
 
     def frame(self) -> pd.DataFrame:
-        """Return a pandas frame: device, cycle and the four features, SI units."""
+        """Return the table as a pandas frame: device, cycle and the four features in SI units."""
         import pandas as pd
 
         data = {"device": np.asarray(self.names)[self.device], "cycle": self.cycle}
@@ -169,7 +171,7 @@ class FeatureTable:
 
 
 def _plausible(rows: Array) -> None:
-    """Catch swapped columns and slips of units, which no fit would notice."""
+    """Raise for swapped columns and wrong units, which a fit would not detect."""
     with np.errstate(invalid="ignore"):
         for f in (0, 2):
             column = rows[:, f][np.isfinite(rows[:, f])]
@@ -181,12 +183,12 @@ def _plausible(rows: Array) -> None:
                     "below 0"
                 )
             middle = float(np.median(column))
-            if middle < LOWEST_RESISTANCE:
+            if middle < MIN_RESISTANCE:
                 raise InvalidValueError(
                     f"{FEATURES[f]}: median {middle:.3g} ohm, expected at least "
-                    f"{LOWEST_RESISTANCE:.0f}: if it is in kohm, call the column "
-                    f"'{FEATURES[f]} [kohm]'; if it comes from loops, say the unit of their "
-                    "current, such as 'current [uA]'"
+                    f"{MIN_RESISTANCE:.0f}: if it is in kohm, call the column "
+                    f"'{FEATURES[f]} [kohm]'; if it comes from loops, state the unit of "
+                    "their current, such as 'current [uA]'"
                 )
         both = np.isfinite(rows[:, 0]) & np.isfinite(rows[:, 2])
         swapped = rows[both, 0] < rows[both, 2]
@@ -206,9 +208,9 @@ def _plausible(rows: Array) -> None:
 
 
 def _without_stride(
-    codes: Array, cycle: Array, notes: dict[str, Any]
-) -> tuple[Array, dict[str, Any]]:
-    """Number read-outs 0, 1, 2 … when only every k-th cycle was read out, and say so."""
+    codes: Array, cycle: Array, notes: dict[str, object]
+) -> tuple[Array, dict[str, object]]:
+    """Return consecutive numbers if only every k-th cycle was read out, and notes that record k."""
     steps = np.diff(cycle)[np.diff(codes) == 0]
     if len(steps) == 0:
         return cycle, notes
@@ -222,14 +224,14 @@ def read_frame(
     frame: pd.DataFrame,
     columns: Mapping[str, str] | None = None,
     *,
-    u_set: Any = None,
-    u_reset: Any = None,
-    notes: Mapping[str, Any] | None = None,
+    u_set: AssumedVoltage = None,
+    u_reset: AssumedVoltage = None,
+    notes: Mapping[str, object] | None = None,
 ) -> FeatureTable:
-    """Make a feature table of a frame with columns device, cycle, r_hrs, r_lrs, u_set, u_reset.
+    """Return a feature table from a frame with columns device, cycle, r_hrs, r_lrs, u_set, u_reset.
 
-    Without columns for the switching voltages (endurance tables) they are taken from ``u_set`` and
-    ``u_reset``: a constant (V), or (mean, standard deviation).
+    ``u_set`` and ``u_reset`` replace missing columns of switching voltages (endurance tables): a
+    constant (V), or (mean, standard deviation).
     """
     from synfab.random.streams import Stream, normals, words
 
@@ -250,10 +252,10 @@ def read_frame(
             continue
         if given[name] is None:
             raise InvalidValueError(
-                f"{name}: no such column; give {name}=V, or {name}=(mean, standard deviation) "
+                f"{name}: no such column; pass {name}=V, or {name}=(mean, standard deviation) "
                 f"(--{name.replace('_', '-')} V, or mean,deviation)"
             )
-        mean, spread = voltage_of(name, given[name])
+        mean, spread = assumed_voltage(name, given[name])
         z = np.zeros(count)
         if spread:
             rows = np.arange(count, dtype=np.uint32)
@@ -273,16 +275,22 @@ def read_frame(
     return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
 
 
-def voltage_of(name: str, value: Any) -> tuple[float, float]:
-    """Return mean and standard deviation (V) of a voltage that no column has."""
+def assumed_voltage(name: str, value: object) -> tuple[float, float]:
+    """Return mean and standard deviation (V) of a voltage that was not measured."""
     found = np.atleast_1d(checks.real_array(name, value)).astype(np.float64)
     if found.shape not in ((1,), (2,)) or not np.isfinite(found).all():
         raise InvalidValueError(f"{name}: expected V, or (mean, deviation), found {found}")
     return float(found[0]), float(found[1]) if len(found) == 2 else 0.0
 
 
-def numeric(series: Any, name: str) -> Array:
-    """Numbers of a column; decimal commas are read, anything else is an error with its row."""
+def numeric(series: pd.Series[Any], name: str) -> Array:
+    """Return the numbers in a column, which may have decimal commas.
+
+    Raises
+    ------
+    InvalidValueError
+        A value is not a number; the message names its row.
+    """
     import pandas as pd
 
     if series.dtype == object or str(series.dtype).startswith(("str", "string")):
@@ -299,5 +307,5 @@ def numeric(series: Any, name: str) -> Array:
     else:
         values = series.to_numpy(np.float64)
     values = values.copy()
-    values[np.abs(values) > 9e36] = np.nan  # Keithley's 9.91e37 stands for a missing reading
+    values[np.abs(values) > 9e36] = np.nan  # Keithley writes 9.91e37 for a missing reading
     return np.asarray(values)

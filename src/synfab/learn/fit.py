@@ -1,4 +1,4 @@
-"""From features to a model: the parts are learned one after the other and put together."""
+"""Fit of a model to measured features."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from synfab.model.conduction import Conduction
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
-FEWEST_CYCLES = 10
+MIN_CYCLES = 10
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A model, and what was found while it was learned."""
+    """A fitted model and diagnostics of the fit."""
 
     model: CellModel
     diagnostics: Mapping[str, Any]
 
 
 def to_y(values: Array) -> Array:
-    """Features in the model's scale: log10 of r_hrs, the others as they are."""
+    """Return features on the scale of the model: log10 of r_hrs, the others unchanged."""
     y = np.array(values, np.float64)
     y[..., 0] = np.log10(y[..., 0])
     return y
@@ -45,21 +45,21 @@ def to_y(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class Standardised:
-    """Features with each device's level and spread taken out."""
+    """Features relative to the mean and standard deviation of each device."""
 
     names: list[str]
     cycles: list[Array]
-    x: list[Array]  # (T, 4) a device
+    x: list[Array]  # (T, 4) per device
     parameters: Array  # (devices, 8): mu, sigma
     left_out: list[str]  # devices with too few cycles
 
 
 def standardise(features: FeatureTable) -> Standardised:
-    """Take each device's mean and standard deviation out of its features."""
+    """Return features minus the mean of the device, divided by its standard deviation."""
     names, cycles, x, parameters, left_out = [], [], [], [], []
     for name, cycle, values in features.devices():
         good = np.isfinite(values).all(axis=1)
-        if good.sum() < FEWEST_CYCLES:
+        if good.sum() < MIN_CYCLES:
             left_out.append(name)
             continue
         y = to_y(values[good])
@@ -73,9 +73,9 @@ def standardise(features: FeatureTable) -> Standardised:
     if not names:
         lost = ", ".join(f"{reason} {count}" for reason, count in features.rejected.items())
         raise InvalidValueError(
-            f"features: no device has {FEWEST_CYCLES} complete cycles or more; found "
+            f"features: no device has at least {MIN_CYCLES} complete cycles; found "
             f"{len(features)} rows on {len(features.names)} devices"
-            + (f"; cycles that could not be judged: {lost}" if lost else "")
+            + (f"; cycles that could not be evaluated: {lost}" if lost else "")
         )
     return Standardised(names, cycles, x, np.asarray(parameters), left_out)
 
@@ -92,39 +92,39 @@ def fit(
     seed: int = 0,
     name: str = "fitted",
 ) -> FitResult:
-    """Learn a model from features and, if there are any, the loops they came from.
+    """Return a model fitted to features and, if available, the loops they come from.
 
     Parameters
     ----------
     features
         From ``extract_features`` or ``read_features``.
     sweeps
-        Loops that the I-V curves are learned from. Without them ``conduction`` is taken, and
-        without that ohmic curves through the measured resistances.
+        Loops to fit the I-V curves to. Without them ``conduction`` is used, or else ohmic curves
+        through the measured resistances.
     order
-        Of the history, 1 … 10, or ``"bic"``.
+        Order of the history, 1 … 10, or ``"bic"`` to choose it.
     components
-        Of the population, or ``"auto"``.
+        Number of components of the population, or ``"auto"`` to choose it.
     conduction
-        Known I-V curves, or a model that has them.
+        Known I-V curves, or a model with such curves.
     skip
-        First cycles of every device to leave out (wear-in).
+        Number of first cycles of every device to skip (wear-in).
     detrend
-        Take a straight line over the cycles out of every device, keeping its mean.
+        Remove the linear trend over the cycles of every device.
     seed
-        Of the mixture's starting points.
+        Seed of the starting points of the mixture fit.
     name
-        Of the model.
+        Name of the model.
 
     Returns
     -------
     FitResult
-        The model, whose provenance says what it was learned from, and diagnostics of each part.
+        The model, whose provenance describes the data, and diagnostics of each part.
 
     Raises
     ------
     InvalidValueError
-        The data cannot carry a model; one line that says why.
+        The data are not sufficient to fit a model.
     """
     checks.instance(
         "features", features, FeatureTable,
@@ -195,7 +195,7 @@ def fit(
 
 
 def _noise(column: Array, feature: int) -> Array:
-    """Independent normals for a constant feature: its history carries nothing."""
+    """Return independent normal numbers in place of the scores of a constant feature."""
     from synfab.random.streams import Stream, normals, words
 
     rows = np.arange(len(column), dtype=np.uint32)
@@ -206,7 +206,7 @@ def _noise(column: Array, feature: int) -> Array:
 
 
 def _parameter_errors(parts: Standardised) -> Array:
-    """Standard error of one device's mu and sigma, from the spread and memory of its cycles."""
+    """Return the standard errors of mu and sigma of one device, given correlated cycles."""
     length = float(np.median([len(x) for x in parts.x]))
     spread = np.median(parts.parameters[:, 4:], axis=0)
     inflation = np.ones(4)
@@ -229,15 +229,15 @@ def _curves(
     sweeps: Sweeps | None,
     given: Conduction | CellModel | None,
 ) -> tuple[Conduction, dict[str, Any]]:
-    """I-V curves: given, learned from loops, or ohmic."""
+    """Return the I-V curves, given, fitted or ohmic, and diagnostics about them."""
     if isinstance(given, CellModel):
         given = given.conduction
     if given is not None:
         return given, {"conduction": "given"}
-    reason = "no loops were given"
+    reason = "no loops"
     if sweeps is not None:
         try:
-            found = fit_conduction(sweeps, u_0=float(features.notes.get("u_0", 0.2)))
+            found = fit_conduction(sweeps, u_0=checks.number("u_0", features.notes.get("u_0", 0.2)))
         except InvalidValueError as error:
             reason = str(error)
         else:

@@ -1,4 +1,4 @@
-"""Learning the memory from cycle to cycle: a vector autoregression, pooled over devices."""
+"""Fit of the cycle-to-cycle history: a vector autoregression pooled over devices."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from synfab.model.history import N_FEATURES, History
 
 Array = npt.NDArray[Any]
 
-HIGHEST_ORDER = 10
-STABLE = 0.9995  # largest spectral radius left after shrinking
+MAX_ORDER = 10
+MAX_RADIUS = 0.9995  # spectral radius to which unstable fits are shrunk
 WHITENESS_LAGS = 20
 
 
 class HistoryFit(NamedTuple):
-    """Histories of every order up to the chosen one, and what was found on the way."""
+    """Histories of all orders up to the chosen one, and diagnostics of the fit."""
 
     histories: dict[int, History]
     order: int
     bic: dict[int, float]
     rows: int
     whiteness: float  # largest residual autocorrelation at lags 1 … 20
-    whiteness_bound: float  # what white noise would show, 4 standard errors
-    shrunk: tuple[int, ...]  # orders that had to be made stable
+    whiteness_bound: float  # 4 standard errors of white noise
+    shrunk: tuple[int, ...]  # orders whose fit was unstable and was shrunk
 
 
 def fit_history(
-    series: Iterable[tuple[Array, Array]], order: int | str = "bic", highest: int = HIGHEST_ORDER
+    series: Iterable[tuple[Array, Array]], order: int | str = "bic", highest: int = MAX_ORDER
 ) -> HistoryFit:
-    """Fit x*_n = sum_i A_i x*_{n-i} + B eps_n by least squares over all devices.
+    """Return a least-squares fit of x*_n = sum_i A_i x*_{n-i} + B eps_n over all devices.
 
     Parameters
     ----------
     series
-        For each device its cycle numbers (T,), gaps allowed, and x* (T, 4).
+        Cycle numbers (T,), which may have gaps, and x* (T, 4) of each device.
     order
-        A number, or ``"bic"``: the order with the least Bayesian information criterion.
+        A number, or ``"bic"`` for the order with the lowest Bayesian information criterion.
     highest
         Largest order tried for ``"bic"``.
 
     Raises
     ------
     InvalidValueError
-        The order is not allowed, or too few uninterrupted cycles are there for it.
+        The order is not valid, or there are too few consecutive cycles for it.
     """
     order = check_order(order)
-    highest = checks.integer("highest", highest, 1, HIGHEST_ORDER)
+    highest = checks.integer("highest", highest, 1, MAX_ORDER)
     data = _records(series)
     top = highest if isinstance(order, str) else order
     longest = top
@@ -61,14 +61,13 @@ def fit_history(
     if order != "bic" and longest < top:
         rows = _count_rows(data, top)
         raise InvalidValueError(
-            f"order: {top} needs {8 * N_FEATURES * top} runs of {top + 1} cycles without a gap, "
-            f"found {rows}; at most order {longest} is possible"
+            f"order: {top} needs {8 * N_FEATURES * top} runs of {top + 1} consecutive cycles, "
+            f"found {rows}; the highest possible order is {longest}"
         )
     gram, rows = _gram(data, longest)
     if rows < 2 * N_FEATURES:
         raise InvalidValueError(
-            f"cycles: found {rows} pairs of consecutive cycles; a history needs "
-            f"{2 * N_FEATURES} or more"
+            f"cycles: found {rows} pairs of consecutive cycles; expected {2 * N_FEATURES} or more"
         )
     fits = {p: _solve(gram, rows, p) for p in range(1, longest + 1)}
     bic = {p: criterion for p, (_, criterion, _) in fits.items()}
@@ -80,13 +79,13 @@ def fit_history(
 
 
 def check_order(order: int | str) -> int | str:
-    """Return an order that can be learned, or the word that leaves the choice to the data."""
-    found = checks.integer_or("order", order, "bic", 1, HIGHEST_ORDER)
+    """Return a valid order, or "bic"."""
+    found = checks.integer_or("order", order, "bic", 1, MAX_ORDER)
     return "bic" if found is None else found
 
 
 def _records(series: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
-    """Cycle numbers (T,) and x* (T, 4) of each device."""
+    """Return cycle numbers (T,) and x* (T, 4) of each device after checking them."""
     expected = "series: expected (cycles, x) of each device"
     if not isinstance(series, Iterable):
         raise InvalidTypeError(f"{expected}, found {checks.kind_of(series)}")
@@ -114,14 +113,14 @@ def _count_rows(data: list[tuple[Array, Array]], order: int) -> int:
 
 
 def _starts(cycles: Array, order: int) -> Array:
-    """Rows whose ``order`` predecessors follow each other without a gap."""
+    """Return the rows whose ``order`` predecessors are consecutive cycles."""
     if len(cycles) <= order:
         return np.empty(0, np.int64)
     return np.flatnonzero(cycles[order:] - cycles[:-order] == order) + order
 
 
 def _gram(data: list[tuple[Array, Array]], order: int) -> tuple[Array, int]:
-    """Sum of outer products of [x*_n, x*_{n-1}, …, x*_{n-p}] over rows without a gap."""
+    """Return the sum of outer products of [x*_n, …, x*_{n-p}] over consecutive cycles."""
     size = N_FEATURES * (order + 1)
     total, rows = np.zeros((size, size)), 0
     for cycles, x in data:
@@ -151,14 +150,14 @@ def _solve(gram: Array, rows: int, order: int) -> tuple[History, float, bool]:
         companion = np.eye(n * order, k=-n)
         companion[:n] = np.concatenate(list(scaled), axis=1)
         radius = float(np.abs(np.linalg.eigvals(companion)).max())
-        if radius <= STABLE:
+        if radius <= MAX_RADIUS:
             return History(np.linalg.cholesky(noise), scaled), criterion, shrunk
-        # A_i s**i divides every eigenvalue by 1 / s.
-        shrink, shrunk = shrink * STABLE / radius * (1.0 - 1e-6), True
+        # A_i s**i scales every eigenvalue by s.
+        shrink, shrunk = shrink * MAX_RADIUS / radius * (1.0 - 1e-6), True
 
 
 def _whiteness(data: list[tuple[Array, Array]], history: History) -> tuple[float, float]:
-    """Largest autocorrelation of the residuals at lags 1 … 20, and its bound for white noise."""
+    """Return the largest autocorrelation of the residuals and its bound for white noise."""
     order = history.order
     sums = np.zeros((WHITENESS_LAGS + 1, N_FEATURES))
     counts = np.zeros(WHITENESS_LAGS + 1)

@@ -1,9 +1,9 @@
-"""Loops: where one SETs and RESETs, and what it conducts in between.
+"""Evaluation of loops: SET and RESET voltages and the resistances between them.
 
-Definitions. SET: the middle of the step with the largest gain of current beyond Ohm's law.
-RESET, "onset": where the current begins to fall behind the LRS curve; "peak": where it is largest.
-Resistances: slopes, never V / I, so that offsets do not matter; with known I-V curves the whole
-branch is fitted, without them the points within 1.5 U_0 of zero.
+Definitions. u_set: middle of the voltage step with the largest increase of current beyond Ohm's
+law. u_reset, "onset": where the current starts to fall below the LRS curve; "peak": where it is
+largest. Resistances are slopes, never V / I, so that offsets have no influence: of the whole branch
+if I-V curves are known, otherwise of the points within 1.5 U_0 of zero.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synfab.model.conduction import Conduction
 Array = npt.NDArray[Any]
 
 REASONS = (
-    "judged",
+    "valid",
     "too few points",
     "no negative half",
     "no positive half",
@@ -28,20 +28,20 @@ REASONS = (
     "no RESET",
     "current clipped",
 )
-JUDGED, SHORT, NO_NEGATIVE, NO_POSITIVE, NO_SET, NO_RESET, CLIPPED = range(7)
-FEWEST_POINTS = 16
-BELOW_LIMIT = 0.95  # of the compliance current: what is used of a branch
+VALID, SHORT, NO_NEGATIVE, NO_POSITIVE, NO_SET, NO_RESET, CLIPPED = range(7)
+MIN_POINTS = 16
+BELOW_LIMIT = 0.95  # fraction of the compliance current up to which points are used
 
-# Columns of what is found in a loop: indices of points …
+# Columns of ``Loops.points`` …
 START, SET, NEGATIVE, ZERO, ONSET, POSITIVE, END = range(7)
-# … and sums and numbers.
+# … and of ``Loops.numbers``.
 OFFSET, G_HRS, G_LRS, U_SET, U_RESET, OUT_SUM, OUT_SQUARES = range(7)
 BACK_SUM, BACK_SQUARES, NOISE, LIMIT = range(7, 11)
 
 
 @cached_njit(nogil=True)
 def _line(v, i, low, high, window, limit):  # type: ignore[no-untyped-def]
-    """Slope and intercept of the points within ``window`` of zero; their number."""
+    """Return slope, intercept and number of the points within ``window`` of zero."""
     n, sv, si, svv, svi = 0, 0.0, 0.0, 0.0, 0.0
     for k in range(low, high):
         if abs(v[k]) <= window and abs(i[k]) <= limit:
@@ -67,7 +67,7 @@ def _value(coefficients, u):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-untyped-def]
-    """Sums of the least-squares conductance of a branch: I = alpha(U) + beta(U) G + offset."""
+    """Return the sums of a least-squares fit of G to I = alpha(U) + beta(U) G + offset."""
     total, squares = 0.0, 0.0
     for k in range(low, high):
         if abs(i[k]) > limit:
@@ -80,7 +80,7 @@ def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-unt
 
 @cached_njit(nogil=True)
 def _offset(v, i, low, high, alpha, beta, limit):  # type: ignore[no-untyped-def]
-    """Offset of a branch whose conductance is not known either."""
+    """Return the current offset of a branch of unknown conductance."""
     n, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0
     for k in range(low, high):
         if abs(i[k]) <= limit:
@@ -94,7 +94,7 @@ def _offset(v, i, low, high, alpha, beta, limit):  # type: ignore[no-untyped-def
 
 @cached_njit(nogil=True)
 def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
-    """Current (A) to stay below: a limit holds many points of the negative half at one value."""
+    """Return the usable current (A): compliance keeps many points of the negative half constant."""
     lowest, held = np.min(i[start:zero]), 0
     for k in range(start, zero):
         held += i[k] < 0.97 * lowest
@@ -103,9 +103,9 @@ def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
-    """Find the corners of a loop and its SET; returns a reason, noise and the current limit."""
+    """Find the corners of a loop; return a reason, the noise and the current limit."""
     n = len(v)
-    if n < FEWEST_POINTS:
+    if n < MIN_POINTS:
         return SHORT, 0.0, np.inf
     negative = np.argmin(v)
     if v[negative] > -1.5 * u_0:
@@ -131,20 +131,20 @@ def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
         longest = max(longest, run)
     at[START], at[NEGATIVE], at[ZERO] = start, negative, zero
     at[POSITIVE], at[END] = positive, end + 1
-    return (CLIPPED if longest >= 6 else JUDGED), noise, limit
+    return (CLIPPED if longest >= 6 else VALID), noise, limit
 
 
 @cached_njit(nogil=True)
 def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-def]
-    """Index of the last point before the SET, or -1."""
+    """Return the index of the last point before the SET, or -1."""
     best, found = 0.0, -1
     for k in range(at[START], at[NEGATIVE]):
         if v[k] > -0.25 * u_0:
             continue
-        here, there = -(i[k] - offset), -(i[k + 1] - offset)
-        gain = there - here * v[k + 1] / v[k]
-        room = g_lrs * abs(v[k]) - here
-        least = max(6.0 * noise, 0.15 * room, 0.02 * g_lrs * abs(v[k]))
+        before, after = -(i[k] - offset), -(i[k + 1] - offset)
+        gain = after - before * v[k + 1] / v[k]
+        largest = g_lrs * abs(v[k]) - before
+        least = max(6.0 * noise, 0.15 * largest, 0.02 * g_lrs * abs(v[k]))
         if gain > best and gain > least:
             best, found = gain, k
     return found
@@ -152,8 +152,8 @@ def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-d
 
 @cached_njit(nogil=True)
 def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no-untyped-def]
-    """First point from which on the current stays behind the LRS curve, and where the gap opens."""
-    # From the far end back: a curve that is a little off must not end the LRS too early.
+    """Return the first point after which the current stays below the LRS curve, and u_reset."""
+    # Searched from the end, so that a small error of the curve does not end the LRS too early.
     k = at[POSITIVE]
     while k > at[ZERO]:
         expected = _value(alpha, v[k - 1]) + _value(beta, v[k - 1]) * g_lrs
@@ -162,7 +162,7 @@ def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no
         k -= 1
     if k + 2 > at[POSITIVE]:
         return -1, 0.0
-    # The gap opens linearly: a line through three points leads back to where it is zero.
+    # The difference grows linearly: a line through three points gives the voltage where it is 0.
     sv, sg, svv, svg = 0.0, 0.0, 0.0, 0.0
     for m in range(3):
         u = v[k + m]
@@ -178,14 +178,14 @@ def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no
 def _analyse(  # type: ignore[no-untyped-def]
     v_all, i_all, offsets, u_0, alpha, beta, known, device_offset, peak, points, numbers, reasons
 ):
-    """Judge every loop of a device."""
+    """Evaluate every loop of a device."""
     for loop in range(len(offsets) - 1):
         v, i = v_all[offsets[loop] : offsets[loop + 1]], i_all[offsets[loop] : offsets[loop + 1]]
         at, out = points[loop], numbers[loop]
         out[:] = np.nan
         reason, noise, limit = _landmarks(v, i, u_0, at)
         reasons[loop] = reason
-        if reason != JUDGED:
+        if reason != VALID:
             continue
         out[NOISE], out[LIMIT] = noise, limit
         window = 1.5 * u_0
@@ -208,7 +208,7 @@ def _analyse(  # type: ignore[no-untyped-def]
         at[ONSET] = at[ZERO] + np.argmax(i[at[ZERO] : at[POSITIVE] + 1])
         out[U_RESET] = v[at[ONSET]]
         if known:
-            # Twice: the branch ends at the onset, and the onset needs the branch.
+            # Two passes: the branch ends at the onset, which is found from the branch.
             safe = max(at[ZERO] + int(0.8 * (at[ONSET] - at[ZERO])), at[ZERO] + 2)
             out[OFFSET] = _offset(v, i, at[NEGATIVE] + 1, safe, alpha, beta, limit)
             for _ in range(2):
@@ -240,7 +240,7 @@ def _analyse(  # type: ignore[no-untyped-def]
 
 
 class Loops:
-    """What was found in the loops of one device; arrays over its loops."""
+    """Evaluated loops of one device, as arrays over the loops."""
 
     def __init__(
         self,
@@ -261,16 +261,16 @@ class Loops:
         if conduction is None:
             _analyse(*fixed, False, np.nan, *rest)
             return
-        # The offset belongs to the instrument: one for the device.
+        # The offset is that of the instrument, so one value is used for the device.
         _analyse(*fixed, True, np.nan, *rest)
-        found = self.numbers[self.reasons == JUDGED, OFFSET]
+        found = self.numbers[self.reasons == VALID, OFFSET]
         offset = float(np.nanmedian(found)) if np.isfinite(found).any() else 0.0
         _analyse(*fixed, True, offset, *rest)
         self._join_hrs()
 
     def _join_hrs(self) -> None:
-        """The HRS of a loop is also that of the way back before it."""
-        numbers, good = self.numbers, self.reasons == JUDGED
+        """Include the last branch of the previous loop, which has the same HRS, in the fit of G."""
+        numbers, good = self.numbers, self.reasons == VALID
         total, squares = numbers[:, OUT_SUM].copy(), numbers[:, OUT_SQUARES].copy()
         follows = np.zeros(len(good), bool)
         follows[1:] = good[1:] & good[:-1] & (np.diff(self.device.cycles) == 1)
@@ -281,17 +281,16 @@ class Loops:
             numbers[:, G_HRS] = total / squares
 
     def features(self) -> Array:
-        """Features, (loops, 4); NaN where a loop could not be judged."""
+        """Return the features, (loops, 4); NaN for loops that could not be evaluated."""
         n = self.numbers
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.stack([1.0 / n[:, G_HRS], n[:, U_SET], 1.0 / n[:, G_LRS], n[:, U_RESET]], 1)
-        values[self.reasons != JUDGED] = np.nan
+        values[self.reasons != VALID] = np.nan
         values[~(values[:, 0] > 0.0), 0] = np.nan
         return np.asarray(values)
 
 
 def family(conduction: Conduction) -> tuple[Array, Array]:
     """Return polynomials alpha and beta with I = alpha(U) + beta(U) G, G = I(U_0) / U_0."""
-    span = conduction.g_llrs - conduction.g_hhrs
-    beta = np.polysub(conduction.llrs, conduction.hhrs) / span
+    beta = np.polysub(conduction.llrs, conduction.hhrs) / conduction.g_span
     return np.polysub(conduction.llrs, beta * conduction.g_llrs), beta

@@ -1,4 +1,4 @@
-"""Learning Gamma: from normal scores to the standardised features, never turning back."""
+"""Fit of the marginals: increasing functions from normal scores to standardised features."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ Array = npt.NDArray[Any]
 
 PIECES = 64
 DEGREE = 4
-# A polynomial is taken when it stays this close to the quantiles, in standard deviations.
+# Largest mean distance of a polynomial from the quantiles, in standard deviations.
 TOLERANCE = 0.01
 
 
 class MarginalFit(NamedTuple):
-    """Coefficients as ``CellModel`` takes them, and which form was chosen."""
+    """Coefficients for ``CellModel``, and their kind: "polynomial" or "pieces"."""
 
     coefficients: Array
     kind: str
 
 
 def normal_scores(x: Array) -> Array:
-    """Ranks turned into standard normal quantiles, (N,); ties share theirs."""
+    """Return the standard normal quantiles of the ranks, (N,); ties get equal values."""
     from scipy.stats import norm, rankdata
 
     return np.asarray(norm.ppf((rankdata(x) - 0.5) / len(x)))
 
 
 def fit_marginals(x: Array) -> MarginalFit:
-    """Fit Gamma to pooled standardised features.
+    """Return marginals fitted to pooled standardised features.
 
     Parameters
     ----------
     x
-        (N, 4) features minus the device's mean, over its standard deviation. A feature that is
-        constant everywhere (zeros) stays so.
+        Features minus the mean of the device, divided by its standard deviation, (N, 4). A constant
+        feature (zeros) stays constant.
 
     Returns
     -------
     MarginalFit
-        Polynomials of degree 4 if all are increasing over ±5 and close to the quantiles, otherwise
-        monotone cubic pieces (Fritsch and Carlson 1980).
+        Polynomials of degree 4 if all are increasing over ±5 and fit the quantiles, otherwise
+        monotone piecewise cubics (Fritsch and Carlson 1980).
     """
     x = checks.numbers("x", x, (None, N_FEATURES))
     grid, tables = zip(*(_quantiles(column) for column in x.T), strict=True)
@@ -58,7 +58,7 @@ def fit_marginals(x: Array) -> MarginalFit:
 
 
 def _quantiles(column: Array) -> tuple[Array, Array]:
-    """Normal quantiles inside the sample, and the sample's quantiles there."""
+    """Return normal quantiles covered by the sample, and the quantiles of the sample."""
     from scipy.stats import norm
 
     n = len(column)
@@ -72,7 +72,7 @@ def _weights(z: Array) -> Array:
 
 
 def _polynomial(z: Array, q: Array) -> Array | None:
-    """Polynomial of degree 4 through the quantiles, or None if it turns back or misses them."""
+    """Return a polynomial of degree 4, or None if it is not increasing or does not fit."""
     row = np.polyfit(z, q, DEGREE, w=_weights(z)) if np.ptp(q) > 0.0 else np.zeros(DEGREE + 1)
     if not row.any():
         return np.asarray(row)
@@ -84,7 +84,7 @@ def _polynomial(z: Array, q: Array) -> Array | None:
 
 
 def _pieces(z: Array, q: Array) -> Array:
-    """Monotone cubics in the position within each piece, (PIECES, 5)."""
+    """Return monotone cubics of the position within each piece, (PIECES, 5)."""
     from scipy.interpolate import PchipInterpolator
 
     result = np.zeros((PIECES, DEGREE + 1))
@@ -93,7 +93,7 @@ def _pieces(z: Array, q: Array) -> Array:
     knots = np.linspace(-PIECES_END, PIECES_END, PIECES + 1)
     inside = (knots >= z[0]) & (knots <= z[-1])
     values = np.interp(knots[inside], z, _smooth(z, q))
-    # Beyond the sample the tails go on with the slope of their last eighth.
+    # Outside the sample the tails are extrapolated with the slope of their last eighth.
     eighth = max(int(inside.sum()) // 8, 1)
     low = (values[eighth] - values[0]) / (knots[inside][eighth] - knots[inside][0])
     high = (values[-1] - values[-1 - eighth]) / (knots[inside][-1] - knots[inside][-1 - eighth])
@@ -110,7 +110,7 @@ def _pieces(z: Array, q: Array) -> Array:
 
 
 def _smooth(z: Array, q: Array) -> Array:
-    """Average quantiles over neighbours, where they are many; order is kept."""
+    """Return quantiles smoothed over neighbours; they remain increasing."""
     kernel = np.array([1.0, 2.0, 3.0, 2.0, 1.0])
     padded = np.concatenate([2 * q[0] - q[2:0:-1], q, 2 * q[-1] - q[-2:-4:-1]])
     return np.asarray(np.convolve(padded, kernel / kernel.sum(), "valid"))

@@ -1,8 +1,8 @@
-"""Learning device-to-device variability: a Gaussian mixture of the devices' (mu, sigma)."""
+"""Fit of the device-to-device variability: a Gaussian mixture of device parameters."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,22 +11,25 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.model.population import N_PARAMETERS, Population
 
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
+
 Array = npt.NDArray[Any]
 
-MOST_COMPONENTS = 6
+MAX_COMPONENTS = 6
 FEW_DEVICES = 3 * N_PARAMETERS
-LEAST_SHRINKAGE = 0.01  # of their covariance, which has to stay positive definite
-# A parameter that no device varies in is given this spread, relative to its size.
+MIN_SHRINKAGE = 0.01  # keeps the covariance of few devices positive definite
+# Relative spread of a parameter that is equal in all devices.
 NARROW = 1e-6
 STARTS = 5
-# Where tails are looked at, and how many standard errors they may be off.
+# Quantiles at which tails are compared, and their largest allowed error in standard errors.
 LEVELS = np.array([0.01, 0.02, 0.05, 0.95, 0.98, 0.99])
 TAILS = 2.5
-BETTER = 0.75  # a further component must bring that down to this share
+BETTER = 0.75  # a further component must reduce the error to this fraction
 
 
 class PopulationFit(NamedTuple):
-    """The mixture and how it was chosen."""
+    """The fitted mixture and how its number of components was chosen."""
 
     population: Population
     components: int
@@ -37,24 +40,24 @@ class PopulationFit(NamedTuple):
 def fit_population(
     parameters: Array, errors: Array, components: int | str = "auto", seed: int = 0
 ) -> PopulationFit:
-    """Fit a mixture to device parameters.
+    """Return a mixture fitted to device parameters.
 
     Parameters
     ----------
     parameters
         (devices, 8): mu of the four features, then sigma.
     errors
-        (8,): standard error of one device's parameters, the floor of any component's spread.
+        (8,): standard errors of the parameters of one device, a lower bound of every component.
     components
-        A number, or ``"auto"``: by the Bayesian information criterion, and more where the tails
-        of a marginal would be missed.
+        A number, or ``"auto"``: by the Bayesian information criterion, and more if the tails of a
+        marginal are not represented.
     seed
-        Of the starting points.
+        Seed of the starting points.
 
     Raises
     ------
     InvalidValueError
-        More components are asked for than there are devices for.
+        There are too few devices for the number of components.
     """
     parameters = checks.numbers("parameters", parameters, (None, N_PARAMETERS))
     errors = checks.numbers("errors", errors, (N_PARAMETERS,))
@@ -62,41 +65,41 @@ def fit_population(
     count, automatic = len(parameters), isinstance(components, str)
     if not isinstance(components, str) and components > count > 1:
         raise InvalidValueError(
-            f"components: {components} need as many devices or more, found {count}"
+            f"components: {components} require at least as many devices, found {count}"
         )
     centre = parameters.mean(axis=0)
     size = np.maximum(np.abs(centre), 1e-12)
     narrow = NARROW * size
     if count == 1:
-        note = "one device: no device-to-device variability can be learned, all cells share it"
+        note = "one device: device-to-device variability unknown, all cells have equal parameters"
         return PopulationFit(_single(centre, np.diag(narrow**2)), 1, {}, note)
     spread = parameters.std(axis=0)
     varies = spread > 10.0 * narrow
     if count < FEW_DEVICES or not varies.any():
         if not automatic and int(components) > 1:
             raise InvalidValueError(
-                f"components: {components} need {FEW_DEVICES} devices or more, found {count}"
+                f"components: {components} require at least {FEW_DEVICES} devices, found {count}"
             )
         note = f"{count} devices: one component, covariance shrunk (Ledoit and Wolf 2004)"
         return PopulationFit(_single(centre, _shrunk(parameters, varies, narrow)), 1, {}, note)
     scaled = (parameters[:, varies] - centre[varies]) / spread[varies]
-    # What is measured holds the estimation error already; a tenth of it keeps components from
-    # shrinking onto a few devices without widening the others.
+    # The measured spread includes the estimation error; a tenth of it prevents components from
+    # collapsing onto a few devices without widening the others.
     floor = 0.1 * float(np.mean((errors[varies] / spread[varies]) ** 2))
     floor = min(max(floor, 1e-6), 0.1)
-    tried = range(1, min(MOST_COMPONENTS, count // FEW_DEVICES + 1) + 1)
+    tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES + 1) + 1)
     wanted = list(tried) if automatic else [int(components)]
     fits = {k: _mixture(scaled, k, floor, seed) for k in wanted}
     bic = {k: float(fit.bic(scaled)) for k, fit in fits.items()}
     chosen = min(bic, key=lambda k: bic[k])
-    # Gaussian components must also carry the tails, which hardly count in a likelihood.
-    best, miss = chosen, _tail_miss(fits[chosen], scaled)
+    # The components must also represent the tails, which contribute little to the likelihood.
+    best, miss = chosen, _tail_error(fits[chosen], scaled)
     while miss > TAILS and best + 1 in fits:
-        next_miss = _tail_miss(fits[best + 1], scaled)
+        next_miss = _tail_error(fits[best + 1], scaled)
         if next_miss > BETTER * miss:
             break
         best, miss = best + 1, next_miss
-    note = "" if best == chosen else f"BIC says {chosen}; the tails need {best}"
+    note = "" if best == chosen else f"{chosen} by BIC; {best} to represent the tails"
     mixture = fits[best]
     means = np.tile(centre, (best, 1))
     means[:, varies] += mixture.means_ * spread[varies]
@@ -110,13 +113,13 @@ def fit_population(
 
 
 def check_components(components: int | str) -> int | str:
-    """Return a number of components, or the word that leaves the choice to the data."""
+    """Return a valid number of components, or "auto"."""
     found = checks.integer_or("components", components, "auto", 1)
     return "auto" if found is None else found
 
 
-def _tail_miss(mixture: Any, scaled: Array) -> float:
-    """Largest error of the marginals at the tails, in standard errors of the sample."""
+def _tail_error(mixture: GaussianMixture, scaled: Array) -> float:
+    """Return the largest error of the tails of the marginals, in standard errors."""
     from scipy.stats import norm
 
     spread = np.sqrt(np.diagonal(mixture.covariances_, axis1=1, axis2=2))  # (K, columns)
@@ -126,7 +129,7 @@ def _tail_miss(mixture: Any, scaled: Array) -> float:
     return float(np.abs((found - LEVELS[:, None]) / error[:, None]).max())
 
 
-def _mixture(scaled: Array, components: int, floor: float, seed: int) -> Any:
+def _mixture(scaled: Array, components: int, floor: float, seed: int) -> GaussianMixture:
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -151,8 +154,8 @@ def _shrunk(parameters: Array, varies: Array, narrow: Array) -> Array:
         scale = parameters[:, varies].std(axis=0)
         x = (parameters[:, varies] - parameters[:, varies].mean(axis=0)) / scale
         inner, shrinkage = ledoit_wolf(x)
-        # Two devices correlate to 1 in everything, and are certain of it: that is no correlation.
-        least = 1.0 if len(x) == 2 else LEAST_SHRINKAGE
+        # The parameters of two devices always have correlations of ±1, which mean nothing.
+        least = 1.0 if len(x) == 2 else MIN_SHRINKAGE
         if shrinkage < least:
             inner = (1.0 - least) * (x.T @ x) / len(x) + least * np.eye(x.shape[1])
         covariance[np.ix_(varies, varies)] = inner * np.outer(scale, scale)

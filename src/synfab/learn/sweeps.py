@@ -1,4 +1,4 @@
-"""Sweeps: measured I-V loops, a device at a time, from memory or streamed from a file."""
+"""Sweeps: measured I-V loops, one device at a time, in memory or streamed from a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synfab.common.errors import InvalidTypeError, InvalidValueError
 Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
-# Voltages below this share of the largest one are taken to be at rest, when loops are split.
+# Fraction of the largest voltage below which a point counts as 0 V when loops are split.
 REST = 0.02
 
 
@@ -34,20 +34,20 @@ class DeviceSweeps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Sweeps:
-    """Measured loops; SET is negative here, whatever it was in the file.
+    """Measured I-V loops of many devices, with SET at negative voltage.
 
     Attributes
     ----------
     open_devices
-        Starts a fresh pass over the devices.
+        Returns an iterator over the devices, starting with the first at each call.
     notes
-        Polarity, what was mirrored, source.
+        Properties of the measurement, such as polarity and source.
     files
-        Files that a pass may read again, which no output may replace.
+        Files that the devices are read from, which outputs must not overwrite.
     """
 
     open_devices: Callable[[], Iterator[DeviceSweeps]]
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -57,18 +57,17 @@ class Sweeps:
         object.__setattr__(self, "files", tuple(checks.path("files", file) for file in files))
 
     def _records(self) -> Iterator[DeviceSweeps]:
-        """Start a pass over the devices as they were measured."""
+        """Yield the devices as they were measured."""
         found = self.open_devices()
         if not isinstance(found, Iterable):
             raise InvalidTypeError(
-                f"open_devices: expected DeviceSweeps, one after the other, found "
-                f"{checks.kind_of(found)}"
+                f"open_devices: expected an iterable of DeviceSweeps, found {checks.kind_of(found)}"
             )
         for device in found:
             yield checks.instance("open_devices", device, DeviceSweeps)
 
     def devices(self) -> Iterator[DeviceSweeps]:
-        """Yield the loops of one device after the other, cleaned and with SET negative."""
+        """Yield the loops of each device, cleaned and with SET at negative voltage."""
         first: tuple[str, bool] | None = None
         for raw in self._records():
             device = _clean(raw)
@@ -81,27 +80,27 @@ class Sweeps:
             elif mirrored != first[1]:
                 raise InvalidValueError(
                     f"polarity: device {first[0]} and device {device.name} SET at voltages of "
-                    "opposite sign; fit them apart, or mirror one of them"
+                    "opposite sign; fit them separately, or mirror one of them"
                 )
             if mirrored:
                 device = device._replace(voltage=-device.voltage, current=-device.current)
             yield _set_first(device)
 
     def mirrored(self) -> bool:
-        """Tell whether the file's SET is at positive voltage (looks at the first device)."""
+        """Return True if the first device was measured with SET at positive voltage."""
         for raw in self._records():
             device = _clean(raw)
             if len(device.cycles):
                 return sets_at_positive_voltage(_bipolar(device))
-        raise InvalidValueError("sweeps: found no loop with numbers in it")
+        raise InvalidValueError("sweeps: found no loop with numbers")
 
 
 def sweeps_from_arrays(
     voltage: npt.ArrayLike, current: npt.ArrayLike, names: tuple[str, ...] | None = None
 ) -> Sweeps:
-    """Make sweeps of arrays (device, cycle, point), or (cycle, point) of one device; V and A.
+    """Return sweeps from arrays (device, cycle, point), or (cycle, point) of one device, V and A.
 
-    ``voltage`` may have fewer axes when all loops share it.
+    ``voltage`` can have fewer axes if loops share it; a record (point,) is split into loops.
     """
     i = checks.real_array("current", current).astype(np.float64, copy=False)
     u = checks.real_array("voltage", voltage).astype(np.float64, copy=False)
@@ -137,19 +136,19 @@ def sweeps_from_arrays(
 
 
 def device_sweeps(name: str, data: dict[str, Array]) -> DeviceSweeps:
-    """Loops of one device from its points: voltage (V), current (A) and, if known, cycle."""
+    """Return the loops of one device from points: voltage (V), current (A) and optionally cycle."""
     voltage, current = data["voltage"], data["current"]
     if "cycle" not in data:
         return split_loops(name, voltage, current)
     found = loops_by_cycle(name, data["cycle"], voltage, current)
     if len(found.cycles) > 1:
         return found
-    split = split_loops(name, voltage, current)  # a counter that stands still says nothing
+    split = split_loops(name, voltage, current)  # ignores a cycle counter that is constant
     return split if len(split.cycles) > 1 else found
 
 
 def loops_by_cycle(name: str, cycle: Array, voltage: Array, current: Array) -> DeviceSweeps:
-    """Group points by cycle number; shuffled cycles are sorted, points stay in their order."""
+    """Return loops grouped by cycle number, sorted; points keep their order."""
     if not np.isfinite(cycle).all():
         raise InvalidValueError(f"cycle: device {name} has points without a cycle number")
     steps = np.diff(cycle)
@@ -164,7 +163,7 @@ def loops_by_cycle(name: str, cycle: Array, voltage: Array, current: Array) -> D
 
 
 def split_loops(name: str, voltage: Array, current: Array) -> DeviceSweeps:
-    """Split a continuous record where the voltage goes from positive through zero to negative."""
+    """Return loops, split where the voltage changes from positive to negative."""
     finite = np.isfinite(voltage) & np.isfinite(current)
     voltage, current = voltage[finite], current[finite]
     if len(voltage) == 0:
@@ -172,11 +171,11 @@ def split_loops(name: str, voltage: Array, current: Array) -> DeviceSweeps:
     sign = np.sign(np.where(np.abs(voltage) < REST * np.abs(voltage).max(), 0.0, voltage))
     moving = np.flatnonzero(sign)
     falls = moving[1:][(sign[moving[1:]] < 0) & (sign[moving[:-1]] > 0)]
-    # The loop begins at rest, before the first negative point.
+    # A loop starts at 0 V, before the first negative point.
     starts = [0, *(_rest_before(voltage, sign, int(at)) for at in falls)]
     if len(falls) and sign[moving[0]] > 0 and len(starts) > 1:
-        starts = starts[1:]  # a record that begins with RESET: its first half has no SET
-        logger.info("device %s: the record begins with a positive half, which is left out", name)
+        starts = starts[1:]  # the record starts with a RESET without a SET
+        logger.info("device %s: skipping the positive half at the start of the record", name)
     edges = np.unique([*starts, len(voltage)])
     low = edges[0]
     return DeviceSweeps(name, np.arange(len(edges) - 1), edges - low, voltage[low:], current[low:])
@@ -189,7 +188,7 @@ def _rest_before(voltage: Array, sign: Array, at: int) -> int:
 
 
 def _clean(device: DeviceSweeps) -> DeviceSweeps:
-    """Drop points that are missing (NaN, infinity, Keithley's 9.91e37)."""
+    """Return the device without missing points (NaN, infinity, Keithley's 9.91e37)."""
     v, i = device.voltage, device.current
     good = (np.abs(v) < 1e30) & (np.abs(i) < 1e30)  # NaN compares false
     if good.all():
@@ -199,7 +198,7 @@ def _clean(device: DeviceSweeps) -> DeviceSweeps:
 
 
 def _bipolar(device: DeviceSweeps) -> DeviceSweeps:
-    """Give currents that were stored as magnitudes the sign of their voltage."""
+    """Return the device with the sign of the voltage on currents stored as magnitudes."""
     v, i = device.voltage, device.current
     if len(v) == 0:
         return device
@@ -210,7 +209,7 @@ def _bipolar(device: DeviceSweeps) -> DeviceSweeps:
         )
     high = v > 0.5 * v.max()
     if v.max() > 0.0 and float(v @ i) < 0.0 and np.median(i[high]) < 0.0:
-        # The instrument counts current the other way round.
+        # The instrument measures the current with opposite sign.
         return device._replace(current=-i)
     strong = v < 0.5 * v.min()
     if v.min() < 0.0 and strong.any() and np.median(i[strong]) > 0.1 * np.abs(i).max() * REST:
@@ -219,9 +218,9 @@ def _bipolar(device: DeviceSweeps) -> DeviceSweeps:
 
 
 def _set_first(device: DeviceSweeps) -> DeviceSweeps:
-    """Let loops that begin with their RESET begin with the SET half, and end with the next RESET.
+    """Return loops that start with SET: those that start with RESET end with the next one instead.
 
-    A RESET belongs to the SET before it; the last loop of a run is left without one.
+    A RESET belongs to the SET before it; the last loop of a run has none.
     """
     starts = []
     for low, high in pairwise(device.offsets):
@@ -253,7 +252,7 @@ def _set_first(device: DeviceSweeps) -> DeviceSweeps:
 
 
 def sets_at_positive_voltage(device: DeviceSweeps) -> bool:
-    """Tell by the hysteresis: where the way back conducts better than the way out, cells SET."""
+    """Return True if cells SET at positive voltage, where the backward branch conducts more."""
     gain: float = 0.0
     for k in range(min(len(device.cycles), 50)):
         low, high = device.offsets[k], device.offsets[k + 1]
@@ -263,7 +262,7 @@ def sets_at_positive_voltage(device: DeviceSweeps) -> bool:
         for sign in (-1.0, 1.0):
             u, current = sign * v, sign * i
             peak = int(np.argmax(u))
-            # Area under the way back minus the way out, voltages of this sign only.
+            # Area under the backward minus the forward branch, for voltages of this sign.
             inside = np.clip(u, 0.0, None)
             out = np.trapezoid(current[: peak + 1], inside[: peak + 1])
             back = -np.trapezoid(current[peak:], inside[peak:])

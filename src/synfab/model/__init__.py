@@ -1,4 +1,4 @@
-"""The statistical model of a technology: its parts, its files, and the published parameters."""
+"""Statistical model of a memory technology, its parts, its files and the published parameters."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""CellModel: everything that is known about a memory technology, as one immutable value."""
+"""CellModel: all parameters of a memory technology as one immutable value."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.checks import Float64, freeze, numbers
@@ -20,11 +21,11 @@ from synfab.model.population import Population
 
 FEATURES = ("r_hrs", "u_set", "r_lrs", "u_reset")
 
-# Pieces of a marginal lie between -PIECES_END and PIECES_END.
+# The pieces of a piecewise marginal cover -PIECES_END … PIECES_END.
 PIECES_END = 5.0
 
 
-def _marginals(value: Any) -> Float64:
+def _marginals(value: npt.ArrayLike) -> Float64:
     pieces = checks.real_array("marginals", value).ndim == 3
     return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
 
@@ -36,19 +37,19 @@ class CellModel:
     Parameters
     ----------
     name
-        What a person calls it.
+        Name for people; it does not influence the cells.
     marginals
-        Gamma: one polynomial a feature, (4, degree + 1), highest power first; or one polynomial
-        for each of n equal pieces of -5 <= x* <= 5, (4, n, degree + 1), in the position 0 … 1
-        within the piece, and straight lines beyond.
+        Gamma: one polynomial per feature, (4, degree + 1), highest power first; or piecewise
+        polynomials, (4, n, degree + 1), on n equal pieces of -5 <= x* <= 5, as functions of the
+        position 0 … 1 within the piece and extrapolated linearly outside.
     histories
-        One ``History`` for each order on offer.
+        ``History`` of each available order.
     population
         Device-to-device variability.
     conduction
         I-V curves.
     provenance
-        Where the numbers come from, text values that JSON can hold.
+        Origin of the parameters, as JSON values.
     """
 
     name: str
@@ -56,16 +57,16 @@ class CellModel:
     histories: Mapping[int, History]
     population: Population
     conduction: Conduction
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
 
     def __init__(
         self,
         name: str,
-        marginals: Any,
+        marginals: npt.ArrayLike,
         histories: Mapping[int, History],
         population: Population,
         conduction: Conduction,
-        provenance: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, object] | None = None,
     ) -> None:
         checks.text("name", name)
         checks.instance("population", population, Population)
@@ -91,16 +92,16 @@ class CellModel:
 
     @property
     def orders(self) -> tuple[int, ...]:
-        """Orders of the history on offer, ascending."""
+        """Available orders of the history, ascending."""
         return tuple(self.histories)
 
     def history(self, order: int | None = None) -> History:
-        """Return the history of one order; None means the highest.
+        """Return the history of an order; None: the highest.
 
         Raises
         ------
         InvalidValueError
-            The model has no history of that order; a longer one is never cut short.
+            The model has no history of that order. Longer histories are not truncated.
         """
         if order is None:
             return self.histories[self.orders[-1]]
@@ -123,7 +124,7 @@ class CellModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the numbers alone: equal for models that make the same cells."""
+        """SHA-256 of the parameters; models with equal fingerprints produce the same cells."""
         digest = hashlib.sha256()
         for array in self._numbers():
             digest.update(str(array.shape).encode())

@@ -1,24 +1,24 @@
-"""The cycle-to-cycle history: a stationary vector autoregression of the four features."""
+"""Cycle-to-cycle variability: a stationary vector autoregression of the four features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.checks import Float64, freeze, lower_factor, numbers, read_only
 from synfab.common.errors import InvalidValueError
 
 N_FEATURES = 4
-MAX_LAGS = 1_000_000  # of a correlation function
+MAX_LAGS = 1_000_000  # of an autocovariance
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """VAR(p): x*_n = sum_i A_i x*_{n-i} + B eps_n (Hennen et al. 2022).
+    """Vector autoregression VAR(p): x*_n = sum_i A_i x*_{n-i} + B eps_n (Hennen et al. 2022).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class History:
     innovation: Float64
     lags: Float64
 
-    def __init__(self, innovation: Any, lags: Any) -> None:
+    def __init__(self, innovation: npt.ArrayLike, lags: npt.ArrayLike) -> None:
         freeze(
             self,
             innovation=numbers("innovation", innovation, (N_FEATURES, N_FEATURES)),
@@ -45,20 +45,19 @@ class History:
         lower_factor("innovation", self.innovation)
         if not self.spectral_radius < 1.0:
             raise InvalidValueError(
-                f"lags: unstable history, spectral radius {self.spectral_radius:.6g}; "
-                "allowed: below 1"
+                f"lags: unstable: spectral radius {self.spectral_radius:.6g}; expected below 1"
             )
         if not (np.linalg.eigvalsh(self.innovation @ self.innovation.T) > 0.0).all():
-            raise InvalidValueError("innovation: its covariance is not positive definite")
+            raise InvalidValueError("innovation: the covariance is not positive definite")
 
     @property
     def order(self) -> int:
-        """Number of cycles remembered, p."""
+        """Order p, the number of earlier cycles that influence the next."""
         return len(self.lags)
 
     @cached_property
     def companion(self) -> Float64:
-        """The process as one step of the stacked vector, (4p, 4p), newest first."""
+        """Companion matrix, (4p, 4p): one step of the stacked vectors, newest first."""
         size = N_FEATURES * self.order
         matrix = np.eye(size, k=-N_FEATURES)
         matrix[:N_FEATURES] = np.concatenate(list(self.lags), axis=1)
@@ -66,10 +65,10 @@ class History:
 
     @cached_property
     def block_matrices(self) -> tuple[Float64, Float64]:
-        """F, G of p cycles at once: next block = F last block + G draws, each (4p, 4p).
+        """Matrices F and G, (4p, 4p), that advance p cycles: next block = F last block + G draws.
 
-        A block stacks x*_{n+1} … x*_{n+p}, oldest first; the draws stack the first number of each
-        of the p cycles, then the second, and so on.
+        A block stacks x*_{n+1} … x*_{n+p}, oldest first; the draws hold the first number of
+        all p cycles, then the second, and so on.
         """
         p, size = self.order, N_FEATURES * self.order
         vectors = list(np.eye(2 * size)[:size].reshape(p, N_FEATURES, 2 * size))
@@ -88,7 +87,7 @@ class History:
 
     @cached_property
     def stationary_covariance(self) -> Float64:
-        """Covariance of p stacked vectors, newest first, (4p, 4p): block Toeplitz."""
+        """Stationary covariance of p stacked vectors, newest first, (4p, 4p)."""
         from scipy.linalg import solve_discrete_lyapunov
 
         noise = np.zeros_like(self.companion)
@@ -107,7 +106,7 @@ class History:
             ) from None
 
     def autocovariance(self, n_lags: int) -> Float64:
-        """Exact Gamma(k) = E[x*_n x*_{n-k}^T] for k = 0 … n_lags, (n_lags + 1, 4, 4)."""
+        """Return the exact E[x*_n x*_{n-k}^T] for lags k = 0 … n_lags, (n_lags + 1, 4, 4)."""
         n_lags = checks.integer("n_lags", n_lags, 0, MAX_LAGS)
         stacked = self.stationary_covariance
         result = []
@@ -117,6 +116,6 @@ class History:
         return np.stack(result)
 
     def autocorrelation(self, n_lags: int) -> Float64:
-        """Exact autocorrelation of each feature at lags 0 … n_lags, (n_lags + 1, 4)."""
+        """Return the exact autocorrelation of each feature at lags 0 … n_lags, (n_lags + 1, 4)."""
         diagonal = np.diagonal(self.autocovariance(n_lags), axis1=1, axis2=2)
         return np.asarray(diagonal / diagonal[0])

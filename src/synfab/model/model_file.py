@@ -1,16 +1,16 @@
-"""Model files: our own versioned JSON; the published layout is in ``publishedfile``."""
+"""Model files in a versioned JSON layout; ``published`` reads the published layout."""
 
 from __future__ import annotations
 
 import json
 import os
 import warnings
-from functools import cache
-from typing import Any
+from functools import cache, partial
 
 import numpy as np
 
 from synfab.common import checks
+from synfab.common.checks import Float64
 from synfab.common.errors import (
     EditedFileWarning,
     FileFormatError,
@@ -34,19 +34,18 @@ MARGINALS = {"polynomial": 2, "pieces": 3}
 
 
 def load_model(source: str | os.PathLike[str] | CellModel = "published") -> CellModel:
-    """Load a model: ``"published"``, or the path of a file in either layout.
+    """Return a model: ``"published"``, or the content of a model file in either layout.
 
     Warns
     -----
     EditedFileWarning
-        The file was edited or damaged since ``save_model`` wrote it, and is a valid model all the
-        same. Files without a digest (the published layout, and those of earlier versions) are
-        loaded without a warning.
+        The file was edited or damaged since ``save_model`` wrote it, but is still a valid model.
+        Files without a digest (the published layout, earlier versions) load without a warning.
 
     Raises
     ------
     FileFormatError
-        The file cannot be used; one line that names the file and the field.
+        The file is missing, damaged or not valid; the message names the field.
     """
     if isinstance(source, CellModel):
         return source
@@ -62,14 +61,14 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
 
 @cache
 def _published() -> CellModel:
-    """The published model, read and checked once; a model cannot change, so all users share it."""
+    """Return the published model, which is read once and shared, because it is immutable."""
     return parse(*published_document())
 
 
 def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
-    """Write ``model`` to a JSON file of our own layout, whole or not at all.
+    """Write ``model`` to a JSON file; an error leaves an existing file unchanged.
 
-    The file ends with a SHA-256 of its content, by which ``load_model`` finds later changes.
+    The file ends with the SHA-256 of its content, by which ``load_model`` detects changes.
     """
     checks.instance("model", model, CellModel)
     target = checks.path("path", path)
@@ -79,22 +78,20 @@ def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _document_of(model: CellModel) -> dict[str, Any]:
-    """Return the content of a model file, whose provenance JSON can hold."""
+def _document_of(model: CellModel) -> dict[str, object]:
+    """Return the content of a model file after checking that JSON can hold the provenance."""
     found = document(model)
     try:
-        # As it will be read: names of fields are text.
+        # As it will be read: JSON turns the keys into text.
         found["provenance"] = json.loads(json.dumps(found["provenance"], allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise InvalidValueError(
-            f"model: provenance: expected what JSON can hold: {reason}"
-        ) from None
+        raise InvalidValueError(f"model: provenance: expected JSON values: {reason}") from None
     return found
 
 
 def parse(data: bytes, where: str) -> CellModel:
-    """Make a model of the bytes of a file; ``where`` names the file in errors."""
+    """Return the model in the bytes of a file; ``where`` names the file in errors."""
     document = read_object(data, where)
     try:
         if is_published(document):
@@ -108,16 +105,16 @@ def parse(data: bytes, where: str) -> CellModel:
         raise FileFormatError(f"{where}: a number is too large: {reason}") from None
     if written not in (None, digest(document)):
         warnings.warn(
-            f"{where}: edited or damaged since it was written: its sha256 is not that of its "
-            f"content; if the change is meant, load_model and save_model write a new one",
+            f"{where}: edited or damaged since it was written: the sha256 does not match the "
+            f"content; if the change is intended, save the loaded model to update it",
             EditedFileWarning,
             stacklevel=3,
         )
     return model
 
 
-def _written_digest(document: dict[str, Any]) -> str | None:
-    """Take the digest out of a document; None: an earlier version wrote it."""
+def _written_digest(document: dict[str, object]) -> str | None:
+    """Remove and return the digest of a document; None if an earlier version wrote it."""
     if DIGEST not in document:
         return None
     written = document.pop(DIGEST)
@@ -126,7 +123,7 @@ def _written_digest(document: dict[str, Any]) -> str | None:
     return written
 
 
-def _from_own(document: dict[str, Any]) -> CellModel:
+def _from_own(document: dict[str, object]) -> CellModel:
     if document.get("format") != FORMAT:
         raise FileFormatError(f'format: expected "{FORMAT}"')
     version = document.get("version")
@@ -134,7 +131,7 @@ def _from_own(document: dict[str, Any]) -> CellModel:
         raise FileFormatError(f"version: expected {VERSION}")
     if version > VERSION:
         raise FileFormatError(
-            f"version: the file has version {version}, this synfab reads up to {VERSION}"
+            f"version: the file has version {version}, this version of synfab reads up to {VERSION}"
         )
     top = Fields(
         document,
@@ -159,7 +156,7 @@ def _from_own(document: dict[str, Any]) -> CellModel:
     )
 
 
-def _read_marginals(content: Any) -> Any:
+def _read_marginals(content: object) -> Float64:
     fields = Fields(content, "marginals", ("type", "coefficients"))
     kind = fields.text("type")
     if kind not in MARGINALS:
@@ -167,24 +164,25 @@ def _read_marginals(content: Any) -> Any:
     return fields.array("coefficients", depth=MARGINALS[kind])
 
 
-def _read_histories(items: list[Any]) -> dict[int, History]:
+def _read_histories(items: list[object]) -> dict[int, History]:
     histories: dict[int, History] = {}
     for index, item in enumerate(items):
         fields = Fields(item, f"histories[{index}]", ("order", "innovation", "lags"))
         innovation, lags = fields.array("innovation", depth=2), fields.array("lags", depth=3)
         require_order(f"histories[{index}]", len(lags), histories)
-        history = fields.make(lambda b=innovation, a=lags: History(b, a))  # type: ignore[misc]
-        if item["order"] != history.order or isinstance(item["order"], bool):
+        history = fields.make(partial(History, innovation, lags))
+        order = fields.content["order"]
+        if order != history.order or isinstance(order, bool):
             raise FileFormatError(
                 f"histories[{index}].order: expected {history.order}, the number of its lags"
             )
         if history.order in histories:
-            raise FileFormatError(f"histories[{index}].order: {history.order} stands there twice")
+            raise FileFormatError(f"histories[{index}].order: {history.order} occurs twice")
         histories[history.order] = history
     return histories
 
 
-def _read_population(items: list[Any]) -> Population:
+def _read_population(items: list[object]) -> Population:
     weights, means, factors = [], [], []
     for index, item in enumerate(items):
         fields = Fields(item, f"population[{index}]", ("weight", "mean", "factor"))
@@ -201,15 +199,14 @@ def _read_population(items: list[Any]) -> Population:
         raise FileFormatError(f"population.{error}") from None
 
 
-def _read_conduction(content: Any) -> Conduction:
+def _read_conduction(content: object) -> Conduction:
     names = ("hhrs", "llrs", "eta", "u_max", "u_0", "voltage_range")
     fields = Fields(content, "conduction", names)
     values = [fields.array(n, depth=int(n in ("hhrs", "llrs", "voltage_range"))) for n in names]
-    result: Conduction = fields.make(lambda: Conduction(*values))
-    return result
+    return fields.make(lambda: Conduction(*values))
 
 
-def document(model: CellModel) -> dict[str, Any]:
+def document(model: CellModel) -> dict[str, object]:
     """Return the content of a model file."""
     conduction, population = model.conduction, model.population
     return {
@@ -243,8 +240,8 @@ def document(model: CellModel) -> dict[str, Any]:
     }
 
 
-def _pretty(value: Any, indent: str = "") -> str:
-    """JSON with one line for each row of numbers, so that a person can read it."""
+def _pretty(value: object, indent: str = "") -> str:
+    """Return readable JSON with one line per row of numbers."""
     deeper = indent + "  "
     if isinstance(value, dict) and value:
         rows = [f"{json.dumps(k)}: {_pretty(v, deeper)}" for k, v in value.items()]

@@ -1,11 +1,11 @@
-"""Device-to-device variability: a Gaussian mixture of the devices' (mu, sigma)."""
+"""Device-to-device variability: a Gaussian mixture of the parameters (mu, sigma) of devices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.common.checks import Float64, freeze, lower_factor, numbers
 from synfab.common.errors import InvalidValueError
@@ -15,14 +15,14 @@ N_PARAMETERS = 8
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Mixture over R^8: a device belongs to component k with probability w_k / sum(w).
+    """Gaussian mixture of 8 device parameters; component k has probability w_k / sum(w).
 
     Parameters
     ----------
     weights
-        (K,), not negative, not all zero; as given, not normalised.
+        (K,), not negative, not all zero, not normalised.
     means
-        (K, 8): mu of the four features, then sigma.
+        (K, 8): mu of the four features, then sigma of each.
     factors
         (K, 8, 8): lower Cholesky factors of the covariances.
     """
@@ -31,46 +31,48 @@ class Population:
     means: Float64
     factors: Float64
 
-    def __init__(self, weights: Any, means: Any, factors: Any) -> None:
-        weights = numbers("weights", weights, (None,))
-        count = len(weights)
+    def __init__(
+        self, weights: npt.ArrayLike, means: npt.ArrayLike, factors: npt.ArrayLike
+    ) -> None:
+        w = numbers("weights", weights, (None,))
+        count = len(w)
         freeze(
             self,
-            weights=weights,
+            weights=w,
             means=numbers("means", means, (count, N_PARAMETERS)),
             factors=numbers("factors", factors, (count, N_PARAMETERS, N_PARAMETERS)),
         )
-        if (weights < 0.0).any() or not weights.sum() > 0.0:
+        if (w < 0.0).any() or not w.sum() > 0.0:
             raise InvalidValueError("weights: expected numbers >= 0, not all zero")
         lower_factor("factors", self.factors)
 
     @property
     def probabilities(self) -> Float64:
-        """w_k / sum(w), (K,)."""
+        """Probabilities of the components, w_k / sum(w), (K,)."""
         return np.asarray(self.weights / self.weights.sum())
 
     @property
     def cumulative(self) -> Float64:
-        """Sum of the probabilities up to each component, (K,)."""
+        """Cumulative probabilities of the components, (K,)."""
         return np.asarray(np.cumsum(self.weights) / self.weights.sum())
 
     @property
     def covariances(self) -> Float64:
-        """L_k L_k^T, (K, 8, 8)."""
+        """Covariances of the components, L_k L_k^T, (K, 8, 8)."""
         return np.asarray(self.factors @ self.factors.transpose(0, 2, 1))
 
     def mean(self) -> Float64:
-        """Mean of the whole mixture, (8,)."""
+        """Return the mean of the mixture, (8,)."""
         return np.asarray(self.probabilities @ self.means)
 
     def covariance(self) -> Float64:
-        """Covariance of the whole mixture, (8, 8)."""
+        """Return the covariance of the mixture, (8, 8)."""
         spread = self.means - self.mean()
         within = np.tensordot(self.probabilities, self.covariances, axes=1)
         return np.asarray(within + np.einsum("k,ki,kj->ij", self.probabilities, spread, spread))
 
-    def component(self, parameters: Any) -> Any:
-        """Return which component explains each device best: parameters (M, 8), result (M,)."""
+    def component(self, parameters: npt.ArrayLike) -> npt.NDArray[np.intp]:
+        """Return the most probable component of each device, (M,), for parameters (M, 8)."""
         given = numbers("parameters", parameters, (None, N_PARAMETERS))
         density = []
         for probability, mean, factor in zip(
@@ -82,4 +84,4 @@ class Population:
                 - np.log(np.diag(factor)).sum()
                 - 0.5 * np.sum(z * z, axis=0)
             )
-        return np.argmax(density, axis=0)
+        return np.asarray(np.argmax(density, axis=0))

@@ -1,11 +1,10 @@
-"""The published trained parameters, and the layout of their file."""
+"""Published model parameters and the layout of their file."""
 
 from __future__ import annotations
 
 import hashlib
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from synfab.common.errors import FileFormatError, SynfabError
 from synfab.io.json_file import Fields
@@ -18,9 +17,9 @@ from synfab.model.population import N_PARAMETERS, Population
 PUBLISHED_SHA256 = "b59bbfa2845f10310335efcef3f1cd3a01f2d1a929138b6a49bb935d5db59313"
 INSTALL = 'pip install "synaptogen>=0.2,<0.3"'
 
-# The published file does not say over which voltages its curves were trained: -1.5 V … U_max.
-PUBLISHED_LOWEST_VOLTAGE = -1.5
-# Keys of the published file, by what they mean.
+# The published file does not state the measured voltages, which were -1.5 V … U_max.
+PUBLISHED_MIN_VOLTAGE = -1.5
+# Quantity to its key in the published file.
 GREEK = {
     "marginals": "\u03b3",
     "means": "\u03bcDtD",
@@ -31,35 +30,35 @@ GREEK = {
 
 
 def published_document() -> tuple[bytes, str]:
-    """Return the bytes of the published numbers and where they are.
+    """Return the bytes of the published parameter file and its path.
 
     Raises
     ------
     FileFormatError
-        The package that carries them is not installed, or its file has other numbers.
+        The package that contains the file is not installed, or has another version of it.
     """
     try:
         distribution = metadata.distribution("synaptogen")
     except metadata.PackageNotFoundError:
         raise FileFormatError(
-            f"model: the published numbers come with the package synaptogen: {INSTALL}"
+            f"model: the published parameters are in the package synaptogen: {INSTALL}"
         ) from None
     path = Path(str(distribution.locate_file("synaptogen/default_params.json")))
     data = read_whole(path, "the model file")
     if hashlib.sha256(data).hexdigest() != PUBLISHED_SHA256:
         raise FileFormatError(
-            f"{path}: not the published numbers (synaptogen {distribution.version}): {INSTALL}"
+            f"{path}: not the published parameters (synaptogen {distribution.version}): {INSTALL}"
         )
     return data, str(path)
 
 
-def is_published(document: dict[str, Any]) -> bool:
-    """Whether a JSON object has the fields of the published layout."""
+def is_published(document: dict[str, object]) -> bool:
+    """Return True if a JSON object has fields of the published layout."""
     return "wk" in document or GREEK["means"] in document
 
 
-def read_published(document: dict[str, Any]) -> CellModel:
-    """Make a model of a JSON object in the published layout."""
+def read_published(document: dict[str, object]) -> CellModel:
+    """Return the model in a JSON object of the published layout."""
     orders = sorted(key for key in document if key.startswith("VAR_"))
     names = ("HHRS", "LLRS", "Umax", "wk", *GREEK.values(), *orders)
     fields = Fields(document, "", names)
@@ -80,7 +79,7 @@ def read_published(document: dict[str, Any]) -> CellModel:
         fields.array(GREEK["eta"], depth=0),
         u_max,
         fields.array(GREEK["u_0"], depth=0),
-        (PUBLISHED_LOWEST_VOLTAGE, float(u_max)),
+        (PUBLISHED_MIN_VOLTAGE, float(u_max)),
     )
     return CellModel(
         name="published",

@@ -1,8 +1,8 @@
-"""A history of fewer numbers: balanced truncation of the vector autoregression.
+"""Model reduction of the history: balanced truncation of the vector autoregression.
 
 A VAR(p) process of four features has 4 p state variables. Balanced truncation (Moore 1981, for
-stochastic processes Desai and Pal 1984) keeps the combinations that are both excited most and seen
-most, so that eight numbers a cell remember what ten cycles of four features do.
+stochastic processes Desai and Pal 1984) keeps the combinations of them that are most controllable
+and most observable: eight numbers per cell replace ten cycles of four features.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ HIGHEST_LEVEL = 127.0
 
 
 class ReducedHistory(NamedTuple):
-    """z_{n+1} = A z_n + B eps_{n+1}, x*_n = C z_n; the stationary covariance of z is 1.
+    """Reduced process z_{n+1} = A z_n + B eps_{n+1}, x*_n = C z_n with stationary covariance 1.
 
-    The covariance contains what rounding z to levels adds in each cycle, and C is such that x* has
-    the covariance of the full process at lag 0 exactly.
+    The covariance includes the noise from rounding z to levels in each cycle. C is scaled so that
+    x* has exactly the covariance of the full process at lag 0.
     """
 
     step: Float64  # A, (k, k)
@@ -32,7 +32,7 @@ class ReducedHistory(NamedTuple):
     output: Float64  # C, (4, k)
 
     def autocovariance(self, n_lags: int) -> Float64:
-        """Gamma(k) = E[x*_n x*_{n-k}^T] for k = 0 … n_lags, (n_lags + 1, 4, 4)."""
+        """Return E[x*_n x*_{n-k}^T] for lags k = 0 … n_lags, (n_lags + 1, 4, 4)."""
         power, result = np.eye(len(self.step)), []
         for _ in range(n_lags + 1):
             result.append(self.output @ power @ self.output.T)
@@ -41,7 +41,7 @@ class ReducedHistory(NamedTuple):
 
 
 def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
-    """Return the process with ``states`` variables, or 4 p if those are fewer."""
+    """Return the reduced process with ``states`` variables, or 4 p if that is less."""
     from scipy.linalg import solve_discrete_lyapunov
 
     full, seen = history.companion, np.eye(N_FEATURES, N_FEATURES * history.order)
@@ -56,7 +56,7 @@ def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
     step, innovation = to_reduced @ full @ to_full, to_reduced @ excited
     output = seen @ to_full
 
-    # Rounding adds a share of the covariance itself once that is 1: P = A P A' + B B' + share P.
+    # Rounding noise is a fraction of the unit covariance: P = A P A' + B B' + share P.
     share = 1.0 / (12.0 * QUANTUM**2)
     covariance = solve_discrete_lyapunov(
         step / np.sqrt(1.0 - share), innovation @ innovation.T / (1.0 - share)
@@ -64,17 +64,17 @@ def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
     unit = np.linalg.cholesky((covariance + covariance.T) / 2.0)
     step, innovation = np.linalg.solve(unit, step @ unit), np.linalg.solve(unit, innovation)
     output = output @ unit
-    # The symmetric matrix that carries one covariance into the other.
+    # Symmetric matrix that transforms one covariance into the other.
     wanted = _symmetric_root(history.autocovariance(0)[0])
     middle = _symmetric_root(wanted @ output @ output.T @ wanted)
     output = wanted @ np.linalg.solve(middle, wanted) @ output
-    # Signs of state variables are free; LAPACK's differ from machine to machine.
+    # The signs of state variables are arbitrary, and those of LAPACK depend on the machine.
     sign = np.sign(output[np.abs(output).argmax(axis=0), np.arange(kept)])
     return ReducedHistory(step * sign * sign[:, None], innovation * sign[:, None], output * sign)
 
 
 def _root(covariance: Float64) -> Float64:
-    """R with R R^T = covariance, also where that is singular."""
+    """Return R with R R^T = covariance, which may be singular."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 

@@ -77,8 +77,7 @@ def _per_conductance(cells: Cells, found: Solution, model: CellModel) -> Array:
     if cells.conduction is None:
         rate, slope = u, cells.values
     else:
-        span = conduction.g_llrs - conduction.g_hhrs
-        rate = (conduction.current(0.0, u) - conduction.current(1.0, u)) / span
+        rate = (conduction.current(0.0, u) - conduction.current(1.0, u)) / conduction.g_span
         slope = conduction.slope(cells.values, u)
     if cells.barriers is None:
         return np.asarray(rate)

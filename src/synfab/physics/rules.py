@@ -144,8 +144,8 @@ def current(model: CellModel, r: Array, u: Array) -> Array:
 
 def state_of_conductance(model: CellModel, conductance: Array) -> Array:
     """R = 1/G to state: r(R) = (G_L - 1/R) / (G_L - G_H)."""
-    g_hhrs, g_llrs = model.conduction.g_hhrs, model.conduction.g_llrs
-    return (g_llrs - conductance) * (1.0 / (g_llrs - g_hhrs))
+    # A multiplication: kernels do the same, and their bits are compared.
+    return (model.conduction.g_llrs - conductance) * (1.0 / model.conduction.g_span)
 
 
 def highest_state(model: CellModel) -> float:

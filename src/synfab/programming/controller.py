@@ -1,5 +1,6 @@
-"""Controllers of write and verify: what each cell is given next, from what was read.
+"""Controllers of write and verify: the next voltage of each cell, from what was read.
 
+A cell whose past is not known is SET first, which puts it at the beginning of its RESET transition.
 A cell that conducts too much is RESET by a staircase whose steps follow from the slope it has
 shown; one that conducts too little is SET and tried again, since every cycle is another draw. Steps
 get finer from attempt to attempt.
@@ -14,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.model.cell_model import CellModel
+from synfab.model.typical import typical_device
+from synfab.programming.result import Outcome
 
 Array = npt.NDArray[Any]
 
 # In units of the typical device's U_SET, U_RESET and of U_max.
 SET_FIRST, SET_MORE, SET_LAST = 2.0, 0.25, 3.0
 RESET_FIRST, RESET_LAST = 0.6, 1.25
-# V: steps of the staircase; and how far below the last attempt's end the next one begins.
-SHORTEST, LONGEST, BACK = 1e-3, 0.04, 0.1
+# V: steps of the staircase, and how far below the last attempt's end the next one begins.
+MIN_RISE, MAX_RISE, BACK = 1e-3, 0.04, 0.1
 # Part of the way to the target that a step aims at, what is left of it in the next attempt,
 # and for how many attempts that goes on.
 GAIN, CAUTION, CAREFUL = 0.7, 0.75, 3
@@ -31,22 +34,11 @@ SETTLE = 0.75
 FLATTER = 0.7
 
 
-# What a controller remembers of its cell.
+# What a controller remembers of its cell: names in checkpoints.
 LEARNED = (
     "last", "amplitude", "begin", "set_level", "slope", "step", "before", "top", "attempts",
     "pulses", "above_lrs", "below_hrs", "given_up", "settled", "reason",
 )  # fmt: skip
-
-
-class Outcome(IntEnum):
-    """How a cell ended."""
-
-    REACHED = 0
-    TARGET_ABOVE_LRS = 1  # in no attempt did its LRS conduct enough
-    TARGET_BELOW_HRS = 2  # in no attempt did its HRS conduct little enough
-    MISSED = 3  # attempts jumped over the target, or the pulses ran out
-    DEFECT = 4  # open or shorted
-    LEFT_ALONE = 5  # no target
 
 
 class Last(IntEnum):
@@ -59,12 +51,12 @@ class Last(IntEnum):
 
 
 class Controllers:
-    """Controllers of all cells, side by side; arrays (rows, columns).
+    """Controllers of all cells at the same time; arrays of the cells' shape.
 
     Parameters
     ----------
     model
-        Technology, for what is typical of it.
+        Technology, for its typical device.
     targets
         S; NaN: no target.
     within
@@ -74,8 +66,7 @@ class Controllers:
     """
 
     def __init__(self, model: CellModel, targets: Array, within: float, retries: int) -> None:
-        typical = model.population.means[int(np.argmax(model.population.weights))]
-        _, u_set, r_lrs, u_reset = typical[:4]
+        _, u_set, r_lrs, u_reset = typical_device(model)
         conduction = model.conduction
         self.targets, self.within, self.retries = targets, within, retries
         self.set_first, self.set_last = SET_FIRST * u_set, SET_LAST * u_set
@@ -148,11 +139,11 @@ class Controllers:
         self.slope[set_] = self.steepest
 
     def dump(self) -> dict[str, Array]:
-        """Return what they have learned, for a checkpoint."""
+        """Return the state of all controllers, for a checkpoint."""
         return {name: getattr(self, name) for name in LEARNED}
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Take over what ``dump`` gave."""
+        """Continue from what ``dump`` returned."""
         for name in LEARNED:
             mine, given = getattr(self, name), state[name]
             if given.shape != mine.shape or given.dtype != mine.dtype:
@@ -197,5 +188,5 @@ class Controllers:
         crawls = climbs & ~moved & (self.step > 0.0) & (self.top - g > 3.0 * self.within)
         self.slope[crawls] = np.maximum(FLATTER * self.slope, least)[crawls]
         gain = GAIN * CAUTION ** np.minimum(self.attempts, CAREFUL)
-        step = np.clip(gain * off / self.slope, SHORTEST, LONGEST)
+        step = np.clip(gain * off / self.slope, MIN_RISE, MAX_RISE)
         self.step = np.where(climbs, step, 0.0)

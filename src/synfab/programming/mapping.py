@@ -17,7 +17,7 @@ from synfab.common.errors import InvalidValueError
 
 Array = npt.NDArray[Any]
 
-MOST_BITS = 16
+MAX_BITS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ def bit_slices(
     next hold slice k of output i.
     """
     w, low, span = _checked(weights, g_min, g_max)
-    bits = checks.count("bits", bits, MOST_BITS)
-    cell_bits = checks.count("cell_bits", cell_bits, MOST_BITS)
+    bits = checks.count("bits", bits, MAX_BITS)
+    cell_bits = checks.count("cell_bits", cell_bits, MAX_BITS)
     step = _largest(w) / (2**bits - 1)
     whole = np.rint(np.abs(w) / step).astype(np.int64)
     slices = -(-bits // cell_bits)

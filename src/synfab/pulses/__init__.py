@@ -1,1 +1,1 @@
-"""Pulse programs: the expression, the voltages of blocks of cells, waveforms over time."""
+"""Pulse programs: expressions, voltages for blocks of cells, and waveforms over time."""

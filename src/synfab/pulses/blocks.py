@@ -1,12 +1,13 @@
-"""Voltages of a program for one block of cells at a time."""
+"""Voltages of a pulse program for one block of cells at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +15,28 @@ import numpy.typing as npt
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.zarr_file import Table
 from synfab.pulses.program import MAX_PULSES, read_program
 from synfab.random.arrays import digest
 
 Array = npt.NDArray[Any]
-Voltages = float | Callable[[int, int], npt.ArrayLike]
+# Voltage of a pulse for all cells, V, or a function of (start, stop) for those of the cells start …
+# stop - 1.
+Voltages: TypeAlias = float | Callable[[int, int], npt.ArrayLike]
+Program: TypeAlias = str | os.PathLike[str] | Iterable[Voltages]
 
 
 class Pulses:
-    """Pulses, each one voltage for all cells or one for each cell.
+    """Sequence of pulses with one voltage for all cells, or one per cell.
 
     Attributes
     ----------
     steps
-        For each pulse a voltage (V), or a function of (start, stop) that gives the voltages of
+        For each pulse a voltage (V), or a function of (start, stop) that returns the voltages of
         the cells start … stop - 1.
     name
-        What a program is recognised by when a run goes on.
+        Digest by which a resumed run recognises its program.
     """
 
     def __init__(self, steps: Sequence[Voltages], name: str) -> None:
@@ -42,7 +46,7 @@ class Pulses:
         return len(self.steps)
 
     def voltages(self, pulse: int, start: int, stop: int) -> float | Array:
-        """Voltages of a pulse for cells ``start`` … ``stop - 1``, V."""
+        """Return the voltages of a pulse for cells ``start`` … ``stop - 1``, V."""
         step = self.steps[pulse]
         if not callable(step):
             return step
@@ -55,29 +59,29 @@ class Pulses:
         return given
 
 
-def read_pulses(program: Any, cells: int) -> Pulses:
-    """Return the pulses of whatever a user may give as a program.
+def read_pulses(program: Program, cells: int) -> Pulses:
+    """Return the pulses of a program in any of its forms.
 
     Parameters
     ----------
     program
-        An expression or table as ``read_program`` takes them; the path of a ``.npy`` file or a Zarr
-        array of shape (pulses, cells), which is read in blocks; or a sequence of voltages (V) and
-        functions of (start, stop).
+        An expression or table as for ``read_program``; the path of a ``.npy`` file or Zarr array of
+        shape (pulses, cells), which is read in blocks; or voltages (V) and functions of (start,
+        stop).
     cells
-        How many there are.
+        Number of cells.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError, FileFormatError
-        The program is not understood, or has another number of cells.
+        The program is not valid, or is for another number of cells.
     """
     if isinstance(program, (str, os.PathLike)):
         text = program if isinstance(program, str) else str(checks.path("program", program))
         if text.lower().endswith((".npy", ".zarr")):
             return _from_array(checks.path("program", program), cells)
-        steps: list[Any] = list(read_program(text))
-        return Pulses(steps, digest(steps))
+        voltages = read_program(text)
+        return Pulses(voltages, digest(voltages))
     steps = _listed(program)
     names = []
     for step in steps:
@@ -89,8 +93,7 @@ def read_pulses(program: Any, cells: int) -> Pulses:
     return Pulses(plain, hashlib.sha256("|".join(names).encode()).hexdigest())
 
 
-def _voltage(step: Any) -> float:
-    """One voltage (V) of a list."""
+def _voltage(step: object) -> float:
     try:
         return checks.number("program", step)
     except InvalidTypeError:
@@ -99,16 +102,16 @@ def _voltage(step: Any) -> float:
         ) from None
 
 
-def _listed(program: Any) -> list[Any]:
-    """Voltages and functions of a program that is neither a text nor a file."""
-    expected = "program: expected a text, a path, or a list of voltages (V) and functions"
+def _listed(program: object) -> list[Voltages]:
+    """Return the voltages and functions of a program that is neither text nor a file."""
+    expected = "program: expected text, a path, or a list of voltages (V) and functions"
     if isinstance(program, (bytes, Mapping, Set)) or not isinstance(program, Iterable):
         raise InvalidTypeError(f"{expected}, found {checks.kind_of(program)}")
     if isinstance(program, np.ma.MaskedArray):
         raise InvalidTypeError("program: masked arrays are not accepted")
     try:
         steps = list(program)
-    except Exception as error:  # arrays without axes, and objects that raise whatever they like
+    except Exception as error:  # arrays without axes, and objects of other libraries
         pass_on(error)
         raise InvalidTypeError(f"{expected}, found {checks.kind_of(program)}") from None
     if not steps:
@@ -119,7 +122,7 @@ def _listed(program: Any) -> list[Any]:
 
 
 def _from_array(path: Path, cells: int) -> Pulses:
-    table: Any = _map(path) if path.suffix.lower() == ".npy" else Table(path)
+    table: Array | Table = _map(path) if path.suffix.lower() == ".npy" else Table(path)
     if (
         table.ndim != 2
         or table.shape[1] != cells
@@ -130,27 +133,28 @@ def _from_array(path: Path, cells: int) -> Pulses:
             f"{path}: expected voltages of shape (pulses, {cells}), up to {MAX_PULSES} pulses, "
             f"found {table.dtype} {tuple(table.shape)}"
         )
-    read = table.read if isinstance(table, Table) else lambda k, a, b: np.asarray(table[k, a:b])
 
     def step(pulse: int) -> Callable[[int, int], Array]:
-        return lambda start, stop: read(pulse, start, stop)
+        if isinstance(table, Table):
+            return partial(table.read, pulse)
+        return lambda start, stop: np.asarray(table[pulse, start:stop])
 
     name = f"{path.name} {tuple(table.shape)} {table.dtype} {_content(path)}"
     return Pulses([step(pulse) for pulse in range(table.shape[0])], name)
 
 
 def _content(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder and their names."""
+    """Return the SHA-256 of a file, or of the names and contents of all files in a folder."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     found = hashlib.sha256()
     for file in files:
-        with told(f"{file}: cannot read the program"), file.open("rb") as stream:
+        with one_line_errors(f"{file}: cannot read the pulse program"), file.open("rb") as stream:
             found.update(str(file.relative_to(path)).encode("utf-8", "surrogateescape"))
             found.update(hashlib.file_digest(stream, "sha256").digest())
     return found.hexdigest()
 
 
 def _map(path: Path) -> Array:
-    """Map the file into memory, as nothing but an array (``np.load`` would open archives too)."""
-    with told(f"{path}: cannot read the program"):
+    """Return the array of a .npy file, mapped into memory (``np.load`` would open archives too)."""
+    with one_line_errors(f"{path}: cannot read the pulse program"):
         return np.lib.format.open_memmap(path, mode="r")

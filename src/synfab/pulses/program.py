@@ -1,16 +1,15 @@
-"""Pulse programs: which voltages are applied, one after the other."""
+"""Pulse programs: sequences of voltages from an expression or a table."""
 
 from __future__ import annotations
 
 import math
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.table_file import check_head, csv_records, doubles, is_number, open_parquet
 
 MAX_PULSES = 10_000_000
@@ -21,12 +20,12 @@ GRAMMAR = 'allowed: voltages in V, "x N" to repeat, brackets to group, as in "-2
 
 
 def parse_program(text: str) -> list[float]:
-    """Voltages (V) of an expression such as ``"-2, 1.5 x100"`` or ``"(-2, 1.5) x 100"``.
+    """Return the voltages (V) of an expression such as ``"-2, 1.5 x100"`` or ``"(-2, 1.5) x 100"``.
 
     Raises
     ------
     InvalidValueError
-        The expression is not understood; names the place.
+        The expression is not valid; the message names the position.
     """
     groups: list[list[float]] = [[]]
     last: list[float] | None = None
@@ -60,13 +59,23 @@ def parse_program(text: str) -> list[float]:
 
 
 def read_program(source: str) -> list[float]:
-    """Voltages of an expression, or of the column ``voltage`` of a CSV or Parquet file."""
+    """Return the voltages (V) of an expression, or of the column ``voltage`` in a table.
+
+    A text that ends in .csv or .parquet is the path of a table.
+
+    Raises
+    ------
+    InvalidValueError, FileFormatError
+        The expression or the file is not valid.
+    CapacityError
+        The table does not fit into memory.
+    """
     if not source.lower().endswith((".csv", ".parquet")):
         return parse_program(source)
     path = Path(source)
     column = _csv_column if path.suffix.lower() == ".csv" else _parquet_column
     try:
-        with told("cannot read the program"):
+        with one_line_errors("cannot read the pulse program"):
             values = [float(value) for value in column(path)]
     except SynfabError as error:
         raise type(error)(f"{path}: {error}") from None
@@ -76,7 +85,7 @@ def read_program(source: str) -> list[float]:
     return values
 
 
-def _csv_column(path: Path) -> Any:
+def _csv_column(path: Path) -> Sequence[float]:
     check_head(path, ",")
     records = csv_records(path)
     names = [name.strip() for name in next(records, [])]
@@ -95,7 +104,7 @@ def _csv_column(path: Path) -> Any:
     return values
 
 
-def _parquet_column(path: Path) -> Any:
+def _parquet_column(path: Path) -> Sequence[float]:
     file = open_parquet(path)
     names = file.schema_arrow.names
     if "voltage" not in names:
@@ -103,7 +112,8 @@ def _parquet_column(path: Path) -> Any:
     if not is_number(str(file.schema_arrow.field("voltage").type)):
         raise FileFormatError("voltage: expected numbers")
     _check_count(file.metadata.num_rows)
-    return doubles(file.read(columns=["voltage"]).column(0)).to_pylist()
+    values: list[float] = doubles(file.read(columns=["voltage"]).column(0)).to_pylist()
+    return values
 
 
 def _no_column(names: Iterable[object]) -> FileFormatError:
@@ -130,4 +140,4 @@ def _voltage(word: str, text: str, position: int) -> float:
 def _error(text: str, position: int) -> InvalidValueError:
     rest = text[position:].strip()[:20]
     where = f"at {rest!r}" if rest else "at the end"
-    return InvalidValueError(f"program: not understood {where}; {GRAMMAR}")
+    return InvalidValueError(f"program: cannot be parsed {where}; {GRAMMAR}")

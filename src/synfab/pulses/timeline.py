@@ -1,41 +1,40 @@
-"""Pulse programs of a crossbar in time: what drives which line, when to look."""
+"""Pulse programs of a crossbar over time: the voltage of every line and the sampling times."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.common.types import Array, GateDirection, GridShape, Mask, SchemeName
+from synfab.common.types import Array, ArrayLike, GateDirection, GridShape, Mask, SchemeName
 from synfab.network.schemes import SCHEMES, scheme_bias
 from synfab.pulses.program import parse_program
 
-LONGEST = 1_000_000  # pulses
+MAX_PULSES = 1_000_000
 TIMES = ("rise", "width", "gap")
-SHORTEST, SLOWEST = 1e-15, 1e6  # s, of each of them
+MIN_TIME, MAX_TIME = 1e-15, 1e6  # s
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """One trapezoid on selected lines.
+    """Trapezoidal voltage pulse on selected lines of a crossbar.
 
     Attributes
     ----------
     voltage
-        Of a selected cell, V, column against row.
+        Voltage of a selected cell, column minus row, V.
     rows, columns
         Numbers of the selected lines; None: all.
     scheme
-        What the other lines are held at: ``"V/2"``, ``"V/3"``, ``"ground"`` (0 V), or
-        ``"floating"`` (not held at all).
+        Voltages of the other lines: ``"V/2"``, ``"V/3"``, ``"ground"`` (0 V), or ``"floating"``
+        (not driven).
     rise, width, gap
-        Seconds: each edge, the flat top, and the rest at 0 V before the next pulse.
+        Duration of each edge, of the flat top, and of the time at 0 V before the next pulse, s.
     read
-        Whether it only looks: a voltage outside the trained range is worth a warning then.
+        Marks a read pulse; its voltage should lie in the trained range.
     """
 
     voltage: float
@@ -61,49 +60,46 @@ class Pulse:
 
     @property
     def duration(self) -> float:
-        """Seconds from the start of the first edge to the start of the next pulse."""
+        """Time from the start of the first edge to the start of the next pulse, s."""
         return 2.0 * self.rise + self.width + self.gap
 
 
 def _seconds(name: str, value: object) -> float:
     seconds = checks.number(name, value)
-    if not SHORTEST <= seconds <= SLOWEST:
+    if not MIN_TIME <= seconds <= MAX_TIME:
         raise InvalidValueError(f"{name}: expected 1e-15 … 1e6 s, found {seconds!r}")
     return seconds
 
 
-def read_pulse(voltage: float = 0.2, **timing: float) -> Pulse:
-    """Return a pulse that reads all cells with rows at 0 V.
+def read_pulse(
+    voltage: float = 0.2, *, rise: float = 10e-9, width: float = 50e-9, gap: float = 10e-9
+) -> Pulse:
+    """Return a read pulse on all columns, with all rows at 0 V.
 
     Parameters
     ----------
     voltage
-        V.
-    **timing
-        ``rise``, ``width`` and ``gap``, s, as of ``Pulse``.
+        Read voltage, V.
+    rise, width, gap
+        As of ``Pulse``, s.
     """
-    unknown = timing.keys() - set(TIMES)
-    if unknown:
-        raise InvalidTypeError(
-            f"{min(unknown)}: not an argument of read_pulse; expected one of {', '.join(TIMES)}"
-        )
-    return Pulse(voltage, scheme="ground", read=True, **timing)  # type: ignore[arg-type]
+    return Pulse(voltage, scheme="ground", rise=rise, width=width, gap=gap, read=True)
 
 
 Program = str | Sequence[float | Pulse]
 
 
-def as_pulses(program: Any) -> list[Pulse]:
-    """Pulses of a program: numbers and texts such as ``"-2, 1.2, 0.2"`` select all cells."""
+def as_pulses(program: Program | ArrayLike) -> list[Pulse]:
+    """Return the pulses of a program; voltages and text such as ``"-2, 1.2"`` select all cells."""
     items: Sequence[float | Pulse]
     if isinstance(program, str):
         items = parse_program(program)
     elif isinstance(program, Sequence) and not isinstance(program, bytes):
-        items = list(program)
+        items = list(program)  # type: ignore[arg-type]  # each is checked below
     else:
         items = list(checks.numbers("program", program, (None,)))
-    if not 0 < len(items) <= LONGEST:
-        raise InvalidValueError(f"program: expected 1 … {LONGEST} pulses, found {len(items)}")
+    if not 0 < len(items) <= MAX_PULSES:
+        raise InvalidValueError(f"program: expected 1 … {MAX_PULSES} pulses, found {len(items)}")
     pulses = []
     for item in items:
         if isinstance(item, Pulse):
@@ -115,22 +111,22 @@ def as_pulses(program: Any) -> list[Pulse]:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A program laid out in time, for an array of rows x columns.
+    """Waveforms of a pulse program for an array of rows x columns.
 
     Attributes
     ----------
     times
-        Corners of the drive, s, (T,).
+        Times of the corners of all waveforms, s, (T,).
     columns, rows
-        Voltages of the drivers at the corners, V, (columns, T) and (rows, T).
+        Voltages of the drivers at these times, V, (columns, T) and (rows, T).
     held_columns, held_rows
         Whether a driver is connected, (columns, T) and (rows, T).
     gates
         Which gate lines are on, (rows, T), or (columns, T) where gate lines run along columns.
     samples
-        Times at the end of each flat top, s, one for each pulse.
+        Sampling time near the end of each flat top, s, one per pulse.
     stop
-        End, s.
+        End of the program, s.
     """
 
     times: Array
@@ -149,7 +145,7 @@ class Timeline:
 
 
 def lay_out(pulses: Sequence[Pulse], shape: GridShape, gates: GateDirection = "rows") -> Timeline:
-    """Corners of all drivers for a list of pulses; ``gates``: which lines gates run along."""
+    """Return the waveforms of all drivers; ``gates``: direction of the gate lines."""
     rows, columns = shape
     along = 0 if gates == "rows" else 1
     corners: list[float] = [0.0]
@@ -157,11 +153,11 @@ def lay_out(pulses: Sequence[Pulse], shape: GridShape, gates: GateDirection = "r
     samples, now = [], 0.0
     for pulse in pulses:
         rest, top = _rest(shape, along), _top(pulse, shape, along)
-        # Lines let go before the edge and are taken hold of after it.
-        apart = (np.zeros(columns), np.zeros(rows), *top[2:])
+        # Floating lines are disconnected before the first edge and connected after the last one.
+        off = (np.zeros(columns), np.zeros(rows), *top[2:])
         start, flat = now + 0.1 * pulse.gap, now + 0.1 * pulse.gap + pulse.rise
         corners += [start, flat, flat + pulse.width, flat + pulse.width + pulse.rise]
-        drives += [apart, top, top, apart]
+        drives += [off, top, top, off]
         samples.append(flat + 0.95 * pulse.width)
         now += pulse.duration
         corners.append(now)
@@ -192,7 +188,7 @@ def _top(pulse: Pulse, shape: GridShape, along: int) -> tuple[Array, ...]:
 
 
 def selection(lines: Sequence[int] | None, count: int, name: str) -> Mask:
-    """Mask of the selected lines; None selects all."""
+    """Return a mask of the selected lines; None selects all."""
     mask = np.zeros(count, bool)
     if lines is None:
         return ~mask
@@ -205,8 +201,8 @@ def selection(lines: Sequence[int] | None, count: int, name: str) -> Mask:
     return mask
 
 
-def line_numbers(name: str, lines: Any) -> Array:
-    """Return the numbers of one or several lines."""
+def line_numbers(name: str, lines: object) -> Array:
+    """Return one or more line numbers as an array."""
     numbers = np.atleast_1d(checks.selection(name, lines, "line numbers"))
     if numbers.dtype.kind not in "iu":
         raise InvalidTypeError(f"{name}: expected line numbers, found {numbers.dtype}")

@@ -1,1 +1,1 @@
-"""Which random number belongs to which cell, and the array libraries that compute with them."""
+"""Random streams per cell, and the array libraries that compute with them."""

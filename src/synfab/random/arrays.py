@@ -1,4 +1,4 @@
-"""Arrays of other libraries: small steps that the Array API standard leaves open."""
+"""Operations on arrays of any library that the Array API standard does not define."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from array_api_compat import array_namespace, device, is_jax_array, is_numpy_arr
 
 Array = Any
 
-# Columns of a piece of ``product``: what kernels of any library take at a time goes into it; and
-# what fits into a processor's cache.
+# Columns per piece of ``product``: a multiple of the block sizes of all libraries, and a size for
+# NumPy that fits into the cache.
 WIDTH, WIDE = 192, 2048
 
 
 def constant(values: npt.ArrayLike, like: Array) -> Array:
-    """Return numbers of a model in float32, in the library and on the device of ``like``."""
+    """Return numbers as a float32 array of the library and on the device of ``like``."""
     xp = array_namespace(like)
     numbers = np.asarray(values, np.float32)
     if is_jax_array(like):  # a traced array has no device
@@ -27,11 +27,11 @@ def constant(values: npt.ArrayLike, like: Array) -> Array:
 
 
 def product(matrix: Array, x: Array) -> Array:
-    """Multiply ``matrix`` with the columns of ``x``, one a cell; all float32.
+    """Return the product of ``matrix`` and ``x``, whose columns belong to cells; all float32.
 
-    A column's bits depend on nothing but itself, however many there are beside it: libraries
-    multiply pieces of equal width for that, and NumPy, whose BLAS takes even their columns
-    differently on some processors, adds up element by element.
+    The bits of a column do not depend on the other columns or their number. For that, libraries
+    multiply pieces of equal width; NumPy, whose BLAS treats columns within a piece differently on
+    some processors, adds element by element.
     """
     xp = array_namespace(x)
     rows, count = x.shape
@@ -54,7 +54,7 @@ def _summed(matrix: Array, x: Array) -> Array:
 
 
 def count_up(first: int, count: int, like: Array) -> Array:
-    """Return ``first``, ``first + 1``, …: ``count`` integers of the type and device of ``like``."""
+    """Return ``count`` integers from ``first`` on, of the type and on the device of ``like``."""
     xp = array_namespace(like)
     if is_jax_array(like):
         return xp.arange(first, first + count, dtype=like.dtype)
@@ -62,14 +62,14 @@ def count_up(first: int, count: int, like: Array) -> Array:
 
 
 def word(value: int, like: Array) -> Any:
-    """Return a word beside the words ``like``; JAX takes large ones for signed otherwise."""
+    """Return a word for operations with the words ``like``; JAX would read large ones as signed."""
     return np.uint32(value) if is_jax_array(like) else value
 
 
 def repeat(count: int, step: Callable[..., tuple[Array, ...]], state: tuple[Array, ...]) -> Any:
-    """Apply ``step`` to a state of arrays ``count`` times.
+    """Return a state of arrays after ``count`` applications of ``step``.
 
-    In JAX as a loop of its own: what its compiler joins with other steps it computes over and over.
+    In JAX this is a loop of its own, because its compiler would repeat the steps when fusing them.
     """
     if is_jax_array(state[0]):
         from jax.lax import fori_loop
@@ -80,17 +80,17 @@ def repeat(count: int, step: Callable[..., tuple[Array, ...]], state: tuple[Arra
     return state
 
 
-def to_numpy(array: Any) -> npt.NDArray[Any]:
-    """Copy an array of any library and device to NumPy; on the host nothing moves."""
+def to_numpy(array: Array) -> npt.NDArray[Any]:
+    """Return an array of any library and device in NumPy; host memory is not copied."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()
-        if str(array.dtype) == "torch.bfloat16":  # which NumPy does not have
+        if str(array.dtype) == "torch.bfloat16":  # not available in NumPy
             array = array.float()
     return np.asarray(array)
 
 
-def digest(*arrays: Any) -> str:
-    """SHA-256 of numbers as float64: what large arguments are recognised by."""
+def digest(*arrays: Array) -> str:
+    """Return the SHA-256 of numbers as float64, which identifies large arguments."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(np.ascontiguousarray(to_numpy(array), np.float64).tobytes())

@@ -1,4 +1,4 @@
-"""What the array engine needs of an array library beside the Array API standard."""
+"""Functions of array libraries that the array engine needs besides the Array API standard."""
 
 from __future__ import annotations
 
@@ -20,37 +20,36 @@ Array = Any
 
 @dataclass(frozen=True)
 class Library:
-    """One array library on one device.
+    """An array library on a device.
 
     Attributes
     ----------
     name, place
-        What ``find_library`` makes it from again, in another process.
+        Arguments with which ``find_library`` returns it again in another process.
     xp
         Its Array API namespace.
     kind
         Type of its arrays.
     device
-        Where the arrays are, in the library's words; "cpu" is the host.
+        Device of the arrays, as an object of the library; "cpu" for the host.
     word
-        NumPy type of random words that it can hold and multiply.
+        NumPy type of random words that the library can multiply.
     wide
-        Its type for long sums.
+        Type for long sums.
     asarray
-        Brings an array of its own, of NumPy or of a third library to the device; nothing is
-        copied that is there.
+        Returns an array of any library on the device, without a copy if it is already there.
     put
-        ``put(array, index, values)``: the array with the listed cells (last axis) replaced; the
-        array itself may be changed.
+        ``put(array, index, values)`` returns the array with the indexed cells (last axis)
+        replaced; it may change ``array``.
     flatnonzero
-        Numbers of the true cells; may be padded with numbers that ``put`` ignores.
+        Returns the numbers of the true cells, possibly padded with numbers that ``put`` ignores.
     key
-        The two words of a seed as ``streams.philox`` takes them.
+        Returns the two words of a seed for ``streams.philox``.
     compiled
-        ``compiled(function, first)``: the function with its first arguments given, faster where
-        that pays.
+        ``compiled(function, first)`` returns the function with its first arguments bound, compiled
+        if that is faster.
     exact
-        Likewise without compiling; sums of products keep the digits of float32 there.
+        Likewise without compiling, with products in full float32 precision.
     """
 
     name: str
@@ -67,26 +66,28 @@ class Library:
     compiled: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
     exact: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Library:
-        return self  # it never changes, and modules cannot be copied
+    def __deepcopy__(self, memo: dict[int, object]) -> Library:
+        return self  # immutable, and modules cannot be copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         return find_library, (self.name, self.place)
 
 
 def put_in_place(array: Array, index: Array, values: Array) -> Array:
-    """Replace cells of an array that can be written to."""
+    """Replace cells of a writable array and return it."""
     array[..., index] = values
     return array
 
 
-def find_library(name: str, device: Any = None) -> Library:
-    """Return the library of a name on a device, imported only now.
+def find_library(name: str, device: object = None) -> Library:
+    """Return a library on a device, importing it on first use.
 
     Raises
     ------
     InvalidValueError
-        The library is not installed, or has no such device.
+        The library has no such device.
+    ToolError
+        It is not installed.
     """
     if name == "numpy":
         if not (device is None or (isinstance(device, str) and device == "cpu")):
@@ -112,7 +113,7 @@ NUMPY = Library(
     asarray=to_numpy,
     put=put_in_place,
     flatnonzero=np.flatnonzero,
-    key=seed_key,  # NumPy warns of wrapping words without axes; integers are masked
+    key=seed_key,  # NumPy warns when scalar words wrap around, so integers are used
     compiled=lambda function, first: partial(function, *first),
     exact=lambda function, first: partial(function, *first),
 )

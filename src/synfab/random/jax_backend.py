@@ -1,4 +1,4 @@
-"""Cells on JAX's arrays: the array engine with what JAX adds to it."""
+"""JAX as a library of the array engine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from synfab.random.streams import check_seed, seed_key
 Array = Any
 
 
-def library(device: Any = None) -> Library:
-    """JAX on one device, and its word types as they are at the first call.
+def library(device: object = None) -> Library:
+    """Return JAX on a device; whether float64 is enabled is read at the first call.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def library(device: Any = None) -> Library:
 
 
 @functools.cache
-def _library(place: Any) -> Library:
+def _library(place: jax.Device) -> Library:
     return Library(
         name="jax",
         place=f"{place.platform}:{place.id}",
@@ -49,8 +49,8 @@ def _library(place: Any) -> Library:
     )
 
 
-def check_device(device: Any) -> Any:
-    """Return a ``jax.Device``; given one, its name ("cpu", "gpu", "cuda:1"), or None: the first."""
+def check_device(device: object) -> jax.Device:
+    """Return a device from itself or its name ("cpu", "gpu", "cuda:1"); None: the first one."""
     if device is None:
         return jax.devices()[0]
     if isinstance(device, jax.Device):
@@ -65,22 +65,22 @@ def check_device(device: Any) -> Any:
         ) from None
 
 
-def _asarray(device: Any, value: Any) -> Array:
+def _asarray(device: jax.Device, value: Array) -> Array:
     return jax.device_put(value if isinstance(value, jax.Array) else to_numpy(value), device)
 
 
-def seed_words(seed: int, device: Any = None) -> tuple[Array, Array]:
-    """Both words of a seed, low word first."""
+def seed_words(seed: int, device: object = None) -> tuple[Array, Array]:
+    """Return both words of a seed, low word first."""
     place = None if device is None else check_device(device)
     low, high = (jax.device_put(np.uint32(word), place) for word in seed_key(check_seed(seed)))
     return low, high
 
 
 def full_products(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep the digits of float32 in products, which accelerators would round otherwise."""
+    """Return a function whose products have full float32 precision on accelerators."""
 
     @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Array) -> Any:
         with jax.default_matmul_precision("highest"):
             return function(*arguments)
 
@@ -92,9 +92,9 @@ def _put(array: Array, index: Array, values: Array) -> Array:
 
 
 def _flatnonzero(mask: Array) -> Array:
-    """Numbers of the true cells, padded to a power of two with a number beyond the last cell.
+    """Return the numbers of the true cells, padded to a power of two with an invalid number.
 
-    What JAX compiles is for one shape: padding keeps the number of shapes small.
+    JAX compiles for each shape; padding limits the number of shapes.
     """
     count = int(mask.sum())
     size = min(1 << (count - 1).bit_length(), mask.size) if count else 0
@@ -102,6 +102,6 @@ def _flatnonzero(mask: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], first: tuple[object, ...]) -> Callable[..., Any]:
     compiled: Callable[..., Any] = jax.jit(full_products(functools.partial(function, *first)))
     return compiled

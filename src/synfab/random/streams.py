@@ -1,4 +1,4 @@
-"""Counter-based random streams: which number belongs to which cell.
+"""Counter-based random streams, which assign random numbers to cells.
 
 Every random number is a pure function of (seed, cell, index, stream), so cell ``c`` of seed ``s``
 is the same virtual device in every engine, shard and simulator. The generator is Philox4x32-10
@@ -30,7 +30,7 @@ MAX_SEED = 2**64 - 1
 
 
 class Stream(IntEnum):
-    """What a stream is drawn for; the last word of the counter."""
+    """Purpose of a stream; the last word of the counter."""
 
     POPULATION = 0  # index 0: word 0 picks the component; indices 1, 2: the 8 normals
     INITIAL_HISTORY = 1  # index i belongs to x*_{-i}
@@ -40,7 +40,7 @@ class Stream(IntEnum):
 
 
 def check_seed(seed: object) -> int:
-    """Return ``seed`` as an int, or say what a seed is."""
+    """Return a valid seed as an int; raises as ``checks.integer``."""
     return checks.integer("seed", seed, 0, MAX_SEED)
 
 
@@ -52,7 +52,7 @@ def seed_key(seed: int) -> tuple[int, int]:
 def multiply(a: Array, b: int) -> tuple[Array, Array]:
     """Return the high and the low word of the 64-bit product of ``a`` and the constant ``b``."""
     xp = array_namespace(a)
-    if a.dtype == xp.int64:  # its products keep their low 64 bits, and the shift brings the sign
+    if a.dtype == xp.int64:  # products keep the low 64 bits; the mask removes the sign
         product = a * b
         return (product >> 32) & WORD, product & WORD
     a_low, a_high = a & 0xFFFF, a >> 16
@@ -64,16 +64,16 @@ def multiply(a: Array, b: int) -> tuple[Array, Array]:
 
 
 def philox(
-    key: tuple[Any, Any], counter: tuple[Array, Array, Array, Array]
+    key: tuple[Array, Array], counter: tuple[Array, Array, Array, Array]
 ) -> tuple[Array, Array, Array, Array]:
-    """Philox4x32-10: four random words for each counter (Salmon et al. 2011).
+    """Return four random words per counter by Philox4x32-10 (Salmon et al. 2011).
 
     Parameters
     ----------
     key
         Two words, integers or arrays without axes.
     counter
-        Four integer arrays of words, all of one shape and type.
+        Four arrays of words of equal shape and type.
 
     Returns
     -------
@@ -98,9 +98,9 @@ def philox(
 
 
 def words(
-    seed: Any, cell: tuple[Array, Array], index: Array, stream: Any
+    seed: Array, cell: tuple[Array, Array], index: Array, stream: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Random words of cells.
+    """Return four random words per cell.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ def words(
     cell
         Low and high words of the global cell numbers.
     index
-        Number of the draw within the stream, an array that broadcasts with the cells'.
+        Number of the draw within the stream; broadcasts with the cells.
     stream
-        ``Stream``: what the draw is for; also as an array without axes.
+        ``Stream``, or its value as an array without axes.
     """
     low, high = cell
     key = seed if isinstance(seed, tuple) else seed_key(seed)
@@ -120,15 +120,15 @@ def words(
 
 
 def uniform(drawn: Array) -> Array:
-    """Uniform number in (0, 1] from one word, in float32: (float32(w >> 1) + 1/2) / 2**31."""
+    """Return uniform numbers in (0, 1], float32, from words: (float32(w >> 1) + 1/2) / 2**31."""
     xp = array_namespace(drawn)
     return (xp.astype(drawn >> 1, xp.float32) + 0.5) * 2.0**-31
 
 
 def unit_vector(drawn: Array) -> tuple[Array, Array]:
-    """Cosine and sine of 2 pi w / 2**32 in float32.
+    """Return cosine and sine of 2 pi w / 2**32 in float32.
 
-    The turn is split into quarters in integers, so that no digit of the angle is lost.
+    The quadrant is computed in integers, so that the angle has full precision.
     """
     xp = array_namespace(drawn)
     quarter = ((drawn >> 29) + 1) >> 1  # 0 … 4, the nearest multiple of a quarter turn
@@ -143,7 +143,7 @@ def unit_vector(drawn: Array) -> tuple[Array, Array]:
 
 
 def normals(drawn: tuple[Array, Array, Array, Array]) -> Array:
-    """Four standard normal numbers from four words (Box and Muller 1958).
+    """Return four standard normal numbers from four words (Box and Muller 1958).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Cells on PyTorch's tensors: the array engine with what PyTorch adds to it."""
+"""PyTorch as a library of the array engine."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library, put_in_place
 from synfab.random.streams import seed_key
 
+Array = Any  # of PyTorch, NumPy or JAX
+
 logger = logging.getLogger(__name__)
 
-# Compiling takes seconds to a minute, once a process; so few cells are faster as they are.
+# Compiling takes seconds to a minute per process; fewer cells are not compiled.
 COMPILE_FROM = 2**16
 
 
-def library(device: Any = None) -> Library:
-    """PyTorch on one device.
+def library(device: object = None) -> Library:
+    """Return PyTorch on a device.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def _library(place: torch.device) -> Library:
         xp=xp,
         kind=torch.Tensor,
         device=place,
-        word=np.int64,  # PyTorch has no arithmetic of unsigned words
+        word=np.int64,  # PyTorch has no arithmetic for unsigned words
         wide=torch.float32 if place.type == "mps" else torch.float64,
         asarray=functools.partial(_asarray, place),
         put=put_in_place,
@@ -58,12 +60,12 @@ def _library(place: torch.device) -> Library:
     )
 
 
-def check_device(device: Any) -> torch.device:
-    """Return the device that is meant, with its number; None: the CPU."""
+def check_device(device: object) -> torch.device:
+    """Return a device with its number from itself or its name; None: the CPU."""
     try:
-        place = torch.device("cpu" if device is None else device)
+        place = torch.device("cpu" if device is None else device)  # type: ignore[call-overload]
         return torch.empty(0, device=place).device
-    except Exception as error:  # an object that is no device raises what it likes
+    except Exception as error:  # other objects can raise any exception
         pass_on(error)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidValueError(
@@ -72,7 +74,7 @@ def check_device(device: Any) -> torch.device:
         ) from None
 
 
-def _asarray(device: torch.device, value: Any) -> torch.Tensor:
+def _asarray(device: torch.device, value: Array) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
         value = to_numpy(value)
         value = value if value.flags.writeable else value.copy()
@@ -83,7 +85,7 @@ def _asarray(device: torch.device, value: Any) -> torch.Tensor:
 
 @contextmanager
 def _full_products() -> Iterator[None]:
-    """Keep the digits of float32 in products, whatever the user allows elsewhere."""
+    """Use full float32 precision in products inside the block."""
     allowed = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
@@ -92,8 +94,8 @@ def _full_products() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
-def _exact(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
-    def call(*arguments: Any) -> Any:
+def _exact(function: Callable[..., Any], first: tuple[object, ...]) -> Callable[..., Any]:
+    def call(*arguments: Array) -> Any:
         with _full_products():
             return function(*first, *arguments)
 
@@ -102,36 +104,36 @@ def _exact(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[...
 
 @functools.lru_cache(maxsize=64)
 def _compiled(
-    function: Callable[..., Any], first: tuple[Any, ...], kind: str
+    function: Callable[..., Any], first: tuple[object, ...], kind: str
 ) -> Callable[..., Any]:
-    """Share compiled functions among arrays; ``kind`` of device is part of what is compiled."""
+    """Return a compiled function that arrays share; ``kind`` is the type of the device."""
     return Compiled(function, first)
 
 
 class Compiled:
-    """A function of the rules, compiled when it is first given many cells.
+    """A function that is compiled at the first call with many cells.
 
-    The function runs once on symbolic tensors, which records the operations on tensors with the
-    numbers of the model as constants in them; these are compiled for any number of cells.
+    It is traced once with symbolic tensors, with the parameters of the model as constants, and
+    compiled for any number of cells.
     """
 
-    def __init__(self, function: Callable[..., Any], first: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[..., Any], first: tuple[object, ...]) -> None:
         self._plain = functools.partial(function, *first)
         self._made: dict[Any, Callable[..., Any]] = {}
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Equal the plain function."""
+    def __call__(self, *arguments: Array) -> Any:
+        """Return the result of the function."""
         leaves, layout = pytree.tree_flatten(arguments)
         if max(leaf.shape[-1] for leaf in leaves if leaf.ndim) < COMPILE_FROM:
             return self._plain(*arguments)
-        # Whatever the number of cells, but of each dimension beside them.
+        # Compiled code depends on all dimensions except the number of cells.
         shapes = ((leaf.shape[:-1], leaf.shape[-1:] == (1,), leaf.dtype) for leaf in leaves)
         signature = (str(layout), *shapes)
         if signature not in self._made:
             self._made[signature] = self._make(leaves, layout)
         return self._made[signature](*leaves)
 
-    def _make(self, leaves: list[torch.Tensor], layout: Any) -> Callable[..., Any]:
+    def _make(self, leaves: list[torch.Tensor], layout: pytree.TreeSpec) -> Callable[..., Any]:
         result: list[Any] = []
 
         def flat(*given: torch.Tensor) -> list[torch.Tensor]:
@@ -148,6 +150,6 @@ class Compiled:
             fast(*leaves)
         except Exception as error:  # a missing C++ compiler, a platform without torch.compile …
             pass_on(error)
-            logger.warning("PyTorch cannot compile here, so it is slower: %s", error)
+            logger.warning("PyTorch cannot compile on this machine, which is slower: %s", error)
             return plain
         return lambda *given: pytree.tree_unflatten(fast(*given), result[0])

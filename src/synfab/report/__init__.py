@@ -1,9 +1,9 @@
-"""Reports: people look before they read. Figures, and the page that shows a comparison."""
+"""Interactive reports: an HTML page that compares a model with a measurement."""
 
 import importlib
 from typing import Any
 
-# Imported when first used: other rooms take `report.figures` and need no more.
+# Imported on first use, because each needs other packages.
 NAMES = {"save_report": "page", "verdicts": "verdict", "headline": "verdict", "Verdict": "verdict"}
 
 __all__ = ["Verdict", "headline", "save_report", "verdicts"]

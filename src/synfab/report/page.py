@@ -1,4 +1,4 @@
-"""One HTML page that shows a comparison and needs nothing else: verdicts, figures, sources."""
+"""Self-contained HTML page of a comparison: verdicts, interactive figures and provenance."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synfab.common import checks, extras
 from synfab.io.files import atomic_path, refuse_overwrite
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.learn.compare import Comparison
-from synfab.learn.readers.registry import files_read
+from synfab.learn.reading import source_files
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
-from synfab.report.sample import MOST_BLOCKS, MOST_DEVICES, block_length
-from synfab.report.verdict import WORDS, Level, headline, verdicts
+from synfab.report.sample import MAX_BLOCKS, MAX_DEVICES, block_length
+from synfab.report.verdict import WORDS, Level, Verdict, headline, verdicts
 
-# What spreadsheets take for the start of a formula: signs, their full-width forms, and breaks; but
-# not a number as text.
+if TYPE_CHECKING:
+    import pandas as pd
+    from markupsafe import Markup
+
+# Text that spreadsheets evaluate as a formula: it starts with a sign, a full-width sign or a break,
+# and is not a number.
 FORMULA = re.compile(
     "(?![+-]?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?\\Z)\\s*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]",
     re.IGNORECASE,
 )
 
-# Shapes that differ without their colours: a disc with a tick, a triangle, a square with a cross.
+# Shapes that can be distinguished without colour: a disc with a tick, a triangle, a square, a line.
 SHAPES: dict[Level, str] = {
     "good": '<circle cx="10" cy="10" r="9" fill="#00734f"/>'
     '<path d="M5.5 10.5l3 3 6-7" stroke="#fff" stroke-width="2.4" fill="none"/>',
@@ -50,29 +54,31 @@ def save_report(
     path: str | os.PathLike[str],
     *,
     sweeps: Sweeps | None = None,
-    diagnostics: Mapping[str, Any] | None = None,
+    diagnostics: Mapping[str, object] | None = None,
     files: Mapping[str, str | os.PathLike[str]] | None = None,
 ) -> None:
-    """Write a comparison as one self-contained page.
+    """Write a comparison as a self-contained HTML page.
 
     Parameters
     ----------
     found
-        From ``synfab.learn.compare``.
+        Result of ``synfab.learn.compare``.
     path
         File to write, .html.
     sweeps
-        Loops that were measured; without them the page shows features only.
+        Measured loops; without them the page shows only features.
     diagnostics
-        Of the fit, from ``FitResult``.
+        Diagnostics of the fit, from ``FitResult``.
     files
-        Words to files whose SHA-256 the page states, such as ``{"measurement": "cycling.csv"}``;
-        of folders it states the name.
+        Files whose SHA-256 the page states, by name, such as ``{"measurement": "cycling.csv"}``; of
+        a folder only the path is stated.
 
     Raises
     ------
     ToolError
-        Bokeh, which draws the interactive figures, is not installed.
+        Bokeh is not installed.
+    InvalidValueError
+        The page would overwrite an input, or cannot be written.
     """
     checks.instance("found", found, Comparison)
     checks.optional("sweeps", sweeps, Sweeps)
@@ -85,7 +91,7 @@ def save_report(
     if sweeps is not None:
         refuse_overwrite("path", target, sweeps=list(sweeps.files))
     for name, file in sources.items():
-        refuse_overwrite("path", target, **{name: files_read(file)})
+        refuse_overwrite("path", target, **{name: source_files(file)})
     text = render(
         found,
         sweeps,
@@ -93,19 +99,19 @@ def save_report(
         sources,
     )
     with atomic_path(target) as temporary:
-        # Names of files need not be UTF-8.
+        # File names need not be valid UTF-8.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def require_bokeh() -> None:
-    """Say how to get Bokeh where it is missing."""
+    """Raise ``ToolError`` with the install command if Bokeh is missing."""
     extras.check("bokeh")
 
 
 def render(
     found: Comparison,
     sweeps: Sweeps | None,
-    diagnostics: Mapping[str, Any] | None,
+    diagnostics: Mapping[str, object] | None,
     files: Mapping[str, str | os.PathLike[str]],
 ) -> str:
     """Return the page as text; see ``save_report``."""
@@ -125,7 +131,7 @@ def render(
     sections = _sections(found, one.loops, one.series)
     panels = [panel for section in sections for panel in section["panels"]]
     judged = verdicts(found)
-    extra = [{"id": "learned", "title": "How it was learned"}] if diagnostics else []
+    extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
     summary = found.summary()
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
@@ -142,7 +148,7 @@ def render(
         names=one.names,
         sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
                   {"id": "tables", "title": "Tables"},
-                  {"id": "provenance", "title": "Where it comes from"}],
+                  {"id": "provenance", "title": "Provenance"}],
         headline=headline(judged),
         verdicts=judged,
         shape=lambda level: Markup(_shape(level)),
@@ -158,17 +164,17 @@ def render(
 def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> list[dict[str, Any]]:
     from synfab.report import panels
 
-    shown = min(MOST_DEVICES, len(found.names))
-    text = f"{shown} of {len(found.names)} devices can be picked. " + (
-        "A generated cell is not a copy of the measured device beside it: it is one of its kind, "
-        "swept with the same voltages. "
+    shown = min(MAX_DEVICES, len(found.names))
+    text = f"{shown} of {len(found.names)} devices can be selected. " + (
+        "The generated cell is not a copy of the measured device: it is another device of the same "
+        "population, swept with the same voltages. "
         if loops
         else "The measurement is a table of features, so there are no loops to show. "
     )
     length = block_length(found)
     if length > 1:
-        text += f"Over the cycles: medians of {length} cycles each (at most {MOST_BLOCKS} blocks)"
-        text += "; the bands hold 80 % of them."
+        text += f"Over the cycles: medians of {length} cycles each (at most {MAX_BLOCKS} blocks)"
+        text += "; the bands contain 80 % of them."
     else:
         text += "Over the cycles: every cycle."
     return [
@@ -177,14 +183,14 @@ def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> lis
         {"id": "distributions", "title": "Distributions", "picker": False,
          "text": "All cycles of all devices.", "panels": panels.distributions(found)},
         {"id": "quantiles", "title": "Quantiles", "picker": False,
-         "text": "A model that fits lies on the dashed line, the tails too.",
+         "text": "The points of a model that fits lie on the dashed line, including the tails.",
          "panels": panels.quantiles(found)},
         {"id": "memory", "title": "Memory", "picker": False,
-         "text": "How much a cycle depends on the ones before: correlations within devices.",
-         "aside": "One feature after another: twelve cross-correlations",
+         "text": "Dependence of a cycle on earlier ones: correlations within devices.",
+         "aside": "Twelve cross-correlations between features",
          "panels": panels.memory(found)},
         {"id": "devices", "title": "Device to device", "picker": False,
-         "text": "Each device's own level and its own spread from cycle to cycle.",
+         "text": "Mean and standard deviation over the cycles of each device.",
          "panels": panels.devices(found)},
     ]  # fmt: skip
 
@@ -196,7 +202,7 @@ def _library() -> str:
     return "\n".join(text.replace("</script", "<\\/script") for text in inline.js_raw)
 
 
-def _json(value: Any) -> Any:
+def _json(value: object) -> Markup:
     from markupsafe import Markup
 
     text = json.dumps(value, separators=(",", ":"))
@@ -210,24 +216,29 @@ def _shape(level: Level) -> str:
     )
 
 
-def _learned(diagnostics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from synfab.learn.drift import drift_in_words
+def _learned(diagnostics: Mapping[str, object]) -> list[tuple[str, str]]:
+    from synfab.learn.drift import drift_text
 
-    def words(value: Any) -> str:
+    def words(value: object) -> str:
         if isinstance(value, Mapping):
             return ", ".join(f"{k}: {words(v)}" for k, v in value.items()) or "none"
         if isinstance(value, (list, tuple)):
             return ", ".join(map(words, value)) or "none"
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
+    def text(key: str, value: object) -> str:
+        if key == "drift" and isinstance(value, Mapping):
+            return drift_text(value)
+        return words(value)
+
     return [
-        (key.replace("_", " "), drift_in_words(value) if key == "drift" else words(value))
+        (key.replace("_", " "), text(key, value))
         for key, value in diagnostics.items()
         if not (isinstance(value, str) and value == "")
     ]
 
 
-def _tables(judged: list[Any], sections: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _tables(judged: list[Verdict], sections: list[dict[str, Any]]) -> list[dict[str, str]]:
     import pandas as pd
 
     frames = {"verdicts": pd.DataFrame([vars(v) for v in judged])}
@@ -244,8 +255,8 @@ def _tables(judged: list[Any], sections: list[dict[str, Any]]) -> list[dict[str,
     ]  # fmt: skip
 
 
-def _csv(frame: Any) -> str:
-    """Return a table as RFC 4180 wants it; texts cannot be formulas, numbers stay numbers."""
+def _csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV (RFC 4180) with text that spreadsheets cannot evaluate."""
     safe = frame.rename(columns=lambda name: no_formula(str(name)))
     for column in safe.columns[[kind.kind not in "biuf" for kind in safe.dtypes]]:
         safe[column] = safe[column].map(lambda v: no_formula(v) if isinstance(v, str) else v)
@@ -253,10 +264,10 @@ def _csv(frame: Any) -> str:
 
 
 def no_formula(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula: an apostrophe goes in front.
+    """Return text that spreadsheets do not evaluate; formulas get an apostrophe in front.
 
-    Names of devices and columns come from measurement files, so a spreadsheet must not execute
-    them (OWASP, "CSV injection").
+    Names of devices and columns come from measurement files, so they must not be executed (OWASP,
+    "CSV injection").
     """
     return f"'{text}" if FORMULA.match(text) else text
 
@@ -275,7 +286,7 @@ def _provenance(
         if Path(path).is_dir():
             rows.append((word, f"files in {path}"))
             continue
-        with told(f"files: {path}: cannot be read"), Path(path).open("rb") as stream:
+        with one_line_errors(f"files: {path}: cannot be read"), Path(path).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         rows.append((word, f"{path}, SHA-256 {digest}"))
     versions = f"synfab {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"

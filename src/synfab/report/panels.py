@@ -1,4 +1,4 @@
-"""Interactive panels: measured beside generated, to zoom into and to hover over."""
+"""Interactive panels of measured and generated data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
 from synfab.report.verdict import NAMES
 
 if TYPE_CHECKING:
+    from bokeh.models import GlyphRenderer
     from bokeh.plotting import figure as Figure  # noqa: N812
 
 Array = npt.NDArray[Any]
@@ -26,16 +27,16 @@ BINS = 60
 
 @dataclass(frozen=True)
 class Panel:
-    """One interactive figure, what it shows in words, and the numbers behind it."""
+    """Interactive figure with a description in words and its data as a table."""
 
     name: str
     title: str
     description: str
-    figure: Any  # a Bokeh figure, or a row of them
+    figure: Any  # a Bokeh figure or a row of figures
     table: dict[str, Array]
     width: int = 255
     height: int = 235
-    aside: bool = False  # shown when asked for
+    aside: bool = False  # in a part of the page that is closed at first
 
 
 def new_panel(x_label: str, y_label: str, width: int = 255, height: int = 235) -> Figure:
@@ -59,15 +60,15 @@ def new_panel(x_label: str, y_label: str, width: int = 255, height: int = 235) -
     return made
 
 
-def hover(panel: Figure, renderers: list[Any], tips: list[tuple[str, str]]) -> None:
-    """Show values beside the pointer."""
+def hover(panel: Figure, renderers: list[GlyphRenderer], tips: list[tuple[str, str]]) -> None:
+    """Show values of the renderers at the pointer."""
     from bokeh.models import HoverTool
 
     panel.add_tools(HoverTool(renderers=renderers, tooltips=tips))
 
 
 def distributions(found: Comparison) -> list[Panel]:
-    """Densities of all cycles of all devices, on the same bins."""
+    """Return the densities of all cycles of all devices, on equal bins."""
     measured, generated = found.measured.pooled(), found.generated.pooled()
     panels = []
     for f, label in enumerate(LABELS):
@@ -80,7 +81,7 @@ def distributions(found: Comparison) -> list[Panel]:
         panel = new_panel(label, "density" if f == 0 else "")
         bars = panel.quad(left="left", right="right", top="measured", bottom=0, source=data,
                           color=MEASURED, alpha=0.45, line_alpha=0)  # fmt: skip
-        # The generated cells are an outline: two overlaid colours would hide each other.
+        # Generated data as an outline, because overlaid areas would hide each other.
         panel.line(np.repeat(edges, 2)[1:-1], np.repeat(density[1], 2), color=GENERATED,
                    line_width=2)  # fmt: skip
         hover(panel, [bars], [("from", "@left"), ("to", "@right"), ("measured", "@measured"),
@@ -93,7 +94,7 @@ def distributions(found: Comparison) -> list[Panel]:
 
 
 def quantiles(found: Comparison) -> list[Panel]:
-    """Generated against measured quantiles: a good model lies on the diagonal."""
+    """Return plots of generated against measured quantiles."""
     measured, generated = found.measured.pooled(), found.generated.pooled()
     panels = []
     for f, label in enumerate(LABELS):
@@ -115,7 +116,7 @@ def quantiles(found: Comparison) -> list[Panel]:
 
 
 def memory(found: Comparison) -> list[Panel]:
-    """Auto- and cross-correlations over lags, sixteen pairs of features."""
+    """Return auto- and cross-correlations over lags for all pairs of features."""
     measured, generated = correlations(found.measured), correlations(found.generated)
     lags = np.arange(LAGS + 1)
     panels = []
@@ -143,7 +144,7 @@ def memory(found: Comparison) -> list[Panel]:
 
 
 def devices(found: Comparison) -> list[Panel]:
-    """Own level and own spread of every device."""
+    """Return plots of the standard deviation against the mean of each device."""
     moments = [
         np.array([[y.mean(axis=0), y.std(axis=0)] for _, y in data.devices])
         for data in (found.measured, found.generated)
@@ -161,7 +162,7 @@ def devices(found: Comparison) -> list[Panel]:
             table |= {f"{word}_mean": data["mean"], f"{word}_deviation": data["deviation"]}
             dots = panel.scatter("mean", "deviation", source=data, marker=marker, size=6,
                                  line_color=colour, fill_color=None, line_width=1.3)  # fmt: skip
-            kind = "device" if word == "measured" else "generated cell beside device"
+            kind = "device" if word == "measured" else "generated cell for device"
             hover(panel, [dots], [(kind, "@device"), ("mean", "@mean"),
                                   ("standard deviation", "@deviation")])  # fmt: skip
         text = f"{SHORT[f]}: {_spread('device means measured', moments[0][:, 0, f])}, " + _spread(

@@ -1,4 +1,4 @@
-"""Panels of one device that the reader picks: their data travels with the page."""
+"""Panels of one selectable device; the page contains the data of all of them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Picked:
-    """Panels of the first device, and the columns of every device on offer.
+    """Panels of the first device, and the data of all selectable devices.
 
-    ``columns[source][k]`` are the columns, as base64 of float32, that the data source named
-    ``source`` has for device ``names[k]``.
+    ``columns[source][k]`` are the columns of the data source ``source`` for device ``names[k]``, as
+    base64 of float32.
     """
 
     names: list[str]
@@ -40,7 +40,7 @@ class Picked:
 
 
 def picked(found: Comparison, sweeps: Sweeps | None) -> Picked:
-    """Choose devices, and make their panels."""
+    """Return the selectable devices with their panels and data."""
     index = chosen_devices(len(found.names))
     names = [found.names[k] for k in index]
     columns: dict[str, list[dict[str, str]]] = {}
@@ -51,11 +51,11 @@ def picked(found: Comparison, sweeps: Sweeps | None) -> Picked:
 def _loop_panels(
     found: Comparison, sweeps: Sweeps, names: list[str], columns: dict[str, list[dict[str, str]]]
 ) -> list[Panel]:
-    there = measured_loops(sweeps, names)
-    missing = [name for name in names if name not in there]
+    by_name = measured_loops(sweeps, names)
+    missing = [name for name in names if name not in by_name]
     if missing:
         raise InvalidValueError(f"sweeps: no loops of device {missing[0]}, which was compared")
-    measured = [there[name] for name in names]
+    measured = [by_name[name] for name in names]
     generated = generated_loops(found.model, measured, found.seed)
     from bokeh.layouts import row
     from bokeh.models import ColumnDataSource
@@ -68,7 +68,7 @@ def _loop_panels(
         data = [_loop_columns(one) for one in loops]
         columns[f"loops-{word}"] = [_encoded(one) for one in data]
         figure = new_panel("voltage (V)", f"{word} current (uA)", width=520, height=370)
-        # One beside the other where there is room, one below the other on a telephone.
+        # Side by side on wide screens, otherwise below each other.
         figure.sizing_mode, figure.max_width, figure.min_width = "stretch_width", 520, 300
         figure.styles = {"flex": "1 1 340px"}
         if figures:
@@ -80,8 +80,8 @@ def _loop_panels(
                                ("current", "@current{0.00} uA")])  # fmt: skip
         figures.append(figure)
     text = (
-        "I-V loops of the device that is picked, up to ten of its record, beside those of a "
-        "generated cell under the same voltages, on the same axes"
+        "Up to ten I-V loops of the selected device, and those of a generated cell at the same "
+        "voltages, on equal axes"
     )
     title = "I-V loops: measured on the left, generated on the right"
     both = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
@@ -106,20 +106,20 @@ def _series_panels(
             ("measured", MEASURED, "circle"),
             ("generated", GENERATED, "x"),
         ):
-            # A source of its own for every panel: each is a document by itself.
+            # One source per panel, because each panel is a document of its own.
             source = ColumnDataSource(_series_columns(record[word][0]), name=f"series-{word}")
             panel.varea("cycle", f"low_{f}", f"high_{f}", source=source, color=colour,
                         alpha=0.2)  # fmt: skip
             dots = panel.scatter("cycle", f"median_{f}", source=source, size=4,
                                  marker=marker, line_color=colour, fill_color=None)  # fmt: skip
             hover(panel, [dots], [(word, f"@median_{f}"), ("cycle", "@cycle{0}")])
-        text = f"{SHORT[f]} of the picked device over its cycles, measured and generated"
+        text = f"{SHORT[f]} of the selected device over its cycles, measured and generated"
         panels.append(Panel(f"series-{f}", SHORT[f], text, panel, {}))
     return panels
 
 
 def _loop_columns(loops: Loops) -> dict[str, Array]:
-    """All loops in one line: not-a-number lifts the pen between them."""
+    """Return all loops as one line that NaN interrupts between them."""
     count, points = loops.voltage.shape
     gap = np.full((count, 1), np.nan)
     return {

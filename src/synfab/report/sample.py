@@ -1,4 +1,4 @@
-"""What a report shows of single devices: some loops, and features over the cycles, thinned."""
+"""Data of single devices in a report: a sample of loops, and features over the cycles."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from synfab.model.cell_model import CellModel
 
 Array = npt.NDArray[np.float64]
 
-MOST_DEVICES = 64
-MOST_LOOPS = 10
-MOST_POINTS = 160
-MOST_BLOCKS = 100
+MAX_DEVICES = 64
+MAX_LOOPS = 10
+MAX_POINTS = 160
+MAX_BLOCKS = 100
 
 
 class Loops(NamedTuple):
-    """Loops of one device: V and A, (loops, points); NaN behind the last point of short ones."""
+    """Loops of one device, V and A, (loops, points); shorter loops end with NaN."""
 
     voltage: Array
     current: Array
 
 
 class Series(NamedTuple):
-    """Features over the cycles in blocks: middle cycle (B,); median and 10 to 90 %, (B, 4)."""
+    """Features in blocks of cycles: mean cycle (B,); median, 10 % and 90 % quantiles (B, 4)."""
 
     cycle: Array
     median: Array
@@ -37,20 +37,20 @@ class Series(NamedTuple):
 
 
 def chosen_devices(count: int) -> list[int]:
-    """Return at most ``MOST_DEVICES`` of ``count`` devices, evenly spaced, first and last too."""
-    if count <= MOST_DEVICES:
+    """Return at most ``MAX_DEVICES`` of ``count`` devices, evenly spaced, with first and last."""
+    if count <= MAX_DEVICES:
         return list(range(count))
-    return [int(k) for k in np.linspace(0, count - 1, MOST_DEVICES)]
+    return [int(k) for k in np.linspace(0, count - 1, MAX_DEVICES)]
 
 
 def measured_loops(sweeps: Sweeps, names: list[str]) -> dict[str, Loops]:
-    """Take some loops of the named devices, evenly spaced over their record."""
+    """Return a sample of loops of the named devices, evenly spaced over their record."""
     wanted = set(names)
     return {device.name: _thinned(device) for device in sweeps.devices() if device.name in wanted}
 
 
 def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[Loops]:
-    """Sweep one cell for each measured device with that device's voltages."""
+    """Return loops of one generated cell per measured device, at the same voltages."""
     count = max(len(loops.voltage) for loops in measured)
     points = max(loops.voltage.shape[1] for loops in measured)
     voltage = np.full((len(measured), count, points), np.nan)
@@ -62,12 +62,12 @@ def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[
     for loop in range(count):
         for point in range(points):
             u = voltage[:, loop, point]
-            there = np.isfinite(u)
-            if there.any():
-                # 0 V changes nothing: devices with shorter loops wait.
-                u = np.where(there, u, 0.0)
+            defined = np.isfinite(u)
+            if defined.any():
+                # Devices with shorter loops get 0 V, which does not change their state.
+                u = np.where(defined, u, 0.0)
                 cells.apply_voltage(u)
-                current[:, loop, point] = np.where(there, cells.current(u), np.nan)
+                current[:, loop, point] = np.where(defined, cells.current(u), np.nan)
     return [
         Loops(u[: len(like.voltage), : like.voltage.shape[1]],
               i[: len(like.voltage), : like.voltage.shape[1]])
@@ -76,9 +76,9 @@ def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[
 
 
 def device_series(data: Data, index: int) -> Series:
-    """Cut a device's record into blocks of cycles and take their medians and deciles."""
+    """Return medians and deciles of the features of a device in blocks of cycles."""
     cycles, y = data.devices[index]
-    blocks = min(MOST_BLOCKS, len(cycles))
+    blocks = min(MAX_BLOCKS, len(cycles))
     pieces = np.array_split(np.arange(len(cycles)), blocks)
     quantiles = np.array([np.quantile(y[piece], [0.1, 0.5, 0.9], axis=0) for piece in pieces])
     middle = np.array([cycles[piece].mean() for piece in pieces], np.float64)
@@ -86,14 +86,14 @@ def device_series(data: Data, index: int) -> Series:
 
 
 def block_length(found: Comparison) -> int:
-    """Return how many cycles of the longest record are taken together."""
+    """Return the number of cycles per block in the longest record."""
     longest = max(len(cycles) for cycles, _ in found.measured.devices)
-    return -(-longest // min(MOST_BLOCKS, longest))
+    return -(-longest // min(MAX_BLOCKS, longest))
 
 
 def _thinned(device: DeviceSweeps) -> Loops:
     loops = np.unique(
-        np.linspace(0, len(device.cycles) - 1, min(MOST_LOOPS, len(device.cycles))).astype(int)
+        np.linspace(0, len(device.cycles) - 1, min(MAX_LOOPS, len(device.cycles))).astype(int)
     )
     parts = [slice(device.offsets[k], device.offsets[k + 1]) for k in loops]
     kept = [_kept_points(device.voltage[part]) + part.start for part in parts]
@@ -106,9 +106,9 @@ def _thinned(device: DeviceSweeps) -> Loops:
 
 
 def _kept_points(voltage: Array) -> npt.NDArray[np.intp]:
-    """Evenly spaced points of a loop, and the two where the voltage turns."""
+    """Return evenly spaced points of a loop, including those of extreme voltage."""
     n = len(voltage)
-    if n <= MOST_POINTS:
+    if n <= MAX_POINTS:
         return np.arange(n)
-    even = np.linspace(0, n - 1, MOST_POINTS - 2).astype(int)
+    even = np.linspace(0, n - 1, MAX_POINTS - 2).astype(int)
     return np.unique(np.concatenate([even, [np.argmin(voltage), np.argmax(voltage)]]))

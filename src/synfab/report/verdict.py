@@ -1,4 +1,4 @@
-"""Verdicts: what a comparison says about each property, in words and as one of four shapes."""
+"""Verdicts of a comparison on each property, in words and as one of four levels."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ WORDS: dict[Level, str] = {
     "far": "differs",
     "open": "cannot be judged",
 }
-# A distance of up to twice the yardstick is near; beyond, the model differs.
+# Distances up to this multiple of the yardstick are "near", larger ones "far".
 NEAR = 2.0
-# A measurement as far from itself as this, a standard deviation, a correlation of one, the whole
-# covariance, says nothing: a model without memory or without differences would agree with it.
+# Yardsticks from this value on (one sigma, a correlation of 1, the whole covariance) allow
+# no verdict: a model without memory or without device differences would agree.
 BLIND = 1.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found about one property.
+    """Verdict on one property.
 
     Attributes
     ----------
     name
-        Of the property.
+        Name of the property.
     quantity
-        What the two numbers are.
+        Meaning and unit of the two numbers.
     distance, yardstick
-        Model to measurement, and the measurement to itself; NaN where there are too few devices.
+        Distance of the model from the measurement, and within the measurement; NaN with too few
+        devices.
     level
-        ``good`` within the yardstick, ``near`` within twice of it, ``far`` beyond; ``open`` where
-        the measurement is too small for a verdict.
+        ``good`` within the yardstick, ``near`` within twice the yardstick, otherwise ``far``;
+        ``open`` if the measurement is too small for a verdict.
     """
 
     name: str
@@ -52,12 +53,12 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """The verdict as a person says it."""
+        """The verdict as text."""
         return WORDS[self.level]
 
 
 def verdicts(found: Comparison) -> list[Verdict]:
-    """Judge distributions, memory and the differences between devices."""
+    """Return verdicts on distributions, memory and differences between devices."""
     checks.instance("found", found, Comparison)
     result = [
         _verdict(
@@ -88,7 +89,7 @@ def verdicts(found: Comparison) -> list[Verdict]:
     measured, generated = found.outliers
     count = len(found.measured.devices)
     share = (measured + generated) / 2.0
-    # Two samples of ``count`` devices differ by more in 5 of 100 cases, one device at least.
+    # Two samples of ``count`` devices differ by more in 5 % of cases; at least one device.
     bound = max(1.96 * math.sqrt(2.0 * share * (1.0 - share) / count), 1.0 / count)
     result.append(
         _verdict(
@@ -102,7 +103,7 @@ def verdicts(found: Comparison) -> list[Verdict]:
 
 
 def headline(judged: list[Verdict]) -> str:
-    """Say in one sentence how many properties agree, and how many nobody can judge."""
+    """Return a sentence with the number of properties that agree, differ and are undecided."""
     if not isinstance(judged, (list, tuple)):
         raise InvalidTypeError(f"judged: expected a list, found {checks.kind_of(judged)}")
     for verdict in judged:

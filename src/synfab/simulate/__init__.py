@@ -1,4 +1,4 @@
-"""A pulse program on more cells than memory holds: block by block, resumable, into Zarr."""
+"""Simulations of more cells than fit into memory: block by block, resumable, written to Zarr."""
 
 from synfab.simulate.estimate import Estimate
 from synfab.simulate.run import Simulation, simulate

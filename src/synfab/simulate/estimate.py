@@ -1,4 +1,4 @@
-"""How long a run will take and what it will need, before it begins."""
+"""Estimates of the time, memory and disk space of a run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Estimate:
-    """What lies ahead.
+    """Time, memory and disk space that a run will need.
 
     Attributes
     ----------
     seconds
-        From the time that the program took on a few cells.
+        Run time, extrapolated from a few cells.
     memory
-        Largest part of it that is taken at once, bytes.
+        Peak memory, bytes.
     output
         Size of the results without compression, bytes.
     free
-        Bytes left where the results go.
+        Free space on the disk of the results, bytes.
     """
 
     seconds: float

@@ -1,45 +1,65 @@
-"""Running a program block by block: cells do not know of each other, so memory needs only one."""
+"""Simulations block by block: cells are independent, so only one block is in memory."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.checks import number
-from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.engines.capacity import bytes_per_cell
 from synfab.engines.registry import histories
 from synfab.io.files import LOCK, locked, refuse_overwrite
 from synfab.io.memory import require_memory
+from synfab.io.progress import ProgressBar
 from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.pulses.blocks import read_pulses
+from synfab.pulses.blocks import Program, read_pulses
 from synfab.random.streams import check_seed
 from synfab.simulate.estimate import Estimate
+from synfab.simulate.layout import Settings
 from synfab.simulate.store import Results
+
+Array = npt.NDArray[Any]
 
 BLOCK = 2**21
 MAX_BLOCK, MAX_CELLS = 2**31, 2**63 - 1
-PROBE = 2**17  # cells of the estimate
+PROBE = 2**17  # cells simulated for the estimate
 READS = ("every", "last")
 
 
+class CellOptions(TypedDict):
+    """Options of a ``CellArray``."""
+
+    seed: int
+    order: int
+    history: str
+
+
+class ReadOptions(TypedDict):
+    """Options of a read: bandwidth in Hz, and whether it has noise."""
+
+    bandwidth: float
+    noise: bool
+
+
 class Simulation:
-    """A program, the cells it is for, and where the results go; see ``simulate``."""
+    """A pulse program, cells and a path for the results; see ``simulate`` for the arguments."""
 
     def __init__(
         self,
-        program: Any,
+        program: Program,
         cells: int,
         output: str | os.PathLike[str],
         *,
@@ -59,23 +79,23 @@ class Simulation:
         cells = checks.count("cells", cells, MAX_CELLS)
         refuse_overwrite("output", output, the_program=program, the_model=model)
         self.model, self.cells, self.block = load_model(model), cells, min(block, cells)
-        require_memory(-(-cells // self.block), "cells")  # a byte for each block
+        require_memory(-(-cells // self.block), "cells")  # one byte per block
         self.path = checks.path("output", output)
         self.pulses = read_pulses(program, cells)
         order = self.model.history(order).order
-        # Python's own types: JSON, which the results are described in, has no others.
+        # Plain Python types, because the settings are stored as JSON.
         seed, history = check_seed(seed), checks.choice("history", history, histories("numba"))
-        self.make: dict[str, Any] = {"seed": seed, "order": order, "history": history}
-        self.measure: dict[str, Any] = {
+        self.cell_options: CellOptions = {"seed": seed, "order": order, "history": history}
+        self.read_options: ReadOptions = {
             "bandwidth": number("bandwidth", bandwidth, minimum=0.0),
             "noise": checks.flag("noise", noise),
         }
         self.read_voltage = number("read_voltage", read_voltage)
-        self._read(self._array(1))  # says now what is wrong with these arguments
+        self._read(self._array(1))  # checks these arguments before the run
         self.memory = self.block * (bytes_per_cell(order, history) + 16)
         require_memory(self.memory, "block")
         self.kept = range(len(self.pulses)) if reads == "every" else [len(self.pulses) - 1]
-        self.settings: dict[str, Any] = {
+        self.settings: Settings = {
             "cells": cells,
             "block": self.block,
             "reads": len(self.kept),
@@ -83,26 +103,27 @@ class Simulation:
             "program": self.pulses.name,
             "model": self.model.fingerprint,
             "read_voltage": self.read_voltage,
-            **self.make,
-            **self.measure,
+            **self.cell_options,
+            **self.read_options,
         }
 
     def _array(self, size: int) -> CellArray:
-        return CellArray(self.model, size, **self.make)
+        return CellArray(self.model, size, **self.cell_options)
 
-    def _read(self, array: CellArray) -> Any:
-        return array.read(self.read_voltage, **self.measure)
+    def _read(self, array: CellArray) -> Array:
+        currents: Array = array.read(self.read_voltage, **self.read_options)
+        return currents
 
     @property
     def starts(self) -> range:
-        """First cells of the blocks."""
+        """Number of the first cell of each block."""
         return range(0, self.cells, self.block)
 
     def estimate(self) -> Estimate:
-        """Run the program on a few cells, without writing anything."""
+        """Return an estimate from running the program on a few cells; nothing is written."""
         size = min(PROBE, self.block)
         array = self._array(size)
-        for timed in (False, True):  # the first time compiles
+        for timed in (False, True):  # the first pass compiles the kernels
             begin = time.perf_counter()
             array.renew(0)
             for pulse in range(len(self.pulses) if timed else min(len(self.pulses), 2)):
@@ -123,36 +144,44 @@ class Simulation:
         advance: Callable[[int], object] | None = None,
         after_pulse: Callable[[], object] | None = None,
     ) -> None:
-        """Run every block that is not done yet.
+        """Run all blocks that are not finished.
 
         Parameters
         ----------
         resume
-            Go on with an output that was begun; whatever stopped the earlier run, the results are
-            those of one that was never stopped.
+            Continue an existing output of the same settings. The results equal those of an
+            uninterrupted run.
         advance
-            Called with the number of cells that were finished.
+            Called with the number of cells of each finished block.
         after_pulse
-            Called after each pulse on a block; what it raises ends the run. The blocks finished
-            before are kept.
+            Called after each pulse on a block. An exception that it raises ends the run; finished
+            blocks are kept.
+
+        Raises
+        ------
+        InvalidValueError
+            The output exists and ``resume`` is False, belongs to other settings, or cannot be
+            written.
+        FileFormatError
+            The output is damaged or was written by a newer version.
         """
         checks.flag("resume", resume)
         if advance is not None:
             checks.function("advance", advance)
         if after_pulse is not None:
             checks.function("after_pulse", after_pulse)
-        if self._is_begun(resume):
-            Results.resume(self.path, self.settings)  # before anything is left in a wrong folder
-        with locked(self.path, "output"), _told(self.path):
-            begun = self._is_begun(resume)  # another process may just have ended
-            results = (Results.resume if begun else Results.create)(self.path, self.settings)
-            Results.sweep(self.path)
+        if self._has_results(resume):
+            Results.resume(self.path, self.settings)  # before a lock file is created in the folder
+        with locked(self.path, "output"), _write_errors(self.path):
+            exists = self._has_results(resume)  # again: another process may just have ended
+            results = (Results.resume if exists else Results.create)(self.path, self.settings)
+            Results.remove_partial(self.path)
             array: CellArray | None = None
             for block, start in enumerate(self.starts):
                 size = min(self.block, self.cells - start)
                 if not results.is_finished(block):
                     if array is None or array.size != size:
-                        array = None  # its memory first
+                        array = None  # frees its memory first
                         array = self._array(size)
                     self._run_block(array.renew(start), results, after_pulse)
                     results.finish(block)
@@ -160,14 +189,14 @@ class Simulation:
                     advance(size)
             results.close()
 
-    def _is_begun(self, resume: bool) -> bool:
-        there = self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir())
-        if self.path.is_file() or (there and not resume):
+    def _has_results(self, resume: bool) -> bool:
+        exists = self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir())
+        if self.path.is_file() or (exists and not resume):
             raise InvalidValueError(
-                f"output: {self.path} is there already; resume goes on with it, another name or "
-                f"removing it begins anew"
+                f"output: {self.path} already exists; pass resume=True (--resume) to continue it, "
+                f"or choose another path"
             )
-        return there and not Results.stillborn(self.path)
+        return exists and not Results.is_uninitialised(self.path)
 
     def _run_block(
         self, array: CellArray, results: Results, after_pulse: Callable[[], object] | None
@@ -185,70 +214,76 @@ class Simulation:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say in one line why results cannot be written."""
+def _write_errors(path: Path) -> Iterator[None]:
+    """Replace errors of the file system by one line."""
     try:
         yield
     except OSError as error:
         pass_on(error)
         raise InvalidValueError(
             f"output: cannot write {path}: {error.strerror or error}; finished blocks are kept, "
-            f"resume goes on after them"
+            f"pass resume=True (--resume) to continue"
         ) from None
 
 
 def simulate(
-    program: Any,
+    program: Program,
     cells: int,
     output: str | os.PathLike[str],
     *,
     resume: bool = False,
     progress: bool = False,
-    **options: Any,
+    seed: int,
+    model: CellModel | str | os.PathLike[str] = "published",
+    order: int | None = None,
+    history: str = "float32",
+    reads: str = "every",
+    read_voltage: float = 0.2,
+    bandwidth: float = 1e8,
+    noise: bool = True,
+    block: int = BLOCK,
 ) -> Simulation:
-    """Apply a program to any number of cells and write what is read to a Zarr group.
+    """Apply a pulse program to any number of cells and write the currents to a Zarr group.
 
-    Cells are made, pulsed and read a block at a time, so memory holds one block, whatever the
-    number of cells; cell c of a seed is the cell c of ``CellArray``. A run that was stopped, even
-    killed, is continued with ``resume`` and ends with the same results.
+    Cells are created, pulsed and read one block at a time, so memory does not grow with the number
+    of cells. Cell c of a seed equals cell c of a ``CellArray``. An interrupted or killed run is
+    continued with ``resume`` and gives the same results.
 
     Parameters
     ----------
     program
-        An expression (``"-2, 0.9"``) or a CSV or Parquet file with a column ``voltage``; a
-        ``.npy`` or Zarr array (pulses, cells) in V, of which only blocks are read; or a list of
-        voltages and functions of (start, stop), the numbers of a block's cells.
+        An expression (``"-2, 0.9"``), a CSV or Parquet file with a column ``voltage``, or a list of
+        voltages (V) for all cells; for one voltage per cell a ``.npy`` file or Zarr array (pulses,
+        cells), or a list of functions that return the voltages of the cells start … stop - 1 for
+        (start, stop).
     cells
-        How many.
+        Number of cells.
     output
         Folder of the Zarr group: ``current`` (A, float32) and ``cycle``, each (reads, cells).
     resume
-        Go on with what was begun there.
+        Continue an existing output.
     progress
-        Show a progress bar.
-    **options
-        ``seed`` (required), ``model``, ``order``, ``history`` of the cells; ``read_voltage`` (V),
-        ``bandwidth`` (Hz), ``noise`` of the reads; ``reads``: after ``"every"`` pulse or the
-        ``"last"``; ``block``: cells at a time.
+        Show a progress bar on standard error.
+    seed, model, order, history
+        As of ``CellArray``.
+    reads
+        Read after ``"every"`` pulse or only after the ``"last"`` one.
+    read_voltage, bandwidth, noise
+        Of each read: voltage in V, bandwidth in Hz, and whether the currents include noise.
+    block
+        Cells in memory at a time.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError, FileFormatError, CapacityError
-        An argument is not allowed, the output is another run's, or cannot be written.
+        An argument is not valid, or the output belongs to another run or cannot be written.
     """
     checks.flag("resume", resume)
     checks.flag("progress", progress)
-    unknown = options.keys() - inspect.signature(Simulation).parameters.keys()
-    if unknown or "seed" not in options:
-        wrong = f"{min(unknown)}: no such option" if unknown else "seed: required, found none"
-        raise InvalidTypeError(wrong)
-    simulation = Simulation(program, cells, output, **options)
-    if not progress:
-        simulation.run(resume=resume)
-        return simulation
-    from rich.progress import Progress
-
-    with Progress() as bar:
-        task = bar.add_task("cells", total=cells)
-        simulation.run(resume=resume, advance=lambda n: bar.update(task, advance=n))
+    simulation = Simulation(
+        program, cells, output, seed=seed, model=model, order=order, history=history, reads=reads,
+        read_voltage=read_voltage, bandwidth=bandwidth, noise=noise, block=block,
+    )  # fmt: skip
+    with ProgressBar("cells", cells, show=progress) as bar:
+        simulation.run(resume=resume, advance=bar.advance)
     return simulation

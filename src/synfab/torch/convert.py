@@ -1,58 +1,60 @@
-"""Whole networks onto cells and back."""
+"""Putting whole networks on cells, and converting them back to software."""
 
 from __future__ import annotations
 
 import copy
-import os
 import warnings
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias, Unpack
 
 from torch import nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import check_network
-from synfab.torch.layers import CrossbarConv2d, CrossbarLinear
-from synfab.torch.options import LayerOptions, check_names, settings
+from synfab.torch.options import LayerOptions, ModelLike, SharedLayerOptions, check_names
+from synfab.torch.registry import class_on_cells
 
-Exceptions = Mapping[str | type[nn.Module], Mapping[str, Any] | None]
+# Name of a layer or type of layers: options of its own, or None: it stays in software.
+Exceptions: TypeAlias = Mapping[str | type[nn.Module], Mapping[str, object] | None]
 
 
 def convert(
     network: nn.Module,
-    model: CellModel | str | os.PathLike[str] = "published",
+    model: ModelLike = "published",
     *,
     seed: int,
     inplace: bool = False,
     exceptions: Exceptions | None = None,
     first_cell: int = 0,
-    **options: Any,
+    **options: Unpack[SharedLayerOptions],
 ) -> nn.Module:
-    """Replace every ``nn.Linear`` and ``nn.Conv2d`` by a layer on cells, ideally programmed.
+    """Return a network with its layers on cells, ideally programmed.
+
+    Converted are ``nn.Linear``, ``nn.Conv2d`` and the types added by ``register_layer``.
 
     Parameters
     ----------
     network
-        Any module; what is neither is kept as it is, and so are grouped convolutions, with a
+        Any module. Layers of other types stay as they are; so do grouped convolutions, with a
         warning.
     model
         Technology of the cells.
     seed
-        The chip; all layers are different cells of it.
+        Seed of the chip; the layers are different cells of it.
     inplace
         Change the network itself instead of a copy.
     exceptions
-        What is treated otherwise: name of a layer, as in ``named_modules``, or its type, to options
-        of its own, or to None, which leaves it in software. A name wins over a type.
+        Layers with other options: name of a layer, as in ``named_modules``, or a type of layers, to
+        options of its own, or to None, which leaves it in software. A name has precedence over a
+        type.
     first_cell
         Number of the first cell of the first layer.
     **options
-        Of the layers, see ``LayerOptions``.
+        Of all layers, see ``LayerOptions``.
 
     Returns
     -------
@@ -67,38 +69,38 @@ def convert(
     check_network(network)
     special = _exceptions(exceptions, network)
     checks.flag("inplace", inplace)
-    technology = load_model(model)
-    given = {"model": technology, "seed": seed, "first_cell": first_cell, **options}
-    settings(cast(LayerOptions, given))
-    check_seed(seed)
-    made: dict[int, CrossbarLayer] = {}  # a layer that is used twice stays one layer
-    begin = checks.integer("first_cell", first_cell, 0, MAX_SEED)
-    places: list[tuple[str, CrossbarLayer]] = []
-    grouped: list[str] = []
+    given: dict[str, Any] = {"model": load_model(model), "seed": seed, **options}
+    begin = LayerOptions.of({**given, "first_cell": first_cell}).first_cell
+    made: dict[int, CrossbarLayer[nn.Module]] = {}  # a layer that is used twice stays one layer
+    places: list[tuple[str, CrossbarLayer[nn.Module]]] = []
+    unsupported: dict[str, list[str]] = {}
     for name, layer in network.named_modules(remove_duplicate=False):
-        if type(layer) not in (nn.Linear, nn.Conv2d):
-            continue
+        kind = class_on_cells(layer)
         own = special.get(name, special.get(type(layer), {}))
-        if own is None:
+        if kind is None or own is None:
             continue
-        if isinstance(layer, nn.Conv2d) and layer.groups != 1:
-            grouped.append(name or "network")
+        what = kind.unsupported(layer)
+        if what is not None:
+            unsupported.setdefault(what, []).append(name or "network")
             continue
         if id(layer) not in made:
-            made[id(layer)] = _on_cells(layer, name, {**given, "first_cell": begin, **own})
+            with _naming(name or "network"):
+                made[id(layer)] = kind.from_torch(layer, **{**given, "first_cell": begin, **own})
             begin = max(begin, made[id(layer)].tiles.end_cell)
         places.append((name, made[id(layer)]))
-    if grouped:
-        warnings.warn(f"grouped convolutions stay in software: {', '.join(grouped)}", stacklevel=2)
+    for what, names in unsupported.items():
+        warnings.warn(f"{what} stay in software: {', '.join(names)}", stacklevel=2)
     if not inplace:
-        # Layers that are replaced need not be copied.
+        # deepcopy takes the new layers for copies of the old ones.
         memo: dict[int, Any] = dict(made)
         return copy.deepcopy(network, memo)
-    return _put(network, places)
+    return _replace(network, places)
 
 
-def _exceptions(exceptions: Any, network: nn.Module) -> dict[Any, Any]:
-    """Return what is treated otherwise; names are in the network, options known."""
+def _exceptions(
+    exceptions: Exceptions | None, network: nn.Module
+) -> dict[str | type[nn.Module], Mapping[str, object] | None]:
+    """Return the exceptions, after checking that names are in the network and options exist."""
     special = {} if exceptions is None else dict(checks.mapping("exceptions", exceptions))
     names = dict(network.named_modules())
     for key, own in special.items():
@@ -116,34 +118,32 @@ def _exceptions(exceptions: Any, network: nn.Module) -> dict[Any, Any]:
     return special
 
 
-def _on_cells(layer: nn.Module, name: str, options: Any) -> CrossbarLayer:
+@contextmanager
+def _naming(layer: str) -> Iterator[None]:
+    """Put the name of a layer in front of messages."""
     try:
-        if isinstance(layer, nn.Conv2d):
-            return CrossbarConv2d.from_torch(layer, **options)
-        assert isinstance(layer, nn.Linear)
-        return CrossbarLinear.from_torch(layer, **options)
-    except InvalidValueError as error:
-        raise InvalidValueError(f"{name or 'network'}: {error}") from None
-    except InvalidTypeError as error:
-        raise InvalidTypeError(f"{name or 'network'}: {error}") from None
+        yield
+    except (InvalidValueError, InvalidTypeError) as error:
+        kind = InvalidValueError if isinstance(error, InvalidValueError) else InvalidTypeError
+        raise kind(f"{layer}: {error}") from None
 
 
-def _put(network: nn.Module, places: list[tuple[str, Any]]) -> nn.Module:
+def _replace(network: nn.Module, places: list[tuple[str, CrossbarLayer[nn.Module]]]) -> nn.Module:
     for name, layer in places:
         if not name:
-            return layer  # type: ignore[no-any-return]
+            return layer
         parent, _, child = name.rpartition(".")
         setattr(network.get_submodule(parent), child, layer)
     return network
 
 
 def to_torch(network: nn.Module) -> nn.Module:
-    """Return a copy with plain layers that hold the weights which the cells hold."""
+    """Return a copy of a network in software, with the weights that its cells hold."""
     check_network(network)
     memo: dict[int, Any] = {id(layer): layer.to_torch() for _, layer in crossbar_layers(network)}
     return copy.deepcopy(network, memo)
 
 
-def crossbar_layers(network: nn.Module) -> list[tuple[str, Any]]:
-    """Layers on cells and their names, in the network's order."""
+def crossbar_layers(network: nn.Module) -> list[tuple[str, CrossbarLayer[nn.Module]]]:
+    """Return the names of the layers on cells and the layers, in the network's order."""
     return [(n, m) for n, m in network.named_modules() if isinstance(m, CrossbarLayer)]

@@ -1,86 +1,91 @@
-"""What linear layers and convolutions on cells have in common."""
+"""The base class of layers on cells: weights, reading and state."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Generic, Protocol, Self, TypeVar, Unpack
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
-from synfab.model.cell_model import CellModel
 from synfab.network.wires import make_wires
-from synfab.physics.readout import noise_factors
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import WORD
+from synfab.torch import former
 from synfab.torch import state as cell_state
-from synfab.torch.graphs import beside_graphs
-from synfab.torch.inputs import check_tensor, check_twin, check_vectors
+from synfab.torch.graphs import outside_graphs
+from synfab.torch.inputs import check_same_shapes, check_tensor, check_vectors
 from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
-from synfab.torch.options import LayerOptions, settings
+from synfab.torch.options import LayerOptions, LayerOptionsDict
 from synfab.torch.reading import noisy_pair_currents, pair_currents
 from synfab.torch.wires import read_tiles
 
 Layer = TypeVar("Layer", bound=nn.Module)
+Plain = TypeVar("Plain", bound=nn.Module)
 EXTRA = "_extra_state"
 
 
-class CrossbarLayer(nn.Module):
-    """Weights (outputs, …) on cells; see ``CrossbarLinear`` and ``CrossbarConv2d``.
+class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
+    """Base class of layers whose weights are cells; ``Plain`` is the layer in software.
+
+    A subclass computes its outputs with ``multiply`` and adds ``bias``; see ``register_layer``.
+
+    Parameters
+    ----------
+    shape
+        Of the weights, (outputs, …).
+    bias
+        Whether there is a bias, (outputs,), which is added digitally.
+    options
+        Of the layer.
 
     Attributes
     ----------
     weight
-        What the cells were last programmed for, a parameter: its gradient is that of a linear
-        layer. The cells follow at the next ``program``, or pulse by pulse with ``PulsedSGD``.
+        Weights that the cells were last programmed to, a parameter. Its gradient is that of a
+        linear layer. The cells follow at the next ``program``, or pulse by pulse with
+        ``PulsedSGD``.
+    bias
+        A parameter, or None.
+    options
+        ``LayerOptions`` of the layer.
     tiles
         The cells.
     """
 
     weight: nn.Parameter
-    model: CellModel
-    window: tuple[float, float]
-    scale: str
-    fixed_range: float | None
-    input_range: float | None
-    read_voltage: float
-    bits: int | None
-    dac: int | None
-    adc: int | None
-    adc_range: float | None
-    noise: bool
-    bandwidth: float
-    linear: bool
-    wire_resistance: Any
+    options: LayerOptions
     weight_range: Tensor
     difference: Tensor
     total: Tensor
 
     def __init__(self, shape: tuple[int, ...], bias: bool, options: LayerOptions) -> None:
         super().__init__()
-        for name, value in settings(options).items():
-            setattr(self, name, value)
+        self.options = options
         outputs, inputs = shape[0], math.prod(shape[1:])
         self.tiles = Tiles(
-            self.model, (outputs, inputs), options.get("tile", (256, 256)),
-            first_cell=options.get("first_cell", 0), seed=options["seed"],
-            order=options.get("order"), engine=options.get("engine", "auto"),
-            history=options.get("history", "float32"), device=options.get("device"),
+            options.model, (outputs, inputs), options.tile, first_cell=options.first_cell,
+            seed=options.seed, order=options.order, engine=options.engine,
+            history=options.history, device=options.device,
         )  # fmt: skip
         if self.wired:
             for rows, columns in (cells.shape for cells in self.tiles.cells):
-                make_wires((rows, columns), self.wire_resistance)
+                make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
         bound = 1.0 / math.sqrt(inputs)
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
-        length = outputs if self.scale == "output" else 1
+        length = outputs if options.scale == "output" else 1
         self.register_buffer("weight_range", torch.ones(length))
         for name in ("difference", "total"):
             empty = torch.empty(outputs, inputs)
@@ -88,37 +93,63 @@ class CrossbarLayer(nn.Module):
         self._bars: list[Crossbar] | None = None
         self.set_ideally()
 
+    # ---- a layer in software --------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def from_torch(cls, layer: Plain, **options: Unpack[LayerOptionsDict]) -> Self:
+        """Return a layer on cells, ideally programmed to the weights of a layer in software."""
+
+    @staticmethod
+    @abstractmethod
+    def plain_like(layer: Plain | CrossbarLayer[Plain]) -> Plain:
+        """Return a new layer in software of the same sizes, with random weights."""
+
+    @classmethod
+    def unsupported(cls, layer: Plain) -> str | None:
+        """Return which layers this class cannot represent, if ``layer`` is one of them.
+
+        The answer is a plural noun for messages, such as "grouped convolutions"; None: ``layer``
+        can be put on cells.
+        """
+        return None
+
+    def to_torch(self) -> Plain:
+        """Return a layer in software with the weights that the cells hold."""
+        return self.copy_weights_to(self.plain_like(self))
+
     # ---- weights and conductances ---------------------------------------------------------------
 
     @property
     def wired(self) -> bool:
         """Whether the layer is read through resistive wires."""
-        return not (np.ndim(self.wire_resistance) == 0 and self.wire_resistance == 0.0)
+        resistance = self.options.wire_resistance
+        return not (isinstance(resistance, float) and resistance == 0.0)
 
     @property
     def weight_per_siemens(self) -> Tensor:
-        """Weight that a conductance difference stands for, 1/S, (1,) or (outputs,)."""
-        low, high = self.window
+        """Weight per conductance difference, 1/S, (1,) or (outputs,)."""
+        low, high = self.options.g_window
         return self.weight_range / (high - low)
 
-    def matrix(self) -> npt.NDArray[Any]:
-        """Weights as (outputs, inputs), float64 on the host."""
+    def matrix(self) -> FloatArray:
+        """Return the weights as (outputs, inputs), float64 on the host."""
         flat = self.weight.detach().reshape(self.tiles.shape)
         return np.asarray(flat.cpu().numpy(), np.float64)
 
-    def targets(self) -> npt.NDArray[Any]:
-        """Conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
+    def targets(self) -> FloatArray:
+        """Return the conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
 
-        Without a fixed ``weight_range`` it is set to the largest magnitude first.
+        Without a ``weight_range`` among the options, the layer's range is set to the largest
+        magnitude.
         """
-        weight = self.matrix()
-        shape = self.weight_range.shape
+        weight, options = self.matrix(), self.options
         largest = (
-            largest_weights(weight, self.scale)
-            if self.fixed_range is None
-            else np.full(shape, self.fixed_range)
+            largest_weights(weight, options.scale)
+            if options.weight_range is None
+            else np.full(self.weight_range.shape, options.weight_range)
         )
-        found = pair_targets(weight, largest, self.window, self.bits)
+        found = pair_targets(weight, largest, options.g_window, options.bits)
         self.weight_range.copy_(torch.from_numpy(largest))
         return found
 
@@ -128,7 +159,7 @@ class CrossbarLayer(nn.Module):
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the state of the cells after they were changed from outside."""
+        """Update what the layer computes with, after its cells were changed directly."""
         plus, minus = torch.from_numpy(self.tiles.states())
         with torch.no_grad():
             self.difference.copy_(minus - plus)
@@ -137,33 +168,53 @@ class CrossbarLayer(nn.Module):
     @property
     def cell_weight(self) -> Tensor:
         """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
-        conduction = self.model.conduction
-        span = conduction.g_llrs - conduction.g_hhrs
+        span = self.options.model.conduction.g_span
         factor = (span * self.weight_per_siemens).to(self.difference)
         return self.difference * factor[:, None]
 
     @torch.no_grad()
-    def take(self, layer: nn.Module) -> None:
-        """Take over weights, bias, data type and device of a layer of the same shape."""
-        check_twin(layer, self)
-        source: Any = layer
-        self.to(device=source.weight.device, dtype=source.weight.dtype)
-        self.weight.copy_(source.weight)
-        if self.bias is not None:
-            self.bias.copy_(source.bias)
+    def load_weights_from(self, layer: Plain) -> None:
+        """Copy weights, bias, data type and device of a layer of the same shape; program ideally.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            It has no such weights; nothing has changed then.
+        """
+        weight, bias = check_same_shapes(layer, self)
+        self.to(device=weight.device, dtype=weight.dtype)
+        self.weight.copy_(weight)
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
         self.train(layer.training)
         self.set_ideally()
 
     @torch.no_grad()
-    def give(self, layer: Layer) -> Layer:
-        """Put the weights that the cells hold into a layer of the same shape."""
-        check_twin(layer, self)
-        target: Any = layer.to(device=self.weight.device, dtype=self.weight.dtype)
-        target.weight.copy_(self.cell_weight.reshape(self.weight.shape))
-        if self.bias is not None:
-            target.bias.copy_(self.bias)
-        target.train(self.training)
+    def copy_weights_to(self, layer: Layer) -> Layer:
+        """Copy the weights that the cells hold, and the bias, to a layer of the same shape.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            It has no such weights; nothing has changed then.
+        """
+        weight, bias = check_same_shapes(layer, self)
+        layer.to(device=self.weight.device, dtype=self.weight.dtype)  # the parameters stay objects
+        weight.copy_(self.cell_weight.reshape(self.weight.shape))
+        if self.bias is not None and bias is not None:
+            bias.copy_(self.bias)
+        layer.train(self.training)
         return layer
+
+    def take(self, layer: Plain) -> None:
+        """Call ``load_weights_from``, its present name; deprecated."""
+        former.warn("take", "load_weights_from")
+        self.load_weights_from(layer)
+
+    def give(self, layer: Layer) -> Layer:
+        """Call ``copy_weights_to``, its present name; deprecated."""
+        former.warn("give", "copy_weights_to")
+        return self.copy_weights_to(layer)
 
     # ---- reading --------------------------------------------------------------------------------
 
@@ -172,9 +223,12 @@ class CrossbarLayer(nn.Module):
         check_tensor(x, self.weight)
 
     def multiply(self, x: Tensor) -> Tensor:
-        """Send input vectors (B, inputs) through the cells: (B, outputs), without the bias."""
+        """Multiply input vectors (B, inputs) with the cells' weights: (B, outputs), without bias.
+
+        Cells add read noise; the gradients are those of ``nn.Linear`` with the cells' weights.
+        """
         check_vectors(x, self.weight, self.tiles.shape[1])
-        return beside_graphs(self._multiply, x)
+        return outside_graphs(self._multiply, x)
 
     def _multiply(self, x: Tensor) -> Tensor:
         if len(x) == 0:
@@ -186,7 +240,7 @@ class CrossbarLayer(nn.Module):
         return self._send(x)
 
     def send(self, x: Tensor) -> Tensor:
-        """``multiply``, without a gradient."""
+        """Multiply as ``multiply`` does, without a gradient."""
         check_vectors(x, self.weight, self.tiles.shape[1])
         return self._send(x)
 
@@ -194,29 +248,29 @@ class CrossbarLayer(nn.Module):
     def _send(self, x: Tensor) -> Tensor:
         if len(x) == 0:
             return x.new_zeros(0, self.tiles.shape[0])
-        size = self.input_range
+        options, size = self.options, self.options.input_range
         largest = x.abs().amax(dim=1, keepdim=True) if size is None else x.new_full((1, 1), size)
         # With a range of its own a layer would clip infinity, and pass NaN on.
         if not bool(torch.isfinite(largest if size is None else x).all()):
             raise InvalidValueError("input: expected finite numbers, found NaN or infinity")
         largest = torch.where(largest > 0.0, largest, 1.0)
-        v = x * (self.read_voltage / largest)
+        v = x * (options.read_voltage / largest)
         if size is not None:
-            v = v.clamp_(-self.read_voltage, self.read_voltage)
-        if self.dac is not None:
-            v = _round(v, self.read_voltage, self.dac)
+            v = v.clamp_(-options.read_voltage, options.read_voltage)
+        if options.dac is not None:
+            v = _round(v, options.read_voltage, options.dac)
         currents = self._currents(v)
-        scale = (self.weight_per_siemens / self.read_voltage).to(currents)
+        scale = (self.weight_per_siemens / options.read_voltage).to(currents)
         return currents.mul_(largest).mul_(scale)
 
     def _currents(self, v: Tensor) -> Tensor:
         """Currents (B, outputs) of all pairs, A, with noise, converted if there is an ADC."""
-        if self.adc is None and not self.wired:
+        if self.options.adc is None and not self.wired:
             currents, variance = self._ideal(v, slice(None))
             return self._with_noise(currents, variance, self.tiles.first_cell)
         if self.wired:
-            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._factors(),
-                                            self.linear)  # fmt: skip
+            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._read_noise(),
+                                            self.options.linear)  # fmt: skip
             each = list(zip(currents, variance, strict=True))
         else:
             each = [self._ideal(v[:, block], block) for block in self.tiles.column_blocks]
@@ -226,60 +280,64 @@ class CrossbarLayer(nn.Module):
         for block, (current, variance) in enumerate(each):
             self.readout_number = begin  # the same readouts, other rows
             noisy = self._with_noise(current, variance, first + block * outputs)
-            total += noisy if self.adc is None else self._convert(noisy)
+            total += noisy if self.options.adc is None else self._convert(noisy, self.options.adc)
         return total
 
-    def _factors(self) -> tuple[float, float] | None:
-        return noise_factors(self.bandwidth) if self.noise else None
+    def _read_noise(self) -> ReadNoise:
+        return ReadNoise.of_bandwidth(self.options.bandwidth) if self.options.noise else NONE
 
     def _ideal(self, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-        conduction, factors = self.model.conduction, self._factors()
+        conduction, noise = self.options.model.conduction, self._read_noise()
         difference = self.difference[:, block]
-        if factors is None:
-            return pair_currents(conduction, v, difference, self.linear), v
+        if noise == NONE:
+            return pair_currents(conduction, v, difference, self.options.linear), v.new_zeros(())
         states = (difference, self.total[:, block])
-        return noisy_pair_currents(conduction, v, states, factors, self.linear)
+        return noisy_pair_currents(conduction, v, states, noise, self.options.linear)
 
     def _with_noise(self, currents: Tensor, variance: Tensor, first: int) -> Tensor:
-        if not self.noise:
+        if not self.options.noise:
             return currents
         count, rows = currents.shape
         z = readout_normals(
             self.tiles.seed, first, rows, self.readout_number, count, currents.device
         )
-        # Modulo 2**32, as the noise counts: a file holds no larger number.
+        # Noise counts readouts modulo 2**32, and files hold no larger number.
         self.readout_number = (self.readout_number + count) & WORD
         return currents.addcmul_(variance.sqrt_(), z.to(currents.dtype))
 
-    def _convert(self, currents: Tensor) -> Tensor:
-        assert self.adc is not None
-        largest = float(currents.abs().max()) if self.adc_range is None else self.adc_range
-        return _round(currents, largest or 1.0, self.adc)
+    def _convert(self, currents: Tensor, bits: int) -> Tensor:
+        fixed = self.options.adc_range
+        largest = float(currents.abs().max()) if fixed is None else fixed
+        return _round(currents, largest or 1.0, bits)
 
     def _crossbars(self) -> list[Crossbar]:
         if self._bars is None or any(
             bar.cells is not cells for bar, cells in zip(self._bars, self.tiles.cells, strict=True)
         ):
-            self._bars = [Crossbar(cells, self.wire_resistance) for cells in self.tiles.cells]
+            resistance = self.options.wire_resistance
+            self._bars = [Crossbar(cells, resistance) for cells in self.tiles.cells]
         return self._bars
 
     # ---- state ----------------------------------------------------------------------------------
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the whole state of the cells, for ``state_dict``."""
+        """Return the complete state of the cells, for ``state_dict``."""
         state = {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
-        return cell_state.sealed(state)
+        return cell_state.with_digest(state)
 
-    def set_extra_state(self, state: Any) -> None:
-        """Take over the state of cells from ``state_dict``."""
-        cell_state.check(self.tiles, state)
-        number = checks.word("state_dict: layer_readout_number", state.get("layer_readout_number"))
-        cell_state.restore(self.tiles, state)
+    def set_extra_state(self, state: object) -> None:
+        """Restore the state of the cells from ``state_dict``."""
+        found = cell_state.check(self.tiles, state)
+        number = checks.word("state_dict: layer_readout_number", found.get("layer_readout_number"))
+        cell_state.restore(self.tiles, found)
+        self.options = replace(self.options, seed=self.tiles.seed, first_cell=self.tiles.first_cell)
         self.readout_number = number
         self.refresh()
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # Before anything of this layer is copied: torch would copy what fits and complain later.
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, object], prefix: str, *others: object
+    ) -> None:
+        # Checked before anything is copied: torch copies what fits and reports the rest afterwards.
         if prefix + EXTRA in state_dict:
             cell_state.check(self.tiles, state_dict[prefix + EXTRA])
         for name in ("weight", "bias", "weight_range"):
@@ -289,41 +347,57 @@ class CrossbarLayer(nn.Module):
                     f"state_dict: {prefix + name}: this layer has shape {tuple(mine.shape)}, the "
                     f"state {tuple(given.shape)}"
                 )
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def describe(self) -> str:
-        """Return the options that matter most, for ``print``."""
-        wires = f", wire_resistance={self.wire_resistance}" if self.wired else ""
+        """Return the most important options, for ``extra_repr``."""
+        wires = f", wire_resistance={self.options.wire_resistance}" if self.wired else ""
+        model = self.options.model.name
         return (
-            f"bias={self.bias is not None}, model={self.model.name!r}, seed={self.tiles.seed}, "
+            f"bias={self.bias is not None}, model={model!r}, seed={self.tiles.seed}, "
             f"first_cell={self.tiles.first_cell}{wires}"
         )
 
 
+former.add_attributes(CrossbarLayer)
+
+
+class _Context(Protocol):
+    """What autograd passes from the forward to the backward pass."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+    held: Tensor | None
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
 class StraightThrough(torch.autograd.Function):
-    """Forward through the cells; backward through the linear map that the cells hold."""
+    """Forward: the cells, with noise. Backward: ``nn.Linear`` with the weights that they hold."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, layer: CrossbarLayer) -> Tensor:
+    def forward(
+        ctx: _Context, x: Tensor, weight: Tensor, layer: CrossbarLayer[nn.Module]
+    ) -> Tensor:
         """Read the cells."""
         ctx.save_for_backward(x)
         ctx.held = layer.cell_weight if ctx.needs_input_grad[0] else None
         return layer._send(x)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gradients of ``nn.Linear`` with the weights that the cells held."""
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of ``nn.Linear`` with the weights that the cells held."""
         (grad,) = grads
         (x,) = ctx.saved_tensors
         return (
-            grad @ ctx.held if ctx.needs_input_grad[0] else None,
+            None if ctx.held is None else grad @ ctx.held,
             grad.T @ x if ctx.needs_input_grad[1] else None,
             None,
         )
 
 
 def _round(values: Tensor, largest: float, bits: int) -> Tensor:
-    """Nearest of 2**bits levels from minus to plus ``largest``, clipped at both ends."""
+    """Round to the nearest of 2**bits levels from minus to plus ``largest``; clip at both ends."""
     step = 2.0 * largest / (2**bits - 1)
     level = ((values + largest) / step).round_().clamp_(0, 2**bits - 1)
     result: Tensor = level.mul_(step).sub_(largest)

@@ -1,4 +1,4 @@
-"""What ``torch.compile`` leaves alone: it cannot trace the draws of random numbers."""
+"""Calls that ``torch.compile`` does not trace: it cannot compile the draws of random numbers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 Result = TypeVar("Result")
 
 
-def beside_graphs(function: Callable[..., Result], *arguments: object) -> Result:
-    """Call a function, out of sight of the compiler where one is at work."""
+def outside_graphs(function: Callable[..., Result], *arguments: object) -> Result:
+    """Call a function; while ``torch.compile`` traces, as a call that it does not look into."""
     if torch.compiler.is_compiling():
         return _untraced(function, *arguments)
     return function(*arguments)
 
 
-# torch.compiler.disable would import the compiler, a second, into every program.
+# torch.compiler.disable would import the compiler into every program, which takes a second.
 @torch._disable_dynamo  # type: ignore[attr-defined]
 def _untraced(function: Callable[..., Result], *arguments: object) -> Result:
     return function(*arguments)

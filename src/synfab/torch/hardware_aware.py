@@ -1,20 +1,18 @@
-"""Hardware-aware training: the limits and errors of a technology in the forward pass, in software.
+"""Hardware-aware training: limits and errors of a technology in the forward pass, in software.
 
-A parametrisation stands between the weights that the optimizer moves and those that the layer uses:
-weights are clipped to the window, rounded to the cells' levels, disturbed like programmed cells and
-weakened by the wires. Rounding and clipping to a device's limits pass gradients straight through;
-the wires' gradient is that of the adjoint solve.
+A parametrisation computes the weights that a layer uses from those that the optimizer changes: they
+are clipped to the window, rounded to the cells' levels, given programming errors and reduced by the
+wire resistance. The gradient of rounding and of clipping to a device's limits is 1; that of the
+wires is exact, from the adjoint solve.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -22,29 +20,33 @@ from torch.nn.utils import parametrize
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, GridShape, ProgramMethod
 from synfab.crossbar.array import Crossbar
-from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
+from synfab.programming.methods import check_options, program_cells
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import check_seed
-from synfab.torch import pulses
-from synfab.torch.graphs import beside_graphs
+from synfab.torch.graphs import outside_graphs
 from synfab.torch.inputs import check_network
 from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.noise import readout_normals
-from synfab.torch.options import wires
+from synfab.torch.options import (
+    CheckedResistance,
+    ModelLike,
+    ProgramOptions,
+    Resistance,
+    check_resistance,
+)
+from synfab.torch.registry import class_of_parametrized, class_on_cells, registered_types
 from synfab.torch.wires import effective_conductance
 
-Array = npt.NDArray[Any]
-
-# Rows of the noise: far from the numbers of any network's cells.
+# First row of the noise: larger than the number of any network's cells.
 TRAINING_ROWS = 2**63
-METHODS = ("write-verify", "open-loop")
 
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """What programming leaves: mean and standard deviation (S) of the error at each target (S)."""
+    """Programming errors: mean and standard deviation (S) of the error at each target (S)."""
 
     targets: Array
     mean: Array
@@ -52,16 +54,16 @@ class Errors:
 
 
 def measure_errors(
-    model: CellModel | str | os.PathLike[str] = "published",
-    method: str = "open-loop",
+    model: ModelLike = "published",
+    method: ProgramMethod = "open-loop",
     *,
     g_window: tuple[float, float] | None = None,
     points: int = 16,
     cells: int = 512,
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[ProgramOptions],
 ) -> Errors:
-    """Program virtual cells to targets across the window and see where they end.
+    """Return the programming errors of virtual test cells at targets across the window.
 
     Parameters
     ----------
@@ -70,58 +72,57 @@ def measure_errors(
     method, **options
         ``"write-verify"`` or ``"open-loop"``, as in ``program``.
     points, cells
-        Targets, and cells for each of them.
+        Number of targets, and of cells for each of them.
     seed
-        Of the chip that is measured: not one that will be used.
+        Seed of the chip that is measured; use another one than for inference.
     """
     technology = load_model(model)
     window = check_window(technology, g_window)
-    checks.choice("method", method, METHODS)
-    options = pulses.check_options(method, options)
+    checks.choice("method", method, get_args(ProgramMethod))
+    checked = check_options(method, options)
     points, cells = checks.count("points", points), checks.count("cells", cells)
     bench = CellArray(technology, (points, cells), seed=seed)
     targets = np.linspace(*window, points)
     wanted = np.repeat(targets[:, None], cells, axis=1)
-    if method == "open-loop":
-        done = pulses.open_loop(bench, wanted, **options)
-    else:
-        done, _ = pulses.write_verify(bench, wanted, **options)
+    done = program_cells(bench, wanted, method, checked)
     return Errors(targets, done.errors.mean(axis=1), done.errors.std(axis=1))
 
 
 def hardware_aware(
     network: nn.Module,
-    model: CellModel | str | os.PathLike[str] = "published",
+    model: ModelLike = "published",
     *,
     seed: int,
     errors: Errors | None = None,
     bits: int | None = None,
     clip: float | None = None,
     g_window: tuple[float, float] | None = None,
-    wire_resistance: Any = 0.0,
-    tile: tuple[int, int] = (256, 256),
+    wire_resistance: Resistance = 0.0,
+    tile: GridShape = (256, 256),
     chip: int | None = None,
     inplace: bool = False,
 ) -> nn.Module:
-    """Let every ``nn.Linear`` and ``nn.Conv2d`` feel the cells that it will be put on.
+    """Return a network in software whose weights have the limits and errors of cells.
 
-    Train the result with any optimizer, then ``bake`` it and ``convert`` what comes out.
+    This applies to ``nn.Linear``, ``nn.Conv2d`` and the types added by ``register_layer``. Train
+    the result with any optimizer, then pass it to ``bake`` and the baked network to ``convert``.
 
     Parameters
     ----------
     network
         In software.
     model, g_window, bits, wire_resistance, tile
-        As of the layers to come.
+        As for ``convert``; use the same values there.
     seed
         Of the errors drawn in training.
     errors
-        From ``measure_errors``, drawn anew in each forward pass of training; None: no errors.
+        From ``measure_errors``; new ones are drawn in each forward pass of training. None: no
+        errors.
     clip
-        Weights are clipped at this many standard deviations; None: not.
+        Weights are clipped at this many standard deviations; None: no clipping.
     chip
-        Seed of a chip whose devices' own limits (the conductances of their mean HRS and LRS) hold;
-        None: those of the window alone.
+        Seed of a chip; the conductances of each of its devices' mean HRS and LRS limit the weights.
+        None: only the window limits them.
     inplace
         Change the network itself instead of a copy.
 
@@ -138,16 +139,12 @@ def hardware_aware(
     seed = check_seed(seed)
     if errors is not None:
         checks.instance("errors", errors, Errors, "what measure_errors returns")
-    resistance = wires(wire_resistance)
+    resistance = check_resistance(wire_resistance)
     result = network if checks.flag("inplace", inplace) else copy.deepcopy(network)
-    found = [m for m in result.modules() if type(m) in (nn.Linear, nn.Conv2d)]
-    if not found or any(getattr(layer, "groups", 1) != 1 for layer in found):
-        raise InvalidValueError(
-            "network: expected nn.Linear or nn.Conv2d layers without groups, found none or others"
-        )
+    found = _supported(result)
     begin, steps = 0, []
     for layer in found:
-        weight: Any = layer.weight
+        weight = layer.get_parameter("weight")
         shape = (len(weight), weight[0].numel())
         made = Tiles(
             technology, shape, tile, first_cell=begin, seed=seed if chip is None else chip,
@@ -164,42 +161,56 @@ def hardware_aware(
     return result
 
 
-def _is_ideal(resistance: Any) -> bool:
+def _supported(network: nn.Module) -> list[nn.Module]:
+    """Return all layers that can be put on cells."""
+    found = []
+    for layer in network.modules():
+        kind = class_on_cells(layer)
+        if kind is None:
+            continue
+        what = kind.unsupported(layer)
+        if what is not None:
+            raise InvalidValueError(f"network: {what} are not supported")
+        found.append(layer)
+    if not found:
+        names = ", ".join(kind.__name__ for kind in registered_types())
+        raise InvalidValueError(f"network: expected a layer of type {names}; found none")
+    return found
+
+
+def _is_ideal(resistance: CheckedResistance) -> bool:
     parts = resistance if isinstance(resistance, tuple) else (resistance,)
     return not any(np.any(part) for part in parts)
 
 
 def bake(network: nn.Module) -> nn.Module:
-    """Return a copy with plain layers: the trained weights, clipped as they were in training."""
+    """Return a copy of a hardware-aware network with plain layers and the trained weights.
+
+    The weights are clipped as in training, but neither rounded nor disturbed.
+    """
     check_network(network)
-    memo: dict[int, Any] = {
-        id(layer): _plain(layer)
-        for layer in network.modules()
-        if parametrize.is_parametrized(layer, "weight")
-    }
+    memo: dict[int, Any] = {}
+    for layer in network.modules():
+        steps = getattr(layer, "parametrizations", {})
+        if "weight" in steps and isinstance(steps["weight"][0], Cells):
+            memo[id(layer)] = _plain(layer, steps["weight"][0], steps["weight"].original)
     return copy.deepcopy(network, memo)
 
 
-def _plain(layer: Any) -> nn.Module:
-    """Layer without its parametrisation; its class belongs to every copy of it, so it stays."""
-    chain = layer.parametrizations["weight"]
-    weight = chain[0].clipped(chain.original)[0].detach()
-    kind: Any = nn.Conv2d if isinstance(layer, nn.Conv2d) else nn.Linear
-    if kind is nn.Conv2d:
-        made = kind(
-            layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
-            layer.dilation, layer.groups, layer.bias is not None, layer.padding_mode,
-        )  # fmt: skip
-    else:
-        made = kind(layer.in_features, layer.out_features, layer.bias is not None)
-    values = {"weight": weight} if layer.bias is None else {"weight": weight, "bias": layer.bias}
+def _plain(layer: nn.Module, step: Cells, trained: Tensor) -> nn.Module:
+    """Return a new layer: torch would remove a parametrisation from all copies of ``layer``."""
+    kind = class_of_parametrized(layer)
+    assert kind is not None
+    made: nn.Module = kind.plain_like(layer)
+    weight = step.clipped(trained)[0].detach()
+    bias: Tensor | None = getattr(layer, "bias", None)
+    values = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
     made.to(device=weight.device, dtype=weight.dtype).load_state_dict(values)
-    result: nn.Module = made.train(layer.training)
-    return result
+    return made.train(layer.training)
 
 
 def _limits(tiles: Tiles, window: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Lowest and highest conductance of each device within the window, (2, outputs, inputs), S."""
+    """Return each device's conductance limits within the window, (2, outputs, inputs), S."""
     parameters = [cells.device_parameters for cells in tiles.cells]
     lowest = tiles.join([10.0 ** -p[..., 0].astype(np.float64) for p in parameters])
     highest = tiles.join([1.0 / p[..., 2].astype(np.float64) for p in parameters])
@@ -208,7 +219,7 @@ def _limits(tiles: Tiles, window: tuple[float, float]) -> tuple[Tensor, Tensor]:
 
 
 class Cells(nn.Module):
-    """Weights as the cells would hold them; a parametrisation of ``weight``."""
+    """Parametrisation of ``weight``: the weights that cells would hold."""
 
     def __init__(
         self,
@@ -228,16 +239,16 @@ class Cells(nn.Module):
         self.number = 0
 
     def get_extra_state(self) -> dict[str, int]:
-        """Return which errors come next, for ``state_dict``."""
+        """Return the number of the next draw of errors, for ``state_dict``."""
         return {"number": self.number}
 
-    def set_extra_state(self, state: Any) -> None:
-        """Go on with the errors that come next."""
+    def set_extra_state(self, state: object) -> None:
+        """Restore the number of the next draw of errors."""
         number_ = state.get("number") if isinstance(state, dict) else None
         self.number = checks.word("state_dict: number", number_)
 
     def clipped(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights within what the window will hold, and the largest of them."""
+        """Return weights clipped to the window, and the largest possible magnitude."""
         largest = weight.detach().abs().max()
         if self.clip is not None:
             largest = torch.minimum(largest, self.clip * weight.detach().std())
@@ -245,8 +256,8 @@ class Cells(nn.Module):
         return weight.clamp(-largest, largest), largest
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Weights that the cells would hold."""
-        return beside_graphs(self._held, weight)
+        """Return the weights that cells would hold."""
+        return outside_graphs(self._held, weight)
 
     def _held(self, weight: Tensor) -> Tensor:
         inside, largest = self.clipped(weight)
@@ -255,18 +266,18 @@ class Cells(nn.Module):
         level = torch.stack([part, -part]).clamp(0.0, 1.0)
         if self.bits is not None:
             top = 2**self.bits - 1
-            level = _straight(level, torch.round(level * top) / top)
+            level = _with_gradient_of(level, torch.round(level * top) / top)
         g = low + (high - low) * level
         if self.training and self.errors is not None:
-            g = g + self._drawn(g.detach())
+            g = g + self._errors(g.detach())
         if self.limits is not None:
             lowest, highest = (limit.to(g.device) for limit in self.limits)
-            g = _straight(g, g.clamp(lowest, highest))
-        difference = g[0] - g[1] if self.bars is None else self._through(g, self.bars)
+            g = _with_gradient_of(g, g.clamp(lowest, highest))
+        difference = g[0] - g[1] if self.bars is None else self._behind_wires(g, self.bars)
         return (difference * (largest / (high - low))).to(weight.dtype).reshape(weight.shape)
 
-    def _drawn(self, g: Tensor) -> Tensor:
-        """Programming errors for targets ``g``, S."""
+    def _errors(self, g: Tensor) -> Tensor:
+        """Draw programming errors for targets ``g``, S."""
         assert self.errors is not None
         targets = g.cpu().numpy()
         mean = np.interp(targets, self.errors.targets, self.errors.mean)
@@ -278,18 +289,18 @@ class Cells(nn.Module):
         self.number += 1
         return torch.from_numpy(mean + deviation * z.numpy().reshape(g.shape)).to(g)
 
-    def _through(self, g: Tensor, bars: list[Crossbar]) -> Tensor:
-        """Differences of conductance that the wires leave, (outputs, inputs), S."""
+    def _behind_wires(self, g: Tensor, bars: list[Crossbar]) -> Tensor:
+        """Return the effective differences of conductance behind wires, (outputs, inputs), S."""
         whole = torch.zeros(self.tiles.shape, dtype=g.dtype)
         for tile, bar in zip(self.tiles.tiles, bars, strict=True):
             pairs = g[:, tile.outputs, tile.inputs].cpu()
             rows = pairs.transpose(0, 1).reshape(bar.shape)
             left = effective_conductance(rows.clamp(min=1e-9), bar)
-            # In place on a fresh tensor: autograd follows.
+            # Autograd allows this in-place change, since ``whole`` needs no gradient before it.
             whole[tile.outputs, tile.inputs] = left[0::2] - left[1::2]
         return whole.to(g.device)
 
 
-def _straight(value: Tensor, rounded: Tensor) -> Tensor:
-    """Return ``rounded``, with the gradient of ``value``."""
+def _with_gradient_of(value: Tensor, rounded: Tensor) -> Tensor:
+    """Return ``rounded``, with the gradient of ``value`` (straight-through estimator)."""
     return value + (rounded - value).detach()

@@ -1,38 +1,35 @@
 """Weights as conductances of differential pairs.
 
-A weight w is the difference of two cells: w = (G+ - G-) w_max / (g_max - g_min). The cell of its
-sign carries its size above g_min, the other one g_min.
+A weight w is the difference of two cells: w = (G+ - G-) w_max / (g_max - g_min). For w > 0 the
+cell G+ is above g_min by the magnitude of w and G- is at g_min; for w < 0 vice versa.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
+from synfab.model.typical import typical_device
+from synfab.programming.mapping import MAX_BITS
 
-Array = npt.NDArray[Any]
-
-# The default window keeps this far from the typical device's HRS and LRS conductance.
+# Limits of the default window in units of the typical device's HRS and LRS conductance.
 ABOVE_HRS, BELOW_LRS = 1.5, 0.8
-MOST_BITS = 16
 
 
 def default_window(model: CellModel) -> tuple[float, float]:
-    """Conductances (S) that nearly every device of a technology reaches.
+    """Return the conductances (g_min, g_max), S, that nearly every device of a technology reaches.
 
     1.5 times the HRS and 0.8 times the LRS of the typical device, in its median cycle.
     """
     checks.instance("model", model, CellModel)
-    log_r_hrs, _, r_lrs, _ = model.population.means[int(np.argmax(model.population.weights))][:4]
-    return ABOVE_HRS * 10.0 ** -float(log_r_hrs), BELOW_LRS / float(r_lrs)
+    device = typical_device(model)
+    return ABOVE_HRS * 10.0**-device.log_r_hrs, BELOW_LRS / device.r_lrs
 
 
-def check_window(model: CellModel, window: Any) -> tuple[float, float]:
+def check_window(model: CellModel, window: object) -> tuple[float, float]:
     """Return (g_min, g_max) in S; None means ``default_window``."""
     if window is None:
         return default_window(model)
@@ -49,13 +46,13 @@ def check_window(model: CellModel, window: Any) -> tuple[float, float]:
     return low, high
 
 
-def check_bits(name: str, bits: Any) -> int | None:
+def check_bits(name: str, bits: object) -> int | None:
     """Return a number of bits, or None."""
-    return None if bits is None else checks.count(name, bits, MOST_BITS)
+    return None if bits is None else checks.count(name, bits, MAX_BITS)
 
 
 def largest_weights(weight: Array, scale: str) -> Array:
-    """Largest magnitude, of all weights (1,) or of each output (outputs,); never 0."""
+    """Return the largest magnitude of all weights (1,) or of each output (outputs,); 1 for 0."""
     check_weights(weight)
     largest = np.abs(weight).max(axis=1 if scale == "output" else None)
     largest = np.atleast_1d(largest).astype(np.float64)
@@ -71,23 +68,23 @@ def check_weights(weight: Array) -> None:
 def pair_targets(
     weight: Array, w_max: Array, window: tuple[float, float], bits: int | None = None
 ) -> Array:
-    """Conductances (2, outputs, inputs), S, of the cells G+ and G- for weights.
+    """Return the conductances of the cells G+ and G- for weights, (2, outputs, inputs), S.
 
     Parameters
     ----------
     weight
         (outputs, inputs).
     w_max
-        Weight that takes the whole window, (1,) or (outputs,).
+        Weight that is mapped to the whole window, (1,) or (outputs,).
     window
         (g_min, g_max), S.
     bits
-        A cell has 2**bits levels, both ends of the window among them; None: any conductance.
+        A cell has 2**bits levels, from one end of the window to the other; None: any conductance.
 
     Raises
     ------
     InvalidValueError
-        A weight is not finite, or needs more than the window.
+        A weight is not finite, or its magnitude is larger than ``w_max``.
     """
     check_weights(weight)
     part = weight.astype(np.float64) / w_max[:, None]

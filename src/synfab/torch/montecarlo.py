@@ -1,12 +1,11 @@
-"""Many chips: the same network on cells of other seeds."""
+"""Monte Carlo over chips: the same network on the cells of different seeds."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,22 @@ from torch import nn
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.io.progress import ProgressBar
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.model.population import Population
+from synfab.programming.methods import check_options
 from synfab.random.streams import MAX_SEED
-from synfab.torch.convert import convert
+from synfab.torch.convert import Exceptions, convert
 from synfab.torch.inputs import check_network
-from synfab.torch.options import check_names
+from synfab.torch.options import (
+    MethodName,
+    ModelLike,
+    ProgramOptions,
+    SharedLayerOptions,
+    check_names,
+)
 from synfab.torch.programming import program
-from synfab.torch.pulses import check_options
 
 
 def monte_carlo(
@@ -31,14 +37,16 @@ def monte_carlo(
     evaluate: Callable[[nn.Module], float],
     seeds: Iterable[int],
     *,
-    model: CellModel | str | os.PathLike[str] = "published",
-    method: str = "write-verify",
-    programming: dict[str, Any] | None = None,
+    model: ModelLike = "published",
+    method: MethodName = "write-verify",
+    programming: ProgramOptions | None = None,
     workers: int = 1,
     progress: bool = False,
-    **options: Any,
+    exceptions: Exceptions | None = None,
+    first_cell: int = 0,
+    **options: Unpack[SharedLayerOptions],
 ) -> pd.DataFrame:
-    """Put a network on one chip for each seed, program and evaluate it.
+    """Return a table of chips, one for each seed, with a network programmed and evaluated on each.
 
     Parameters
     ----------
@@ -47,23 +55,23 @@ def monte_carlo(
     evaluate
         Called with each converted network; returns a number, such as an accuracy.
     seeds
-        Chips.
+        Seeds of the chips.
     model
         Technology.
     method, programming
-        Method of ``program``, and options of it.
+        Method of ``program``, and its options.
     workers
-        Chips at the same time, in threads: NumPy, Numba and PyTorch give way to each other.
-        ``evaluate`` must allow it. The table does not depend on it.
+        Number of chips that are computed at the same time, in threads. ``evaluate`` must allow
+        this. The table does not depend on it.
     progress
-        Show a progress bar.
-    **options
-        Of ``convert``.
+        Show a progress bar on standard error.
+    exceptions, first_cell, **options
+        As in ``convert``.
 
     Returns
     -------
     DataFrame
-        One row a chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
+        One row per chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
         and ``seconds``.
     """
     check_network(network)
@@ -77,9 +85,11 @@ def monte_carlo(
     workers = checks.count("workers", workers)
     _check_names(options)
 
-    def one(seed: int) -> dict[str, Any]:
+    def one(seed: int) -> dict[str, float]:
         begin = time.perf_counter()
-        chip = convert(network, technology, seed=seed, **options)
+        chip = convert(
+            network, technology, seed=seed, exceptions=exceptions, first_cell=first_cell, **options
+        )
         table = program(chip, method, **steps)
         score = checks.number("evaluate", evaluate(chip))
         share = table["cells"] / table["cells"].sum()
@@ -95,46 +105,43 @@ def monte_carlo(
 
     with ThreadPoolExecutor(min(workers, len(chips))) as pool:
         found = pool.map(one, chips) if workers > 1 else map(one, chips)
-        return pd.DataFrame(list(_watched(found, len(chips), progress)))
+        rows = []
+        with ProgressBar("chips", len(chips), show=progress) as bar:
+            for row in found:
+                rows.append(row)
+                bar.advance()
+        return pd.DataFrame(rows)
 
 
-def _chips(seeds: Any) -> list[int]:
+def _chips(seeds: Iterable[int]) -> list[int]:
     """Return the seeds, one or more."""
     try:
         given = list(seeds)
     except Exception as error:  # whatever an iterator raises
         pass_on(error)
         raise InvalidTypeError(
-            f"seeds: expected several, such as range(20), found {checks.kind_of(seeds)}"
+            f"seeds: expected several integers, such as range(20), found {checks.kind_of(seeds)}"
         ) from None
     if not given:
         raise InvalidValueError("seeds: expected at least one, found none")
     return [checks.integer("seeds", seed, 0, MAX_SEED) for seed in given]
 
 
-def _check_names(options: dict[str, Any]) -> None:
+def _check_names(options: Mapping[str, object]) -> None:
     """Raise unless options are those of ``convert`` that are the same for every chip."""
     for name in ("seed", "inplace"):
         if name in options:
-            raise InvalidTypeError(f"{name}: no option of monte_carlo, which makes copies")
-    check_names(options, ("exceptions",))
+            raise InvalidTypeError(f"{name}: not an option of monte_carlo, which makes copies")
+    check_names(options)
 
 
-def _watched(rows: Iterable[Any], total: int, progress: bool) -> Iterable[Any]:
-    if not progress:
-        return rows
-    from rich.progress import track
-
-    return track(rows, "chips", total=total)
-
-
-def without_outliers(model: CellModel | str | os.PathLike[str]) -> CellModel:
-    """Return the technology without its rarest kind of device, to see what that kind costs.
+def without_outliers(model: ModelLike) -> CellModel:
+    """Return a technology without its rarest kind of device, to measure the effect of that kind.
 
     Raises
     ------
     InvalidValueError
-        It has one kind only.
+        The technology has one kind only.
     """
     whole = load_model(model)
     population = whole.population

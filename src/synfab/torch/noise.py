@@ -1,7 +1,7 @@
-"""Noise of a layer's readouts: Philox stream 4 on whatever device the layer is.
+"""Random numbers for the read noise of layers: Philox stream 4, on any device.
 
-The counter's cell is the number of the row among all rows of the chip, which the numbers of a
-layer's own cells keep apart from other layers' (MODEL: one seed is one chip).
+A row takes the place of a cell in the counter. Rows are numbered from the layer's first cell on, so
+different layers of a chip have different rows (MODEL: one seed is one chip).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from synfab.random.streams import WORD, Stream, normals, words
 def readout_normals(
     seed: int, first: int, rows: int, number: int, count: int, device: torch.device
 ) -> torch.Tensor:
-    """Standard normal numbers (count, rows), float32, of readouts ``number`` and on.
+    """Return standard normal numbers (count, rows), float32, one per row and readout.
 
     Parameters
     ----------
@@ -26,20 +26,21 @@ def readout_normals(
     first
         Number of the first row.
     rows, count
-        How many rows and input vectors.
+        Number of rows and of readouts (input vectors).
     number
-        Which input vector is the first; counts modulo 2**32.
+        Number of the first readout, modulo 2**32.
     device
-        Where the numbers are needed; the same numbers everywhere, to float32 rounding.
+        Of the result; the numbers are the same on every device, to float32 rounding.
     """
     if device.type == "cpu":
         return torch.from_numpy(row_normals(seed, first, rows, number & WORD, count))
-    return _on_device(seed, first, rows, number, count, device)
+    return normals_on_device(seed, first, rows, number, count, device)
 
 
-def _on_device(
+def normals_on_device(
     seed: int, first: int, rows: int, number: int, count: int, device: torch.device
 ) -> torch.Tensor:
+    """Return the numbers of ``readout_normals``, computed by PyTorch on a device of any kind."""
     row = torch.arange(rows, dtype=torch.int64, device=device)
     low = row + (first & WORD)
     high = (first >> 32) + (low >> 32)

@@ -1,62 +1,58 @@
-"""Training in situ: every weight update is RESET pulses on the cells themselves.
+"""Training in situ: weight updates are RESET pulses on the cells.
 
-A cell's RESET is gradual and its SET is not, so a weight rises by a RESET of its G- cell and falls
-by a RESET of its G+ cell. A pulse moves a cell only if it is stronger than those before it; the
-optimizer remembers the amplitude that each cell was given last and goes beyond it by what the
-typical device's transition asks for the change wanted. When a cell has come to the end of the
-window, its pair is refreshed: both cells are SET and brought back by write and verify, with the
-same difference and the larger one at the top of the window.
+RESET is gradual and SET is abrupt, so a RESET of the G- cell increases a weight, and a RESET of the
+G+ cell decreases it. A RESET pulse changes a cell only if its amplitude is larger than those of
+earlier pulses. The optimizer stores the last amplitude of each cell and increases it by the voltage
+that a typical device needs for the change. When a cell reaches the end of the window, its pair is
+refreshed: both cells are SET and programmed by write and verify, with the same difference and the
+larger conductance at the top of the window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.io.limits import told
-from synfab.model.cell_model import CellModel
-from synfab.programming.controller import LONGEST, RESET_FIRST, RESET_LAST, SHORTEST
-from synfab.programming.staircase import typical_voltage
+from synfab.common.types import Array
+from synfab.io.limits import one_line_errors
+from synfab.model.typical import typical_device, typical_slope
+from synfab.programming.controller import MAX_RISE, MIN_RISE, RESET_FIRST, RESET_LAST
+from synfab.programming.pulser import DURATION, DirectPulser, measured_conductance
+from synfab.programming.write_verify import WriteVerify
 from synfab.random.arrays import to_numpy
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import check_network
-from synfab.torch.pulses import Pulses, write_verify
 
-Array = npt.NDArray[Any]
-
-CELLS = "cells"  # of the optimizer's state: what torch does not know of
-# What a writer remembers of each cell, and of all.
+CELLS = "cells"  # key of the layers' part of the optimizer's state
+# State of a layer: one value per pair or cell, one per layer, and settings that must agree.
 EACH, ALL = ("wanted", "amplitude", "g", "count", "energy"), ("updates", "refreshed")
-TOLD = ("granularity", "duration")  # what it was told, which must be the same
-
-# Conductances at which the typical device's slope is tabulated.
-POINTS = 200
+SETTINGS = ("granularity", "duration")
 
 
 class PulsedSGD(torch.optim.Optimizer):
-    """Stochastic gradient descent whose updates are pulses; other parameters move digitally.
+    """Stochastic gradient descent that updates weights on cells by pulses.
 
-    Wanted changes are added up digitally, with their sign, until they are worth a pulse. After a
-    pulse the cell is read once, with noise, and what it really did is taken off the sum.
+    Weight changes are summed digitally, with their sign, until the sum is large enough for a pulse.
+    After a pulse the cell is read once, with noise, and the measured change is subtracted from the
+    sum. Other parameters are updated digitally.
 
     Parameters
     ----------
     network
-        Module with layers on cells, in place and programmed anew by the constructor: the pairs
-        begin at the top of the window.
+        Module with layers on cells. The constructor programs them again, in place: the larger cell
+        of each pair starts at the top of the window.
     lr
         Learning rate.
     granularity
-        Smallest change of conductance that is worth a pulse, S; None: 2 % of the window.
+        Smallest sum of changes that causes a pulse, S; None: 2 % of the window.
     duration
         Of each pulse, s.
 
@@ -72,7 +68,7 @@ class PulsedSGD(torch.optim.Optimizer):
         lr: float = 0.05,
         *,
         granularity: float | None = None,
-        duration: float = 1e-7,
+        duration: float = DURATION,
     ) -> None:
         check_network(network)
         layers = crossbar_layers(network)
@@ -83,7 +79,7 @@ class PulsedSGD(torch.optim.Optimizer):
         if granularity is not None:
             granularity = checks.positive("granularity", granularity)
         for _, layer in layers:
-            layer.targets()  # weights that cells cannot hold are found before a cell has changed
+            layer.targets()  # raises for weights outside the window, before any cell has changed
         super().__init__(network.parameters(), {"lr": lr})
         self.layers = {
             name or "layer": _Writer(layer, granularity, duration) for name, layer in layers
@@ -92,7 +88,7 @@ class PulsedSGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Turn gradients into pulses."""
+        """Apply one update; ``closure`` computes the loss again and returns it."""
         loss = None
         if closure is not None:
             checks.function("closure", closure)
@@ -110,78 +106,73 @@ class PulsedSGD(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the optimizer remembers, its pulses on the cells included.
+        """Return the state of the optimizer, including sums and pulses of the cells.
 
-        The cells' own state is in the network's ``state_dict``; load both.
+        The state of the cells themselves is in the network's ``state_dict``; load both.
         """
         cells = {name: writer.dump() for name, writer in self.layers.items()}
         return {**super().state_dict(), CELLS: cells}
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` gave.
+        """Restore the result of ``state_dict``.
 
         Raises
         ------
         InvalidValueError
-            It is the state of another optimizer, or of other layers.
+            The state belongs to another optimizer, or to other layers.
         """
         found = checks.mapping("state_dict", state_dict).get(CELLS)
         if not isinstance(found, dict) or found.keys() != self.layers.keys():
             names = ", ".join(map(checks.shown, found)) if isinstance(found, dict) else ""
             raise InvalidValueError(
-                f"state_dict: expected pulses of the layers {', '.join(self.layers)}, "
+                f"state_dict: expected the state of the layers {', '.join(self.layers)}, "
                 f"found {names or 'none'}"
             )
         for name, writer in self.layers.items():
             writer.check(name, found[name])
-        with told("state_dict: not of such an optimizer"):
+        with one_line_errors("state_dict: not of such an optimizer"):
             super().load_state_dict({k: v for k, v in state_dict.items() if k != CELLS})
         for name, writer in self.layers.items():
             writer.restore(found[name])
 
     def report(self) -> pd.DataFrame:
-        """What training has cost so far, one row a layer.
+        """Return a table of pulses, cycles and energy so far, one row per layer.
 
-        ``cells``, ``updates``, ``pulses`` (of all cells), ``pulses_a_cell``, ``most_pulses``,
-        ``cycles_a_cell``, ``most_cycles``, ``refreshed`` pairs, and ``energy`` in the cells, J; the
-        first programming included.
+        Columns are ``cells``, ``updates``, ``pulses`` (of all cells), ``pulses_a_cell``,
+        ``most_pulses`` (of a cell), ``cycles_a_cell``, ``most_cycles``, ``refreshed`` (pairs), and
+        ``energy`` in the cells, J. The first programming is included.
         """
         rows = {name: writer.row() for name, writer in self.layers.items()}
         return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def typical_slope(model: CellModel, window: tuple[float, float]) -> tuple[Array, Array]:
-    """Conductances (S, rising) and how fast the typical device falls there, S/V."""
-    g = np.linspace(*window, POINTS)
-    slope = np.abs(np.gradient(g, typical_voltage(model, g)))
-    return g, slope
-
-
 class _Writer:
-    """Pulses on the cells of one layer; arrays of pairs are (2, outputs, inputs), G+ and G-."""
+    """Pulses on the cells of one layer; arrays of cells are (2, outputs, inputs), G+ and G-."""
 
-    def __init__(self, layer: CrossbarLayer, granularity: float | None, duration: float) -> None:
+    def __init__(
+        self, layer: CrossbarLayer[nn.Module], granularity: float | None, duration: float
+    ) -> None:
         self.layer = layer
-        low, high = layer.window
+        model, (low, high) = layer.options.model, layer.options.g_window
         self.low, self.span = low, high - low
         self.granularity = 0.02 * self.span if granularity is None else granularity
-        self.table = typical_slope(layer.model, layer.window)
-        typical = layer.model.population.means[int(np.argmax(layer.model.population.weights))]
-        self.begin = RESET_FIRST * float(typical[3])
-        self.limit = RESET_LAST * layer.model.conduction.u_max
+        self.table = typical_slope(model, layer.options.g_window)
+        self.begin = RESET_FIRST * typical_device(model).u_reset
+        self.limit = RESET_LAST * model.conduction.u_max
         self.duration = duration
-        self.fire = [Pulses(cells, duration) for cells in layer.tiles.cells]
+        self.pulsers = [DirectPulser(cells, duration) for cells in layer.tiles.cells]
+        self.count = np.zeros((2, *layer.tiles.shape), np.int64)  # of pulses
         self.updates = self.refreshed = 0
         plus, minus = layer.targets()
-        self.wanted = np.zeros(layer.tiles.shape)  # S of the difference, not yet done
-        self.amplitude = np.full((2, *layer.tiles.shape), self.begin)  # V, given last
+        self.wanted = np.zeros(layer.tiles.shape)  # S, sum of changes of G+ - G-
+        self.amplitude = np.full((2, *layer.tiles.shape), self.begin)  # V, of the last pulse
         self.g = np.stack([plus, minus])
         self.refresh(np.ones(layer.tiles.shape, np.bool_))
         self.publish()
 
     def update(self, change: torch.Tensor) -> None:
-        """Add a change of the weights, and pulse the cells for which it is time."""
+        """Add a change of the weights, and pulse the cells whose sums are large enough."""
         shape = self.layer.tiles.shape
         weights = change.detach().reshape(shape).cpu().numpy().astype(np.float64)
         if not np.isfinite(weights).all():
@@ -191,7 +182,7 @@ class _Writer:
         self.wanted += weights / per_siemens
         falls = np.stack([np.maximum(-self.wanted, 0.0), np.maximum(self.wanted, 0.0)])
         due = falls >= self.granularity
-        step = np.clip(falls / np.interp(self.g, *self.table), SHORTEST, LONGEST)
+        step = np.clip(falls / np.interp(self.g, *self.table), MIN_RISE, MAX_RISE)
         voltage = self.amplitude + step
         at_end = due & ((self.g - falls < self.low) | (voltage >= self.limit))
         self.pulse(np.where(due & ~at_end, voltage, np.nan))
@@ -201,12 +192,13 @@ class _Writer:
         self.publish()
 
     def pulse(self, voltage: Array) -> None:
-        """RESET cells and take what they did off the sum; NaN: none."""
+        """Apply RESET pulses and subtract the measured changes from the sums; NaN: no pulse."""
         given = np.isfinite(voltage)
         if not given.any():
             return
-        for fire, part in zip(self.fire, self.layer.tiles.split(voltage), strict=True):
-            fire(part)
+        for pulser, part in zip(self.pulsers, self.layer.tiles.split(voltage), strict=True):
+            pulser.apply_voltage(part)
+        self.count += given
         before, now = self.g, self.read()
         self.amplitude = np.where(given, voltage, self.amplitude)
         self.g = np.where(given, now, before)
@@ -214,33 +206,34 @@ class _Writer:
         self.wanted -= risen[0] - risen[1]
 
     def refresh(self, pairs: Array) -> None:
-        """SET both cells of pairs and bring them back, the larger one to the top of the window."""
+        """SET and program both cells of pairs, the larger one to the top of the window."""
         difference = np.clip(self.g[0] - self.g[1] + self.wanted, -self.span, self.span)
         top = self.low + self.span
         targets = np.stack([top + np.minimum(difference, 0.0), top - np.maximum(difference, 0.0)])
         targets = np.where(pairs, targets, np.nan)
-        amplitudes = []
-        for fire, part in zip(self.fire, self.layer.tiles.split(targets), strict=True):
-            done, controllers = write_verify(fire.cells, part, duration=fire.duration)
-            fire.count += done.pulses
-            fire.energy += done.energy
-            # A cell that stays in its LRS has seen no RESET yet.
-            amplitudes.append(np.maximum(controllers.amplitude, self.begin))
-        self.amplitude = np.where(pairs, self.layer.tiles.join(amplitudes), self.amplitude)
+        join, split = self.layer.tiles.join, self.layer.tiles.split
+        works = [
+            WriteVerify(DirectPulser(pulser.cells, pulser.duration), part).erase()
+            for pulser, part in zip(self.pulsers, split(targets), strict=True)
+        ]
+        results = [work.run() for work in works]
+        for pulser, result in zip(self.pulsers, results, strict=True):
+            pulser.energy += result.energy
+        self.count += join([result.pulses for result in results])
+        # A cell that stays in its LRS has had no RESET pulse yet.
+        amplitude = np.maximum(join([work.controllers.amplitude for work in works]), self.begin)
+        self.amplitude = np.where(pairs, amplitude, self.amplitude)
         self.g = np.where(pairs, self.read(), self.g)
         self.wanted = np.where(pairs, 0.0, self.wanted)
         self.refreshed += int(pairs.sum())
 
     def read(self) -> Array:
-        """Read all cells at U_0, with noise, S."""
-        u_0 = self.layer.model.conduction.u_0
-        reads = [
-            to_numpy(cells.read(u_0)).astype(np.float64) / u_0 for cells in self.layer.tiles.cells
-        ]
-        return self.layer.tiles.join(reads)
+        """Return the conductances of all cells, read at U_0 with noise, S."""
+        tiles = self.layer.tiles
+        return tiles.join([measured_conductance(cells) for cells in tiles.cells])
 
     def publish(self) -> None:
-        """Let the layer have the cells as they are, and its weights as they were read."""
+        """Update the layer from its cells, and its weights from their last reads."""
         layer = self.layer
         layer.refresh()
         difference = torch.from_numpy(self.g[0] - self.g[1]).to(layer.weight)
@@ -249,16 +242,16 @@ class _Writer:
             layer.weight.copy_((difference * factor).reshape(layer.weight.shape))
 
     def dump(self) -> dict[str, Any]:
-        """Return everything that it remembers; tensors and numbers."""
-        state: dict[str, Any] = {name: getattr(self, name) for name in (*ALL, *TOLD)}
-        each = (self.wanted, self.amplitude, self.g, *self._spent())
+        """Return the state, in tensors and numbers."""
+        state: dict[str, Any] = {name: getattr(self, name) for name in (*ALL, *SETTINGS)}
+        each = (self.wanted, self.amplitude, self.g, self.count, self._energy())
         state.update(
             {name: torch.from_numpy(np.array(x)) for name, x in zip(EACH, each, strict=True)}
         )
         return state
 
-    def check(self, layer: str, state: dict[str, Any]) -> None:
-        """Raise unless ``restore`` can take this state over."""
+    def check(self, layer: str, state: object) -> None:
+        """Raise unless ``restore`` can restore this state."""
         where = f"state_dict: {layer}"
         given = checks.mapping(where, state)
         for name, mine in self.dump().items():
@@ -272,7 +265,7 @@ class _Writer:
                     )
                 if (found < lowest).any():
                     raise InvalidValueError(
-                        f"{where}: {name}: expected finite numbers of 0 or above"
+                        f"{where}: {name}: expected numbers of at least 0, found negative ones"
                     )
             elif name in ALL:
                 checks.integer(f"{where}: {name}", given.get(name), 0)
@@ -281,26 +274,22 @@ class _Writer:
                     f"{where}: {name}: expected {mine:g}, found {given.get(name):g}"
                 )
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``dump`` gave."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore the result of ``dump``."""
         values = {name: to_numpy(state[name]).copy() for name in EACH}
-        self.wanted, self.amplitude, self.g = (values[name] for name in EACH[:3])
-        split = self.layer.tiles.split
-        for fire, count, energy in zip(
-            self.fire, split(values["count"]), split(values["energy"]), strict=True
-        ):
-            fire.count, fire.energy = count, energy
+        self.wanted, self.amplitude, self.g, self.count, energy = values.values()
+        for pulser, part in zip(self.pulsers, self.layer.tiles.split(energy), strict=True):
+            pulser.energy = part
         self.updates, self.refreshed = (int(state[name]) for name in ALL)
 
-    def _spent(self) -> tuple[Array, Array]:
-        """Pulses, and energy (J), of all cells, (2, outputs, inputs)."""
-        join = self.layer.tiles.join
-        return join([fire.count for fire in self.fire]), join([fire.energy for fire in self.fire])
+    def _energy(self) -> Array:
+        """Return the energy of all pulses so far in each cell, J, (2, outputs, inputs)."""
+        return self.layer.tiles.join([pulser.energy for pulser in self.pulsers])
 
     def row(self) -> dict[str, Any]:
-        """One row of the report."""
-        counts, energy = self._spent()
-        cycles = np.concatenate([to_numpy(fire.cells.cycle).ravel() for fire in self.fire])
+        """Return the row of the report."""
+        tiles, counts = self.layer.tiles, self.count
+        cycles = np.concatenate([to_numpy(cells.cycle).ravel() for cells in tiles.cells])
         return {
             "cells": counts.size,
             "updates": self.updates,
@@ -310,5 +299,5 @@ class _Writer:
             "cycles_a_cell": float(cycles.mean()),
             "most_cycles": int(cycles.max()),
             "refreshed": self.refreshed,
-            "energy": float(energy.sum()),
+            "energy": float(self._energy().sum()),
         }

@@ -1,71 +1,55 @@
-"""Options of layers on cells, checked in one place."""
+"""Options of layers on cells and of programming: their types, and one place that checks them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import Any, Required, TypedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Required, Self, TypeAlias, TypedDict, cast, get_args
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array, ArrayLike, GridShape, HistoryName, PathLike, ProgramMethod
+from synfab.engines.registry import check_engine
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.physics.readout import noise_factors
+from synfab.programming.tiles import check_size
+from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.mapping import check_bits, check_window
 
-SCALES = ("layer", "output")
+Scale: TypeAlias = Literal["layer", "output"]
+MethodName: TypeAlias = Literal["ideal"] | ProgramMethod
+ModelLike: TypeAlias = CellModel | PathLike
+Resistance: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike]
+CheckedResistance: TypeAlias = float | Array | tuple[float | Array, float | Array]
 
 
-class LayerOptions(TypedDict, total=False):
-    """Options of every layer on cells.
+class ProgramOptions(TypedDict, total=False):
+    """Options of programming, as in ``Crossbar.program``.
 
     Attributes
     ----------
-    model
-        ``CellModel``, ``"published"`` (default), or the path of a model file.
-    seed
-        The chip, 0 … 2**64 - 1; required.
-    first_cell
-        Number of the layer's first cell on the chip, 0; ``convert`` hands numbers out.
-    tile
-        Most (rows, columns) of cells in a crossbar, (256, 256); two rows make an output.
-    g_window
-        (g_min, g_max) in S that weights are put on; None: ``default_window``.
-    weight_range
-        Weight that takes the whole window; None: the largest magnitude at each programming.
-    scale
-        Whether that is one number for the ``"layer"`` (default) or one for each ``"output"``.
-    bits
-        Each cell is programmed to one of 2**bits levels; None (default): to any conductance.
-    input_range
-        Input that is driven with ``read_voltage``, larger ones are clipped; None (default): the
-        largest magnitude of each input vector.
-    read_voltage
-        V, 0.2.
-    dac
-        Bits of the converters that drive the columns, over plus and minus ``read_voltage``.
-    adc
-        Bits of the converters behind each pair of rows in a tile, or (bits, largest current in A);
-        bits alone: the range is the largest current of the batch.
-    noise
-        Read noise of every forward pass, True.
-    bandwidth
-        Of a readout, Hz, 1e8.
-    wire_resistance
-        Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
-    linear
-        Cells as resistors with their conductance at U_0, False.
-    order, engine, history, device
-        Of the cells, as in ``CellArray``; the layer's own tensors move with ``.to``.
+    tolerance, retries, max_passes
+        Of ``"write-verify"``.
+    step
+        Of ``"open-loop"``, V.
+    duration
+        Of each pulse, s, for both methods.
     """
 
-    model: CellModel | str | os.PathLike[str]
-    seed: Required[int]
-    first_cell: int
-    tile: tuple[int, int]
+    tolerance: float | None
+    retries: int
+    max_passes: int
+    step: float
+    duration: float
+
+
+class SharedLayerOptions(TypedDict, total=False):
+    """Options that all layers of a network may share; ``LayerOptions`` describes them."""
+
+    tile: GridShape
     g_window: tuple[float, float] | None
     weight_range: float | None
-    scale: str
+    scale: Scale
     bits: int | None
     input_range: float | None
     read_voltage: float
@@ -73,72 +57,182 @@ class LayerOptions(TypedDict, total=False):
     adc: int | tuple[int, float] | None
     noise: bool
     bandwidth: float
-    wire_resistance: Any
+    wire_resistance: Resistance
     linear: bool
     order: int | None
     engine: str
-    history: str
-    device: Any
+    history: HistoryName
+    device: object  # of PyTorch or JAX, or its name
 
 
-def settings(options: LayerOptions) -> dict[str, Any]:
-    """Attributes of a layer that follow from its options.
+class LayerOptionsDict(SharedLayerOptions, total=False):
+    """Keyword arguments of a layer on cells; ``LayerOptions`` describes them."""
+
+    model: ModelLike
+    seed: Required[int]
+    first_cell: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerOptions:
+    """Options of a layer on cells, checked; immutable.
+
+    A layer keeps them as ``layer.options``. To read a layer in another way, such as without noise,
+    assign ``layer.options = dataclasses.replace(layer.options, noise=False)``.
+
+    Parameters
+    ----------
+    model
+        ``CellModel``; layers also accept ``"published"`` (their default) or the path of a model
+        file.
+    seed
+        Seed of the chip, 0 … 2**64 - 1; required.
+    first_cell
+        Number of the layer's first cell on the chip, 0. ``convert`` assigns consecutive numbers to
+        the layers of a network.
+    tile
+        Maximum (rows, columns) of cells in a crossbar, (256, 256); each output takes two rows.
+    g_window
+        Conductances (g_min, g_max) that weights are mapped to, S. Layers accept None (their
+        default) for ``default_window``.
+    weight_range
+        Weight that is mapped to the whole window; None (default): the largest magnitude at each
+        programming.
+    scale
+        Whether there is one weight range per ``"layer"`` (default) or one per ``"output"``.
+    bits
+        Each cell is programmed to one of 2**bits levels; None (default): to any conductance.
+    input_range
+        Input that is applied as ``read_voltage``; larger inputs are clipped. None (default): the
+        largest magnitude of each input vector.
+    read_voltage
+        V, 0.2.
+    dac
+        Bits of the converters that drive the columns, from minus to plus ``read_voltage``; None
+        (default): no converters.
+    adc
+        Bits of the converter of each pair of rows in a tile; None (default): no converters. Layers
+        also accept (bits, adc_range).
+    adc_range
+        Largest current of these converters, A; None (default): the largest current in the batch.
+    noise
+        Whether every forward pass has read noise, True.
+    bandwidth
+        Bandwidth of a readout, Hz, 1e8.
+    wire_resistance
+        Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
+    linear
+        Whether cells are resistors with their conductance at U_0, False.
+    order, engine, history, device
+        Of the cells, as in ``CellArray``; the layer's own tensors move with ``.to``.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        An option is missing, unknown or not allowed.
+        An option is not allowed.
     """
-    if "seed" not in options:
-        raise InvalidTypeError("seed: expected the number of a chip, found nothing")
-    check_names(options)
-    model = load_model(options.get("model", "published"))
-    adc = options.get("adc")
-    if isinstance(adc, (tuple, list)) and len(adc) != 2:
-        raise InvalidValueError(f"adc: expected bits, or (bits, A), found {len(adc)} items")
-    bits, largest = adc if isinstance(adc, (tuple, list)) else (adc, None)
-    bandwidth = checks.number("bandwidth", options.get("bandwidth", 1e8))
-    noise_factors(bandwidth)
-    return {
-        "model": model,
-        "window": check_window(model, options.get("g_window")),
-        "scale": checks.choice("scale", options.get("scale", "layer"), SCALES),
-        "fixed_range": _positive("weight_range", options.get("weight_range")),
-        "input_range": _positive("input_range", options.get("input_range")),
-        "read_voltage": checks.positive("read_voltage", options.get("read_voltage", 0.2)),
-        "bits": check_bits("bits", options.get("bits")),
-        "dac": check_bits("dac", options.get("dac")),
-        "adc": check_bits("adc", bits),
-        "adc_range": _positive("adc", largest),
-        "noise": checks.flag("noise", options.get("noise", True)),
-        "bandwidth": bandwidth,
-        "linear": checks.flag("linear", options.get("linear", False)),
-        "wire_resistance": wires(options.get("wire_resistance", 0.0)),
-    }
+
+    model: CellModel
+    seed: int
+    g_window: tuple[float, float]
+    first_cell: int = 0
+    tile: GridShape = (256, 256)
+    weight_range: float | None = None
+    scale: Scale = "layer"
+    bits: int | None = None
+    input_range: float | None = None
+    read_voltage: float = 0.2
+    dac: int | None = None
+    adc: int | None = None
+    adc_range: float | None = None
+    noise: bool = True
+    bandwidth: float = 1e8
+    wire_resistance: CheckedResistance = 0.0
+    linear: bool = False
+    order: int | None = None
+    engine: str = "auto"
+    history: HistoryName = "float32"
+    device: object = None
+
+    def __post_init__(self) -> None:
+        checks.instance("model", self.model, CellModel)
+        check_engine(self.engine, self.history)
+        if self.order is not None:
+            self.model.history(self.order)
+        checks.freeze(
+            self,
+            seed=check_seed(self.seed),
+            first_cell=checks.integer("first_cell", self.first_cell, 0, MAX_SEED),
+            tile=check_size(self.tile),
+            g_window=check_window(self.model, self.g_window),
+            weight_range=_positive("weight_range", self.weight_range),
+            scale=checks.choice("scale", self.scale, get_args(Scale)),
+            bits=check_bits("bits", self.bits),
+            input_range=_positive("input_range", self.input_range),
+            read_voltage=checks.positive("read_voltage", self.read_voltage),
+            dac=check_bits("dac", self.dac),
+            adc=check_bits("adc", self.adc),
+            adc_range=_positive("adc", self.adc_range),
+            noise=checks.flag("noise", self.noise),
+            bandwidth=checks.number("bandwidth", self.bandwidth, minimum=0.0),
+            wire_resistance=check_resistance(self.wire_resistance),
+            linear=checks.flag("linear", self.linear),
+        )
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> Self:
+        """Return the options that keyword arguments (``LayerOptionsDict``) describe.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            An option is missing, unknown or not allowed.
+        """
+        if "seed" not in checks.mapping("options", options):
+            raise InvalidTypeError("seed: expected the seed of a chip, found nothing")
+        check_names(options)
+        given = cast(LayerOptionsDict, options)
+        model = load_model(given.get("model", "published"))
+        window = check_window(model, given.get("g_window"))
+        adc, adc_range = _bits_and_range(given.get("adc"))
+        found: dict[str, Any] = {**given, "model": model, "g_window": window}
+        return cls(**{**found, "adc": adc, "adc_range": adc_range})
 
 
-def check_names(options: Mapping[Any, Any], more: tuple[str, ...] = ()) -> None:
-    """Raise unless all names are those of options, or are among ``more``."""
-    known = (*LayerOptions.__annotations__, *more)
-    for name in options:
+def check_names(names: Iterable[object]) -> None:
+    """Raise unless all names are those of options of a layer."""
+    known = LayerOptionsDict.__annotations__
+    for name in names:
         if not isinstance(name, str) or name not in known:
             raise InvalidTypeError(
-                f"{name if isinstance(name, str) else checks.shown(name)}: no option of a layer; "
-                f"expected one of {', '.join(known)}"
+                f"{name if isinstance(name, str) else checks.shown(name)}: not an option of a "
+                f"layer; expected one of {', '.join(known)}"
             )
 
 
-def wires(resistance: Any) -> Any:
+def check_resistance(resistance: object) -> CheckedResistance:
     """Return ohm per segment, a number or an array, or a pair of them, as for ``Crossbar``."""
-    if isinstance(resistance, tuple):
-        if len(resistance) != 2 or any(isinstance(part, tuple) for part in resistance):
-            raise InvalidValueError(
-                "wire_resistance: expected a number or a pair (rows, columns) of numbers or arrays"
-            )
-        return tuple(wires(part) for part in resistance)
+    if not isinstance(resistance, tuple):
+        return _number_or_array(resistance)
+    if len(resistance) != 2 or any(isinstance(part, tuple) for part in resistance):
+        raise InvalidValueError(
+            "wire_resistance: expected a number or a pair (rows, columns) of numbers or arrays"
+        )
+    return _number_or_array(resistance[0]), _number_or_array(resistance[1])
+
+
+def _number_or_array(resistance: object) -> float | Array:
     found = checks.real_array("wire_resistance", resistance)
     return found if found.ndim else float(found)
 
 
-def _positive(name: str, value: Any) -> float | None:
+def _bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, float | None]:
+    if not isinstance(adc, (tuple, list)):
+        return adc, None
+    if len(list(adc)) != 2:
+        raise InvalidValueError(f"adc: expected bits, or (bits, A), found {len(adc)} items")
+    return adc[0], adc[1]
+
+
+def _positive(name: str, value: object) -> float | None:
     return None if value is None else checks.positive(name, value)

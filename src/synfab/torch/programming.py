@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -16,11 +15,12 @@ from synfab.cells.array import CellArray
 from synfab.cells.files import dump_cells, restore_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.crossbar.programming import Programming
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
+from synfab.io.progress import ProgressBar
+from synfab.programming.methods import check_options, program_cells
+from synfab.programming.result import Programming
 from synfab.random.arrays import digest
-from synfab.torch import pulses
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.inputs import check_network
 
@@ -41,14 +41,14 @@ def program(
         A layer on cells, or a module that holds some.
     method
         ``"ideal"``: at once and without error. ``"write-verify"``: pulses until every cell reads
-        what it should; options ``tolerance`` (S), ``retries``, ``most_passes``, ``duration`` (s) as
+        what it should; options ``tolerance`` (S), ``retries``, ``max_passes``, ``duration`` (s) as
         in ``Crossbar.program``. ``"open-loop"``: a staircase that fits the typical device, without
         reading; options ``step`` (V) and ``duration``.
     progress
-        Show a progress bar.
+        Show a progress bar on standard error.
     checkpoints
-        Where to leave a checkpoint of every tile that is done, all of which are kept; programming
-        that was stopped goes on with ``Checkpoints(folder, resume=True)``.
+        Where to leave a checkpoint of every completed tile, all of which are kept; stopped
+        programming resumes with ``Checkpoints(folder, resume=True)``.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def program(
         An argument is not allowed, or a weight is NaN or outside the window.
     """
     check_network(network)
-    options = pulses.check_options(method, options)
+    options = check_options(method, options)
     checks.flag("progress", progress)
     given = None if checkpoints is None else as_checkpoints(checkpoints)
     layers = crossbar_layers(network)
@@ -76,15 +76,17 @@ def program(
             layer.tiles.cells, layer.tiles.split(layer.targets()), strict=True
         )
     ]
-    with _bar(progress, len(tiles)) as advance, _run(given, tiles, method, options) as run:
+    with (
+        ProgressBar("programming", len(tiles), show=progress) as bar,
+        _run(given, tiles, method, options) as run,
+    ):
         done = _finished(tiles, run)
-        for _ in done:
-            advance()
+        bar.advance(len(done))
         for number, tile in enumerate(tiles[len(done) :], len(done) + 1):
-            done.append(_program(tile, method, options))
+            done.append(program_cells(tile.cells, tile.targets, method, options))
             if run is not None:
                 run.save(number, {"cells": dump_cells(tile.cells), "result": vars(done[-1])})
-            advance()
+            bar.advance()
     rows = {}
     for name, layer in layers:
         layer.refresh()
@@ -99,14 +101,6 @@ class _Tile(NamedTuple):
     layer: str
     cells: CellArray
     targets: npt.NDArray[Any]
-
-
-def _program(tile: _Tile, method: str, options: dict[str, Any]) -> Programming:
-    if method == "ideal":
-        return pulses.ideal(tile.cells, tile.targets)
-    if method == "open-loop":
-        return pulses.open_loop(tile.cells, tile.targets, **options)
-    return pulses.write_verify(tile.cells, tile.targets, **options)[0]
 
 
 def _run(
@@ -127,7 +121,7 @@ def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
     results: list[Programming] = []
     while run is not None and len(results) < run.step and run.has(len(results) + 1):
         state = run.load(len(results) + 1)
-        with told("checkpoints: not the state of such a run"):
+        with one_line_errors("checkpoints: not the state of such a run"):
             result = Programming(**state["result"])
             restore_cells(tiles[len(results)].cells, state["cells"])
         results.append(result)
@@ -147,26 +141,3 @@ def summary(results: list[Programming]) -> dict[str, Any]:
         "unreachable": int(sum(result.unreachable.sum() for result in results)),
         "outliers": int(sum(result.outliers.sum() for result in results)),
     }
-
-
-def _bar(progress: bool, total: int) -> Any:
-    if not progress:
-        return nullcontext(lambda: None)
-    return _Bar(total)
-
-
-class _Bar:
-    """A progress bar; entering gives the function that moves it on."""
-
-    def __init__(self, total: int) -> None:
-        from rich.progress import Progress
-
-        self.bar = Progress()
-        self.task = self.bar.add_task("programming", total=total)
-
-    def __enter__(self) -> Callable[[], None]:
-        self.bar.start()
-        return lambda: self.bar.update(self.task, advance=1)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()

@@ -4,23 +4,25 @@ The mixture is linear in r: a cell carries v (q_L - r q) with q_L(v) = P_LLRS(v)
 q(v) = (P_LLRS(v) - P_HHRS(v)) / v, polynomials again. In the difference of a pair q_L cancels, so
 
     I_i = sum_j v_j q(v_j) (r- - r+)_ij
-    variance_i = sum_j (johnson + shot abs(v_j)) (2 q_L(v_j) - q(v_j) (r+ + r-)_ij)
+    variance_i = sum_j noise(1, v_j) (2 q_L(v_j) - q(v_j) (r+ + r-)_ij)
 
-which is what ``CellArray.matvec`` gives, row by row.
+where noise(1, v) is the variance of 1 S at v (Johnson and shot noise; further noise is summed cell
+by cell). It is what ``CellArray.matvec`` gives, row by row.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from synfab.model.conduction import Conduction
+from synfab.physics.noise import ReadNoise
 
 
-def polynomial(coefficients: Any, x: Tensor) -> Tensor:
-    """Value of a polynomial, highest power first (Horner)."""
+def polynomial(coefficients: Iterable[float], x: Tensor) -> Tensor:
+    """Return the value of a polynomial, highest power first (Horner)."""
     first, *rest = (float(c) for c in coefficients)
     value = torch.full_like(x, first)
     for coefficient in rest:
@@ -29,10 +31,10 @@ def polynomial(coefficients: Any, x: Tensor) -> Tensor:
 
 
 def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tuple[Tensor, Tensor]:
-    """q_L and q (S) at the voltages ``v``; ``linear``: those at U_0, whatever the voltage."""
+    """Return q_L and q (S) at the voltages ``v``; for ``linear`` cells, those at U_0."""
     if linear:
         q_low = torch.full_like(v, conduction.g_llrs)
-        return q_low, torch.full_like(v, conduction.g_llrs - conduction.g_hhrs)
+        return q_low, torch.full_like(v, conduction.g_span)
     llrs, hhrs = conduction.padded
     inside = v.clamp(*conduction.voltage_range)
     return polynomial(llrs[:-1], inside), polynomial((llrs - hhrs)[:-1], inside)
@@ -41,7 +43,7 @@ def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tupl
 def pair_currents(
     conduction: Conduction, v: Tensor, difference: Tensor, linear: bool = False
 ) -> Tensor:
-    """Differences of the currents of each pair's two rows, A.
+    """Return the difference of the currents of each pair's two rows, A.
 
     Parameters
     ----------
@@ -67,20 +69,28 @@ def noisy_pair_currents(
     conduction: Conduction,
     v: Tensor,
     states: tuple[Tensor, Tensor],
-    factors: tuple[float, float],
+    noise: ReadNoise,
     linear: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Currents as ``pair_currents``, and the variance of their noise, A^2, both (B, outputs).
 
-    ``states`` are r- minus r+ and r+ plus r-; ``factors`` those of ``readout.noise_factors``.
+    ``states`` are r- minus r+ and r+ plus r-.
     """
     difference, total = states
-    johnson, shot = factors
     q_low, q = static_conductances(conduction, v, linear)
     currents = torch.nn.functional.linear(v * q, difference)
-    # float32 holds the squares of currents badly: the sums are in units of johnson + shot.
-    unit = johnson + shot or 1.0
-    factor = v.abs().mul_(shot / unit).add_(johnson / unit)
-    base = 2.0 * (factor * q_low).sum(dim=1, keepdim=True)
-    variance = torch.addmm(base, factor.mul_(q), total.T, alpha=-1.0)
+    # float32 holds the squares of currents badly: the sums are in units of this.
+    unit = sum(noise.coefficients) or 1.0
+    noise = noise.scaled(unit)
+    if noise.linear:
+        factor: Tensor = noise.variance(1.0, v)
+        base = 2.0 * (factor * q_low).sum(dim=1, keepdim=True)
+        variance = torch.addmm(base, factor * q, total.T, alpha=-1.0)
+    else:
+        states = ((total - difference) / 2.0, (total + difference) / 2.0)  # r+ and r-
+        each = [
+            sum(noise.at_voltage(q_low[b] - q[b] * r, v[b]).sum(dim=1) for r in states)
+            for b in range(len(v))
+        ]
+        variance = torch.stack(each)
     return currents, variance.clamp_(min=0.0).mul_(unit)

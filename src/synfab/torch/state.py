@@ -1,10 +1,11 @@
-"""The whole state of a layer's cells as plain tensors and numbers, for state_dict."""
+"""The complete state of a layer's cells as plain tensors and numbers, for ``state_dict``."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,19 +16,22 @@ from synfab.cells.identity import Identity
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import copy_contents, lock_of
+from synfab.common.types import Array
 from synfab.engines.numba.threads import completed
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import MAX_SEED, check_seed
 
 FORMAT, VERSION = "synfab-layer", 2
 logger = logging.getLogger(__name__)
 
+State: TypeAlias = Mapping[str, Any]  # from a file: of any content until it is checked
+
 SAME = ("fingerprint", "shape", "tile", "order", "engine", "history")
 
 
 def describe(tiles: Tiles) -> dict[str, Any]:
-    """What must agree before a state can be taken over, and which chip it is."""
+    """Return the properties that must agree with those of a state, and the identity of the chip."""
     cells = tiles.cells[0]
     return {
         "format": FORMAT,
@@ -45,7 +49,7 @@ def describe(tiles: Tiles) -> dict[str, Any]:
 
 
 def dump(tiles: Tiles) -> dict[str, Any]:
-    """Everything that the cells are, tensors and numbers only (loads with weights_only)."""
+    """Return the complete state of the cells; tensors and numbers only, for ``weights_only``."""
     state = describe(tiles)
     for k, cells in enumerate(tiles.cells):
         with lock_of(cells):
@@ -57,12 +61,12 @@ def dump(tiles: Tiles) -> dict[str, Any]:
     return state
 
 
-def sealed(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state with a digest of all of it; ``torch.load`` checks no checksum of its files."""
+def with_digest(state: State) -> dict[str, Any]:
+    """Return a state with a digest of its content; ``torch.load`` verifies no checksum of files."""
     return {**state, "digest": _digest(state)}
 
 
-def _digest(state: dict[str, Any]) -> str:
+def _digest(state: State) -> str:
     found = hashlib.sha256()
     for name in sorted(set(state) - {"digest"}):
         value = state[name]
@@ -77,7 +81,7 @@ def _digest(state: dict[str, Any]) -> str:
     return found.hexdigest()
 
 
-def _check_digest(state: dict[str, Any]) -> None:
+def _check_digest(state: State) -> None:
     version = state.get("version")
     if _same(version, 1):
         logger.warning("state_dict: written by an earlier version, without a digest of the cells")
@@ -85,20 +89,20 @@ def _check_digest(state: dict[str, Any]) -> None:
         found = checks.shown(version)
         raise FileFormatError(f"state_dict: version {found}, this synfab reads up to {VERSION}")
     else:
-        with told("state_dict: not the state of cells"):
+        with one_line_errors("state_dict: not the state of cells"):
             if _digest(state) != state.get("digest"):
                 raise FileFormatError(
                     "state_dict: damaged: the digest of the cells does not match their state"
                 )
 
 
-def check(tiles: Tiles, state: Any) -> None:
-    """Raise unless ``restore`` can take this state over.
+def check(tiles: Tiles, state: object) -> State:
+    """Return the state if ``restore`` can restore it.
 
     Raises
     ------
     FileFormatError
-        It is not the state of a layer, or is not as it was written.
+        It is not the state of a layer, or was changed after it was written.
     InvalidValueError
         It belongs to a layer of another shape, model, order or engine.
     """
@@ -130,26 +134,27 @@ def check(tiles: Tiles, state: Any) -> None:
             raise FileFormatError(f"state_dict: tile {k}: {error}") from None
         for name in COUNTERS:
             checks.word(f"state_dict: tile {k}: {name}", part.get(name))
+    return state
 
 
-def _same(found: Any, wanted: Any) -> bool:
-    """Tell whether something from a file equals plain words or numbers, and is of their type."""
+def _same(found: object, wanted: object) -> bool:
+    """Tell whether a value from a file has the type of the wanted one and equals it."""
     if type(found) is not type(wanted):
         return False
-    if isinstance(wanted, list):
+    if isinstance(wanted, list) and isinstance(found, list):
         return len(found) == len(wanted) and all(map(_same, found, wanted))
     return bool(found == wanted)
 
 
-def _text(value: Any) -> str:
-    """Show words, numbers and lists of numbers in a message."""
+def _text(value: object) -> str:
+    """Return text, numbers and lists of numbers as a message shows them."""
     if isinstance(value, list) and all(isinstance(part, int) for part in value):
         return str(value)
     return value if isinstance(value, str) else checks.shown(value)
 
 
-def _fits(found: Any, wanted: Any) -> bool:
-    """Tell whether something is a plain tensor that can stand for an array, word for word."""
+def _fits(found: object, wanted: Array) -> bool:
+    """Tell whether a value is a plain tensor with the shape and the word size of an array."""
     return (
         isinstance(found, torch.Tensor)
         and found.layout == torch.strided
@@ -162,8 +167,8 @@ def _fits(found: Any, wanted: Any) -> bool:
     )
 
 
-def restore(tiles: Tiles, state: dict[str, Any]) -> None:
-    """Take over what ``dump`` gave, seed and cell numbers included."""
+def restore(tiles: Tiles, state: State) -> None:
+    """Restore a checked state, including the seed and the numbers of the cells."""
     begin = state["first_cell"]
     made: list[CellArray] = []
     for k, old in enumerate(tiles.cells):
@@ -175,7 +180,7 @@ def restore(tiles: Tiles, state: dict[str, Any]) -> None:
         cells = array_of(CellArray, identity, old.device, _storage(old, part), counters)
         begin += cells.size
         made.append(cells)
-    # The objects stay: crossbars and optimizers hold on to them.
+    # The arrays stay the same objects, to which crossbars and optimizers refer.
     completed(lambda: _replace(tiles, made, state["first_cell"], begin))
 
 
@@ -185,19 +190,19 @@ def _replace(tiles: Tiles, made: list[CellArray], first_cell: int, end_cell: int
     tiles.first_cell, tiles.end_cell = first_cell, end_cell
 
 
-def _storage(cells: CellArray, part: dict[str, Any]) -> dict[str, Any]:
-    """Arrays of a state, of the types that the engine of ``cells`` stores."""
+def _storage(cells: CellArray, part: State) -> dict[str, Array]:
+    """Return the arrays of a state with the data types that the engine of ``cells`` stores."""
     mine = dump_cells(cells)["storage"]
     return {name: _array(part[name], array.dtype) for name, array in mine.items()}
 
 
-def _tensor(array: Any) -> torch.Tensor:
-    """Return a copy; words without a sign travel as words with one."""
+def _tensor(array: object) -> torch.Tensor:
+    """Return a copy as a tensor; unsigned words become signed ones of the same bits."""
     plain = np.array(array)
     if plain.dtype.kind == "u":
         plain = plain.view(f"i{plain.dtype.itemsize}")
     return torch.from_numpy(plain)
 
 
-def _array(tensor: torch.Tensor, dtype: np.dtype[Any]) -> Any:
+def _array(tensor: torch.Tensor, dtype: np.dtype[Any]) -> Array:
     return np.array(tensor.detach().cpu().numpy()).view(dtype)

@@ -1,17 +1,18 @@
-"""Tasks to try networks on, without a download, and the usual loop to train them."""
+"""Small classification tasks that need no download, and a training loop."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import math
-import os
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import train_test_split
@@ -19,21 +20,29 @@ from torch import Tensor, nn
 
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.io.checkpoints import Checkpoints, as_checkpoints
+from synfab.common.types import Array, PathLike
+from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.io.memory import require_memory
 from synfab.random.arrays import digest
-from synfab.torch.training import optimizer_settings, restore_training, training_state
+from synfab.torch.training import (
+    Stateful,
+    optimizer_settings,
+    restore_training,
+    training_state,
+)
+
+Note = TypeVar("Note")
 
 MNIST = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
 IDX_BYTES = 8  # type code of unsigned bytes
-MOST_AXES = 8
+MAX_AXES = 8
 
 
 class Task(NamedTuple):
-    """Inputs (samples, inputs), float32, and labels of two sets."""
+    """Training set and test set: inputs (samples, inputs), float32, and labels (samples,)."""
 
     x: Tensor
     label: Tensor
@@ -42,18 +51,18 @@ class Task(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers of inputs and of classes."""
+        """Number of inputs and number of classes."""
         return self.x.shape[1], int(self.label.max()) + 1
 
 
 def digits() -> Task:
-    """scikit-learn's handwritten digits, 8 x 8 pixels from 0 to 1; a quarter is for testing."""
+    """Return scikit-learn's handwritten digits, 8 x 8 pixels from 0 to 1, a quarter for tests."""
     x, label = load_digits(return_X_y=True)
     return _split(x / 16.0, label)
 
 
 def synthetic(samples: int = 600, inputs: int = 16, classes: int = 4) -> Task:
-    """Clouds of points of some classes."""
+    """Return points of several classes, one cluster for each; a quarter is for tests."""
     x, label = make_classification(
         samples, inputs, n_informative=inputs // 2, n_redundant=0, n_classes=classes,
         n_clusters_per_class=1, class_sep=2.0, random_state=0,
@@ -61,22 +70,22 @@ def synthetic(samples: int = 600, inputs: int = 16, classes: int = 4) -> Task:
     return _split(x / np.abs(x).max(), label)
 
 
-def _split(x: Any, label: Any) -> Task:
+def _split(x: Array, label: Array) -> Task:
     x, x_test, label, label_test = train_test_split(
         x.astype(np.float32), label.astype(np.int64), test_size=0.25, random_state=0, stratify=label
     )
     return Task(*map(torch.from_numpy, (x, label, x_test, label_test)))
 
 
-def mnist(folder: str | Path) -> Task:
-    """MNIST from its four IDX files, plain or with .gz; pixels from 0 to 1.
+def mnist(folder: PathLike) -> Task:
+    """Return MNIST from a folder with its four IDX files, plain or .gz; pixels from 0 to 1.
 
     Raises
     ------
     FileFormatError
-        A file is missing or not what its name says.
+        A file is missing, or does not hold images or labels as its name says.
     """
-    sets = []
+    sets: list[Array] = []
     for images, labels in MNIST:
         x, label = read_idx(Path(folder) / images), read_idx(Path(folder) / labels)
         if x.ndim != 3 or label.ndim != 1 or len(x) != len(label):
@@ -87,15 +96,15 @@ def mnist(folder: str | Path) -> Task:
     return Task(*map(torch.from_numpy, sets))
 
 
-def read_idx(path: Path) -> Any:
-    """Array of unsigned bytes from an IDX file, plain or with .gz behind its name.
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Return the array of unsigned bytes in an IDX file, plain or with .gz after its name.
 
     Raises
     ------
     FileFormatError
-        It is missing, damaged, or of another kind.
+        The file is missing, damaged, or of another kind.
     CapacityError
-        It claims more than fits into memory.
+        Its header claims more than fits into memory.
     """
     packed = path.with_name(path.name + ".gz")
     try:
@@ -107,14 +116,14 @@ def read_idx(path: Path) -> Any:
         raise FileFormatError(f"{path}: cannot read: {reason}") from None
 
 
-def _idx(file: Any, path: Path) -> Any:
-    """Read what the header claims and no more, however much the file would become."""
+def _idx(file: io.BufferedIOBase, path: Path) -> npt.NDArray[np.uint8]:
+    """Read as many bytes as the header claims, however long the (decompressed) file is."""
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] != IDX_BYTES:
         raise FileFormatError(f"{path}: not an IDX file of bytes")
     axes = head[3]
-    if not 1 <= axes <= MOST_AXES:
-        raise FileFormatError(f"{path}: expected 1 … {MOST_AXES} axes, found {axes}")
+    if not 1 <= axes <= MAX_AXES:
+        raise FileFormatError(f"{path}: expected 1 … {MAX_AXES} axes, found {axes}")
     lengths = file.read(4 * axes)
     shape = tuple(int(n) for n in np.frombuffer(lengths[: len(lengths) // 4 * 4], ">u4"))
     size = math.prod(shape)
@@ -122,12 +131,12 @@ def _idx(file: Any, path: Path) -> Any:
         require_memory(2 * size, str(path))
         data = file.read(size + 1)
     if len(shape) != axes or len(data) != size:
-        raise FileFormatError(f"{path}: expected {shape} bytes behind its header")
+        raise FileFormatError(f"{path}: expected {shape} bytes after its header")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def perceptron(task: Task, hidden: int = 64, seed: int = 0) -> nn.Sequential:
-    """Return a network with one hidden layer; ``seed`` is torch's."""
+    """Return a network with one hidden layer; ``seed`` is that of PyTorch's generator."""
     inputs, classes = task.sizes
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -142,56 +151,56 @@ def fit(
     *,
     batch: int = 32,
     seed: int = 0,
-    after: Callable[[int], Any] | None = None,
-    stateful: Sequence[Any] = (),
-    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
-) -> list[Any]:
-    """Train with cross entropy on shuffled batches.
+    after: Callable[[int], Note] | None = None,
+    stateful: Sequence[Stateful] = (),
+    checkpoints: Checkpoints | PathLike | None = None,
+) -> list[Note]:
+    """Train a network with cross entropy on shuffled batches.
 
     Parameters
     ----------
     network, optimizer, task
         What is trained, how, and on what.
     epochs, batch, seed
-        How often all samples are seen, how many at once, and the seed of their order.
+        Number of passes over the samples, samples per batch, and the seed of their order.
     after
-        Called with the number of each epoch behind it; what it gives (in JSON's types, where there
-        are checkpoints) is kept.
+        Called with the number of each epoch when it ends; its results are returned. With
+        checkpoints they must be values that JSON can hold.
     stateful
-        What else has a ``state_dict`` that goes into checkpoints, such as a scheduler that
-        ``after`` moves on.
+        Other objects whose ``state_dict`` belongs in checkpoints, such as a scheduler that
+        ``after`` steps.
     checkpoints
-        Where to leave checkpoints; a training that was stopped goes on with
-        ``Checkpoints(folder, resume=True)`` and ends with the same bits. More epochs may be asked
-        for then.
+        Where to save checkpoints. A stopped training resumes with
+        ``Checkpoints(folder, resume=True)`` and ends with the same bits; ``epochs`` may be larger
+        then.
 
     Returns
     -------
     list
-        What ``after`` gave for each epoch, those before a stop included.
+        Results of ``after`` for each epoch, including those before a stop.
     """
     order, begin = torch.Generator().manual_seed(seed), 0
-    notes: list[Any] = []
+    notes: list[Note] = []
     settings = {
         "job": "fit", "batch": batch, "seed": seed, "task": digest(*task),
         **optimizer_settings(optimizer),
     }  # fmt: skip
     with _run(checkpoints, settings) as run:
 
-        def state() -> dict[str, Any]:
+        def state() -> Mapping[str, object]:
             return {**training_state(network, optimizer, *stateful), "notes": notes}
 
         if run is not None and run.state is not None:
             if run.step > epochs * -(-len(task.x) // batch):
                 raise InvalidValueError(
-                    f"epochs: expected those that were done at least, {len(run.state['notes'])}, "
+                    f"epochs: expected at least {len(run.state['notes'])}, which are completed, "
                     f"found {epochs}"
                 )
             restore_training(run.state, network, optimizer, *stateful)
             notes, begin = run.state["notes"], run.step
         step = 0
         for epoch in range(epochs):
-            if step >= begin:  # none of its batches has been seen
+            if step >= begin:  # otherwise the checkpoint has restored the mode
                 network.train()
             for part in torch.split(torch.randperm(len(task.x), generator=order), batch):
                 step += 1
@@ -210,12 +219,14 @@ def fit(
     return notes
 
 
-def _run(checkpoints: Any, settings: dict[str, Any]) -> Any:
+def _run(
+    checkpoints: Checkpoints | PathLike | None, settings: Mapping[str, object]
+) -> AbstractContextManager[Run | None]:
     return nullcontext() if checkpoints is None else as_checkpoints(checkpoints).open(settings)
 
 
 def accuracy(network: nn.Module, task: Task) -> float:
-    """Part of the test set that is recognised; the network is left in eval mode."""
+    """Return the fraction of the test set that is classified correctly; sets evaluation mode."""
     network.eval()
     with torch.no_grad():
         right = network(task.x_test).argmax(dim=1) == task.label_test

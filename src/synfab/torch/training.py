@@ -1,8 +1,9 @@
-"""Everything that training in PyTorch goes on from, as plain arrays and numbers."""
+"""The state of a training in PyTorch as plain arrays and numbers, for checkpoints."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -11,50 +12,78 @@ from torch import nn
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError
 from synfab.common.interrupts import pass_on
-from synfab.io.limits import told
+from synfab.common.types import Array
+from synfab.io.limits import one_line_errors
 from synfab.torch.inputs import check_network
+
+StateDict: TypeAlias = dict[str, Any]  # as PyTorch annotates them
+
+
+class Stateful(Protocol):
+    """An object whose state can be saved, such as a scheduler of the learning rate."""
+
+    def state_dict(self) -> StateDict:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: StateDict, /) -> object:
+        """Restore the state."""
+
+
+class TrainingState(TypedDict):
+    """State of a training, in arrays, numbers, text, lists and dictionaries."""
+
+    network: StateDict
+    modes: list[bool]
+    optimizer: StateDict
+    others: list[StateDict]
+    generators: list[Array]
 
 
 def training_state(
-    network: nn.Module, optimizer: torch.optim.Optimizer, *others: Any
-) -> dict[str, Any]:
-    """Return the state of training: weights, cells, optimizer and PyTorch's own generators.
+    network: nn.Module, optimizer: torch.optim.Optimizer, *others: Stateful
+) -> TrainingState:
+    """Return the state of a training: weights, cells, optimizer and PyTorch's own generators.
 
     Parameters
     ----------
     network, optimizer
-        Layers on cells, ``PulsedSGD`` and training or evaluation mode included.
+        Network and its optimizer. Layers on cells, ``PulsedSGD`` and training or evaluation mode
+        are included.
     others
-        What else has a ``state_dict``, such as a scheduler of the learning rate.
+        Other objects with a ``state_dict``, such as a scheduler of the learning rate.
 
     Returns
     -------
     dict
-        For ``save`` of a run of ``synfab.Checkpoints``; a copy.
+        A copy of the state, for ``save`` of a run of ``synfab.Checkpoints``.
     """
     _check(network, optimizer, others)
+    generators = [torch.get_rng_state(), *_cuda_generators()]
     return {
         "network": _plain(network.state_dict()),
         "modes": [module.training for module in network.modules()],
         "optimizer": _plain(optimizer.state_dict()),
         "others": [_plain(other.state_dict()) for other in others],
-        "generators": _plain([torch.get_rng_state(), *_cuda_generators()]),
+        "generators": [generator.numpy().copy() for generator in generators],
     }
 
 
 def restore_training(
-    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, *others: Any
+    state: TrainingState | StateDict,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *others: Stateful,
 ) -> None:
-    """Take over what ``training_state`` gave, so that training goes on with the same bits.
+    """Restore the result of ``training_state``, so that training resumes with the same bits.
 
     Raises
     ------
     FileFormatError, InvalidValueError
-        The state is that of another network or optimizer; nothing has changed then.
+        The state belongs to another network or optimizer; nothing has changed then.
     """
     before = training_state(network, optimizer, *others)
     try:
-        with told("checkpoint: not of this network and optimizer"):
+        with one_line_errors("checkpoint: not of this network and optimizer"):
             _restore(state, network, optimizer, others)
     except Exception as error:
         pass_on(error)
@@ -62,7 +91,7 @@ def restore_training(
         raise
 
 
-def _check(network: object, optimizer: object, others: tuple[Any, ...]) -> None:
+def _check(network: object, optimizer: object, others: Iterable[object]) -> None:
     check_network(network)
     checks.instance("optimizer", optimizer, torch.optim.Optimizer, "an optimizer of PyTorch")
     for other in others:
@@ -72,11 +101,11 @@ def _check(network: object, optimizer: object, others: tuple[Any, ...]) -> None:
             )
 
 
-def optimizer_settings(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """What an optimizer was told, one setting a name: how a checkpoint tells it from another."""
-    settings: dict[str, Any] = {"optimizer": type(optimizer).__name__}
+def optimizer_settings(optimizer: torch.optim.Optimizer) -> dict[str, object]:
+    """Return the hyperparameters of an optimizer by name, which identify it in a checkpoint."""
+    settings: dict[str, object] = {"optimizer": type(optimizer).__name__}
     for k, group in enumerate(optimizer.param_groups):
-        # A scheduler has moved the rate on; what it began with tells optimizers apart.
+        # Schedulers change "lr"; they store the first one, which identifies the optimizer.
         given = {**group, "lr": group.get("initial_lr", group.get("lr"))}
         for name, value in given.items():
             if name not in ("params", "initial_lr"):
@@ -87,18 +116,21 @@ def optimizer_settings(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def _restore(
-    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, others: Any
+    state: TrainingState | StateDict,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    others: tuple[Stateful, ...],
 ) -> None:
     modules = list(network.modules())
     counts = (len(state["modes"]), len(state["others"]))
     if counts != (len(modules), len(others)):
         raise FileFormatError(
-            f"checkpoint: has {counts[0]} modules and {counts[1]} other objects; here are "
-            f"{len(modules)} and {len(others)}"
+            f"checkpoint: expected {len(modules)} modules and {len(others)} other objects, found "
+            f"{counts[0]} and {counts[1]}"
         )
     network.load_state_dict(_tensors(state["network"]))
     moved = _tensors(state["optimizer"])
-    # Optimizers know parameters by number and options as tuples, files by text and as lists.
+    # Files turn the numbers of parameters into text, and tuples among the options into lists.
     moved["state"] = {int(number): part for number, part in moved["state"].items()}
     for saved, group in zip(moved["param_groups"], optimizer.param_groups, strict=True):
         saved.update({k: tuple(v) for k, v in saved.items() if isinstance(group.get(k), tuple)})
@@ -107,7 +139,7 @@ def _restore(
         other.load_state_dict(_tensors(part))
     for module, mode in zip(modules, state["modes"], strict=True):
         module.training = bool(mode)
-    host, *cuda = _tensors(state["generators"])
+    host, *cuda = (torch.from_numpy(np.array(words)) for words in state["generators"])
     torch.set_rng_state(host)
     if cuda and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(cuda)
@@ -117,21 +149,31 @@ def _cuda_generators() -> list[torch.Tensor]:
     return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
 
-def _plain(value: Any) -> Any:
+def _plain(state: Mapping[Any, object]) -> StateDict:
+    """Return a copy with text as keys, lists in place of tuples, and arrays in place of tensors."""
+    return {str(key): _plain_value(part) for key, part in state.items()}
+
+
+def _plain_value(value: object) -> object:
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return _plain(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [_plain_value(part) for part in value]
     if isinstance(value, torch.Tensor):
         host = value.detach().cpu()
-        # NumPy has no bfloat16; float32 holds it exactly and is turned back on loading.
+        # NumPy has no bfloat16; float32 holds it exactly, and loading converts it back.
         return np.array((host.float() if host.dtype == torch.bfloat16 else host).numpy())
     return value
 
 
-def _tensors(value: Any) -> Any:
+def _tensors(state: Mapping[str, object]) -> StateDict:
+    """Return a copy with tensors in place of arrays."""
+    return {key: _tensor_value(part) for key, part in state.items()}
+
+
+def _tensor_value(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _tensors(part) for key, part in value.items()}
+        return _tensors(value)
     if isinstance(value, list):
-        return [_tensors(part) for part in value]
+        return [_tensor_value(part) for part in value]
     return torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value

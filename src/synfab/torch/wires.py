@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array
 from synfab.crossbar.array import Crossbar
 from synfab.crossbar.reading import sense
-from synfab.network.bias import make_bias
+from synfab.network.bias import Bias, make_bias
 from synfab.network.gradients import gradient
-from synfab.network.network import Cells
+from synfab.network.network import Cells, Solution
 from synfab.network.solver import solve_lines
+from synfab.physics.noise import ReadNoise
 from synfab.programming.tiles import Tiles
 
-Array = npt.NDArray[Any]
 
-
-def tile_currents(
-    bar: Crossbar, v: Array, factors: tuple[float, float] | None, linear: bool
-) -> tuple[Array, Array]:
-    """Differences of each pair's rows and their variance, (B, outputs), for inputs (B, columns)."""
+def tile_currents(bar: Crossbar, v: Array, noise: ReadNoise, linear: bool) -> tuple[Array, Array]:
+    """Return the currents of pairs of rows and their variance, (B, outputs), for (B, columns)."""
     if linear:
-        return _reduced(bar, v, factors)
+        return _reduced(bar, v, noise)
     biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v]
-    currents, variance = sense(bar.circuit, biases, bar.circuit.conducting(), factors)
+    currents, variance = sense(bar.circuit, biases, bar.circuit.conducting(), noise)
     return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
 
 
-def _reduced(bar: Crossbar, v: Array, factors: tuple[float, float] | None) -> tuple[Array, Array]:
-    """Linear cells and their wires are one matrix; the noise is that of its conductances."""
+def _reduced(bar: Crossbar, v: Array, noise: ReadNoise) -> tuple[Array, Array]:
+    """Return ``tile_currents`` of linear cells from one matrix of effective conductances."""
     matrix = bar.read(np.eye(bar.shape[1]), noise=False, linear=True)
     plus, minus = matrix[0::2], matrix[1::2]
-    johnson, shot = factors or (0.0, 0.0)
-    return v @ (plus - minus).T, (johnson + shot * np.abs(v)) @ (plus + minus).T
+    currents = v @ (plus - minus).T
+    if noise.linear:
+        return currents, noise.variance(1.0, v) @ (plus + minus).T
+    each = [noise.at_voltage(plus, u) + noise.at_voltage(minus, u) for u in v]
+    return currents, np.stack(each).sum(axis=2)
 
 
 def read_tiles(
     tiles: Tiles,
     bars: list[Crossbar],
     v: Tensor,
-    factors: tuple[float, float] | None,
+    noise: ReadNoise,
     linear: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Currents and variance (blocks, B, outputs) of every block of columns, A and A^2."""
+    """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, outputs)."""
     blocks = {(block.start, block.stop): k for k, block in enumerate(tiles.column_blocks)}
     shape = (2, len(blocks), len(v), tiles.shape[0])
     result = np.zeros(shape)
@@ -57,17 +57,23 @@ def read_tiles(
         block = blocks[tile.inputs.start, tile.inputs.stop]
         part = np.ascontiguousarray(volts[:, tile.inputs])
         result[0, block, :, tile.outputs], result[1, block, :, tile.outputs] = tile_currents(
-            bar, part, factors, linear
+            bar, part, noise, linear
         )
     both = torch.from_numpy(result).to(v)
     return both[0], both[1]
 
 
+class _Context(Protocol):
+    """What autograd passes from the forward to the backward pass."""
+
+    kept: tuple[Crossbar, Cells, list[Bias], list[Solution]]
+
+
 class _Wired(torch.autograd.Function):
-    """Currents of the rows; backward by one more solve for each input vector."""
+    """Currents of the rows; the backward pass is one more solve for each input vector."""
 
     @staticmethod
-    def forward(ctx: Any, v: Tensor, g: Tensor, bar: Crossbar, linear: bool) -> Tensor:
+    def forward(ctx: _Context, v: Tensor, g: Tensor, bar: Crossbar, linear: bool) -> Tensor:
         cells = _cells(bar, g, linear)
         biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v.detach().numpy()]
         found = [solve_lines(bar.wires, cells, bias) for bias in biases]
@@ -75,7 +81,7 @@ class _Wired(torch.autograd.Function):
         return torch.from_numpy(np.stack([solution.currents for solution in found]))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         bar, cells, biases, found = ctx.kept
         volts = np.empty((len(biases), bar.shape[1]))
         siemens = np.zeros(bar.shape)
@@ -88,26 +94,25 @@ class _Wired(torch.autograd.Function):
 
 
 def _cells(bar: Crossbar, g: Tensor, linear: bool) -> Cells:
-    """Cells of the given conductances at U_0."""
+    """Return cells of given conductances at U_0."""
     values, conduction = g.detach().numpy(), bar.cells.model.conduction
     if linear:
         return Cells(values, None)
-    states = (conduction.g_llrs - values) / (conduction.g_llrs - conduction.g_hhrs)
-    return Cells(states, conduction)
+    return Cells(conduction.state(values), conduction)
 
 
 def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False) -> Tensor:
-    """Currents of a crossbar's rows (A), differentiable in voltages and conductances.
+    """Return the currents of a crossbar's rows (A), differentiable in voltages and conductances.
 
     Parameters
     ----------
     v
         V, (B, columns), float64 on the CPU.
     g
-        Static conductance of every cell at U_0, S, (rows, columns), float64; they stand in for
-        those of the crossbar's own cells.
+        Static conductance of every cell at U_0, S, (rows, columns), float64; used instead of the
+        states of the crossbar's own cells.
     bar
-        Wires and technology; without access devices and defects.
+        Crossbar that gives wires and technology, without access devices and defects.
     linear
         Cells as resistors.
 
@@ -137,9 +142,10 @@ def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False)
 
 
 def effective_conductance(g: Tensor, bar: Crossbar) -> Tensor:
-    """What wires leave of linear cells: the matrix (rows, columns) from volts to currents, S.
+    """Return the matrix of linear cells behind wires: currents of rows per volt of columns, S.
 
-    Differentiable in ``g``; arguments as in ``wired_currents``.
+    Its shape is (rows, columns); it is differentiable in ``g``. Arguments are those of
+    ``wired_currents``.
     """
     checks.instance("bar", bar, Crossbar)
     one = torch.eye(bar.shape[1], dtype=torch.float64)

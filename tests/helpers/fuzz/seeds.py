@@ -71,16 +71,13 @@ def arrays(folder):
 
 
 def course():
-    """A course of write and verify on four cells."""
+    """Write and verify of four cells, between two passes."""
     import synfab as sf
-    from synfab.programming.controller import Controllers
-    from synfab.programming.course import Course
+    from synfab.programming.pulser import DirectPulser
+    from synfab.programming.write_verify import WriteVerify
 
-    small = _small(sf.load_model())
-    targets = np.full((2, 2), 1e-4)
-    return Course(
-        sf.CellArray(small, (2, 2), seed=3), Controllers(small, targets, 3e-6, 5), np.zeros((2, 2))
-    )
+    cells = sf.CellArray(_small(sf.load_model()), (2, 2), seed=3)
+    return WriteVerify(DirectPulser(cells), 1e-4, tolerance=3e-6, retries=5, max_passes=2)
 
 
 def checkpoints(folder):
@@ -88,7 +85,7 @@ def checkpoints(folder):
 
     made = course()
     with sf.Checkpoints(folder / "kept", interval=0.0, keep=None).open(RUN) as run:
-        made.go(lambda u: made.cells.apply_voltage(u, where=np.isfinite(u)), 2, None, run)
+        made.run(checkpoints=run)
     return [path.read_bytes() for path in sorted((folder / "kept").glob("step-*"))]
 
 

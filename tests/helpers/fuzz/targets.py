@@ -79,7 +79,7 @@ def expression(path):
 
 def measurement(path):
     """Read loops or features; loops are streamed, so every device is opened."""
-    from synfab.learn.readers.registry import read_any
+    from synfab.learn.reading import read_any
     from synfab.learn.sweeps import Sweeps
 
     found = read_any(path, u_set=-0.8, u_reset=0.7)

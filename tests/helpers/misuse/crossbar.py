@@ -102,7 +102,7 @@ def _(_folder: Path) -> Any:
 def _(folder: Path) -> Any:
     return bar().program, {
         "targets": G, "tolerance": None, "scheme": "ground", "parallel": 2, "retries": 0,
-        "most_passes": 1, "duration": 1e-7, "progress": False,
+        "max_passes": 1, "duration": 1e-7, "progress": False,
         "checkpoints": Checkpoints(folder / "checkpoints", resume=True),
     }  # fmt: skip
 

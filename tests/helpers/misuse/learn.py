@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from synfab import learn
+from synfab.learn.readers.registry import FORMATS
 
 from .core import cells, model, recipe
 from .harness import RECIPES
@@ -166,3 +168,20 @@ RECIPES.leave(
     *("synfab.learn.FitResult", "synfab.learn.HistoryFit", "synfab.learn.MarginalFit"),
     "synfab.learn.PopulationFit",
 )
+
+
+@RECIPES.add("synfab.learn.register_format", skip=("read", "recognises"))
+def _(_folder: Path) -> Any:
+    def registered(**options: Any) -> None:
+        known = dict(FORMATS)
+        try:
+            learn.register_format(**options)
+        finally:
+            FORMATS.clear()
+            FORMATS.update(known)
+
+    registered.__signature__ = inspect.signature(learn.register_format)  # type: ignore[attr-defined]
+    return registered, {
+        "name": "toy", "read": pd.read_csv, "suffixes": (".toy",), "recognises": None,
+        "packages": (), "runs_code": False,
+    }  # fmt: skip

@@ -90,7 +90,7 @@ def _methods(kind: str) -> None:
         def _(_folder: Path, method: str = method, shape: Any = shape) -> Any:
             return getattr(make(), method), {"x": torch.ones(shape)}
 
-    for method in ("take", "give"):
+    for method in ("load_weights_from", "copy_weights_to", "take", "give", "plain_like"):
 
         @RECIPES.add(f"{name}.{method}")
         def _(_folder: Path, method: str = method) -> Any:
@@ -100,9 +100,41 @@ def _methods(kind: str) -> None:
     def _(_folder: Path) -> Any:
         return make().set_extra_state, {"state": make().get_extra_state()}
 
+    @RECIPES.add(f"{name}.unsupported")
+    def _(_folder: Path) -> Any:
+        return getattr(st, kind).unsupported, {"layer": PLAIN[kind]()}
+
 
 for _kind in LAYERS:
     _methods(_kind)
+
+RECIPES.leave(
+    "abstract: the layers derived from it are tried",
+    *("synfab.torch.CrossbarLayer", "synfab.torch.CrossbarLayer.check_input"),
+    *("synfab.torch.CrossbarLayer.copy_weights_to", "synfab.torch.CrossbarLayer.from_torch"),
+    *("synfab.torch.CrossbarLayer.give", "synfab.torch.CrossbarLayer.load_weights_from"),
+    *("synfab.torch.CrossbarLayer.multiply", "synfab.torch.CrossbarLayer.plain_like"),
+    *("synfab.torch.CrossbarLayer.send", "synfab.torch.CrossbarLayer.set_extra_state"),
+    *("synfab.torch.CrossbarLayer.take", "synfab.torch.CrossbarLayer.unsupported"),
+)
+
+
+@RECIPES.add("synfab.torch.LayerOptions")
+def _(_folder: Path) -> Any:
+    return st.LayerOptions, options(g_window=(2e-5, 2e-4), adc_range=None)
+
+
+@RECIPES.add("synfab.torch.LayerOptions.of")
+def _(_folder: Path) -> Any:
+    return st.LayerOptions.of, {"options": options()}
+
+
+@RECIPES.add("synfab.torch.register_layer")
+def _(_folder: Path) -> Any:
+    class Unregistered(nn.Linear):
+        """A type of its own."""
+
+    return st.register_layer, {"plain": Unregistered}
 
 
 @RECIPES.add("synfab.torch.convert")
@@ -154,7 +186,7 @@ def _(folder: Path) -> Any:
     return st.program, {
         "network": on_cells(), "method": "write-verify", "progress": False,
         "checkpoints": Checkpoints(folder / "checkpoints", resume=True),
-        "tolerance": None, "retries": 0, "most_passes": 1, "duration": 1e-7,
+        "tolerance": None, "retries": 0, "max_passes": 1, "duration": 1e-7,
     }  # fmt: skip
 
 

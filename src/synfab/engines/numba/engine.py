@@ -65,15 +65,11 @@ def round_model(
 @lru_cache(maxsize=MODELS)
 def _rounded(model: CellModel, order: int, level: Any, quantise: bool) -> Parameters:
     conduction, process = model.conduction, model.history(order)
-    length = max(len(conduction.hhrs), len(conduction.llrs))
-    llrs, hhrs = (
-        tuple(np.pad(curve, (length - len(curve), 0)).astype(np.float32))
-        for curve in (conduction.llrs, conduction.hhrs)
-    )
+    llrs, hhrs = (tuple(curve.astype(np.float32)) for curve in conduction.padded)
     marginals = np.array(model.marginals, np.float32)
     values = (
         conduction.g_llrs,
-        1.0 / (conduction.g_llrs - conduction.g_hhrs),
+        1.0 / conduction.g_span,
         rules.highest_state(model),
         conduction.u_max,
         conduction.eta,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from synfab.engines.numba import layout, readout_kernels
 from synfab.engines.numba.layout import Parameters
 from synfab.engines.numba.threads import share
 from synfab.physics import rules
+from synfab.physics.noise import ReadNoise, noisy_current
 
 Array = npt.NDArray[Any]
 
@@ -88,14 +90,43 @@ class KernelEngine(Engine):
         share(work, self.n_cells, self.n_cells, discardable=True)
         return out
 
-    def read(self, u: Array, number: int, johnson: float, shot: float) -> Array:
-        """Current with the noise of read ``number``; variance johnson G + shot abs(I)."""
+    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
+        """Current with the noise of read ``number``; the kernel has Johnson and shot noise."""
+        if not noise.linear:
+            z = self._read_normals(number)
+            drawn: Array = noisy_current(
+                self.model, noise.terms, self.states, u, z, noise.coefficients
+            )
+            return drawn
         u = plain(u)
-        out = self.current(u)
+        johnson, shot = noise.coefficients
+        coefficients = (np.float32(johnson), np.float32(shot))
+        return self._add_noise(self.current(u), u, number, coefficients, self._slopes)
+
+    @cached_property
+    def _slopes(self) -> tuple[np.float32, np.float32]:
+        """Slopes at 0 V, S: of the state r = 0, and what r adds to it."""
         slope_llrs, slope_hhrs = self.model.conduction.slopes_at_zero
+        return np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs)
+
+    def _read_normals(self, number: int) -> Array:
+        """Normal numbers of a read: Johnson noise of 1 S at 0 V with the coefficient 1."""
+        at_rest = np.zeros(1, np.float32)
+        none = np.zeros(self.n_cells, np.float32)
+        unit = (np.float32(1.0), np.float32(0.0))
+        return self._add_noise(none, at_rest, number, unit, unit)
+
+    def _add_noise(
+        self,
+        out: Array,
+        u: Array,
+        number: int,
+        coefficients: tuple[np.float32, np.float32],
+        slopes: tuple[np.float32, np.float32],
+    ) -> Array:
+        """Add Johnson and shot noise to the currents ``out``; ``slopes`` as in ``_slopes``."""
         fixed = (
-            self.states, u, int(u.size != 1), np.float32(johnson), np.float32(shot),
-            np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs), out,
+            self.states, u, int(u.size != 1), *coefficients, *slopes, out,
             self.parameters32.first, np.uint32(number), self.parameters32.key,
         )  # fmt: skip
 

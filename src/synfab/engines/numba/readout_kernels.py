@@ -7,7 +7,14 @@ from synfab.engines.numba.compile import cached_njit
 from synfab.engines.numba.drawing import gather_features
 from synfab.engines.numba.intrinsics import fma, wide_vectors
 from synfab.engines.numba.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
-from synfab.engines.numba.scalar import exp, f4, marginal, normal_pair, philox
+from synfab.engines.numba.scalar import (
+    exp,
+    f4,
+    marginal,
+    noise_variance,
+    normal_pair,
+    philox,
+)
 from synfab.engines.numba.transition import span
 
 
@@ -27,7 +34,7 @@ def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: 
 def add_read_noise(  # type: ignore[no-untyped-def]
     low, high, r, voltages, each, johnson, shot, slope_llrs, slope_span, out, first, number, key
 ):
-    """Add the noise of ``readout.noise_variance`` to cells ``low`` … ``high``, whole fours."""
+    """Equals ``noise.noisy_current`` for cells ``low`` … ``high``; ``out`` holds the currents."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     z = np.empty((4, GROUP), np.float32)
@@ -63,18 +70,14 @@ def add_read_noise(  # type: ignore[no-untyped-def]
             for j in range(end_cell - begin_cell):
                 u, i = voltage[j], current_of[j]
                 at_zero = fma(state[j], slope_span, slope_llrs)
-                ratio = abs(i) / (abs(u) if u != f4(0.0) else f4(1.0))
-                conductance = ratio if u != f4(0.0) else at_zero
-                variance = fma(johnson, conductance, shot * abs(i))
+                variance = noise_variance(johnson, shot, i, u, at_zero)
                 current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
         else:
-            u = abs(voltages[0])
+            u = voltages[0]
             for j in range(end_cell - begin_cell):
                 i = current_of[j]
                 at_zero = fma(state[j], slope_span, slope_llrs)
-                conductance = abs(i) / (u if u != f4(0.0) else f4(1.0))
-                conductance = conductance if u != f4(0.0) else at_zero
-                variance = fma(johnson, conductance, shot * abs(i))
+                variance = noise_variance(johnson, shot, i, u, at_zero)
                 current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
 
 

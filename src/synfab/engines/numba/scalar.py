@@ -98,6 +98,14 @@ def _marginal(coefficients: Any, x: Any) -> Any:
 
 
 @njit(inline="always")
+def noise_variance(johnson: Any, shot: Any, i: Any, u: Any, slope: Any) -> Any:
+    """Equals ``ReadNoise.variance`` of ``static_conductance`` for linear noise (``noise``)."""
+    ratio = abs(i) / (abs(u) if u != f4(0.0) else f4(1.0))
+    conductance = ratio if u != f4(0.0) else slope
+    return fma(johnson, conductance, shot * abs(i))
+
+
+@njit(inline="always")
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Equals ``streams.philox`` for one counter of uint32 words.
 

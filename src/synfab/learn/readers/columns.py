@@ -1,13 +1,20 @@
-"""Finding columns by the names people give them, and turning their units into SI."""
+"""Columns of measurements: found by common names of the quantities, converted to SI units."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from synfab.common.errors import InvalidValueError
 
-# What a column may be called, in lower case, units and punctuation taken away.
+# Quantity to its column in a file and the factor from that column's unit to SI.
+Found: TypeAlias = dict[str, tuple[str, float]]
+
+# Names of columns in lower case, without units and punctuation.
 ALIASES: dict[str, frozenset[str]] = {
     name: frozenset(words.split(", "))
     for name, words in {
@@ -51,19 +58,19 @@ PREFIXES = {
     "p": 1e-12,
 }
 UNIT = re.compile(r"[\[(]\s*([^\])]*?)\s*[\])]\s*$")
-# I/uA, I_uA, Voltage in mV: a unit without brackets counts behind a known name alone.
+# I/uA, I_uA, Voltage in mV: a unit without brackets is recognised only after a known name.
 BARE_UNIT = re.compile(
     r"(?:\s*/\s*|[\s_]+(?:in\s+)?)([GMkKmu\u00b5\u03bcnp]?(?:V|A|s|[oO]hm|\u03a9|\u2126))$"
 )
 
 
 def split_name(column: str) -> tuple[str, str]:
-    """Return the plain name of a column and the unit in brackets behind it."""
+    """Return the name of a column in lower case and its unit; "" if it states none."""
     text = str(column).strip()
     found = UNIT.search(text)
     if found is None and (bare := BARE_UNIT.search(text)):
         name, base = _plain(text[: bare.start()]), _spelt(bare.group(1))
-        # V_s is the voltage of a source, not one in seconds.
+        # V_s is a source voltage, not a voltage in seconds: the unit must fit the quantity.
         if any(name in words and BASE_UNITS[quantity] and base.endswith(BASE_UNITS[quantity])
                for quantity, words in ALIASES.items()):  # fmt: skip
             return name, bare.group(1)
@@ -76,14 +83,20 @@ def _plain(text: str) -> str:
 
 
 def is_unit(text: str) -> bool:
-    """Tell whether a word is a unit of one of the quantities."""
+    """Return True if a text is a unit of one of the quantities."""
     text = _spelt(text)
     return any(base and text.endswith(base) and text[: -len(base)] in PREFIXES
                for base in BASE_UNITS.values())  # fmt: skip
 
 
 def scale_of(name: str, unit: str, column: str) -> float:
-    """Return the factor that turns a column with this unit into SI."""
+    """Return the factor that converts values of a quantity in this unit to SI.
+
+    Raises
+    ------
+    InvalidValueError
+        It is not a unit of the quantity ``name``.
+    """
     base = BASE_UNITS[name]
     if not unit or not base:
         return 1.0
@@ -101,25 +114,23 @@ def _spelt(unit: str) -> str:
     return text.replace("ohms", "ohm").replace("sec", "s")
 
 
-def find_columns(
-    columns: Iterable[str], given: Mapping[str, str] | None = None
-) -> dict[str, tuple[str, float]]:
-    """Return for each quantity that is there its column and the factor to SI.
+def find_columns(columns: Iterable[str], given: Mapping[str, str] | None = None) -> Found:
+    """Return the column of each quantity that the file has, and its factor to SI.
 
     Parameters
     ----------
     columns
-        Names in the file.
+        Names of the columns in the file.
     given
-        Quantity to column, for names that are not known; a unit may follow in brackets.
+        Quantity to column, for columns with other names; a unit in brackets may follow the name.
 
     Raises
     ------
     InvalidValueError
-        A quantity has two columns, or a named column is missing.
+        Two columns fit one quantity, or a column in ``given`` is missing.
     """
     columns = [str(column) for column in columns]
-    found: dict[str, tuple[str, float]] = {}
+    found: Found = {}
     for name, wanted in (given or {}).items():
         if name not in ALIASES:
             raise InvalidValueError(
@@ -139,17 +150,15 @@ def find_columns(
                 continue
             if name in found:
                 raise InvalidValueError(
-                    f"{name}: both {found[name][0]!r} and {column!r} could be it; "
-                    f'say which with columns={{{name!r}: …}} (--columns "{name}=…")'
+                    f"{name}: both {found[name][0]!r} and {column!r} fit; choose one with "
+                    f'columns={{{name!r}: …}} (--columns "{name}=…")'
                 )
             found[name] = (column, scale_of(name, unit, column))
     return found if "r_hrs" in found or "r_lrs" in found else _by_unit(columns, found)
 
 
-def _by_unit(
-    columns: list[str], found: dict[str, tuple[str, float]]
-) -> dict[str, tuple[str, float]]:
-    """Add a voltage and a current that no name tells, where one column alone has their unit."""
+def _by_unit(columns: list[str], found: Found) -> Found:
+    """Add a voltage and a current whose names are unknown, if only one column has their unit."""
     free = [column for column in columns if column not in {name for name, _ in found.values()}]
     for name in SWEEP_COLUMNS:
         units = {c: _spelt(split_name(c)[1]) for c in free}
@@ -165,11 +174,26 @@ def _listing(columns: list[str]) -> str:
 
 
 def need(found: Mapping[str, object], wanted: Iterable[str], columns: Iterable[str]) -> None:
-    """Say in one line which quantities have no column."""
+    """Raise ``InvalidValueError`` if one of the wanted quantities has no column."""
     missing = [name for name in wanted if name not in found]
     if missing:
         raise InvalidValueError(
             f"columns: none for {', '.join(missing)}; the file has {_listing(list(columns))}. "
-            "Rename one, or say which with columns={'voltage': 'my column [mV]', …} "
+            "Rename one, or name it with columns={'voltage': 'my column [mV]', …} "
             '(--columns "voltage=my column [mV],…")'
+        )
+
+
+def check_sweep_units(voltage: npt.NDArray[np.generic], current: npt.NDArray[np.generic]) -> None:
+    """Raise ``InvalidValueError`` if voltages or currents are too large to be in V and A."""
+    largest = np.nanmax(np.abs(voltage), initial=0.0)
+    if not 0.0 < largest < 100.0:
+        raise InvalidValueError(
+            f"voltage: largest magnitude {largest:.3g} V; expected up to 100 V: if it is in mV, "
+            "call the column 'voltage [mV]'"
+        )
+    if np.nanmax(np.abs(current), initial=0.0) > 10.0 and largest < 10.0:
+        raise InvalidValueError(
+            f"current: largest magnitude {np.nanmax(np.abs(current)):.3g} A; if it is in uA, call "
+            "the column 'current [uA]'"
         )

@@ -1,50 +1,53 @@
-"""Excel files of measurements: a ZIP archive of XML, in which little can stand for much."""
+"""Excel files of measurements. They are compressed XML, so their size is checked before reading."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from synfab.common import extras
 from synfab.common.errors import FileFormatError
-from synfab.io.limits import require_size, told
+from synfab.io.limits import one_line_errors, require_size
 from synfab.io.memory import require_memory
 from synfab.learn.readers.columns import ALIASES, find_columns, split_name
+from synfab.learn.readers.registry import Columns, register_format
 
 if TYPE_CHECKING:
     import pandas as pd
+    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
-MOST_ROWS, MOST_EMPTY = 2**20, 10_000
-MOST_WIDTH, MOST_FIELDS = 1024, 2**23
+MAX_ROWS, MAX_EMPTY_ROWS = 2**20, 10_000
+MAX_COLUMNS, MAX_FIELDS = 1024, 2**23
 UNPACKED_BYTES = 2**28
-MOST_LOOKED = 2**24  # fields that are looked at, most of which may be empty
-AS_OBJECTS = 12  # times that, as the elements of a tree
+MAX_SCANNED = 2**24  # fields including empty ones
+XML_TREE_FACTOR = 12  # memory of a parsed XML tree, relative to its text
 
 
-def read_excel(path: Path) -> pd.DataFrame:
-    """Read an .xlsx file, once its size is known: the first sheet of measurements, and its like.
+def read_excel(path: Path, columns: Columns = None) -> pd.DataFrame:
+    """Return the first sheet of measurements in an .xlsx file and the sheets with equal columns.
 
-    Rows above the names are passed over. With several sheets and no column for devices, a sheet
-    is a device.
+    Rows above the column names are skipped. If there are several sheets and no column for the
+    device, each sheet is a device. ``columns`` is not used.
 
     Raises
     ------
     FileFormatError
-        It is no such file, or would become too large.
+        It is not an .xlsx file, or is too large.
+    CapacityError
+        It does not fit into memory.
     """
     import pandas as pd
 
-    extras.check("openpyxl")
-    with told("cannot be read as xlsx"):
+    with one_line_errors("cannot be read as xlsx"):
         _check_archive(path)
         tables: dict[str, pd.DataFrame] = {}
         for title, above, rows in _count_rows(path):
-            options: dict[str, Any] = {"sheet_name": title, "skiprows": above}
-            # The first is that of names; pandas would hold the empty ones behind the last.
-            options["nrows"] = max(rows - above - 1, 0)
-            tables[title] = pd.read_excel(path, engine="openpyxl", **options)
+            # Without nrows pandas keeps the empty rows after the last one.
+            tables[title] = pd.read_excel(
+                path, engine="openpyxl", sheet_name=title, skiprows=above,
+                nrows=max(rows - above - 1, 0),
+            )  # fmt: skip
     first = next(filter(_is_measured, tables.values()), next(iter(tables.values())))
     alike = {k: table for k, table in tables.items() if table.columns.equals(first.columns)}
     if len(alike) == 1:
@@ -64,14 +67,14 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         size = sum(info.file_size for info in archive.infolist())
     require_size(size, UNPACKED_BYTES, "unpacked")
-    require_memory(AS_OBJECTS * size, "unpacked")
+    require_memory(XML_TREE_FACTOR * size, "unpacked")
 
 
 def _count_rows(path: Path) -> list[tuple[str, int, int]]:
-    """Return title, rows above the names and rows in all of each sheet that is not empty.
+    """Return title, number of rows above the column names and number of rows of each used sheet.
 
-    One pass: a cell's address alone decides how large a sheet is. Empty rows at the end, which a
-    height or a colour leaves in a file, are not counted.
+    All rows are read, because a single address far away makes a sheet large. Empty rows at the end,
+    which stay in a file for their height or colour, are not counted.
     """
     import openpyxl
 
@@ -80,9 +83,9 @@ def _count_rows(path: Path) -> list[tuple[str, int, int]]:
         if not book.worksheets:
             raise FileFormatError("expected a sheet of rows, found none")
         found: list[tuple[str, int, int]] = []
-        room = [MOST_LOOKED, MOST_FIELDS]
+        left = [MAX_SCANNED, MAX_FIELDS]
         for sheet in book.worksheets:
-            above, rows = _measure(sheet, room)
+            above, rows = _measure(sheet, left)
             if rows or not found:
                 found.append((sheet.title, above, rows))
         return found
@@ -90,14 +93,17 @@ def _count_rows(path: Path) -> list[tuple[str, int, int]]:
         book.close()
 
 
-def _measure(sheet: Any, room: list[int]) -> tuple[int, int]:
-    """Return the rows above the names, and those up to the last; take the fields off the room."""
-    sheet.reset_dimensions()  # what the file says of itself is not to be trusted
-    last = filled = width = above = looked = 0
-    names: Sequence[Any] = ()
+def _measure(sheet: ReadOnlyWorksheet, left: list[int]) -> tuple[int, int]:
+    """Return the number of rows above the column names and up to the last used row.
+
+    ``left`` holds how many fields may still be scanned and used in the file; it is reduced.
+    """
+    sheet.reset_dimensions()  # the dimensions stated in the file may be wrong
+    last = filled = width = above = scanned = 0
+    names: Sequence[object] = ()
     for row, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-        looked += len(cells)
-        if row > MOST_ROWS or looked > room[0]:
+        scanned += len(cells)
+        if row > MAX_ROWS or scanned > left[0]:
             raise _too_large()
         used = _used(cells) if cells else 0
         if not used:
@@ -106,22 +112,22 @@ def _measure(sheet: Any, room: list[int]) -> tuple[int, int]:
             above = last
         names = cells[:used]
         last, filled, width = row, filled + 1, max(width, used)
-        if last - filled > MOST_EMPTY:
-            raise FileFormatError(f"expected up to {MOST_EMPTY} empty rows between others")
-        if width > MOST_WIDTH or last * width > room[1]:
+        if last - filled > MAX_EMPTY_ROWS:
+            raise FileFormatError(f"expected up to {MAX_EMPTY_ROWS} empty rows between used ones")
+        if width > MAX_COLUMNS or last * width > left[1]:
             raise _too_large()
-    room[0] -= looked
-    room[1] -= last * width
+    left[0] -= scanned
+    left[1] -= last * width
     return max(above - 1, 0), last
 
 
-def _is_head(names: Sequence[Any], below: Sequence[Any]) -> bool:
+def _is_head(names: Sequence[object], below: Sequence[object]) -> bool:
     numbers = sum(isinstance(value, (int, float)) for value in below)
     return numbers > 1 and len(names) == len(below) and all(isinstance(n, str) for n in names)
 
 
-def _used(cells: Sequence[Any]) -> int:
-    """Return the number of cells up to the last that is not empty."""
+def _used(cells: Sequence[object]) -> int:
+    """Return the number of cells up to the last one that is not empty."""
     if cells.count(None) == len(cells):
         return 0
     for k in range(len(cells), 0, -1):
@@ -132,6 +138,9 @@ def _used(cells: Sequence[Any]) -> int:
 
 def _too_large() -> FileFormatError:
     return FileFormatError(
-        f"expected up to {MOST_ROWS} rows, {MOST_WIDTH} columns and {MOST_FIELDS} fields; "
+        f"expected up to {MAX_ROWS} rows, {MAX_COLUMNS} columns and {MAX_FIELDS} fields; "
         "save it as CSV or Parquet"
     )
+
+
+register_format("Excel", read_excel, suffixes=(".xlsx",), packages=("openpyxl",))

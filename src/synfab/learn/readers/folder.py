@@ -1,12 +1,11 @@
-"""A folder of measurements: one file a device, or one file a loop."""
+"""Folders of measurements with one file per device, or one file per loop."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,20 +18,20 @@ Reader = Callable[[Path], Sweeps | FeatureTable]
 
 
 def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps | FeatureTable:
-    """Read the files of a folder in the order of their names, numbers in them counted as such.
+    """Return the measurements in the files of a folder, ordered by name (2 before 10).
 
-    A file is a device of the file's name. Where the first file has one loop alone, a file is a
-    loop, and its name without the last number is the device: D2_007 is a loop of D2. Devices that
-    a file names itself are called file/device.
+    Each file is one device and names it. If the first file has only one loop, each file is one
+    loop, and its name without the last number is the device: D2_007 is a loop of D2. A device in a
+    file with several devices is named file/device.
 
     Raises
     ------
     FileFormatError
-        There is no file that can be read.
+        No file can be read, or some files hold loops and others features.
     """
     files = sorted(measured_files(folder, endings), key=_in_order)
     if not files:
-        raise FileFormatError(f"{folder}: no file in it ends in {', '.join(endings)}")
+        raise FileFormatError(f"{folder}: holds no file that ends in {', '.join(endings)}")
     first = read(files[0])
     if isinstance(first, FeatureTable):
         return _joined([first, *map(read, files[1:])], files)
@@ -47,7 +46,7 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
 
 
 def measured_files(source: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Return the file, or the files of a folder that ``read_folder`` reads."""
+    """Return a file as a list of one, or the files of a folder that ``read_folder`` reads."""
     if not source.is_dir():
         return [source]
     return [file for file in source.iterdir() if _fits(file, endings)]
@@ -93,7 +92,7 @@ def _as_loops(name: str, files: list[Path], read: Reader) -> DeviceSweeps:
     )
 
 
-def _joined(tables: list[Any], files: list[Path]) -> FeatureTable:
+def _joined(tables: Sequence[Sweeps | FeatureTable], files: list[Path]) -> FeatureTable:
     device, cycle, values = [], [], []
     for table, file in zip(tables, files, strict=True):
         if not isinstance(table, FeatureTable):

@@ -1,4 +1,4 @@
-"""HDF5 files of measurements: datasets of numbers in the file itself, of a size that fits."""
+"""HDF5 files of measurements. Datasets are checked before HDF5 allocates or decompresses them."""
 
 from __future__ import annotations
 
@@ -6,40 +6,56 @@ import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from synfab.common import extras
 from synfab.common.errors import FileFormatError, SynfabError
-from synfab.io.limits import CHUNK_BYTES, told
+from synfab.io.limits import CHUNK_BYTES, one_line_errors
 from synfab.io.memory import available_memory, require_memory
-from synfab.learn.readers.columns import ALIASES, SWEEP_COLUMNS, find_columns, need, split_name
+from synfab.learn.readers.columns import (
+    ALIASES,
+    SWEEP_COLUMNS,
+    Found,
+    find_columns,
+    need,
+    split_name,
+)
 from synfab.learn.readers.hdf5links import inside, split_names
 from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
 
-# Filters of HDF5 itself: their chunks become no more than they say, but for deflate's.
+if TYPE_CHECKING:
+    import h5py
+
+# Filters that are built into HDF5. Only deflate can decompress to more than the stated size.
 DEFLATE, FILTERS = 1, {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
-DEFLATE_RATIO = 1032  # no byte of deflate becomes more
+DEFLATE_RATIO = 1032  # largest compression ratio of deflate
 TIDY = ("device", "cycle", *SWEEP_COLUMNS)
 FLETCHER, SZIP, LZF = 3, 4, 32000
 PACKING = (DEFLATE, SZIP, LZF)
 SLACK, CHECKSUM = 4096, 4
-Large = dict[int, list[tuple[int, ...]]]
+Numbers: TypeAlias = npt.NDArray[Any]
+# First index to the offsets of chunks that must be decompressed by hand before HDF5 reads them.
+Large: TypeAlias = dict[int, list[tuple[int, ...]]]
 
 
-def read_hdf5(path: Path) -> Sweeps:
-    """Datasets voltage and current (device, cycle, point), or such datasets in a group a device.
+def read_hdf5(path: Path, columns: Columns = None) -> Sweeps:
+    """Return loops from datasets voltage and current, in the file or in one group per device.
 
-    Where they are (point,), datasets device and cycle say what a point belongs to.
+    Datasets are (device, cycle, point), (cycle, point) or (point,); with the last, datasets device
+    and cycle can assign each point. Devices are read one at a time. ``columns`` is not used.
 
     Raises
     ------
-    FileFormatError, SynfabError
-        There are none, or they are not plain numbers in the file itself.
+    FileFormatError, InvalidValueError
+        Datasets are missing, are not numeric, or are stored outside the file.
+    CapacityError
+        A device does not fit into memory.
     """
-    h5py = extras.require("h5py")
+    import h5py
 
     with h5py.File(path, "r") as file:
         own, links, groups = split_names(file)
@@ -51,12 +67,12 @@ def read_hdf5(path: Path) -> Sweeps:
                     f"group {groups[0]} holds groups; expected datasets voltage and current in it, "
                     "(cycle, point) or one record"
                 )
-    # A link may be a second name of what is there.
+    # A link can be a second name of a dataset, so links count only where datasets are missing.
     names = own if len(_quantities(own)) == len(SWEEP_COLUMNS) else own + links
     found = find_columns(names)
     need(found, SWEEP_COLUMNS, names)
-    columns = {name: found[name] for name in TIDY if name in found}
-    return Sweeps(lambda: _devices(path, groups if grouped else None, columns))
+    used = {name: found[name] for name in TIDY if name in found}
+    return Sweeps(lambda: _devices(path, groups if grouped else None, used))
 
 
 def _quantities(names: list[str]) -> set[str]:
@@ -65,17 +81,17 @@ def _quantities(names: list[str]) -> set[str]:
     return {quantity for quantity in SWEEP_COLUMNS if plain & ALIASES[quantity]}
 
 
-def _devices(path: Path, groups: list[str] | None, columns: Any) -> Iterator[DeviceSweeps]:
+def _devices(path: Path, groups: list[str] | None, columns: Found) -> Iterator[DeviceSweeps]:
     import h5py
 
     try:
-        with told("damaged"), h5py.File(path, "r") as file:
+        with one_line_errors("damaged"), h5py.File(path, "r") as file:
             yield from _grouped(file, groups, columns) if groups else _stacked(file, columns)
     except SynfabError as error:
         raise type(error)(f"{path}: {error}") from None
 
 
-def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweeps]:
+def _grouped(file: h5py.File, groups: list[str], columns: Found) -> Iterator[DeviceSweeps]:
     (v_name, v_scale), (i_name, i_scale) = columns["voltage"], columns["current"]
     for group in groups:
         here = inside(file, group)
@@ -84,7 +100,7 @@ def _grouped(file: Any, groups: list[str], columns: Any) -> Iterator[DeviceSweep
             yield device._replace(name=group)
 
 
-def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
+def _stacked(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
     (v_name, v_scale), (i_name, i_scale) = columns["voltage"], columns["current"]
     v_set, i_set = inside(file, v_name), inside(file, i_name)
     if i_set.ndim == 1 and len(columns) > len(SWEEP_COLUMNS):
@@ -103,8 +119,8 @@ def _stacked(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
             yield device._replace(name=str(k))
 
 
-def _points(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
-    """One row a point: the devices in the order of their first points."""
+def _points(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
+    """Yield devices from datasets with one value per point, ordered by their first points."""
     data = {name: _whole(inside(file, column)) for name, (column, _) in columns.items()}
     shapes = {name: values.shape for name, values in data.items()}
     if len(set(shapes.values())) > 1:
@@ -116,26 +132,28 @@ def _points(file: Any, columns: Any) -> Iterator[DeviceSweeps]:
         yield device_sweeps(names[k], mine)
 
 
-def _whole(dataset: Any) -> Any:
+def _whole(dataset: h5py.Dataset) -> Numbers:
     for large in _check(dataset, dataset.shape).values():
         _unpack(dataset, large)
-    return dataset[()]
+    values: Numbers = dataset[()]
+    return values
 
 
-def _part(dataset: Any, k: int, large: Large) -> Any:
+def _part(dataset: h5py.Dataset, k: int, large: Large) -> Numbers:
     length = dataset.chunks[0] if dataset.chunks else 1
-    # Once: chunks may hold many devices.
+    # Removed from ``large``: a chunk that holds many devices is checked once.
     _unpack(dataset, large.pop(k // length * length, []))
-    return dataset[k]
+    values: Numbers = dataset[k]
+    return values
 
 
-def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
-    """Refuse what is not plain numbers in the file itself, or would not fit into memory.
+def _check(dataset: h5py.Dataset, shape: tuple[int, ...]) -> Large:
+    """Refuse a dataset that is not numeric, is stored elsewhere, or does not fit into memory.
 
     Returns
     -------
     dict
-        Chunks that are to be looked into before they are read, by the index that they begin at.
+        Chunks to decompress by hand before HDF5 reads them, by their first index.
     """
     import h5py
 
@@ -145,8 +163,8 @@ def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
     if dataset.dtype.kind not in "fiub":
         raise FileFormatError(f"{name}: expected numbers, found {dataset.dtype}")
     if dataset.external or dataset.is_virtual:
-        raise FileFormatError(f"{name}: its numbers lie in another file; expected them in this one")
-    # As they are, as float64, and scaled.
+        raise FileFormatError(f"{name}: stored in another file; expected the data in this one")
+    # Three copies: the stored type, float64, and scaled.
     require_memory(math.prod(shape) * (dataset.dtype.itemsize + 16), name)
     if dataset.chunks is None:
         return {}
@@ -158,27 +176,27 @@ def _check(dataset: Any, shape: tuple[int, ...]) -> Large:
                 f"{name}: filter {code}; expected {', '.join(FILTERS.values())} (see h5repack)"
             )
     packing = [FILTERS[code] for code in codes if code in PACKING]
-    if len(packing) > 1:  # each would multiply what the other makes of a chunk
-        raise FileFormatError(f"{name}: expected one filter that packs, found {', '.join(packing)}")
-    return _look_at_chunks(dataset, codes)
+    if len(packing) > 1:  # their compression ratios multiply
+        raise FileFormatError(f"{name}: expected one compression, found {', '.join(packing)}")
+    return _check_chunks(dataset, codes)
 
 
-def _filters(dataset: Any) -> list[int]:
-    """Codes of the filters that its chunks went through, in their order."""
+def _filters(dataset: h5py.Dataset) -> list[int]:
+    """Return the codes of the filters of a dataset in the order in which they are applied."""
     properties = dataset.id.get_create_plist()
     return [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
 
 
-def _nominal(dataset: Any) -> int:
-    """Bytes that a chunk says it becomes."""
+def _nominal(dataset: h5py.Dataset) -> int:
+    """Return the stated size of a decompressed chunk in bytes."""
     return int(math.prod(dataset.chunks) * dataset.dtype.itemsize)
 
 
-def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
-    """Check the stored sizes of all chunks; those that could become too large are returned.
+def _check_chunks(dataset: h5py.Dataset, codes: list[int]) -> Large:
+    """Check the stored sizes of all chunks; return those that could decompress to too much.
 
-    HDF5 2.0 ends the process over a chunk that is smaller than its checksum, and takes the first
-    bytes of szip for a length without asking whether they are there.
+    HDF5 2.0 crashes on a chunk that is smaller than its checksum, and reads the length in front of
+    szip data without checking that it exists.
     """
     sizes: list[tuple[tuple[int, ...], int]] = []
     dataset.id.chunk_iter(lambda info: sizes.append((info.chunk_offset, info.size)))
@@ -187,7 +205,7 @@ def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
     least = min(CHECKSUM + 1, nominal) if packed else nominal
     if FLETCHER in codes or SZIP in codes:
         least = max(least, CHECKSUM + 1)
-    # What cannot be packed grows a little.
+    # Incompressible data grows slightly.
     most = nominal * 9 // 8 + SLACK if packed else nominal + CHECKSUM
     allowed = min(CHUNK_BYTES, available_memory() // 4 or CHUNK_BYTES)
     for offset, size in sizes:
@@ -200,16 +218,19 @@ def _look_at_chunks(dataset: Any, codes: list[int]) -> Large:
     return found
 
 
-def _unpack(dataset: Any, offsets: list[tuple[int, ...]]) -> None:
-    """Refuse chunks that become more than they say; HDF5 would unpack them to their end."""
+def _unpack(dataset: h5py.Dataset, offsets: list[tuple[int, ...]]) -> None:
+    """Refuse chunks larger than stated; HDF5 would decompress them to their end."""
     codes = _filters(dataset)
     for offset in offsets:
         skipped, packed = dataset.id.read_direct_chunk(offset)
         if skipped >> codes.index(DEFLATE) & 1:
-            continue  # HDF5 leaves out what would not make it smaller
+            continue  # HDF5 skips the filter where it does not reduce the size
         engine = zlib.decompressobj()
         engine.decompress(packed, _nominal(dataset) + SLACK)
         if engine.unconsumed_tail:
             raise FileFormatError(
-                f"{dataset.name}: chunk {offset}: becomes more than {_nominal(dataset)} bytes"
+                f"{dataset.name}: chunk {offset}: decompresses to over {_nominal(dataset)} bytes"
             )
+
+
+register_format("HDF5", read_hdf5, suffixes=(".h5", ".hdf5", ".hdf"), packages=("h5py",))

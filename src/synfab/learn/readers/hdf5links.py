@@ -1,33 +1,39 @@
-"""Names in HDF5 files: followed a step at a time, so that none leads out of the file."""
+"""Links in HDF5 files, resolved step by step so that none leads out of the file."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from synfab.common.errors import FileFormatError
 
-MOST_NAMES = 1_000_000
-MOST_LINKS = 16  # one after the other, as in HDF5 itself
+if TYPE_CHECKING:
+    import h5py
+
+    Object: TypeAlias = h5py.Group | h5py.Dataset | h5py.Datatype
+    Link: TypeAlias = h5py.HardLink | h5py.SoftLink | h5py.ExternalLink
+
+MAX_NAMES = 1_000_000
+MAX_LINKS = 16  # in one path; the limit of HDF5
 
 
-def names_of(group: Any) -> list[str]:
+def names_of(group: h5py.Group) -> list[str]:
     """Return the names in a group.
 
     Raises
     ------
     FileFormatError
-        There are more than in any measurement.
+        There are more than ``MAX_NAMES``.
     """
-    if len(group) > MOST_NAMES:
-        raise FileFormatError(f"expected up to {MOST_NAMES} names in a group, found {len(group)}")
+    if len(group) > MAX_NAMES:
+        raise FileFormatError(f"expected up to {MAX_NAMES} names in a group, found {len(group)}")
     return list(group)
 
 
-def split_names(group: Any) -> tuple[list[str], list[str], list[str]]:
-    """Return the names of a group's own datasets, of links to others, and of groups.
+def split_names(group: h5py.Group) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of the datasets in a group, of links to other datasets, and of groups.
 
-    A link to a group that stands there by itself is left out: its device would be there twice.
-    What leads out of the file is among the links; it matters only where it is used.
+    A link to a listed group is left out, because its device would be read twice. Links out of the
+    file are listed; ``inside`` refuses them when they are used.
     """
     import h5py
 
@@ -41,7 +47,7 @@ def split_names(group: Any) -> tuple[list[str], list[str], list[str]]:
             linked.append(name)
         elif isinstance(group[name], h5py.Group):
             groups.append(name)
-            seen.add(_place(group[name]))
+            seen.add(_address(group[name]))
         elif isinstance(group[name], h5py.Dataset):
             datasets.append(name)
     for name in linked:
@@ -51,23 +57,23 @@ def split_names(group: Any) -> tuple[list[str], list[str], list[str]]:
             found = None
         if not isinstance(found, h5py.Group):
             links.append(name)
-        elif _place(found) not in seen:
-            seen.add(_place(found))
+        elif _address(found) not in seen:
+            seen.add(_address(found))
             groups.append(name)
     return datasets, links, groups
 
 
-def inside(group: Any, name: str) -> Any:
-    """Return what a name in a group stands for; soft links may lead to another place in the file.
+def inside(group: h5py.Group, name: str) -> Object:
+    """Return the object that a name in a group refers to, following soft links within the file.
 
     Raises
     ------
     FileFormatError
-        It leads out of the file, or nowhere.
+        The name refers to another file, or to nothing.
     """
     import h5py
 
-    # A step of a soft link's path may be a link itself, also one to another file.
+    # Each step of the path of a soft link can be a link itself, even to another file.
     here, steps, links = group, [name], 0
     while steps:
         step = steps.pop()
@@ -76,26 +82,26 @@ def inside(group: Any, name: str) -> Any:
             here = here[step]
             continue
         links += 1
-        if not isinstance(link, h5py.SoftLink) or links > MOST_LINKS:
-            raise FileFormatError(f"{name}: a link to elsewhere; expected the data itself")
+        if not isinstance(link, h5py.SoftLink) or links > MAX_LINKS:
+            raise FileFormatError(f"{name}: links to another file or to nothing; expected data")
         if link.path.startswith("/"):
             here = here.file["/"]
         steps += [part for part in reversed(link.path.split("/")) if part not in ("", ".")]
     return here
 
 
-def _link(group: Any, name: str) -> Any:
-    """Return the kind of a link; None: there is none, or one that h5py does not know."""
+def _link(group: h5py.Group, name: str) -> Link | None:
+    """Return a link as h5py describes it; None for a missing one or an unknown kind."""
     if "/" in name:
-        return None  # HDF5 would take it for a path
+        return None  # HDF5 would resolve it as a path
     try:
         return group.get(name, getlink=True)
     except TypeError:
         return None
 
 
-def _place(found: Any) -> int:
-    """Return where in its file an object begins."""
+def _address(found: Object) -> int:
+    """Return the address of an object in its file, which identifies it."""
     import h5py
 
     return int(h5py.h5o.get_info(found.id).addr)

@@ -1,4 +1,4 @@
-"""Names of devices as numbers: one long name among many must not make all of them long."""
+"""Device names as integer codes, so that one long name does not enlarge a whole NumPy array."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from synfab.common.interrupts import pass_on
 Array = npt.NDArray[Any]
 
 
-def index_labels(values: Any) -> tuple[tuple[str, ...], Array]:
-    """Return the names in ``values``, sorted, and for each value the index of its name, (N,)."""
+def index_labels(values: object) -> tuple[tuple[str, ...], Array]:
+    """Return the sorted names in ``values`` and the index of the name of each value, (N,).
+
+    Raises
+    ------
+    InvalidTypeError
+        The values are not names or numbers.
+    """
     import pandas as pd
 
     if isinstance(values, np.ma.MaskedArray):
@@ -24,7 +30,7 @@ def index_labels(values: Any) -> tuple[tuple[str, ...], Array]:
         flat = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
         codes, found = pd.factorize(flat.reshape(-1), use_na_sentinel=False)
         words = [str(value) for value in np.asarray(found).tolist()]
-    except Exception as error:  # ragged lists, and objects that raise whatever they like
+    except Exception as error:  # ragged lists, and objects of other libraries
         pass_on(error)
         raise InvalidTypeError(
             f"device: expected names or numbers, found {kind_of(values)}"
@@ -35,6 +41,6 @@ def index_labels(values: Any) -> tuple[tuple[str, ...], Array]:
 
 
 def rows_of(codes: Array, count: int) -> list[Array]:
-    """Return for each of ``count`` codes the rows that have it, in their order."""
+    """Return the ascending row numbers of each of ``count`` codes."""
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.searchsorted(codes[order], np.arange(1, count)))

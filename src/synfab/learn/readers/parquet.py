@@ -1,41 +1,54 @@
-"""Parquet files of measurements: points are streamed a device at a time."""
+"""Parquet files of measurements; tables of points are streamed, one device at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.common.errors import CapacityError, FileFormatError, InvalidValueError
-from synfab.io.limits import told
+from synfab.io.limits import one_line_errors
 from synfab.io.memory import available_memory, require_memory, size_text
 from synfab.io.table_file import doubles, is_number, open_parquet
-from synfab.learn.readers.columns import find_columns, need
-from synfab.learn.sweeps import DeviceSweeps, device_sweeps
+from synfab.learn.readers.columns import Found, find_columns, need
+from synfab.learn.readers.registry import Columns, register_format
+from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Array = npt.NDArray[Any]
-Wanted = dict[str, tuple[str, float]]
+# Codes of the devices of some rows, and the function from a code to the device.
+Devices: TypeAlias = tuple[Array, Callable[[object], object]]
 
-KEPT: tuple[str, ...] = ("device", "cycle", "voltage", "current")
+STREAMED = ("device", "cycle", "voltage", "current")
 BATCH, ROWS = 2**20, 2**14
 TEXT = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
-def streamed_columns(path: Path, columns: Mapping[str, str] | None) -> Wanted | None:
-    """Return the columns of a table of points that can be streamed; None: read it whole.
+def read_parquet(path: Path, columns: Columns = None) -> Sweeps | pd.DataFrame:
+    """Return streamed loops from a table of points with a device column, or any other table whole.
 
     Raises
     ------
-    InvalidValueError
-        There are neither features nor points.
+    InvalidValueError, FileFormatError
+        Columns of voltage and current, or of features, are missing, or do not hold numbers.
+    CapacityError
+        A table that cannot be streamed does not fit into memory.
     """
+    streamed = _streamed_columns(path, columns)
+    if streamed is None:
+        return _whole_table(path, columns)
+    return Sweeps(lambda: _open_devices(path, streamed))
+
+
+def _streamed_columns(path: Path, columns: Columns) -> Found | None:
+    """Return the columns of a table of points; None for a table that cannot be streamed."""
     schema = open_parquet(path).schema_arrow
     found = find_columns(schema.names, columns)
     if "r_hrs" in found or "voltage" not in found or "device" not in found:
@@ -43,7 +56,7 @@ def streamed_columns(path: Path, columns: Mapping[str, str] | None) -> Wanted | 
     need(found, ("voltage", "current"), schema.names)
     if str(schema.field(found["voltage"][0]).type).startswith(("list", "large_list", "fixed_size")):
         return None
-    wanted: Wanted = {k: found[k] for k in KEPT if k in found}
+    wanted: Found = {k: found[k] for k in STREAMED if k in found}
     for name, (column, _) in wanted.items():
         kind = str(schema.field(column).type)
         if not is_number(kind) and (name != "device" or not _is_name(kind)):
@@ -55,14 +68,8 @@ def _is_name(kind: str) -> bool:
     return kind in TEXT or kind == "bool" or kind.startswith("dictionary")
 
 
-def whole_table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
-    """Read the columns that are of use.
-
-    Raises
-    ------
-    CapacityError
-        They would not fit into memory.
-    """
+def _whole_table(path: Path, columns: Columns) -> pd.DataFrame:
+    """Read the columns of known quantities; raises ``CapacityError`` for too many rows."""
     import pyarrow as pa
 
     names = open_parquet(path).schema_arrow.names
@@ -73,7 +80,7 @@ def whole_table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
     device = [found["device"][0]] if "device" in found else None
     file = open_parquet(path, len(used), read_dictionary=device)
     batches, held, most = [], 0, available_memory() // 4 or 2**62
-    # Few rows at a time: a list in one row may be of any length.
+    # Small batches, because the list in one row can have any length.
     for batch in file.iter_batches(batch_size=ROWS, columns=used):
         plain = [doubles(column) for column in batch.columns]
         batches.append(pa.RecordBatch.from_arrays(plain, names=batch.schema.names))
@@ -86,23 +93,17 @@ def whole_table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
     return frame
 
 
-def parquet_devices(path: Path, wanted: Wanted) -> Iterator[DeviceSweeps]:
-    """Yield devices as they come; the rows of one must stand together, and fit into memory.
-
-    Raises
-    ------
-    InvalidValueError, FileFormatError, CapacityError
-        They do not.
-    """
-    with told(f"{path}: damaged"):
+def _open_devices(path: Path, wanted: Found) -> Iterator[DeviceSweeps]:
+    """Yield the devices in file order; the rows of each must be contiguous and fit into memory."""
+    with one_line_errors(f"{path}: damaged"):
         yield from _devices(path, wanted)
 
 
-def _devices(path: Path, wanted: Wanted) -> Iterator[DeviceSweeps]:
+def _devices(path: Path, wanted: Found) -> Iterator[DeviceSweeps]:
     held: list[dict[str, Array]] = []
-    current: Any = None
-    done: set[Any] = set()
-    # A device is copied a few times before it is let go.
+    current: object = None
+    done: set[object] = set()
+    # Eight copies of a device are alive at the peak.
     points, most = 0, available_memory() // (8 * 8 * len(wanted)) or 2**62
 
     def flush() -> DeviceSweeps:
@@ -121,7 +122,7 @@ def _devices(path: Path, wanted: Wanted) -> Iterator[DeviceSweeps]:
                 points = 0
             if name in done:
                 raise InvalidValueError(
-                    f"device: rows of device {str(name)[:80]} do not stand together; sort the file "
+                    f"device: rows of device {str(name)[:80]} are not contiguous; sort the file "
                     "by device and cycle"
                 )
             current, points = name, points + int(high - low)
@@ -135,12 +136,12 @@ def _devices(path: Path, wanted: Wanted) -> Iterator[DeviceSweeps]:
         yield flush()
 
 
-def _batches(path: Path, wanted: Wanted) -> Iterator[tuple[Any, dict[str, Array]]]:
-    """Yield devices, as codes and what a code stands for, and the numbers of some rows."""
+def _batches(path: Path, wanted: Found) -> Iterator[tuple[Devices, dict[str, Array]]]:
+    """Yield the devices and the values of some rows at a time."""
     columns = [column for column, _ in wanted.values()]
     device = wanted["device"][0]
     require_memory(8 * 8 * BATCH * len(columns), str(path))
-    # A long name that stands in every row is held once, as it is in the file.
+    # A long name that is repeated in every row is stored once in the file, and in memory.
     file = open_parquet(path, read_dictionary=[device])
     for batch in file.iter_batches(batch_size=BATCH, columns=columns):
         if batch.num_rows == 0:
@@ -150,14 +151,17 @@ def _batches(path: Path, wanted: Wanted) -> Iterator[tuple[Any, dict[str, Array]
         yield _names(batch.column(device)), data
 
 
-def _numbers(column: Any, scale: float) -> Array:
+def _numbers(column: pa.Array, scale: float) -> Array:
     values: Array = doubles(column).to_numpy(zero_copy_only=False)
     return values * np.float32(scale) if scale != 1.0 else values
 
 
-def _names(column: Any) -> tuple[Array, Any]:
+def _names(column: pa.Array) -> Devices:
     if not hasattr(column, "dictionary"):
         return column.to_numpy(zero_copy_only=False), lambda code: code
     words = column.dictionary.to_pylist()
     codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return codes, lambda code: words[int(code)] if code >= 0 else None
+
+
+register_format("Parquet", read_parquet, suffixes=(".parquet", ".pq"), packages=("pyarrow",))

@@ -1,4 +1,4 @@
-"""Where a text file's table begins: instruments write lines of their own above it."""
+"""Header of a table in a text file, below the lines that instruments write above it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from synfab.learn.readers.columns import is_unit
 
 MARKS = ("\t", ";", ",", r"\s+")
 COMMENT = ("#", "%", "!")
-LONGEST = 2**18  # characters of a line that is looked at
+MAX_LINE = 2**18  # characters of a line that is parsed
 NO_NAMES = frozenset(("", "na", "n/a", "nan", "none", "null", "<na>", "-"))
 
 
 @dataclass(frozen=True)
 class Head:
-    """The table's names, what separates its fields, and the line its numbers begin at."""
+    """Column names, field separator (blanks: a regular expression) and index of the first row."""
 
     names: list[str]
     separator: str
@@ -24,12 +24,17 @@ class Head:
 
 
 def find_head(lines: Sequence[str]) -> Head | None:
-    """Find the first line of names with as many values below it, or below a line of units.
+    """Return the header: the first line of names followed by as many values, or units and values.
 
     Parameters
     ----------
     lines
-        The first ones of the file, blank ones included.
+        First lines of the file, including blank ones.
+
+    Returns
+    -------
+    Head or None
+        None if there is no header.
     """
     filled = [k for k, line in enumerate(lines) if line.strip()]
     for n, k in enumerate(filled[:-1]):
@@ -50,7 +55,7 @@ def find_head(lines: Sequence[str]) -> Head | None:
 
 
 def comment_lines(lines: Sequence[str]) -> int:
-    """Count the lines at the start that are comments, or blank."""
+    """Return the number of comments and blank lines at the start."""
     for k, line in enumerate(lines):
         if line.strip() and not line.startswith(COMMENT):
             return k
@@ -58,8 +63,11 @@ def comment_lines(lines: Sequence[str]) -> int:
 
 
 def fields_of(line: str, separator: str) -> list[str]:
-    """Split one line; quotes count where the separator is one character. A long line has none."""
-    if len(line) > LONGEST:
+    """Return the fields of a line, none for a line that is too long.
+
+    Quotes are recognised if the separator is one character.
+    """
+    if len(line) > MAX_LINE:
         return []
     if len(separator) > 1:
         return line.split()
@@ -70,7 +78,7 @@ def fields_of(line: str, separator: str) -> list[str]:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a field is a number, with a decimal point or comma."""
+    """Return True if a field is a number with a decimal point or comma."""
     try:
         float(text.replace(",", "."))
     except ValueError:

@@ -1,8 +1,9 @@
-"""Tables with a column a sweep, such as V, I1, I2, I3 or V1, I1, V2, I2, V3, I3."""
+"""Tables with one column per sweep, such as V, I1, I2, I3 or V1, I1, V2, I2, V3, I3."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,27 +18,30 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-FEWEST = 3  # fewer are the channels of an instrument
-ALIKE = 0.05  # of the largest voltage: sweeps share their program, channels do not
+MIN_SWEEPS = 3  # two numbered columns are the channels of an instrument
+# Largest difference of voltages between sweeps, relative to the largest voltage. Sweeps share one
+# waveform; channels of an instrument do not.
+TOLERANCE = 0.05
 NUMBERED = re.compile(r"^(.*?)[ #]*(\d+)$")
 
 
 def sweeps_in_columns(frame: pd.DataFrame) -> Sweeps | None:
-    """Read numbered columns of current as the cycles of one device; None where there are none.
+    """Return loops from numbered columns of current; None for a frame without such columns.
 
-    Where the one column of voltages goes through many loops, a column of current is a device.
+    Each column is a cycle of one device; if the shared voltage column contains several loops, each
+    column is a device.
     """
     columns = {name: _numbered(frame, name) for name in ("voltage", "current")}
     currents, voltages = columns["current"], columns["voltage"]
     plain = [split_name(str(column))[0] for column in frame.columns]
-    if len(currents) < FEWEST or any(
+    if len(currents) < MIN_SWEEPS or any(
         name in ALIASES["device"] | ALIASES["cycle"] | ALIASES["current"] - {"i1"} for name in plain
     ):
         return None
     i = np.array([currents[k] for k in sorted(currents)])
     if set(currents) <= set(voltages):
         v = np.array([voltages[k] for k in sorted(currents)])
-        if not np.nanmax(np.abs(v - v[0])) < ALIKE * np.nanmax(np.abs(v)):
+        if not np.nanmax(np.abs(v - v[0])) < TOLERANCE * np.nanmax(np.abs(v)):
             return None
         return sweeps_from_arrays(v, i)
     shared = [c for c, name in zip(frame.columns, plain, strict=True) if name in ALIASES["voltage"]]
@@ -59,6 +63,6 @@ def _numbered(frame: pd.DataFrame, quantity: str) -> dict[int, Array]:
     return found
 
 
-def _values(frame: pd.DataFrame, column: Any, quantity: str) -> Array:
+def _values(frame: pd.DataFrame, column: Hashable, quantity: str) -> Array:
     unit = split_name(str(column))[1]
     return scale_of(quantity, unit, str(column)) * numeric(frame[column], str(column))

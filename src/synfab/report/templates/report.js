@@ -4,7 +4,7 @@
   const figures = read("figures");
   const { names, shown } = read("offered");
   const sources = Object.fromEntries(shown.map((name) => [name, []]));
-  // The columns of all devices are megabytes: they are read when somebody picks one.
+  // The columns of all devices take megabytes, so they are parsed at the first selection.
   let columns;
 
   const decode = (text) => {
@@ -16,7 +16,7 @@
     return Object.fromEntries(Object.entries(columns[name][k]).map(([c, t]) => [c, decode(t)]));
   };
 
-  // RFC 4180; text that a spreadsheet would take for a formula gets an apostrophe in front.
+  // RFC 4180; text that a spreadsheet would evaluate as a formula gets an apostrophe in front.
   const quoted = (text) => {
     const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
     const safe = !number && /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
@@ -58,7 +58,7 @@
       const source = document_.get_model_by_name(name);
       if (!source) continue;
       sources[name].push(source);
-      // Somebody may have picked a device before this figure was drawn.
+      // A device may have been selected before this figure was drawn.
       if (picker.value !== "0") source.data = device(name, Number(picker.value));
     }
   };
@@ -72,7 +72,7 @@
     performance.mark(stage);
   };
 
-  // What is in the window is drawn first, then the rest, while nobody waits for anything else.
+  // Visible figures are drawn first, the others when the browser is idle.
   const waiting = figures.filter((item) => !aside(item));
   const near = new Set();
   const pause = () => new Promise((resolve) => setTimeout(resolve));

@@ -1,4 +1,4 @@
-"""Virtual cells as the noise model of aihwkit's inference tiles, without a change in aihwkit.
+"""Virtual cells as the noise model of aihwkit's inference tiles, without changes in aihwkit.
 
 aihwkit calls ``apply_programming_noise_to_conductance`` with target conductances in uS when it
 programs analog weights, and ``apply_drift_noise_to_conductance`` at the time of inference.
@@ -6,32 +6,46 @@ programs analog weights, and ``apply_drift_noise_to_conductance`` at the time of
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from typing import Protocol, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synfab.common.errors import ToolError
+from synfab.common.types import FloatArray
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.random.streams import check_seed
 from synfab.torch.adapters.device_array import Bench
+from synfab.torch.mapping import default_window
+from synfab.torch.options import MethodName, ModelLike, ProgramOptions
 
 MICRO = 1e-6
 
 
+class NoiseModel(Protocol):
+    """What aihwkit calls of a noise model."""
+
+    def apply_programming_noise_to_conductance(self, g_target: Tensor) -> Tensor:
+        """Return conductances (uS) of cells that were programmed to ``g_target`` (uS)."""
+
+    def apply_drift_noise_to_conductance(
+        self, g_prog: Tensor, drift_noise_param: object, t_inference: float
+    ) -> Tensor:
+        """Return programmed conductances (uS) as they are read at the time of inference (s)."""
+
+
 def noise_model(
-    model: CellModel | str | os.PathLike[str] = "published",
+    model: ModelLike = "published",
     *,
     seed: int,
-    method: str = "write-verify",
+    method: MethodName = "write-verify",
     bandwidth: float = 1e8,
-    g_converter: Any = None,
-    base: type[Any] | None = None,
-    **options: Any,
-) -> Any:
+    g_converter: object = None,
+    base: type | None = None,
+    **options: Unpack[ProgramOptions],
+) -> NoiseModel:
     """Return an aihwkit ``BaseNoiseModel`` whose conductances are those of programmed cells.
 
     Parameters
@@ -39,17 +53,17 @@ def noise_model(
     model
         Technology.
     seed
-        Chip; every tensor that is programmed gets cells of its own.
+        Seed of the chip; every tensor that is programmed has its own cells.
     method, **options
         As in ``program``: ``"write-verify"``, ``"open-loop"`` or ``"ideal"``.
     bandwidth
-        Hz, of the reads that ``apply_drift_noise_to_conductance`` makes. The technology has no
-        drift: the time of inference changes nothing.
+        Hz, of the reads in ``apply_drift_noise_to_conductance``. The technology has no drift, so
+        the time of inference has no effect.
     g_converter
         aihwkit's converter from weights to conductances; None: a single pair over the default
         window.
     base
-        Class to derive from; None: aihwkit's.
+        Base class; None: aihwkit's.
 
     Raises
     ------
@@ -62,38 +76,37 @@ def noise_model(
     bench = Bench(technology, check_seed(seed), method, bandwidth, options)
 
     class SynfabNoiseModel(base):  # type: ignore[misc, valid-type]
-        """Cells of one chip, programmed one after the other."""
+        """Cells of one chip; each tensor is programmed on the next cells."""
 
         @torch.no_grad()
         def apply_programming_noise_to_conductance(self, g_target: Tensor) -> Tensor:
-            """Conductances (uS) of cells that were programmed for ``g_target`` (uS)."""
+            """Return conductances (uS) of cells that were programmed to ``g_target`` (uS)."""
             return _like(bench.program(MICRO * _array(g_target)) / MICRO, g_target)
 
         @torch.no_grad()
         def apply_drift_noise_to_conductance(
-            self, g_prog: Tensor, drift_noise_param: Any, t_inference: float
+            self, g_prog: Tensor, drift_noise_param: object, t_inference: float
         ) -> Tensor:
-            """Conductances (uS) as one read sees them; nothing drifts."""
+            """Return conductances (uS) with the noise of one read, without drift."""
             return _like(bench.read(MICRO * _array(g_prog)) / MICRO, g_prog)
 
-    return SynfabNoiseModel(g_converter)
+    made: NoiseModel = SynfabNoiseModel(g_converter)
+    return made
 
 
-def _aihwkit(model: CellModel, converter: Any) -> tuple[type[Any], Any]:
+def _aihwkit(model: CellModel, converter: object) -> tuple[type, object]:
     try:
         from aihwkit.inference import BaseNoiseModel, SinglePairConductanceConverter
     except ImportError:
         raise ToolError("aihwkit is not installed: pip install aihwkit") from None
-    from synfab.torch.mapping import default_window
-
     low, high = default_window(model)
     own = SinglePairConductanceConverter(g_max=high / MICRO, g_min=low / MICRO)
     return BaseNoiseModel, own if converter is None else converter
 
 
-def _array(tensor: Tensor) -> Any:
-    return tensor.detach().cpu().numpy().astype(np.float64)
+def _array(tensor: Tensor) -> FloatArray:
+    return np.asarray(tensor.detach().cpu().numpy(), np.float64)
 
 
-def _like(values: Any, tensor: Tensor) -> Tensor:
+def _like(values: FloatArray, tensor: Tensor) -> Tensor:
     return torch.from_numpy(values).to(tensor)

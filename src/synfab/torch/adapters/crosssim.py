@@ -1,44 +1,52 @@
-"""Virtual cells as a device of CrossSim, without a change in CrossSim.
+"""Virtual cells as a device of CrossSim, without changes in CrossSim.
 
-CrossSim finds devices among the subclasses of ``EmptyDevice`` by their names. It hands over
-normalised conductances between ``Gmin_norm`` and ``Gmax_norm``, which stand for 1/Rmax … 1/Rmin.
+CrossSim finds devices by name among the subclasses of ``EmptyDevice``. It passes normalised
+conductances between ``Gmin_norm`` and ``Gmax_norm``, which represent 1/Rmax … 1/Rmin.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from typing import Protocol, Unpack
 
 import numpy as np
 
 from synfab.common.errors import ToolError
-from synfab.model.cell_model import CellModel
+from synfab.common.types import Array, FloatArray
 from synfab.model.model_file import load_model
 from synfab.random.streams import check_seed
 from synfab.torch.adapters.device_array import Bench
+from synfab.torch.options import MethodName, ModelLike, ProgramOptions
+
+
+class _Parameters(Protocol):
+    Rmin: float
+
+
+class _Device(Protocol):
+    device_params: _Parameters
 
 
 def make_device(
-    model: CellModel | str | os.PathLike[str] = "published",
+    model: ModelLike = "published",
     *,
     seed: int,
     name: str = "SynfabDevice",
-    method: str = "write-verify",
+    method: MethodName = "write-verify",
     bandwidth: float = 1e8,
-    base: type[Any] | None = None,
-    **options: Any,
-) -> type[Any]:
-    """Make a CrossSim device class; its name goes into ``xbar.device.programming_error.model``.
+    base: type | None = None,
+    **options: Unpack[ProgramOptions],
+) -> type:
+    """Return a CrossSim device class, for ``xbar.device.programming_error.model = name``.
 
     Parameters
     ----------
     model, seed, method, bandwidth, **options
         As in ``aihwkit.noise_model``. ``Rmin`` and ``Rmax`` of CrossSim must lie within what the
-        technology reaches: ``default_window`` gives their inverses.
+        technology reaches: ``default_window`` returns their inverses.
     name
         Of the class.
     base
-        Class to derive from; None: CrossSim's ``EmptyDevice``.
+        Base class; None: CrossSim's ``EmptyDevice``.
 
     Raises
     ------
@@ -55,22 +63,22 @@ def make_device(
             ) from None
         base = EmptyDevice
 
-    def siemens(self: Any, values: Any) -> Any:
+    def siemens(self: _Device, values: Array) -> FloatArray:
         return np.asarray(values, np.float64) / self.device_params.Rmin
 
-    def normalised(self: Any, g: Any, values: Any) -> Any:
+    def normalised(self: _Device, g: Array, values: Array) -> Array:
         return np.asarray(g * self.device_params.Rmin, np.asarray(values).dtype)
 
-    def programming_error(self: Any, input_: Any) -> Any:
-        """Normalised conductances of cells that were programmed for ``input_``."""
+    def programming_error(self: _Device, input_: Array) -> Array:
+        """Return normalised conductances of cells that were programmed to ``input_``."""
         return normalised(self, bench.program(siemens(self, input_)), input_)
 
-    def read_noise(self: Any, input_: Any) -> Any:
-        """Normalised conductances as one read sees them."""
+    def read_noise(self: _Device, input_: Array) -> Array:
+        """Return normalised conductances with the noise of one read."""
         return normalised(self, bench.read(siemens(self, input_)), input_)
 
-    def drift_error(self: Any, input_: Any, time: float) -> Any:
-        """Conductances after programming: the technology has no drift."""
+    def drift_error(self: _Device, input_: Array, time: float) -> Array:
+        """Return conductances after programming; the technology has no drift."""
         return programming_error(self, input_)
 
     return type(

@@ -1,26 +1,23 @@
-"""Cells on which other tools' conductances are programmed and read."""
+"""Cells that are programmed and read for other simulators."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from synfab.cells.array import CellArray
-from synfab.crossbar.programming import static_conductance
+from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
-from synfab.physics.readout import noise_factors
-from synfab.torch import pulses
+from synfab.physics.noise import ReadNoise
+from synfab.programming.methods import check_options, program_cells
 from synfab.torch.noise import readout_normals
-
-Array = npt.NDArray[Any]
 
 
 class Bench:
-    """Programs arrays of conductances, each on fresh cells of one chip.
+    """Programs arrays of conductances, each on new cells of one chip.
 
     Parameters
     ----------
@@ -33,43 +30,39 @@ class Bench:
     """
 
     def __init__(
-        self, model: CellModel, seed: int, method: str, bandwidth: float, options: dict[str, Any]
+        self,
+        model: CellModel,
+        seed: int,
+        method: str,
+        bandwidth: float,
+        options: Mapping[str, object],
     ) -> None:
         self.model, self.seed, self.method = model, seed, method
-        self.options = pulses.check_options(method, options)
-        self.factors = noise_factors(bandwidth)
+        self.options = check_options(method, options)
+        self.noise = ReadNoise.of_bandwidth(bandwidth)
         self.next_cell, self.reads = 0, 0
 
     def program(self, targets: Array) -> Array:
-        """Conductances (S) that cells have after programming; targets beyond reach are clipped."""
+        """Return conductances of cells after programming, S; targets out of range are clipped."""
         conduction = self.model.conduction
-        low = conduction.g_llrs - rules.highest_state(self.model) * (
-            conduction.g_llrs - conduction.g_hhrs
-        )
+        low = float(conduction.conductance(rules.highest_state(self.model)))
         wanted = np.clip(targets, low * (1.0 + 1e-6), conduction.g_llrs)
         if not wanted.size:
             return wanted
         cells = CellArray(self.model, wanted.size, seed=self.seed, first_cell=self.next_cell)
         self.next_cell += cells.size
-        flat = wanted.reshape(-1)
-        if self.method == "ideal":
-            pulses.ideal(cells, flat)
-        elif self.method == "open-loop":
-            pulses.open_loop(cells, flat, **self.options)
-        else:
-            pulses.write_verify(cells, flat, **self.options)
-        return static_conductance(cells).reshape(wanted.shape)
+        done = program_cells(cells, wanted.reshape(-1), self.method, self.options)
+        return done.achieved.reshape(wanted.shape)
 
     def read(self, g: Array) -> Array:
-        """One read of cells of the conductances ``g`` (S) at U_0, with noise, as conductances."""
+        """Return conductances ``g`` (S) as one read at U_0 measures them, with noise."""
         u_0 = self.model.conduction.u_0
-        johnson, shot = self.factors
-        held = np.maximum(g, 0.0)
-        deviation = np.sqrt(held * (johnson + shot * u_0)) / u_0
-        return g + deviation * self._normals(g.size).reshape(g.shape)
+        deviation = np.sqrt(self.noise.at_voltage(np.maximum(g, 0.0), u_0)) / u_0
+        noisy: Array = g + deviation * self._normals(g.size).reshape(g.shape)
+        return noisy
 
     def _normals(self, count: int) -> Array:
-        # Rows beyond those of any layer: reads of the bench have numbers of their own.
+        # Rows above those of any layer, so that the random numbers differ from theirs.
         drawn = readout_normals(self.seed, 2**63, count, self.reads, 1, torch.device("cpu"))
         self.reads += 1
         return drawn.numpy().astype(np.float64)

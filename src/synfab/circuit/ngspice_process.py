@@ -1,0 +1,168 @@
+"""Run ngspice as a process, and turn what it says when it fails into an error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from synfab.common.errors import InvalidValueError, SolverError, ToolError
+from synfab.common.interrupts import pass_on
+
+logger = logging.getLogger(__name__)
+
+# What ngspice says when it fails, and what that means; the first that fits is reported.
+FAILURES = (
+    (r"timestep too small.*", SolverError, "the transient did not converge"),
+    (r".*singular matrix.*", SolverError, "the circuit has no single solution (floating node?)"),
+    (r".*iteration limit reached.*", SolverError, "an operating point did not converge"),
+    (r".*no such (function|parameter).*", ToolError, "the netlist is wrong"),
+    (
+        r".*parameter .* is out of bounds.*",
+        InvalidValueError,
+        "netlist (seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS)",
+    ),
+    (r".*(definition of model|find model|unknown model type).*", ToolError, "a model is missing"),
+    (r".*(error opening osdi|only supports osdi).*", ToolError, "the compiled device"),
+    (r".*unknown parameter.*", ToolError, "the netlist is wrong"),
+    (r".*(can't open|could not find include|no such file).*", ToolError, "a file is missing"),
+    (r"\s*error.*", ToolError, "ngspice"),
+)
+ANALYSIS = re.compile(r"^[ \t]*\.((op|dc|ac|tran|noise)\b.*)$", re.IGNORECASE | re.MULTILINE)
+HARMLESS = re.compile(r"spinit|checkvalid|^\s*$", re.IGNORECASE)
+
+
+def execute(
+    program: str,
+    text: str,
+    folder: Path,
+    devices: Sequence[str],
+    commands: Sequence[str],
+    time_limit: float,
+    show: Callable[[float], None] | None,
+    origin: Path | None = None,
+) -> None:
+    """Run ngspice in ``folder``; its results are in ``out.raw`` there.
+
+    Parameters
+    ----------
+    program, text
+        The simulator, and a netlist whose analyses are lines.
+    folder, devices
+        Folder of the run, and the compiled devices in it.
+    commands
+        Commands of ngspice to run after the analyses.
+    time_limit
+        Seconds after which the simulator is stopped.
+    show
+        Is given the simulated time, s.
+    origin
+        Folder that relative paths in the netlist mean.
+
+    Raises
+    ------
+    SolverError, ToolError, InvalidValueError
+        The simulator failed, as ``FAILURES`` says, or took too long.
+    """
+    control = [".control", "set filetype=binary", "set appendwrite"]
+    for command, kind in ANALYSIS.findall(text):
+        control += [command, "write out.raw"]
+        if kind.lower() == "noise":  # its densities are in the plot before the integrals
+            control += ["setplot previous", "write out.raw"]
+    control += [*commands, "quit 0", ".endc", ".end"]
+    circuit = ANALYSIS.sub("", text).rstrip("\n")
+    (folder / "deck.cir").write_text(circuit + "\n" + "\n".join(control) + "\n", "utf-8")
+    # Two threads meet at every iteration; beside a busy core they wait a hundred times longer than
+    # they work, and for devices as light as these the second brings nothing.
+    start = ["set num_threads=1", *(f"osdi {device}" for device in devices)]
+    if origin is not None:
+        start.append(f"set sourcepath = ( . {origin} )")
+    (folder / ".spiceinit").write_text("\n".join(start) + "\n", "utf-8")
+    (folder / "out.raw").unlink(missing_ok=True)
+    environment = os.environ | {"SPICE_SCRIPTS": str(folder)}
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            [program, "-b", "deck.cir"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        pass_on(error)
+        raise ToolError(f"ngspice: cannot start {program}: {error.strerror}") from None
+    expired = threading.Event()
+    timer = threading.Timer(time_limit, _stop, (process, expired))
+    timer.start()
+    try:
+        said = _listen(process, show)
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        timer.cancel()
+        process.communicate()
+    logger.info("ngspice took %.1f s", time.monotonic() - started)
+    if expired.is_set():
+        raise ToolError(f"ngspice did not end within {time_limit:g} s (time_limit) and was stopped")
+    _check(said, folder / "out.raw", process.returncode)
+
+
+def _stop(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
+    expired.set()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    # The whole group: a wrapper script may have started the simulator itself.
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | None) -> list[str]:
+    """Collect what ngspice says, and pass the simulated time on."""
+    assert process.stdout is not None
+    said: list[str] = []
+    rest = b""
+    while chunk := process.stdout.read1(65536):  # type: ignore[attr-defined]
+        *lines, rest = re.split(rb"[\r\n]", rest + chunk)
+        for raw in lines:
+            line = raw.decode(errors="replace").strip()
+            if line.startswith("Reference value"):
+                if show is not None:
+                    show(float(line.rsplit(maxsplit=1)[-1]))
+            elif line:
+                said.append(line)
+    said.append(rest.decode(errors="replace").strip())
+    return said
+
+
+def _check(said: list[str], raw: Path, status: int) -> None:
+    """Turn the words of a failed run into an error; a run that succeeded has written results."""
+    lines = [line for line in said if not HARMLESS.search(line)]
+    for pattern, kind, meaning in FAILURES:
+        for place, line in enumerate(lines):
+            if re.fullmatch(pattern, line, re.IGNORECASE):
+                # "Error on line 2:" is followed by the line and the reason.
+                told = " ".join(lines[place : place + (3 if line.endswith(":") else 1)])
+                raise kind(f"{meaning}: {told[:300]}")
+    tail = " | ".join(lines[-3:])[:300] or f"exit status {status}"
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "; some versions crash on an unknown instance parameter" if name == "SIGSEGV" else ""
+        raise ToolError(f"ngspice was killed by {name}{hint}; it said: {tail}")
+    if status != 0 or not raw.is_file():
+        raise ToolError(f"ngspice gave no result: {tail}")

@@ -1,0 +1,76 @@
+"""Find an ngspice that loads compiled devices."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+from synfab.circuit.ngspice_process import execute
+from synfab.circuit.osdi import build_osdi
+from synfab.circuit.waveforms import read_raw
+from synfab.common.errors import InvalidValueError, SolverError, ToolError
+from synfab.io.files import temporary_folder
+
+VARIABLE = "SYNFAB_NGSPICE"
+MENDING = "`synfab doctor` says how to get one"
+
+
+def find_ngspice() -> Path:
+    """Path of an ngspice that loads OSDI devices: ``$SYNFAB_NGSPICE``, the cache, or the system's.
+
+    Each candidate is tried with a compiled device: a version number does not tell.
+
+    Raises
+    ------
+    ToolError
+        None of them does; the message says what was found.
+    """
+    found = []
+    for candidate in candidates():
+        if loads_osdi(str(candidate)):
+            return candidate
+        found.append(str(candidate))
+    if found:
+        raise ToolError(
+            f"ngspice: {', '.join(found)} cannot load compiled devices (OSDI); {MENDING}"
+        )
+    raise ToolError(f"ngspice is not installed; {MENDING}")
+
+
+def candidates() -> list[Path]:
+    """Programs that may be an ngspice, most preferred first."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        if not Path(given).is_file():
+            raise InvalidValueError(f"{VARIABLE}: there is no file {given}")
+        return [Path(given)]
+    places = [cache_folder() / "ngspice" / "ngspice"]
+    system = shutil.which("ngspice")
+    if system is not None:
+        places.append(Path(system))
+    return [place for place in places if place.is_file()]
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded tools: ``$SYNFAB_CACHE``, or synfab's in the user's cache folder."""
+    given = os.environ.get("SYNFAB_CACHE")
+    if given:
+        return Path(given)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("synfab", appauthor=False)
+
+
+@cache
+def loads_osdi(program: str) -> bool:
+    """Whether this ngspice can load a compiled device: built and tried once per process."""
+    with temporary_folder("synfab") as folder:
+        build_osdi("published", folder / "device0.osdi", order=1, name="probe")
+        deck = "probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n"
+        try:
+            execute(program, deck, folder, ["device0.osdi"], [], 60.0, None)
+            return bool(read_raw(folder / "out.raw"))
+        except (ToolError, SolverError, InvalidValueError):
+            return False

@@ -1,0 +1,67 @@
+"""The progress bar of everything that takes long."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class ProgressBar:
+    """A bar on standard error while it is entered; nothing at all unless ``show``.
+
+    Parameters
+    ----------
+    text
+        What is in progress.
+    total
+        Steps there are; None: not known yet.
+    show
+        Whether to draw it.
+    vanish
+        Remove the bar when the work ends.
+    """
+
+    def __init__(
+        self, text: str, total: float | None = None, *, show: bool, vanish: bool = False
+    ) -> None:
+        self._text, self._total, self._show, self._vanish = text, total, show, vanish
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if self._show:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=self._vanish)
+            self._task = self._bar.add_task(self._text, total=self._total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, steps: float = 1.0) -> None:
+        """Move on by some steps."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, steps)
+
+    def update(
+        self,
+        *,
+        completed: float | None = None,
+        total: float | None = None,
+        text: str | None = None,
+    ) -> None:
+        """Set the steps that are completed, their total, and the text; None: as before."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=completed, total=total, description=text)

@@ -1,0 +1,93 @@
+"""Tables of measurements as pandas frames: points, loops in rows, sweeps in columns, features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common.errors import InvalidValueError
+from synfab.learn.features import AssumedVoltage, FeatureTable, numeric, read_frame
+from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need
+from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.registry import Columns
+from synfab.learn.readers.wide import sweeps_in_columns
+from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Indices = npt.NDArray[np.intp]
+
+
+def from_frame(
+    frame: pd.DataFrame, columns: Columns, u_set: AssumedVoltage, u_reset: AssumedVoltage
+) -> Sweeps | FeatureTable:
+    """Return the features or loops in a frame; the names of its columns decide which.
+
+    Raises
+    ------
+    InvalidValueError
+        Rows or columns are missing, or values cannot be right.
+    """
+    if len(frame) == 0:
+        raise InvalidValueError("found a header and no rows")
+    columns = {k: k if str(v).isdigit() else v for k, v in (columns or {}).items()}
+    if not columns and (wide := sweeps_in_columns(frame)) is not None:
+        return wide
+    found = find_columns(map(str, frame.columns), columns)
+    frame = frame.rename(columns=str)
+    if "r_hrs" in found or "r_lrs" in found:
+        return read_frame(frame, columns, u_set=u_set, u_reset=u_reset)
+    need(found, ("voltage", "current"), frame.columns)
+    cells = frame[found["voltage"][0]].iloc[0]
+    if np.ndim(cells) == 1 and not isinstance(cells, (str, bytes)):
+        return _loop_rows(frame, found)
+    data = {name: scale * numeric(frame[column], column)
+            for name, (column, scale) in found.items() if name not in ("device",)}  # fmt: skip
+    names, rows = _device_rows(frame, found)
+    check_sweep_units(data["voltage"], data["current"])
+
+    def devices() -> Iterator[DeviceSweeps]:
+        for name, mine in zip(names, rows, strict=True):
+            yield device_sweeps(name or "0", {k: x[mine] for k, x in data.items()})
+
+    return Sweeps(devices)
+
+
+def _device_rows(frame: pd.DataFrame, found: Found) -> tuple[list[str], list[Indices]]:
+    """Return the device names, ordered by their first rows, and the row numbers of each."""
+    if "device" not in found:
+        return ["0"], [np.arange(len(frame))]
+    names, codes = index_labels(frame[found["device"][0]])
+    rows = rows_of(codes, len(names))
+    order = np.argsort([mine[0] for mine in rows])
+    return [names[k] for k in order], [rows[k] for k in order]
+
+
+def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
+    """Return loops from a frame with one loop per row, whose values are arrays."""
+    v_column, v_scale = found["voltage"]
+    i_column, i_scale = found["current"]
+    names, rows = _device_rows(frame, found)
+    if "cycle" in found:
+        cycles = np.asarray(frame[found["cycle"][0]], np.int64)
+    else:
+        cycles = np.zeros(len(frame), np.int64)
+        for mine in rows:
+            cycles[mine] = np.arange(len(mine))
+
+    def devices() -> Iterator[DeviceSweeps]:
+        for name, unsorted in zip(names, rows, strict=True):
+            mine = unsorted[np.argsort(cycles[unsorted], kind="stable")]
+            v = [np.asarray(frame[v_column].iloc[k], np.float64) * v_scale for k in mine]
+            i = [np.asarray(frame[i_column].iloc[k], np.float64) * i_scale for k in mine]
+            offsets = np.concatenate([[0], np.cumsum([len(x) for x in v])])
+            if [len(x) for x in i] != [len(x) for x in v]:
+                raise InvalidValueError(f"device {name}: voltage and current differ in length")
+            yield DeviceSweeps(str(name), cycles[mine], offsets, np.concatenate(v),
+                               np.concatenate(i))  # fmt: skip
+
+    return Sweeps(devices)

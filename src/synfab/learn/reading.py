@@ -1,0 +1,150 @@
+"""Reading measurements: a file of any registered format, a folder of files, or a pandas frame."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synfab.common import checks
+from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.common.interrupts import pass_on
+from synfab.io.limits import one_line_errors
+from synfab.learn.features import AssumedVoltage, FeatureTable, assumed_voltage
+
+# Importing one of these modules registers its format.
+from synfab.learn.readers import event_log, excel, hdf5, npz, parquet, pickled, text  # noqa: F401
+from synfab.learn.readers.folder import measured_files, read_folder
+from synfab.learn.readers.frames import from_frame
+from synfab.learn.readers.registry import Columns, find_format, readable_suffixes
+from synfab.learn.sweeps import Sweeps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_sweeps(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    columns: Columns = None,
+    allow_pickle: bool = False,
+) -> Sweeps:
+    """Return I-V loops from a table of points or loops, or from arrays in a file.
+
+    Parameters
+    ----------
+    source
+        A file; a folder of files (one per device or one per loop); or a pandas frame with columns
+        device, cycle, voltage and current. Parquet and HDF5 files are streamed, one device at a
+        time.
+    columns
+        Quantity to column name, for columns whose names are not known ones.
+    allow_pickle
+        Open pickles. Only for files you trust: opening a pickle can execute any code.
+
+    Raises
+    ------
+    FileFormatError, InvalidValueError
+        The source cannot be read, or does not hold I-V loops.
+    """
+    found = read_any(source, columns=columns, allow_pickle=allow_pickle)
+    if not isinstance(found, Sweeps):
+        raise InvalidValueError("sweeps: the file holds features; use read_features")
+    return found
+
+
+def read_features(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    columns: Columns = None,
+    u_set: AssumedVoltage = None,
+    u_reset: AssumedVoltage = None,
+    allow_pickle: bool = False,
+) -> FeatureTable:
+    """Return a table of features: device, cycle, r_hrs, r_lrs and, if measured, u_set and u_reset.
+
+    ``u_set`` and ``u_reset`` replace missing columns: a constant in V, or (mean, standard
+    deviation). Other arguments and errors as in ``read_sweeps``.
+    """
+    found = read_any(
+        source, columns=columns, u_set=u_set, u_reset=u_reset, allow_pickle=allow_pickle
+    )
+    if not isinstance(found, FeatureTable):
+        raise InvalidValueError("features: the file holds I-V sweeps; use read_sweeps")
+    return found
+
+
+def read_any(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    columns: Columns = None,
+    u_set: AssumedVoltage = None,
+    u_reset: AssumedVoltage = None,
+    allow_pickle: bool = False,
+) -> Sweeps | FeatureTable:
+    """Return the I-V loops or the features that a source holds.
+
+    Arguments and errors as in ``read_sweeps`` and ``read_features``.
+    """
+    checks.flag("allow_pickle", allow_pickle)
+    for name, value in (("u_set", u_set), ("u_reset", u_reset)):
+        if value is not None:
+            assumed_voltage(name, value)
+    if columns is not None:
+        given = checks.mapping("columns", columns).items()
+        columns = {checks.text("columns", k): checks.text("columns", v) for k, v in given}
+    if not isinstance(source, (str, os.PathLike)):
+        return from_frame(_frame(source, "source"), columns, u_set, u_reset)
+    path = checks.path("source", source)
+    if path.is_dir():
+        reader = partial(_read_file, columns=columns, u_set=u_set, u_reset=u_reset,
+                         allow_pickle=allow_pickle)  # fmt: skip
+        found = read_folder(path, readable_suffixes(trusted=allow_pickle), reader)
+    else:
+        found = _read_file(path, columns, u_set, u_reset, allow_pickle)
+    # Loops may be read again later, so no output may replace their files.
+    return replace(found, files=tuple(source_files(path))) if isinstance(found, Sweeps) else found
+
+
+def source_files(source: object) -> list[Path]:
+    """Return the files that ``read_any`` reads for a source, none for one that is not a path."""
+    if not isinstance(source, (str, os.PathLike)):
+        return []
+    try:
+        return measured_files(Path(source), readable_suffixes())
+    except OSError as error:  # read_any reports it
+        pass_on(error)
+        return []
+
+
+def _read_file(
+    path: Path,
+    columns: Columns,
+    u_set: AssumedVoltage,
+    u_reset: AssumedVoltage,
+    allow_pickle: bool,
+) -> Sweeps | FeatureTable:
+    try:
+        with one_line_errors(f"{path}: cannot be read as {path.suffix[1:].lower()}"):
+            form = find_format(path)
+            if form.runs_code and not allow_pickle:
+                raise FileFormatError(
+                    f"opening a {form.name} file can execute any code; if you trust it, pass "
+                    "allow_pickle=True (--allow-pickle), or save the data as Parquet"
+                )
+            found = form.load(path, columns)
+            if isinstance(found, (Sweeps, FeatureTable)):
+                return found
+            return from_frame(_frame(found, form.name), columns, u_set, u_reset)
+    except SynfabError as error:
+        text = " ".join(str(error).split())
+        raise type(error)(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
+def _frame(source: object, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    expected = "a path or a pandas frame" if name == "source" else "a frame, Sweeps or FeatureTable"
+    return checks.instance(name, source, pd.DataFrame, expected)

@@ -1,0 +1,74 @@
+"""Programming methods by name, for cells that are pulsed directly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells.array import CellArray
+from synfab.common import checks
+from synfab.common.deprecation import renamed
+from synfab.common.errors import InvalidTypeError
+from synfab.programming.open_loop import MIN_STEP, open_loop
+from synfab.programming.pulser import DURATION, DirectPulser
+from synfab.programming.result import Programming, unverified
+from synfab.programming.write_verify import WriteVerify
+
+Array = npt.NDArray[Any]
+
+# Options of each method.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "ideal": (),
+    "write-verify": ("tolerance", "retries", "max_passes", "duration"),
+    "open-loop": ("step", "duration"),
+}
+RENAMED = {"most_passes": "max_passes"}
+
+
+def check_options(method: Any, options: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the options of a method, before any cell has changed.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        There is no such method, or it has no such option or value.
+    """
+    known = OPTIONS[checks.choice("method", method, OPTIONS)]
+    given = renamed(options, RENAMED, stacklevel=4)
+    for name in given:
+        if not isinstance(name, str) or name not in known:
+            raise InvalidTypeError(
+                f"{name if isinstance(name, str) else checks.shown(name)}: no option of "
+                f'"{method}"; expected {", ".join(known) or "none"}'
+            )
+    return {name: _checked(name, value) for name, value in given.items()}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in ("retries", "max_passes"):
+        return checks.integer(name, value, 0)
+    if name == "tolerance":
+        return None if value is None else checks.positive(name, value)
+    return checks.number(name, value, minimum=MIN_STEP if name == "step" else 0.0)
+
+
+def program_cells(
+    cells: CellArray, targets: Array, method: str, options: Mapping[str, Any]
+) -> Programming:
+    """Program cells to ``targets`` (S, of their shape) by a method of ``OPTIONS``.
+
+    The result does not depend on the conductances before, which may have been placed ideally:
+    write-verify and the open loop RESET all cells first.
+    """
+    given = dict(options)
+    if method == "ideal":
+        cells.set_conductance(targets)
+        nothing = np.zeros(cells.shape)
+        return unverified(cells, targets, nothing.astype(np.int64), nothing)
+    pulser = DirectPulser(cells, given.pop("duration", DURATION))
+    if method == "open-loop":
+        return open_loop(pulser, targets, **given)
+    return WriteVerify(pulser, targets, **given).erase().run()

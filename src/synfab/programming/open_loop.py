@@ -1,0 +1,61 @@
+"""Open-loop programming: no cell is read, and the devices' differences remain in the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.common import checks
+from synfab.model.cell_model import CellModel
+from synfab.model.typical import typical_device, typical_voltage
+from synfab.programming.controller import RESET_FIRST, RESET_LAST, SET_FIRST
+from synfab.programming.pulser import Pulser
+from synfab.programming.result import Programming, check_targets, unverified
+
+Array = npt.NDArray[Any]
+
+# V between two pulses of the staircase.
+STEP = 0.05
+# V: a finer staircase would take hours, and no cell would end elsewhere.
+MIN_STEP = 1e-6
+
+
+def stairs(model: CellModel, targets: Array, step: float, series: float = 0.0) -> Iterator[Array]:
+    """Yield the voltages of one pulse after the other, V; NaN: none for this cell.
+
+    A full RESET, a SET, and RESETs that rise by ``step`` (V) to the typical device's voltage.
+    ``targets`` in S, NaN: none; ``series``: ohm in series with a cell.
+    """
+    step = checks.number("step", step, minimum=MIN_STEP)
+    u_max, device = model.conduction.u_max, typical_device(model)
+    last = typical_voltage(model, targets, series)
+    has_target = np.isfinite(targets)
+    for level in (RESET_LAST * u_max, SET_FIRST * device.u_set):
+        yield np.where(has_target, level, np.nan)
+    for level in np.arange(RESET_FIRST * device.u_reset, u_max, step):
+        yield np.where(has_target & (level < last), level, np.nan)
+    yield np.where(has_target, last, np.nan)
+
+
+def open_loop(pulser: Pulser, targets: npt.ArrayLike, *, step: float = STEP) -> Programming:
+    """SET every cell and RESET it by the staircase that the typical device needs.
+
+    Parameters
+    ----------
+    pulser
+        What pulses the cells.
+    targets
+        S, broadcast to the shape of the cells; NaN: leave the cell alone.
+    step
+        Of the staircase, V; the last one ends at each cell's own voltage.
+    """
+    cells = pulser.cells
+    wanted = check_targets(cells.shape, targets)
+    pulses = np.zeros(cells.shape, np.int64)
+    for voltage in stairs(cells.model, wanted, step, pulser.series_resistance):
+        pulses += np.isfinite(voltage)
+        pulser.apply_voltage(voltage)
+    return unverified(cells, wanted, pulses, pulser.energy.copy(), pulser.defects)

@@ -1,0 +1,209 @@
+"""Write and verify: read, decide, pulse, until every cell is within the tolerance of its target."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from synfab.cells.files import dump_cells, restore_cells
+from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
+from synfab.io.limits import one_line_errors
+from synfab.io.progress import ProgressBar
+from synfab.programming.controller import Controllers
+from synfab.programming.pulser import Pulser, measured_conductance
+from synfab.programming.result import (
+    TOLERANCE,
+    Outcome,
+    Programming,
+    achieved_conductance,
+    check_targets,
+    outliers,
+)
+from synfab.random.arrays import digest
+
+Array = npt.NDArray[Any]
+
+# Defaults: attempts after the first, and verifications.
+RETRIES, MAX_PASSES = 10, 300
+
+
+class WriteVerify:
+    """Write and verify of all cells at the same time, and everything that a pass changes.
+
+    Parameters
+    ----------
+    pulser
+        What pulses the cells.
+    targets
+        S, broadcast to the shape of the cells; NaN: leave the cell alone.
+    tolerance
+        Distance from the target that is good enough, S; None: 1 % of the LLRS conductance.
+    retries
+        Attempts after the first that a cell is given.
+    max_passes
+        Verifications after which programming ends in any case.
+
+    Attributes
+    ----------
+    controllers
+        What each cell is given next.
+    pending, error
+        As in ``Programming``, of the passes so far.
+    """
+
+    def __init__(
+        self,
+        pulser: Pulser,
+        targets: npt.ArrayLike,
+        *,
+        tolerance: float | None = None,
+        retries: int = RETRIES,
+        max_passes: int = MAX_PASSES,
+    ) -> None:
+        self.pulser, self.cells, model = pulser, pulser.cells, pulser.cells.model
+        wanted = check_targets(self.cells.shape, targets)
+        if tolerance is None:
+            within = TOLERANCE * model.conduction.g_llrs
+        else:
+            within = checks.positive("tolerance", tolerance)
+        retries = checks.integer("retries", retries, 0)
+        self.max_passes = checks.integer("max_passes", max_passes, 0)
+        self.controllers = Controllers(model, wanted, within, retries)
+        if pulser.defects is not None:
+            self.controllers.give_up(pulser.defects, Outcome.DEFECT)
+        self.pending: list[int] = []
+        self.error: list[float] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What identifies this run among others, in JSON's types."""
+        return {
+            "job": "program", **self.pulser.settings, "targets": digest(self.controllers.targets),
+            "tolerance": self.controllers.within, "retries": self.controllers.retries,
+            "max_passes": self.max_passes,
+        }  # fmt: skip
+
+    def erase(self) -> Self:
+        """RESET every cell that has a target completely, so that its past does not matter.
+
+        Programming cells that are not erased takes a pulse less and comes as close: they are SET
+        where they are off their targets. Cells that were placed on their targets without a pulse
+        must be erased, or nothing would be left to program.
+        """
+        given = self.controllers.has_target & ~self.controllers.given_up
+        self.controllers.pulses += given
+        self.pulser.apply_voltage(np.where(given, self.controllers.limit, np.nan))
+        return self
+
+    def run(self, bar: ProgressBar | None = None, checkpoints: Run | None = None) -> Programming:
+        """Read the cells and pulse those that are off until the controllers are content.
+
+        Parameters
+        ----------
+        bar
+            Is shown the passes, and the cells to be pulsed next.
+        checkpoints
+            Where to leave checkpoints between passes.
+        """
+        while True:
+            if checkpoints is not None:
+                checkpoints.tick(len(self.pending), self.dump)
+            g = measured_conductance(self.cells)
+            voltage = self.controllers.next_voltages(g)
+            self._note(g, voltage)
+            if bar is not None:
+                self._show(bar)
+            if not self.pending[-1] or len(self.pending) > self.max_passes:
+                return self._result(g)
+            self.controllers.fired(voltage)
+            self.pulser.apply_voltage(voltage)
+
+    def _note(self, g: Array, voltage: Array) -> None:
+        wanted = self.controllers.targets
+        self.pending.append(int(np.isfinite(voltage).sum()))
+        distance = np.abs(g - wanted)[np.isfinite(wanted)]
+        self.error.append(float(np.median(distance)) if distance.size else 0.0)
+
+    def _show(self, bar: ProgressBar) -> None:
+        first, now = self.pending[0], self.pending[-1]
+        text = f"pass {len(self.pending) - 1}, {now} cells left"
+        bar.update(total=first, completed=first - now, text=text)
+
+    def _result(self, g: Array) -> Programming:
+        """Return the result, with ``g`` (S) as read last."""
+        controllers = self.controllers
+        return Programming(
+            targets=controllers.targets,
+            achieved=achieved_conductance(self.cells, controllers.targets),
+            outcome=controllers.outcomes(g),
+            pulses=controllers.pulses,
+            energy=self.pulser.energy.copy(),
+            outliers=outliers(self.cells),
+            pending=np.array(self.pending),
+            error=np.array(self.error),
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state between two passes, for a checkpoint."""
+        return {
+            "cells": dump_cells(self.cells),
+            "controllers": self.controllers.dump(),
+            "energy": self.pulser.energy,
+            "pending": self.pending,
+            "error": self.error,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what ``dump`` returned.
+
+        Raises
+        ------
+        InvalidValueError, FileFormatError
+            It is the state of other cells, or none.
+        """
+        with one_line_errors("checkpoints: not the state of such a run"):
+            energy = checks.numbers("energy", state["energy"], self.cells.shape)
+            if (energy < 0.0).any():
+                raise InvalidValueError("energy: expected J of 0 or above")
+            pending = [checks.integer("pending", count, 0) for count in state["pending"]]
+            error = [checks.number("error", distance, minimum=0.0) for distance in state["error"]]
+            restore_cells(self.cells, state["cells"])
+            self.controllers.restore(state["controllers"])
+            self.pulser.energy[...] = energy
+            self.pending, self.error = pending, error
+
+
+def write_verify(
+    pulser: Pulser,
+    targets: npt.ArrayLike,
+    *,
+    tolerance: float | None = None,
+    retries: int = RETRIES,
+    max_passes: int = MAX_PASSES,
+    progress: bool = False,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+) -> Programming:
+    """Program cells by write and verify; arguments as those of ``WriteVerify``.
+
+    Parameters
+    ----------
+    progress
+        Show a progress bar on standard error.
+    checkpoints
+        Where to leave checkpoints between passes; with ``resume`` a stopped run continues from the
+        newest one, and the cells take over the state saved there.
+    """
+    checks.flag("progress", progress)
+    work = WriteVerify(pulser, targets, tolerance=tolerance, retries=retries, max_passes=max_passes)
+    with ProgressBar("programming", show=progress) as bar:
+        if checkpoints is None:
+            return work.run(bar)
+        with as_checkpoints(checkpoints).open(work.settings) as run:
+            if run.state is not None:
+                work.restore(run.state)
+            return work.run(bar, run)

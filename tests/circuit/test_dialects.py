@@ -1,0 +1,48 @@
+"""A new dialect is one new file, tests/helpers/toy_dialect.py, and one registration."""
+
+from collections import Counter
+
+import pytest
+from toy_dialect import Toy
+
+import synfab as sf
+from synfab.circuit import crossbar_netlist
+from synfab.circuit.dialects import DIALECTS, register
+from synfab.common.errors import InvalidValueError
+from synfab.crossbar import Selector, Transistor
+
+
+@pytest.fixture
+def written():
+    """Return a function: how many lines of each kind the toy netlist of a crossbar has."""
+    register(Toy)
+    cells = sf.CellArray("published", (2, 3), seed=1)
+
+    def count(program=None, *, access=None, wire=0.0, **options):
+        crossbar = sf.Crossbar(cells, wire, access=access)
+        text = crossbar_netlist(crossbar, program, dialect="toy", **options).text
+        return Counter(line.split()[0] for line in text.splitlines())
+
+    yield count
+    del DIALECTS[Toy.name]
+
+
+def test_a_registered_dialect_writes_every_kind_of_element(written):
+    plain = written()
+    assert (plain["cell"], plain["supply"], plain["solve"], plain["use"]) == (6, 5, 1, 1)
+    pulsed = written("-2, 0.2", wire=2.0, access=Transistor())
+    assert (pulsed["resistor"], pulsed["switch"], pulsed["simulate"]) == (2 * 6, 6, 1)
+    assert pulsed["drive"] == 3 + 2 + 2  # columns, rows, gates
+    assert written(access=Transistor(), mosfet=True)["transistor"] == 6
+    assert written(access=Selector())["selector"] == 6
+
+
+def test_a_dialect_without_snapshots_refuses_them(written):
+    with pytest.raises(InvalidValueError, match=r'snapshot: expected dialect "ngspice"$'):
+        written(snapshot=True)
+
+
+def test_a_dialect_is_known_only_once_it_is_registered():
+    crossbar = sf.Crossbar(sf.CellArray("published", (2, 3), seed=1), 0.0)
+    with pytest.raises(InvalidValueError, match="dialect: expected one of ngspice, spectre, found"):
+        crossbar_netlist(crossbar, dialect="toy")

@@ -1,0 +1,97 @@
+"""The layout of the package, read from its imports: one direction and no circles."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import synfab
+
+ROOT = Path(synfab.__file__).parent
+
+# A subpackage imports only from itself and from those before it.
+ORDER = (
+    *("common", "io", "random", "model", "physics", "engines", "cells", "network", "pulses"),
+    *("programming", "crossbar", "learn", "circuit", "simulate", "cluster", "torch", "jax"),
+    *("figures", "report", "explore", "compat", "cli"),
+)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def type_checking_only(tree: ast.AST) -> set[int]:
+    return {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+
+
+def imports(path: Path, *, while_loading: bool) -> set[str]:
+    """Modules of the package that a file imports; ``while_loading``: not those in functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = type_checking_only(tree)
+    found = set()
+    for node in tree.body if while_loading else ast.walk(tree):
+        if id(node) in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(a.name for a in node.names if a.name.split(".")[0] == "synfab")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "synfab":
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in FILES else str(node.module))
+    return found
+
+
+def subpackage(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_the_root_holds_subpackages_and_three_files():
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "compat.py"}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders | {"compat"} == set(ORDER)
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if subpackage(m) in ORDER])
+def test_a_subpackage_imports_only_those_before_it(module):
+    place = ORDER.index(subpackage(module))
+    upwards = {
+        other
+        for other in imports(FILES[module], while_loading=False)
+        if subpackage(other) in ORDER and ORDER.index(subpackage(other)) > place
+    }
+    assert not upwards
+
+
+def test_no_circle_of_files():
+    edges = {module: imports(path, while_loading=False) for module, path in FILES.items()}
+    # A subpackage's __init__ imports its modules; that is no circle.
+    edges = {m: {o for o in others if not m.startswith(f"{o}.")} for m, others in edges.items()}
+    state: dict[str, int] = {}
+    circles = []
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        if state.get(module) == 2:
+            return
+        if state.get(module) == 1:
+            circles.append((*way[way.index(module) :], module))
+            return
+        state[module] = 1
+        for other in sorted(edges.get(module, ())):
+            visit(other, (*way, module))
+        state[module] = 2
+
+    for module in FILES:
+        visit(module, ())
+    assert circles == []
