@@ -77,6 +77,7 @@ class CompactEngine(KernelEngine):
 
     def fabricate(self, *, discardable: bool = False) -> None:
         """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
+        self.cells.threshold.fill(0)  # of earlier cells: the kernel leaves it as it is
 
         def work(low: int, high: int) -> None:
             kernels.fabricate(low, high, self.cells, self.process, self.parameters32)
@@ -185,6 +186,10 @@ class CompactEngine(KernelEngine):
         kept = storage.status[local] & np.uint32(0xFFFFFFFC)
         storage.status[local] = kept | flags.astype(np.uint32)
         self._close(groups, storage)
+        # The kernel rounds thresholds up, by rounding errors too: levels stay levels.
+        levels = np.rint(state.threshold / self.process.u_step)
+        exact = (levels * self.process.u_step == state.threshold) & (np.abs(levels) < LEVELS / 2)
+        self.cells.threshold[cells[exact]] = levels[exact].astype(np.int16)
 
     def program(self, cells: Array, r: Array) -> None:
         """Put the listed cells into the states ``r``; see ``rules.program``."""
