@@ -444,5 +444,5 @@ def test_a_netlist_file_finds_its_includes_and_the_run_can_be_kept(device, tmp_p
         run_ngspice("t\nV1 a 0 1\n.op\n", osdi="nothing.osdi")
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(InvalidValueError, match="keep: cannot make"):
+    with pytest.raises(InvalidValueError, match="keep: cannot create"):
         run_ngspice("t\nV1 a 0 1\n.op\n", keep=blocked / "x")

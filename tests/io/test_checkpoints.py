@@ -139,7 +139,7 @@ def test_a_run_with_a_setting_less_is_another_run(tmp_path):
     with go_on(tmp_path).open({"rate": 0.1, "seed": 3}) as run:
         run.save(1, {})
     with (
-        pytest.raises(sf.InvalidValueError, match=r"^rate: .* begun with 0\.1, found None"),
+        pytest.raises(sf.InvalidValueError, match=r"^rate: .* written with 0\.1, found None"),
         go_on(tmp_path).open({"seed": 3}),
     ):
         pass

@@ -239,7 +239,7 @@ def test_pictures_are_as_many_as_their_header_says(tmp_path, refused):
     path = tmp_path / "images"
     head = bytes([0, 0, 8, 3]) + np.array((2, 5, 4), ">u4").tobytes()
     (tmp_path / "images.gz").write_bytes(gzip.compress(head + bytes(2**28)))
-    refused(tasks.read_idx, path, "behind its header")
+    refused(tasks.read_idx, path, "after its header")
     path.write_bytes(bytes([0, 0, 8, 4]) + b"\xff" * 16)
     refused(tasks.read_idx, path, "needs")
     path.write_bytes(bytes([0, 0, 8, 200]) + b"\0" * 800)

@@ -305,7 +305,7 @@ def test_drift_is_found_and_can_be_taken_out(measured):
     ("change", "message"),
     [
         (lambda v: v[:, :0], "found no rows"),
-        (lambda v: v[:1, :1], "no device has 10 complete cycles"),
+        (lambda v: v[:1, :1], "no device has at least 10 complete cycles"),
         (lambda v: np.where(np.arange(4) == 0, v[..., [2, 1, 0, 3]], v[..., [2, 1, 0, 3]]), "swap"),
         (lambda v: v * [1e-3, 1, 1e-3, 1], "kohm"),
         (lambda v: v * [1, -1, 1, 1], "SET is negative"),
@@ -339,7 +339,7 @@ def test_duplicates_and_shuffles(measured):
         ({"order": "best"}, "order: expected"),
         ({"order": 9}, "the highest possible order"),
         ({"components": 0}, "components: expected"),
-        ({"components": 3}, "components: 3 need 24 devices"),
+        ({"components": 3}, "components: 3 require at least 24 devices"),
         ({"skip": 500}, "skip: 500 leaves no cycle"),
     ],
 )

@@ -183,7 +183,7 @@ def test_folders_of_runs_that_are_none_are_one_line(label, tmp_path, monkeypatch
 
 def test_a_run_for_a_file_that_is_no_folder_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(sf.InvalidValueError, match="keep: cannot make"):
+    with pytest.raises(sf.InvalidValueError, match="keep: cannot create"):
         run_crossbar(
             circuit.operating_point(), osdi=circuit.compiled(tmp_path),
             ngspice=circuit.simulator(tmp_path), keep=tmp_path / "file",
