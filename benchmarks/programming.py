@@ -35,7 +35,7 @@ def pulser_of(kind: str, seed: int, before: str) -> Pulser:
     if kind == "direct":
         return DirectPulser(cells)
     bar = sf.Crossbar(cells, 2.5, access=sf.crossbar.Transistor(1e3))
-    return RowPulser(bar, parallel=8)
+    return RowPulser(bar.circuit, parallel=8)
 
 
 def set_first(pulser: Pulser, targets: np.ndarray, within: float) -> Programming:

@@ -19,7 +19,7 @@ LARGE = 10**15
 def test_arrays_are_not_believed_to_be_larger_than_their_members(tmp_path, refused):
     path = tmp_path / "loops.npz"
     for member, words in (
-        (npy((LARGE,)), "voltage: claims"),
+        (npy((LARGE,)), "voltage: states"),
         (npy((0, LARGE)), "expected one number or more"),
         (npy((LARGE,), "<U0"), "expected numbers"),
     ):

@@ -1,6 +1,7 @@
 """A further noise term is one file (``toy_noise``) and one registration."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_layers_have_the_variance_of_a_new_term(published, flicker, linear, opti
     x = torch.from_numpy(INPUTS.T / np.abs(INPUTS.T).max()).float()
     with torch.no_grad():
         noisy = layer(x)
-        layer.noise = False
+        layer.options = replace(layer.options, noise=False)
         quiet = layer(x)
     current = (noisy - quiet).double().numpy() / (layer.weight_per_siemens.item() / 0.2)
     z = readout_normals(1, 0, 10, 0, 2, torch.device("cpu")).double().numpy()

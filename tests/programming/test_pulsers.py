@@ -28,7 +28,7 @@ def direct(**options):
 
 def wired(**options):
     """Ideal wires and switches: every cell of the selected row gets the whole voltage."""
-    return RowPulser(sf.Crossbar(cells_of(**options), 0.0, access=Transistor(0.0)))
+    return RowPulser(sf.Crossbar(cells_of(**options), 0.0, access=Transistor(0.0)).circuit)
 
 
 @pytest.mark.parametrize("before", [(), (-2.0,), (-2.0, 0.9)], ids=["fresh", "SET", "partly RESET"])
@@ -93,7 +93,9 @@ def test_erased_cells_do_not_stay_where_they_were_placed(make):
     placed.cells.set_conductance(targets())
     found = WriteVerify(placed, targets()).erase().run()
     assert (found.outcome == Outcome.REACHED).mean() > 0.9
-    assert (found.pulses >= 3).all()  # a RESET, a SET and a step of the staircase
+    # A RESET, a SET and the staircase; a cell whose HRS is its target needs the RESET alone.
+    assert (found.pulses >= 1).all()
+    assert np.median(found.pulses) > 5
 
 
 @pytest.mark.parametrize("make", [direct, wired])

@@ -33,9 +33,9 @@ NEEDS = {
 }
 
 
-# Everything that users read outside the package; the design page is written separately.
+# Everything that users read outside the package.
 READ = [
-    *(page for page in PAGES if page.name != "design.md"),
+    *PAGES,
     *(ROOT / file for file in ("CHANGELOG.md", "CONTRIBUTING.md", "mkdocs.yml")),
     *sorted((ROOT / "examples").rglob("*.py")),
     *sorted((ROOT / "benchmarks").glob("*.py")),

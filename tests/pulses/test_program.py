@@ -58,7 +58,7 @@ def test_programs_come_from_tables_too(tmp_path):
     [
         ("time,voltage\n0,-2\n1,up\n", "voltage: expected numbers"),
         ("time,voltage\n0,-2\n1\n", "voltage: expected at least one pulse and finite voltages"),
-        ("time,voltage\n0,-2\n1,,\n", "expected 2 columns, found 3 in a line"),
+        ("time,voltage\n0,-2\n1,,\n", "expected 2 columns, found 3 in one line"),
         ("time,voltage\n", "voltage: expected at least one pulse"),
         ("", r"expected a column named voltage \(V\)"),
         ("time,u\n0,1\n", r"expected a column named voltage \(V\), found time, u"),

@@ -1,4 +1,4 @@
-"""Training and programming of networks that were stopped end with the same bits."""
+"""Training and programming of networks that were stopped resume and end with the same bits."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("options", [{}, {"engine": "torch"}, {"tile": (8, 8)}])
-def test_a_loaded_optimizer_goes_on_as_if_nothing_had_happened(tmp_path, options):
+def test_a_loaded_optimizer_continues_with_the_same_bits(tmp_path, options):
     chip, optimizer = chip_and_optimizer(**options)
     steps_of(chip, optimizer, 6)
     torch.save([chip.state_dict(), optimizer.state_dict()], tmp_path / "both.pt")
@@ -149,7 +149,7 @@ def test_training_that_was_stopped_ends_the_same(tmp_path, monkeypatch, kind, st
     assert found == notes
     assert len(found) == 3
     assert same(expected, training_state(*again))
-    # The finished run is there too, and may go on for more epochs.
+    # The finished run is loaded as well; more epochs may follow.
     finished = make()
     assert fit(finished, checkpoints=sf.Checkpoints(tmp_path, resume=True)) == notes
     assert same(expected, training_state(*finished))
@@ -189,7 +189,7 @@ def test_programming_a_network_that_was_stopped_ends_the_same(tmp_path, monkeypa
 
     whole = make()
     expected = program(whole, method)
-    one_tile, count = programming_module._program, 0
+    one_tile, count = programming_module.program_cells, 0
 
     def counted(*arguments):
         nonlocal count
@@ -198,7 +198,7 @@ def test_programming_a_network_that_was_stopped_ends_the_same(tmp_path, monkeypa
             raise PowerCutError
         return one_tile(*arguments)
 
-    monkeypatch.setattr(programming_module, "_program", counted)
+    monkeypatch.setattr(programming_module, "program_cells", counted)
     with pytest.raises(PowerCutError):
         program(make(), method, checkpoints=tmp_path)
     (tmp_path / "step-000000000003.npz").write_bytes(b"")  # damaged: this tile and later ones again

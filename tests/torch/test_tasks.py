@@ -12,7 +12,7 @@ from synfab.torch import tasks
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_digits_and_clouds_are_there_without_a_download():
+def test_digits_and_synthetic_tasks_need_no_download():
     task = tasks.digits()
     assert task.sizes == (64, 10)
     assert float(task.x.max()) == 1.0

@@ -28,7 +28,7 @@ def small_network():
 
 
 def task(count=300):
-    """Three clouds of points: what a small network learns at once."""
+    """Return three clusters of points, which a small network learns quickly."""
     generator = torch.Generator().manual_seed(4)
     label = torch.arange(count) % 3
     centre = 1.5 * torch.randn(3, 8, generator=generator)
@@ -92,7 +92,7 @@ def test_ideal_programming_is_exact(trained):
     torch.testing.assert_close(chip[0].cell_weight, chip[0].weight, rtol=1e-4, atol=1e-5)
 
 
-def test_programming_does_not_depend_on_what_was_there(trained):
+def test_programming_again_resets_every_cell_first(trained):
     chip = convert(trained, seed=1)
     program(chip, "write-verify")
     before = chip[0].tiles.states()
@@ -134,7 +134,7 @@ def test_threads_do_not_change_the_table(trained):
     pd.testing.assert_frame_equal(one, two)
 
 
-def test_a_technology_without_outliers_has_none(trained):
+def test_a_technology_without_outliers_has_smaller_errors(trained):
     clean = without_outliers("published")
     assert len(clean.population.weights) == 2
     options = {"method": "open-loop"}
@@ -168,7 +168,7 @@ def test_without_limits_hardware_aware_weights_are_the_weights(trained):
     torch.testing.assert_close(aware[0].weight, trained[0].weight)
 
 
-def test_levels_errors_and_limits_are_felt(trained):
+def test_levels_errors_and_limits_change_the_weights(trained):
     coarse = hardware_aware(trained, seed=1, bits=2)
     assert len(torch.unique(coarse[0].weight.detach().mul(1e4).round())) <= 7
     errors = measure_errors(seed=9, points=5, cells=100)
@@ -252,7 +252,7 @@ def test_baked_weights_are_clipped_and_the_trained_network_stays(trained):
     assert accuracy(aware) > 0.5
 
 
-def test_hardware_awareness_pays_where_cells_are_coarse(trained):
+def test_hardware_aware_training_recovers_half_of_the_loss_of_coarse_cells(trained):
     options = {"bits": 2, "wire_resistance": 40.0}
     errors = measure_errors(seed=9, points=8, cells=200)
     aware = hardware_aware(trained, seed=1, errors=errors, clip=2.5, **options)
@@ -308,7 +308,7 @@ def test_a_weight_rises_by_a_reset_of_its_negative_cell():
     assert after_minus > minus + 0.05
 
 
-def test_a_pair_at_its_end_is_refreshed_with_its_difference():
+def test_a_pair_at_the_end_of_the_window_is_refreshed_with_its_difference():
     layer = CrossbarLinear(6, 5, seed=4, weight_range=1.0)
     optimizer = PulsedSGD(layer, lr=1.0)
     writer = optimizer.layers["layer"]
@@ -323,7 +323,7 @@ def test_a_pair_at_its_end_is_refreshed_with_its_difference():
     torch.testing.assert_close(held, layer.weight.detach(), rtol=0.0, atol=0.02)
 
 
-def test_a_refreshed_pair_gets_what_was_wanted_and_leaves_the_others_alone():
+def test_a_refresh_applies_the_sum_of_its_pair_and_leaves_other_pairs_unchanged():
     layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
     writer = PulsedSGD(layer).layers["layer"]
     one = np.zeros((3, 4), bool)
@@ -340,7 +340,7 @@ def test_a_refreshed_pair_gets_what_was_wanted_and_leaves_the_others_alone():
     assert risen[1, 2] == pytest.approx(0.2 * writer.span, abs=0.03 * writer.span)
 
 
-def test_only_what_was_pulsed_is_remembered_anew():
+def test_a_pulse_updates_the_state_of_its_cell_only():
     writer = PulsedSGD(CrossbarLinear(4, 3, seed=4, weight_range=1.0)).layers["layer"]
     assert (writer.amplitude >= writer.begin).all()
     one = np.zeros((2, 3, 4), bool)
@@ -368,8 +368,8 @@ def test_small_changes_add_up_to_a_pulse():
     assert optimizer.report()["pulses"].item() == pulses + 12
 
 
-def test_pulses_end_with_the_window():
-    """Weights that want to rise for ever: their G- cells stop at its lower end."""
+def test_pulses_stop_at_the_end_of_the_window():
+    """Gradients of one sign: the G- cells stop at the lower end of the window."""
     layer = CrossbarLinear(6, 5, seed=4, weight_range=1.0)
     optimizer = PulsedSGD(layer, lr=1.0)
     writer = optimizer.layers["layer"]
@@ -392,7 +392,7 @@ def test_a_cell_at_the_last_voltage_is_refreshed_instead_of_pulsed():
     assert writer.amplitude[1, 0, 2] < writer.limit - 1e-4
 
 
-def test_other_parameters_move_digitally():
+def test_other_parameters_are_updated_digitally():
     chip = convert(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), seed=1, exceptions={"1": None})
     optimizer = PulsedSGD(chip, lr=0.1)
     before = chip[1].weight.detach().clone()
@@ -504,7 +504,7 @@ def test_crosssim_itself():
     assert 0.0 < np.abs(got - matrix @ x).max() < 2.0
 
 
-def test_a_missing_host_is_named():
+def test_a_missing_simulator_is_named():
     import importlib.util
 
     from synfab.torch.adapters.aihwkit import noise_model

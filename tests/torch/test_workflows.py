@@ -1,4 +1,4 @@
-"""What the documentation promises of the digits, measured."""
+"""Accuracies on the digits that the documentation states."""
 
 import subprocess
 import sys

@@ -267,7 +267,7 @@ class CellArray:
         given = self.arguments.broadcast("g", self.arguments.real("g", g))
         wanted = xp.reshape(xp.astype(given, library.wide), (-1,))
         top = rules.highest_state(self.model)
-        low, high = float(conduction.conductance(top)), conduction.g_llrs
+        low, high = conduction.g_llrs - top * conduction.g_span, conduction.g_llrs
         fits = (wanted >= low) & (wanted <= high)
         used = wanted if mask is None else xp.where(mask, wanted, high)
         if not bool(xp.all(fits if mask is None else fits | ~mask)):

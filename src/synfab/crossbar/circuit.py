@@ -112,8 +112,7 @@ class Circuit:
             return Cells(states, conduction, barriers)
         if barriers is not None and barriers.saturation:
             raise InvalidValueError("linear: a selector cannot be taken as a resistor")
-        conductances = conduction.current(states, conduction.u_0) / conduction.u_0
-        return Cells(conductances, None, barriers)
+        return Cells(conduction.conductance(states), None, barriers)
 
     def wires_for(self, bias: Bias) -> Wires | None:
         """Lines under a drive, floating ones let go; None where all are ideal."""

@@ -35,7 +35,7 @@ body {font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2328; backg
   margin: 0 1.2rem 2rem}
 h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0 .2rem}
 .page {display: grid; grid-template-columns: 280px minmax(0, 1fr); gap: 1.5rem; align-items: start}
-.beside {display: flex; flex-wrap: wrap; gap: 1rem}
+.figures {display: flex; flex-wrap: wrap; gap: 1rem}
 @media (max-width: 860px) {.page {grid-template-columns: minmax(0, 1fr)}}
 </style>{% endblock %}
 {% block contents %}
@@ -45,7 +45,7 @@ h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0
 {{ embed(roots.controls) }}</aside>
 <main>
 <div role="status">{{ embed(roots.words) }}</div>
-<div class="beside">
+<div class="figures">
 <section aria-label="I-V loops"><h2>I-V loops of the first devices</h2>
 {{ embed(roots.loops) }}</section>
 <section aria-label="Distributions"><h2>Features of all devices and cycles</h2>

@@ -95,7 +95,7 @@ def _csv_column(path: Path) -> Sequence[float]:
     values = array("d")
     for fields in records:
         if len(fields) > len(names):
-            raise FileFormatError(f"expected {len(names)} columns, found {len(fields)} in a line")
+            raise FileFormatError(f"expected {len(names)} columns, found {len(fields)} in one line")
         try:
             values.append(float(fields[column]) if column < len(fields) else math.nan)
         except ValueError:

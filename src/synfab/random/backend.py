@@ -37,7 +37,7 @@ class Library:
     wide
         Type for long sums.
     asarray
-        Returns an array of any library on the device, without a copy if it is already there.
+        Returns an array of any library on the device, without a copy if possible.
     put
         ``put(array, index, values)`` returns the array with the indexed cells (last axis)
         replaced; it may change ``array``.

@@ -24,7 +24,7 @@ WORDS: dict[Level, str] = {
 NEAR = 2.0
 # Yardsticks from this value on (one sigma, a correlation of 1, the whole covariance) allow
 # no verdict: a model without memory or without device differences would agree.
-BLIND = 1.0
+NO_VERDICT = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _verdict(name: str, quantity: str, distance: float, yardstick: float) -> Ver
     if not (math.isfinite(distance) and math.isfinite(yardstick)):
         level = "open"
     elif distance <= yardstick:
-        level = "good" if yardstick < BLIND else "open"
+        level = "good" if yardstick < NO_VERDICT else "open"
     elif distance <= NEAR * yardstick:
         level = "near"
     return Verdict(name, quantity, distance, yardstick, level)

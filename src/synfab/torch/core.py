@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Generic, Protocol, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ from synfab.programming.tiles import Tiles
 from synfab.random.streams import WORD
 from synfab.torch import former
 from synfab.torch import state as cell_state
+from synfab.torch.gradients import straight_through
 from synfab.torch.graphs import outside_graphs
 from synfab.torch.inputs import check_same_shapes, check_tensor, check_vectors
 from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.noise import readout_normals
 from synfab.torch.options import LayerOptions, LayerOptionsDict
-from synfab.torch.reading import noisy_pair_currents, pair_currents
+from synfab.torch.reading import noisy_pair_currents, pair_currents, rounded
 from synfab.torch.wires import read_tiles
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -235,8 +236,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             return x.new_zeros(0, self.tiles.shape[0])
         if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
             flat = self.weight.reshape(self.tiles.shape)
-            result: Tensor = StraightThrough.apply(x, flat, self)  # type: ignore[no-untyped-call]
-            return result
+            held = self.cell_weight if x.requires_grad else None
+            return straight_through(x, flat, self._send, held)
         return self._send(x)
 
     def send(self, x: Tensor) -> Tensor:
@@ -258,7 +259,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         if size is not None:
             v = v.clamp_(-options.read_voltage, options.read_voltage)
         if options.dac is not None:
-            v = _round(v, options.read_voltage, options.dac)
+            v = rounded(v, options.read_voltage, options.dac)
         currents = self._currents(v)
         scale = (self.weight_per_siemens / options.read_voltage).to(currents)
         return currents.mul_(largest).mul_(scale)
@@ -308,7 +309,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def _convert(self, currents: Tensor, bits: int) -> Tensor:
         fixed = self.options.adc_range
         largest = float(currents.abs().max()) if fixed is None else fixed
-        return _round(currents, largest or 1.0, bits)
+        return rounded(currents, largest or 1.0, bits)
 
     def _crossbars(self) -> list[Crossbar]:
         if self._bars is None or any(
@@ -360,45 +361,3 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
 
 former.add_attributes(CrossbarLayer)
-
-
-class _Context(Protocol):
-    """What autograd passes from the forward to the backward pass."""
-
-    needs_input_grad: tuple[bool, ...]
-    saved_tensors: tuple[Tensor, ...]
-    held: Tensor | None
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
-class StraightThrough(torch.autograd.Function):
-    """Forward: the cells, with noise. Backward: ``nn.Linear`` with the weights that they hold."""
-
-    @staticmethod
-    def forward(
-        ctx: _Context, x: Tensor, weight: Tensor, layer: CrossbarLayer[nn.Module]
-    ) -> Tensor:
-        """Read the cells."""
-        ctx.save_for_backward(x)
-        ctx.held = layer.cell_weight if ctx.needs_input_grad[0] else None
-        return layer._send(x)
-
-    @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Return the gradients of ``nn.Linear`` with the weights that the cells held."""
-        (grad,) = grads
-        (x,) = ctx.saved_tensors
-        return (
-            None if ctx.held is None else grad @ ctx.held,
-            grad.T @ x if ctx.needs_input_grad[1] else None,
-            None,
-        )
-
-
-def _round(values: Tensor, largest: float, bits: int) -> Tensor:
-    """Round to the nearest of 2**bits levels from minus to plus ``largest``; clip at both ends."""
-    step = 2.0 * largest / (2**bits - 1)
-    level = ((values + largest) / step).round_().clamp_(0, 2**bits - 1)
-    result: Tensor = level.mul_(step).sub_(largest)
-    return result

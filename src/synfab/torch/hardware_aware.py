@@ -23,6 +23,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, GridShape, ProgramMethod
 from synfab.crossbar.array import Crossbar
 from synfab.model.model_file import load_model
+from synfab.network.wires import Resistance
 from synfab.programming.methods import check_options, program_cells
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import check_seed
@@ -34,7 +35,6 @@ from synfab.torch.options import (
     CheckedResistance,
     ModelLike,
     ProgramOptions,
-    Resistance,
     check_resistance,
 )
 from synfab.torch.registry import class_of_parametrized, class_on_cells, registered_types

@@ -8,10 +8,11 @@ from typing import Any, Literal, Required, Self, TypeAlias, TypedDict, cast, get
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.common.types import Array, ArrayLike, GridShape, HistoryName, PathLike, ProgramMethod
+from synfab.common.types import Array, GridShape, HistoryName, PathLike, ProgramMethod
 from synfab.engines.registry import check_engine
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
+from synfab.network.wires import Resistance
 from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.mapping import check_bits, check_window
@@ -19,7 +20,6 @@ from synfab.torch.mapping import check_bits, check_window
 Scale: TypeAlias = Literal["layer", "output"]
 MethodName: TypeAlias = Literal["ideal"] | ProgramMethod
 ModelLike: TypeAlias = CellModel | PathLike
-Resistance: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike]
 CheckedResistance: TypeAlias = float | Array | tuple[float | Array, float | Array]
 
 

@@ -72,14 +72,14 @@ def noisy_pair_currents(
     noise: ReadNoise,
     linear: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Currents as ``pair_currents``, and the variance of their noise, A^2, both (B, outputs).
+    """Return currents as ``pair_currents``, and their variance by noise, A^2, both (B, outputs).
 
     ``states`` are r- minus r+ and r+ plus r-.
     """
     difference, total = states
     q_low, q = static_conductances(conduction, v, linear)
     currents = torch.nn.functional.linear(v * q, difference)
-    # float32 holds the squares of currents badly: the sums are in units of this.
+    # Squares of currents are too small for float32: the sums are in units of this.
     unit = sum(noise.coefficients) or 1.0
     noise = noise.scaled(unit)
     if noise.linear:
@@ -94,3 +94,11 @@ def noisy_pair_currents(
         ]
         variance = torch.stack(each)
     return currents, variance.clamp_(min=0.0).mul_(unit)
+
+
+def rounded(values: Tensor, largest: float, bits: int) -> Tensor:
+    """Round to the nearest of 2**bits levels from minus to plus ``largest``; clip at both ends."""
+    step = 2.0 * largest / (2**bits - 1)
+    level = ((values + largest) / step).round_().clamp_(0, 2**bits - 1)
+    result: Tensor = level.mul_(step).sub_(largest)
+    return result

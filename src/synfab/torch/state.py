@@ -196,7 +196,7 @@ def _storage(cells: CellArray, part: State) -> dict[str, Array]:
     return {name: _array(part[name], array.dtype) for name, array in mine.items()}
 
 
-def _tensor(array: object) -> torch.Tensor:
+def _tensor(array: Array) -> torch.Tensor:
     """Return a copy as a tensor; unsigned words become signed ones of the same bits."""
     plain = np.array(array)
     if plain.dtype.kind == "u":

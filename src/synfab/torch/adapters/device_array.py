@@ -45,7 +45,7 @@ class Bench:
     def program(self, targets: Array) -> Array:
         """Return conductances of cells after programming, S; targets out of range are clipped."""
         conduction = self.model.conduction
-        low = float(conduction.conductance(rules.highest_state(self.model)))
+        low = conduction.g_llrs - rules.highest_state(self.model) * conduction.g_span
         wanted = np.clip(targets, low * (1.0 + 1e-6), conduction.g_llrs)
         if not wanted.size:
             return wanted
