@@ -8,6 +8,7 @@ import synfab as sf
 from synfab.engines import registry
 from synfab.engines.base import Engine
 from synfab.physics import rules
+from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
 
 assert "dictionary" in registry.engines(), dictionary_engine
@@ -158,7 +159,8 @@ def test_other_defaults_do_what_the_fast_methods_do(cells, kind):
         np.testing.assert_allclose(
             to_numpy(job(Engine)), to_numpy(job(type(engine))), rtol=1e-4, atol=1e-5
         )
-    mine, wanted = (k.read(engine, u, 3, 1e-12, 1e-12) for k in (Engine, type(engine)))
+    noise = ReadNoise.of_bandwidth(1e8)
+    mine, wanted = (k.read(engine, u, 3, noise) for k in (Engine, type(engine)))
     np.testing.assert_allclose(to_numpy(mine), to_numpy(wanted), rtol=1e-3, atol=1e-9)
     twin = cells.copy().engine_instance
     r = bring(np.linspace(0.1, 0.8, len(SOME)).astype(np.float32))

@@ -329,28 +329,31 @@ def apply_voltage(
     compiled
         As in ``pulse``.
     """
-    features = compiled(cycle_features, (model,))
     block, cycle = state.block, state.cycle
 
-    def begin_cycle(begins: Array) -> Features:
+    def begin_cycle(begins: Array) -> tuple[Devices, Array, Array]:
         nonlocal block, cycle
         block, cycle = draw(model, devices, block, cycle, begins)
-        found: Features = features(devices, block, cycle)
-        return found
+        return devices, block, cycle
 
-    now = features(devices, block, cycle)
-    after = pulse(
-        model, now, SwitchingState(*state[: len(SwitchingState._fields)]), u, begin_cycle, compiled
-    )
+    before = SwitchingState(*state[: len(SwitchingState._fields)])
+    now = (devices, block, cycle)
+    after = pulse(model, now, before, u, begin_cycle, cycle_features, compiled)
     return CellState(*after, cycle, block)
+
+
+def as_features(model: CellModel, *features: Array) -> Features:
+    """Return the features that are known already."""
+    return Features(*features)
 
 
 def pulse(
     model: CellModel,
-    features: Features,
+    cycle: tuple[Any, ...],
     state: SwitchingState,
     u: Array,
-    begin_cycle: Callable[[Array], Features],
+    begin_cycle: Callable[[Array], tuple[Any, ...]],
+    features: Callable[..., Features] = as_features,
     compiled: Compiler = as_it_is,
 ) -> SwitchingState:
     """Return the state of cells after one voltage pulse (Hennen et al. 2022).
@@ -359,21 +362,32 @@ def pulse(
 
     Parameters
     ----------
-    features
-        Of the cycle before the pulse.
+    cycle
+        The features of the cycle before the pulse, or what ``features(model, *cycle)`` computes
+        them from.
     u
         Voltages (V), (M,).
     begin_cycle
-        Given which of the cells begin a cycle, (M,), advances their history and returns the
-        features of all M cells.
+        Given which of the cells begin a cycle, (M,), advances their history and returns ``cycle``
+        of all M cells as it is then.
     compiled
         ``compiled(function, first)``: a faster function with its first arguments given.
     """
-    switching = compiled(select, (model,))(features, state, u)
-    after: SwitchingState = compiled(settle, (model,))(
+    switching = compiled(_select, (model, features))(cycle, state, u)
+    after: SwitchingState = compiled(_settle, (model, features))(
         begin_cycle(switching.draw), state, switching, u
     )
     return after
+
+
+def _select(model: CellModel, features: Any, cycle: Any, state: State, u: Array) -> Switching:
+    return select(model, features(model, *cycle), state, u)
+
+
+def _settle(
+    model: CellModel, features: Any, cycle: Any, state: State, switching: Switching, u: Array
+) -> State:
+    return settle(model, features(model, *cycle), state, switching, u)
 
 
 def select(model: CellModel, features: Features, state: State, u: Array) -> Switching:
