@@ -82,11 +82,11 @@ def test_a_checkpoint_renamed_to_another_step_is_refused(tmp_path):
         run.save(4, {"x": 4})
     (tmp_path / "step-000000000003.npz").rename(tmp_path / "step-000000000009.npz")
     with (
-        pytest.raises(sf.FileFormatError, match=r"000009\.npz: step: .* 9, its content 3$"),
+        pytest.raises(sf.FileFormatError, match=r"000009\.npz: step: .* 9, the content 3$"),
         go_on(tmp_path).open({}),
     ):
         pass
-    with pytest.raises(sf.FileFormatError, match="step: its name says 9"):
+    with pytest.raises(sf.FileFormatError, match="step: the file name states 9"):
         read_checkpoint(tmp_path / "step-000000000009.npz", {})
     (tmp_path / "step-000000000009.npz").rename(tmp_path / "step-000000000003.npz")
     with go_on(tmp_path).open({}) as run:

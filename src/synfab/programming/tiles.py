@@ -16,7 +16,7 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.engines.capacity import check_capacity
-from synfab.engines.registry import check_engine
+from synfab.engines.registry import EngineName, HistoryName, check_engine
 from synfab.model.cell_model import CellModel
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED
@@ -43,7 +43,7 @@ class Tiles:
         (outputs, inputs) of the layer.
     size
         Most (rows, columns) of cells in a tile; rows are even, two make an output.
-    seed, first_cell, order, engine, history
+    seed, first_cell, order, engine, history, device
         As in ``CellArray``.
     """
 
@@ -51,10 +51,14 @@ class Tiles:
         self,
         model: CellModel,
         shape: tuple[int, int],
-        size: Any,
+        size: object,
         *,
+        seed: int,
         first_cell: int,
-        **options: Any,
+        order: int | None = None,
+        engine: EngineName = "auto",
+        history: HistoryName = "float32",
+        device: object = None,
     ) -> None:
         rows, columns = check_size(size)
         self.model, self.shape = model, shape
@@ -63,16 +67,17 @@ class Tiles:
         self.tiles: list[Tile] = []
         outputs, inputs = shape
         # Before the first of what may be a great many tiles is made.
-        order = model.history(options.get("order")).order
-        history = options.get("history", "float32")
-        check_engine(options.get("engine", "auto"), history)
-        check_capacity(2 * outputs * inputs, order, history)
+        check_engine(engine, history)
+        check_capacity(2 * outputs * inputs, model.history(order).order, history)
         begin = self.first_cell
         for low in range(0, outputs, rows // 2):
             for left in range(0, inputs, columns):
                 high, right = min(low + rows // 2, outputs), min(left + columns, inputs)
                 extent = (2 * (high - low), right - left)
-                cells = CellArray(model, extent, first_cell=begin, **options)
+                cells = CellArray(
+                    model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
+                    history=history, device=device,
+                )  # fmt: skip
                 self.tiles.append(Tile(cells, slice(low, high), slice(left, right)))
                 begin += cells.size
         self.end_cell = begin
@@ -121,7 +126,7 @@ class Tiles:
             cells.set_conductance(part)
 
 
-def check_size(size: Any) -> tuple[int, int]:
+def check_size(size: object) -> tuple[int, int]:
     """Return (rows, columns) of a tile, or say what they are."""
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise InvalidTypeError(f"tile: expected (rows, columns), found {checks.shown(size)}")

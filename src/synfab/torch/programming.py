@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +23,16 @@ from synfab.programming.result import Programming
 from synfab.random.arrays import digest
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.inputs import check_network
+from synfab.torch.options import MethodName, ProgramOptions
 
 
 def program(
     network: nn.Module,
-    method: str = "write-verify",
+    method: MethodName = "write-verify",
     *,
     progress: bool = False,
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
-    **options: Any,
+    **options: Unpack[ProgramOptions],
 ) -> pd.DataFrame:
     """Program every layer on cells for its present ``weight``.
 
@@ -53,8 +54,8 @@ def program(
     Returns
     -------
     DataFrame
-        One row a layer: ``cells``; ``median_error`` and ``rms_error`` of the conductances, S;
-        ``pulses`` a cell; ``energy``, J; ``unreachable``, cells that did not come within the
+        One row per layer: ``cells``; ``median_error`` and ``rms_error`` of the conductances, S;
+        ``pulses`` per cell; ``energy``, J; ``unreachable``, cells that did not come within the
         tolerance of their targets, and ``outliers``, devices of the rarest kind.
 
     Raises
@@ -63,7 +64,7 @@ def program(
         An argument is not allowed, or a weight is NaN or outside the window.
     """
     check_network(network)
-    options = check_options(method, options)
+    settings = check_options(method, options)
     checks.flag("progress", progress)
     given = None if checkpoints is None else as_checkpoints(checkpoints)
     layers = crossbar_layers(network)
@@ -78,12 +79,12 @@ def program(
     ]
     with (
         ProgressBar("programming", len(tiles), show=progress) as bar,
-        _run(given, tiles, method, options) as run,
+        _run(given, tiles, method, settings) as run,
     ):
         done = _finished(tiles, run)
         bar.advance(len(done))
         for number, tile in enumerate(tiles[len(done) :], len(done) + 1):
-            done.append(program_cells(tile.cells, tile.targets, method, options))
+            done.append(program_cells(tile.cells, tile.targets, method, settings))
             if run is not None:
                 run.save(number, {"cells": dump_cells(tile.cells), "result": vars(done[-1])})
             bar.advance()

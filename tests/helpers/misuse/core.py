@@ -173,6 +173,16 @@ for name in ("current", "slope"):
         u=0.2,
     )
 
+recipe(
+    "synfab.model.conduction.Conduction.conductance",
+    lambda _: model().conduction.conductance,
+    r=0.5,
+)
+RECIPES.leave(
+    "arithmetic on numbers and arrays of any library",
+    "synfab.model.conduction.Conduction.state",
+)
+
 
 # ---- checkpoints ---------------------------------------------------------------------------------
 
