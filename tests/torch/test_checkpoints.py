@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import synfab as sf
+from synfab.io.checkpoints import Run
 from synfab.torch import (
     PulsedSGD,
     convert,
@@ -133,14 +134,14 @@ def test_training_that_was_stopped_ends_the_same(tmp_path, monkeypatch, kind, st
     whole = make()
     notes = fit(whole)
     expected = training_state(*whole)
-    run_tick = sf.checkpoints.Run.tick
+    run_tick = Run.tick
 
     def tick(self, step, state):
         run_tick(self, step, state)
         if step == stop:
             raise PowerCutError
 
-    monkeypatch.setattr(sf.checkpoints.Run, "tick", tick)
+    monkeypatch.setattr(Run, "tick", tick)
     with pytest.raises(PowerCutError):
         fit(make(), checkpoints=sf.Checkpoints(tmp_path, interval=0.0))
     monkeypatch.undo()
