@@ -347,7 +347,7 @@ def test_a_folder_of_an_earlier_version_is_loaded(client, folder, saved, caplog)
     assert "written by an earlier version" in caplog.text
     assert np.array_equal(found.r, load(saved, client).r)
     edit(folder, version=3)
-    with pytest.raises(sf.FileFormatError, match="version 3, this synfab reads up to 2"):
+    with pytest.raises(sf.FileFormatError, match="version 3; this version of synfab reads up to 2"):
         load(folder, client)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab.io import checkpoints
 from synfab.io.archive import is_whole
 from synfab.io.checkpoints import read_checkpoint
 from synfab.programming.controller import Controllers
@@ -273,7 +274,7 @@ def test_settings_under_an_earlier_name_are_the_same_settings(tmp_path, nested):
 
 
 def test_a_later_version_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(sf.checkpoints, "VERSION", 2)
+    monkeypatch.setattr(checkpoints, "VERSION", 2)
     with go_on(tmp_path).open({}) as run:
         run.save(1, {})
     monkeypatch.undo()

@@ -51,7 +51,7 @@ def test_an_array_file_is_of_no_more_cells_than_it_holds(tmp_path, refused, chan
 @pytest.mark.parametrize(
     ("member", "words"),
     [
-        (npy((LARGE,), "<f4"), "r: claims float32"),
+        (npy((LARGE,), "<f4"), "r: states float32"),
         (npy((64,), "|O"), "r: expected numbers"),
         (npy((LARGE,), "|S0"), "r: expected numbers"),
         (b"not an array", "r: "),
@@ -90,7 +90,7 @@ def test_a_manifest_of_shards_is_of_what_lies_beside_it(tmp_path, refused):
         ({"shards": [[2, 3], [2, 3], [2, 3]], "shape": [6, 3]}, "shard-000002.npz: missing"),
         ({"options": {"engine": "jax"}}, "options: expected"),
         ({"pulses": "7"}, "pulses: expected"),
-        ({"version": 3}, "this synfab reads up to 2"),
+        ({"version": 3}, "this version of synfab reads up to 2"),
     ):
         (folder / "manifest.json").write_text(json.dumps(whole | change))
         refused(read_manifest, folder, words)

@@ -466,7 +466,7 @@ def test_results_whose_description_is_lost_are_not_begun_again(finished, output,
         (lambda p: (p / "zarr.json").write_text("{"), "cannot resume"),
         (lambda p: (p / "zarr.json").unlink(), "cannot resume"),
         (lambda p: (p / "done" / "zarr.json").write_bytes(b"\0\xff"), "cannot resume"),
-        (lambda p: _attribute(p, version=3), "this synfab reads up to 2"),
+        (lambda p: _attribute(p, version=3), "this version of synfab reads up to 2"),
         (lambda p: _attribute(p, format="other"), "not a simulation"),
     ],
 )
