@@ -2,7 +2,7 @@
 
 64 x 64 cells of the published model, targets at random from 20 to 180 uS, three seeds. The cells
 are fresh, or hold what was programmed before. ``direct`` or ``wired`` after the command runs that
-part only; ``wired`` is 1T1R (1 kohm) with 2.5 ohm a segment, 8 cells of a row pulsed together.
+part only; ``wired`` is 1T1R (1 kohm) with 2.5 ohm per segment, 8 cells of a row pulsed together.
 
 Write-verify begins with a SET of every cell whose past is not known. The rule that it was compared
 with begins with a full RESET of every cell, ``WriteVerify.erase``.
@@ -23,7 +23,7 @@ from synfab.programming.write_verify import WriteVerify
 SHAPE, SEEDS, TOLERANCES = (64, 64), (1, 2, 3), (0.01, 0.03)
 COLUMNS = (
     *("cells", "before", "tolerance", "method"),
-    *("within it", "median error", "pulses a cell", "energy", "time"),
+    *("within it", "median error", "pulses per cell", "energy", "time"),
 )
 
 
@@ -46,14 +46,14 @@ def reset_first(pulser: Pulser, targets: np.ndarray, within: float) -> Programmi
     return WriteVerify(pulser, targets, tolerance=within).erase().run()
 
 
-def blind(pulser: Pulser, targets: np.ndarray, within: float) -> Programming:
+def without_reading(pulser: Pulser, targets: np.ndarray, within: float) -> Programming:
     return open_loop(pulser, targets)
 
 
 METHODS = {
     "write-verify": set_first,
     "write-verify after a full RESET": reset_first,
-    "open loop": blind,
+    "open loop": without_reading,
 }
 
 
