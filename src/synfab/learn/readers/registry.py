@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from synfab.common import checks, extras
-from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError, ToolError
+from synfab.common.errors import FileFormatError, InvalidValueError, ToolError
 from synfab.common.interrupts import pass_on
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def register_format(
     name: str,
     read: Reader,
     *,
-    suffixes: Iterable[str],
+    suffixes: Sequence[str],
     recognises: Callable[[Path], bool] | None = None,
-    packages: Iterable[str] = (),
+    packages: Sequence[str] = (),
     runs_code: bool = False,
 ) -> None:
     """Make a measurement format readable by ``read_any``, ``synfab fit`` and ``synfab compare``.
@@ -110,7 +110,7 @@ def register_format(
                     f"suffixes: {shared[0]} is already registered for {known.name}; choose another "
                     "suffix, or pass recognises= to tell the two formats apart"
                 )
-    needed = checks.texts("packages", _listed("packages", packages))
+    needed = checks.texts("packages", packages)
     code = checks.flag("runs_code", runs_code)
     FORMATS[name] = MeasurementFormat(name, endings, read, recognises, needed, code)
 
@@ -164,8 +164,8 @@ def load_entry_points(entries: Iterable[metadata.EntryPoint]) -> None:
                            reason)  # fmt: skip
 
 
-def _suffixes(given: Iterable[str]) -> tuple[str, ...]:
-    found = checks.texts("suffixes", _listed("suffixes", given))
+def _suffixes(given: Sequence[str]) -> tuple[str, ...]:
+    found = checks.texts("suffixes", given)
     for suffix in found:
         if not SUFFIX.fullmatch(suffix) or suffix != suffix.lower():
             raise InvalidValueError(
@@ -174,9 +174,3 @@ def _suffixes(given: Iterable[str]) -> tuple[str, ...]:
     if not found:
         raise InvalidValueError("suffixes: expected one or more, found none")
     return found
-
-
-def _listed(name: str, values: object) -> list[object]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InvalidTypeError(f"{name}: expected a list of texts, found {checks.shown(values)}")
-    return list(values)
