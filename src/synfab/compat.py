@@ -1,8 +1,8 @@
-"""The names of the published package ``synaptogen``, on top of ``CellArray``.
+"""API of the published package ``synaptogen``, implemented with ``CellArray``.
 
-Its example runs with only the import line changed. Arrays are one-dimensional there, ``@`` takes
-them column by column, and nothing asks for a seed: arrays made here are numbered 0, 1, 2, … and
-that number is their seed, so a script gives the same result each time it runs.
+Its example runs with only the import line changed. In that package, arrays are one-dimensional,
+``@`` reads them in column-major order, and there is no seed. Here arrays are numbered 0, 1, 2, …
+in order of creation, and the number is the seed, so scripts are reproducible.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _numbers = itertools.count()
 
 
 class CellArrayCPU:
-    """M cells in a row; ``@`` reads them as a crossbar whose columns follow each other."""
+    """One-dimensional array of M cells; ``@`` reads them as a crossbar in column-major order."""
 
     def __init__(
         self, M: int, params: CellModel | str = default_params, *, seed: int | None = None
@@ -74,19 +74,19 @@ def _cells(c: CellArrayCPU) -> _CellArray:
 
 
 def load_params(param_fp: str | os.PathLike[str] = "published", p: int = 10) -> Any:
-    """Load the parameters of order ``p``; an order that is not there is an error."""
+    """Load the model parameters of order ``p``; raises if the file has no such order."""
     model = load_model(param_fp)
     return model, model.history(checks.integer("p", p)).order
 
 
 def applyVoltage(c: CellArrayCPU, Ua: npt.ArrayLike) -> CellArrayCPU:  # noqa: N802
-    """Apply voltages (V) to the cells."""
+    """Apply voltages (V) to the cells and return the array."""
     _cells(c).apply_voltage(Ua)
     return c
 
 
 def Iread(c: CellArrayCPU, U: npt.ArrayLike = 0.2, BW: float = 1e8) -> Array:  # noqa: N802
-    """Read currents (A) with noise at ``U`` (V); ``BW`` is the bandwidth (Hz)."""
+    """Return read currents (A) with noise at ``U`` (V); ``BW`` is the bandwidth (Hz)."""
     return np.asarray(_cells(c).read(U, bandwidth=BW))
 
 
@@ -96,27 +96,27 @@ def I(c: CellArrayCPU, U: npt.ArrayLike) -> Array:  # noqa: N802, E743
 
 
 def HRS(c: CellArrayCPU) -> Array:  # noqa: N802
-    """High resistances of the current cycle, ohm."""
+    """Return the HRS resistances of the present cycle, ohm."""
     return np.asarray(_cells(c).features["r_hrs"])
 
 
 def LRS(c: CellArrayCPU) -> Array:  # noqa: N802
-    """Low resistances of the current cycle, ohm."""
+    """Return the LRS resistances of the present cycle, ohm."""
     return np.asarray(_cells(c).features["r_lrs"])
 
 
 def US(c: CellArrayCPU) -> Array:  # noqa: N802
-    """SET voltages of the current cycle, V."""
+    """Return the SET voltages of the present cycle, V."""
     return np.asarray(_cells(c).features["u_set"])
 
 
 def UR(c: CellArrayCPU) -> Array:  # noqa: N802
-    """RESET thresholds of the current cycle, V."""
+    """Return the RESET thresholds of the present cycle, V."""
     return np.asarray(_cells(c).features["u_reset"])
 
 
 def ADC(  # noqa: N802
     v: npt.ArrayLike, vmin: float = 1e-6, vmax: float = 5e-5, nbits: int = 4
 ) -> Array:
-    """Quantise to 2**nbits levels, clipped at both ends."""
+    """Return values quantised to 2**nbits levels, clipped at both ends."""
     return adc(v, vmin, vmax, nbits)

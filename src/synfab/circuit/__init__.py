@@ -1,4 +1,4 @@
-"""The same cells in circuit simulators: compiled devices, Verilog-A, netlists, ngspice."""
+"""Cells in circuit simulators: compiled (OSDI) devices, Verilog-A, netlists, ngspice."""
 
 from synfab.circuit.netlist import Netlist, crossbar_netlist
 from synfab.circuit.ngspice import run_ngspice

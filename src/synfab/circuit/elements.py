@@ -1,4 +1,4 @@
-"""What is at the crosspoints of a netlist: cells, defects and access devices."""
+"""Netlist elements at the crosspoints: cells, defects and access devices."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from synfab.model.cell_model import FEATURES
 from synfab.network.access import Selector, Transistor
 from synfab.random.arrays import to_numpy
 
-# Enough for a cell of any state: 64 uA at 0.1 V across the transistor with 3.3 V on the gate.
+# Drives a cell in any state: 64 uA at a drain-source voltage of 0.1 V and 3.3 V on the gate.
 MOSFET = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
-# Ohm of a switch that lets a line float; simulators accept neither 0 nor infinity.
+# Switch resistance of floating lines, ohm; simulators accept neither 0 nor infinity.
 SWITCH_ON, SWITCH_OFF = 1.0, 1e12
 MIN_ON = 1e-3
 
 
 @dataclass(frozen=True)
 class Crosspoints:
-    """Writes the elements between the lines.
+    """Writer of the elements between columns and rows.
 
     Attributes
     ----------
     circuit, writer
-        What is written, and how.
+        Circuit to write, and its dialect.
     device
         Name of the compiled device or module.
     snapshot
-        Freeze the cells in their present state.
+        Write the cells frozen in their present state.
     mosfet
-        Write transistors as MOSFETs rather than as switches with their two resistances.
+        Write transistors as MOSFETs instead of switches with an on and an off resistance.
     """
 
     circuit: Circuit
@@ -52,7 +52,7 @@ class Crosspoints:
 
     @property
     def switch(self) -> tuple[float, float]:
-        """Ohm of the cells' switches, on and off."""
+        """On and off resistance of the access switches, ohm."""
         access = self.circuit.access
         if not isinstance(access, Transistor) or self.mosfet:
             return SWITCH_ON, SWITCH_OFF
@@ -60,11 +60,11 @@ class Crosspoints:
 
     @property
     def line_switch(self) -> str:
-        """Name of the switch model of floating lines: that of the cells where both are equal."""
+        """Switch model of floating lines; the access switches' model if both are identical."""
         return "access" if self.switch == (SWITCH_ON, SWITCH_OFF) else "line"
 
     def elements(self) -> Iterator[str]:
-        """Cells row by row, each with its access device."""
+        """Yield the cells row by row, each with its access device."""
         circuit, writer = self.circuit, self.writer
         yield writer.comment("cells")
         parameters = None if self.snapshot else cell_parameters(circuit.cells, writer.by_identity)
@@ -72,7 +72,7 @@ class Crosspoints:
         for i, j in np.ndindex(circuit.shape):
             defect = np.nan if stuck is None else float(stuck[i, j])
             if defect == 0.0:
-                continue  # an open cell carries no current, nor does what is in series with it
+                continue  # no current flows in an open cell or its access device
             name, top, bottom = f"{i}_{j}", f"c{j}", f"r{i}"
             if circuit.wires is not None:
                 top, bottom = f"{top}_{i}", f"{bottom}_{j}"
@@ -99,7 +99,7 @@ class Crosspoints:
                 yield self.writer.switch(name, a, b, gate, "access")
 
     def models(self, floats: bool, event_tolerance: float | None) -> Iterator[str]:
-        """Lines that elements share; ``floats``: whether lines have switches as well."""
+        """Yield the model statements; ``floats``: whether floating lines need a switch model."""
         if not self.snapshot:
             yield self.writer.model(self.device, self.circuit.cells.seed, event_tolerance)
         switched = isinstance(self.circuit.access, Transistor) and not self.mosfet
@@ -112,10 +112,10 @@ class Crosspoints:
 
 
 def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
-    """Instance parameters that put a device into the state of each cell; NaN: leave it out.
+    """Return instance parameters that reproduce the state of each cell; NaN: omit.
 
-    A compiled device finds its history by the cell's number; a Verilog-A module, which has random
-    numbers of its own, is given the device parameters.
+    A compiled device derives its history from the cell's number. A Verilog-A module has its own
+    random numbers, so the device parameters are passed to it.
     """
     state = get_state(cells)
     fresh = (state["phase"] == 0) & (state["cycle"] == 0)
@@ -127,7 +127,7 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
         parameters["cell_high"] = np.where(high > 0, high, np.nan)
         parameters["cycle0"] = np.where(state["cycle"] > 0, state["cycle"], np.nan)
     else:
-        # One stream of the simulator's generator per cell.
+        # One stream of the simulator's random generator per cell.
         parameters["seed"] = (number % np.uint64(2**31 - 2) + np.uint64(1)).astype(np.float64)
         parameters["given_device"] = np.ones(cells.shape)
         devices = to_numpy(cells.device_parameters).astype(np.float64)

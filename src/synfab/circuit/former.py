@@ -1,4 +1,4 @@
-"""How ``crossbar_netlist`` was called before it took a crossbar; accepted for one release."""
+"""Deprecated arguments of ``crossbar_netlist`` (cells and wires), accepted for one release."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIRES = ("wire_resistance", "source_resistance", "sense_resistance", "drive", "s
 
 
 def accepts_former_arguments(function: Callable[P, Result]) -> Callable[P, Result]:
-    """Let a function of a crossbar also take cells with arguments for their wires and access."""
+    """Make a function of a crossbar also accept cells with wire and access arguments."""
 
     @wraps(function)
     def call(*given: Any, **options: Any) -> Result:
@@ -41,7 +41,7 @@ def accepts_former_arguments(function: Callable[P, Result]) -> Callable[P, Resul
 
 
 def _crossbar(cells: CellArray, options: dict[str, Any]) -> Crossbar:
-    """Take the arguments of a crossbar out of ``options``."""
+    """Return a crossbar built from its arguments in ``options``, which are removed there."""
     wires = {"wire_resistance": 0.0} | {k: options.pop(k) for k in WIRES if k in options}
     access = options.pop("access", None)
     if access is None:

@@ -1,4 +1,4 @@
-"""Lines of a crossbar's netlist: their drivers, gates and wire segments."""
+"""Netlist elements of a crossbar's lines: drivers, gates and wire segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from synfab.crossbar.circuit import Circuit
 from synfab.network.wires import Wires
 from synfab.pulses.timeline import Timeline
 
-GATE = 3.3  # V, on
+GATE = 3.3  # V, on-state gate voltage
 
 
 def drivers(
@@ -23,10 +23,10 @@ def drivers(
     gates: GateDirection | None,
     switch: str,
 ) -> Iterator[str]:
-    """Sources of the columns (c), rows (r) and gates (g), through a switch where one lets go.
+    """Yield the sources of columns (c), rows (r) and gates (g); lines that float get a switch.
 
-    ``gates`` says which lines gates run along, None: there are none; ``switch`` is the name of the
-    switches' model.
+    ``gates`` is the direction of the gate lines (None: no gates), ``switch`` the name of the switch
+    model.
     """
     rows, columns = circuit.shape
     n_gates = {"rows": rows, "columns": columns, None: 0}[gates]
@@ -60,7 +60,7 @@ def drivers(
 
 
 def wire_segments(writer: Dialect, wires: Wires | None) -> Iterator[str]:
-    """Segments: dc3 is the driver of column 3, c3_0 its first crosspoint; likewise dr and r."""
+    """Yield wire segments; dc3 is the driver node of column 3, c3_0 its first crosspoint."""
     if wires is None:
         return
     rows, columns = wires.shape

@@ -1,4 +1,4 @@
-"""The numbers of a model as text, for the languages of circuit simulators."""
+"""Format the numbers of a model as text for circuit simulators, Verilog-A and C."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def literal(value: float) -> str:
-    """Shortest text that reads back as the same double, always with a point or an exponent."""
+    """Return the shortest text that parses to the same double, with a point or an exponent."""
     return repr(float(value))
 
 
 def lower_triangle(matrix: ArrayLike) -> FloatArray:
-    """Entries of a lower triangular matrix row by row, each row up to its diagonal."""
+    """Return the entries of a lower triangular matrix row by row, each up to the diagonal."""
     full = np.asarray(matrix, np.float64)
     return np.asarray(full[np.tril_indices(len(full))])
 
 
 def check_identifier(argument: str, name: str) -> str:
-    """Return a name that simulators and C accept, or say what is allowed."""
+    """Return ``name`` if it is a valid identifier in simulators and in C, else raise."""
     if not IDENTIFIER.fullmatch(checks.text(argument, name)) or len(name) > 63:
         raise InvalidValueError(
             f"{argument}: expected letters, digits and _, not beginning with a digit, at most 63; "
@@ -44,13 +44,13 @@ def check_identifier(argument: str, name: str) -> str:
 
 
 def default_name(model: CellModel) -> str:
-    """Name of the device in a simulator: ``synfab_`` and the model's name."""
+    """Return the default device name in a simulator: ``synfab_`` and the model's name."""
     plain = re.sub(r"[^A-Za-z0-9_]+", "_", model.name).strip("_").lower()
     return f"synfab_{plain}"[:63] if plain else "synfab_cell"
 
 
 def provenance(model: CellModel, width: int = 92) -> list[str]:
-    """Say in a few lines where a model comes from, safe inside any comment."""
+    """Return lines that describe the origin of a model, safe inside any comment."""
     facts = [f"model {model.name}", f"fingerprint {model.fingerprint}"]
     facts.append(f"made by synfab {__version__}")
     facts += [f"{key}: {value}" for key, value in sorted(dict(model.provenance).items())]
@@ -59,7 +59,7 @@ def provenance(model: CellModel, width: int = 92) -> list[str]:
 
 
 def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
-    """Everything a generated device knows of its model, as arrays of float64."""
+    """Return all model parameters that a generated device contains, as float64 arrays."""
     history, conduction, population = model.history(order), model.conduction, model.population
     marginals = np.asarray(model.marginals)
     return {
@@ -90,12 +90,14 @@ def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
 
 
 def noise_densities() -> dict[str, str]:
-    """Spectral densities of read noise: ``four_kt`` of abs(I/U) and ``two_e`` of abs(I), A**2/Hz.
+    """Return coefficients of the spectral density of read noise (A**2/Hz) as text.
+
+    ``four_kt`` is the coefficient of abs(I/U), ``two_e`` that of abs(I).
 
     Warns
     -----
     UserWarning
-        Noise terms are registered that circuit models do not have.
+        Registered noise terms are not supported by circuit models.
     """
     noise = ReadNoise.of_bandwidth(1.0)
     if not noise.linear:
@@ -106,7 +108,7 @@ def noise_densities() -> dict[str, str]:
 
 
 def environment() -> Environment:
-    """Templates of this subpackage; an unknown name in one is an error, never an empty text."""
+    """Return the template environment; an undefined name in a template raises an error."""
     return Environment(
         loader=PackageLoader("synfab.circuit"),
         undefined=StrictUndefined,
@@ -118,7 +120,7 @@ def environment() -> Environment:
 
 
 def braces(values: ArrayLike, indent: int = 4) -> str:
-    """Array as a C initialiser, its innermost rows broken into lines of at most 100 characters."""
+    """Return an array as a C initialiser in lines of at most 100 characters."""
     array = np.asarray(values)
     if array.ndim > 1:
         inner = ",\n".join(" " * indent + braces(row, indent + 4) for row in array)
@@ -132,7 +134,7 @@ def braces(values: ArrayLike, indent: int = 4) -> str:
 
 
 def filled(items: Iterable[str], width: int) -> Iterator[str]:
-    """Comma-separated items in lines of at most ``width`` characters."""
+    """Yield lines of comma-separated items, at most ``width`` characters each."""
     line = ""
     for item in items:
         if line and len(line) + len(item) + 2 > width:

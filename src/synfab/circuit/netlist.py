@@ -1,4 +1,4 @@
-"""Netlists of crossbars: cells of an array in any state, wires, access devices, drivers."""
+"""Netlists of crossbars: cells in their present state, wires, access devices, drivers."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from synfab.io.memory import require_memory
 from synfab.network.access import Transistor
 from synfab.pulses.timeline import Program, Pulse, Timeline, as_pulses, lay_out
 
-BYTES_PER_CELL = 600  # of text and of the lists it is made from
+BYTES_PER_CELL = 600  # text and the lists it is built from
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """Text of a circuit, and what is needed to run it and to understand its results.
+    """Netlist of a crossbar, and the data to run it and to interpret its results.
 
     Attributes
     ----------
     text
-        The netlist, whole.
+        Complete text of the netlist.
     dialect
         Name of the dialect, such as ``"ngspice"``.
     circuit
-        What it was written for; never changed.
+        Circuit that the netlist describes; never modified.
     timeline
-        When each pulse happens; None for an operating point.
+        Time of each pulse; None for an operating point.
     snapshot
         Whether the cells are written as behavioural sources that cannot switch.
     device
@@ -57,11 +57,11 @@ class Netlist:
 
     @property
     def cells(self) -> CellArray:
-        """The array it was written for."""
+        """The array that the netlist was written from."""
         return self.circuit.cells
 
     def save(self, path: PathLike) -> Path:
-        """Write the text to a file, whole or not at all."""
+        """Write the text to a file atomically and return its path."""
         wanted = checks.path("path", path)
         with atomic_path(wanted) as target:
             target.write_text(self.text, "utf-8", newline="\n")
@@ -82,38 +82,38 @@ def crossbar_netlist(
     longest_step: float | None = None,
     event_tolerance: float | None = None,
 ) -> Netlist:
-    """Write a crossbar as a netlist, with its cells in their present state.
+    """Return the netlist of a crossbar with its cells in their present state.
 
-    Columns are driven, rows are held by their own drivers, whose currents ``i(vr0)``, ``i(vr1)``,
-    … come back. A cell sees the voltage of its column against its row.
+    Columns are driven; rows are held by their own drivers, whose currents ``i(vr0)``, ``i(vr1)``,
+    … are saved. The voltage of a cell is that of its column minus that of its row.
 
     Parameters
     ----------
     crossbar
-        Cells of any engine, with their wires, access devices and defects. Gate lines are on for
-        selected lines, and all of them at an operating point.
+        Cells of any engine, with wires, access devices and defects. Gates are on for selected
+        lines; for an operating point all gates are on.
     program
-        Pulses (``Pulse``, or voltages for all cells, or a text such as ``"-2, 1.2, 0.2"``); None
-        asks for the operating point.
+        Pulses (``Pulse``, voltages for all cells, or text such as ``"-2, 1.2, 0.2"``); None
+        requests an operating point.
     voltages
-        V of the columns at the operating point, one number or (columns,).
+        Column voltages at the operating point, V; one number or (columns,).
     dialect
-        ``"ngspice"``, ``"spectre"``, or another one that is registered.
+        ``"ngspice"``, ``"spectre"``, or another registered dialect.
     snapshot
-        Write each cell as a behavioural source with its present state, which needs no compiled
-        device and runs in any SPICE with ``B`` sources (dialect ngspice); cells then never switch.
+        Write each cell as a behavioural source in its present state. It needs no compiled device
+        and runs in any SPICE with ``B`` sources (dialect ngspice), but never switches.
     mosfet
-        Write each ``Transistor`` as a level-1 MOSFET with 3.3 V on its gate, instead of as a switch
-        with the transistor's two resistances.
+        Write each ``Transistor`` as a level-1 MOSFET with 3.3 V on its gate, instead of a switch
+        with the transistor's on and off resistance.
     device
-        Name of the compiled device or module; None takes the default of ``build_osdi``.
+        Name of the compiled device or module; None uses the default of ``build_osdi``.
     include
-        File of the Verilog-A module (dialect spectre).
+        File of the Verilog-A module to include (dialect spectre).
     longest_step
-        Seconds, of the transient; None takes a fifth of the shortest flat top or edge.
+        Maximum step of the transient, s; None uses a fifth of the shortest plateau or edge.
     event_tolerance
-        V by which a time step may run past a switching voltage (dialect ngspice); None takes the
-        device's own, 0.02 V, and 0 lets every step pass: the states are the same, only the
+        Voltage by which a time step may overshoot a switching voltage, V (dialect ngspice). None
+        uses the device's default, 0.02 V; 0 accepts every step: states are the same, but the
         waveform around a switching event is coarser.
 
     Raises
@@ -121,7 +121,7 @@ def crossbar_netlist(
     InvalidValueError, InvalidTypeError
         An argument is not allowed.
     CapacityError
-        The text would not fit into memory.
+        The text would exceed available memory.
     """
     circuit = (
         crossbar.circuit
@@ -161,7 +161,7 @@ def crossbar_netlist(
 
 
 def _check_include(include: object) -> None:
-    """Raise unless a file can be named between quotes."""
+    """Raise unless ``include`` is a path that can be quoted in a netlist."""
     if any(mark in checks.text("include", include) for mark in '"\n\r\0'):
         raise InvalidValueError(
             f"include: expected a path without quotes and line breaks, "
@@ -181,7 +181,7 @@ def _levels(voltages: ArrayLike, columns: int) -> Array:
 
 
 def _warn_of_untrained(cells: CellArray, pulses: list[Pulse] | None, levels: Array) -> None:
-    """Reads and rests outside the trained range are ohmic guesses; say so with the numbers."""
+    """Warn of read voltages outside the trained range, where cells are assumed ohmic."""
     low, high = cells.model.conduction.voltage_range
     looked = levels if pulses is None else np.array([p.voltage for p in pulses if p.read])
     beyond = looked[(looked < low) | (looked > high)]

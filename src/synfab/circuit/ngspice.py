@@ -24,7 +24,7 @@ from synfab.io.progress import ProgressBar
 
 END = re.compile(r"^[ \t]*\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
 EXPONENTS = {"": "", "m": "e-3", "u": "e-6", "n": "e-9", "p": "e-12", "f": "e-15"}
-FILES = ("deck.cir", "out.raw", ".spiceinit")  # that a run writes, besides links to devices
+FILES = ("deck.cir", "out.raw", ".spiceinit")  # written by a run, besides device links
 
 
 def run_ngspice(
@@ -42,33 +42,33 @@ def run_ngspice(
     Parameters
     ----------
     netlist
-        Text of a netlist (with line breaks), or the path of one. Its analyses (``.op``, ``.dc``,
-        ``.ac``, ``.tran``) are run in the order written; ``.save`` limits what comes back.
+        Text of a netlist (with line breaks), or its path. Analyses (``.op``, ``.dc``, ``.ac``,
+        ``.tran``) run in the order written; ``.save`` limits the vectors that are returned.
     osdi
-        Compiled device or devices to load.
+        Compiled device, or a list of them, to load.
     time_limit
-        Seconds after which the simulator is stopped.
+        Time after which the simulator is stopped, s.
     progress
         Show a progress bar of the simulated time on standard error.
     ngspice
-        The program; None searches, see ``find_ngspice``.
+        Path of the program; None searches for it, see ``find_ngspice``.
     commands
-        Commands of ngspice to run after the analyses.
+        ngspice commands to run after the analyses.
     keep
-        Folder to keep the files of the run in; None uses a temporary one. Files of an earlier run
-        there are replaced, files of others (a ``.spiceinit``, ``deck.cir``) are refused.
+        Folder for the files of the run; None uses a temporary one. Files of an earlier run are
+        overwritten; a ``.spiceinit`` or ``deck.cir`` of other origin raises an error.
 
     Returns
     -------
     list of Waveforms
-        One for each analysis.
+        One per analysis.
 
     Raises
     ------
     SolverError
-        The simulator did not converge, or the circuit has no single solution.
+        The simulator did not converge, or the circuit has no unique solution.
     ToolError
-        There is no such simulator, a model or file is missing, it was killed or took too long.
+        The simulator, a model or a file is missing, or the simulator was killed or timed out.
     InvalidValueError
         An argument, or a parameter in the netlist, is not allowed.
     """
@@ -97,12 +97,12 @@ def run_ngspice(
 def check_run(
     time_limit: object, progress: object, ngspice: PathLike | None, keep: object
 ) -> float:
-    """Check the arguments of a run before any work begins; return the time limit, s."""
+    """Return the time limit (s) after checking all arguments of a run."""
     seconds = checks.number("time_limit", time_limit, above=0.0, maximum=threading.TIMEOUT_MAX)
     checks.flag("progress", progress)
     if ngspice is not None:
         checks.path("ngspice", ngspice)
-        # As it was given: ./ngspice is not the ngspice of the search path.
+        # Passed unchanged: ./ngspice differs from the ngspice found on PATH.
         program = os.fspath(ngspice)
         if shutil.which(program) is None:
             raise InvalidValueError(f"ngspice: there is no program {program}")
@@ -112,13 +112,13 @@ def check_run(
 
 
 def _devices(osdi: object) -> list[Path]:
-    """Return the compiled devices, which exist."""
+    """Return the paths of the compiled devices after checking that they exist."""
     given = [osdi] if isinstance(osdi, (str, os.PathLike)) else osdi
     if not isinstance(given, Sequence) or isinstance(given, bytes):
         raise InvalidTypeError(
             f"osdi: expected a path or a list of paths, found {checks.kind_of(osdi)}"
         )
-    # Resolved: it may be the link of an earlier run.
+    # Resolved, as it may be a link created by an earlier run.
     paths = [checks.path("osdi", path).resolve() for path in given]
     for path in paths:
         if not path.is_file():
@@ -143,7 +143,7 @@ def _check_writable(name: str, text: str) -> None:
 
 
 def read_netlist(netlist: PathLike) -> tuple[str, Path]:
-    """Text of a netlist and the folder that its relative paths mean, with what is refused said."""
+    """Return the text of a netlist and the folder to which its paths are relative."""
     origin = Path.cwd()
     if isinstance(netlist, str) and "\n" in netlist:
         text = netlist
@@ -167,9 +167,9 @@ def read_netlist(netlist: PathLike) -> tuple[str, Path]:
 
 
 def _check_keep(folder: Path, netlist: PathLike, devices: Sequence[object]) -> None:
-    """Refuse a folder where the files of the run would replace what it reads."""
+    """Raise if files of the run would overwrite its inputs."""
     links = [_device(i) for i in range(len(devices))]
-    # Links of an earlier run are removed without what they lead to.
+    # Only the links of an earlier run are removed, not their targets.
     for name in (*FILES, *(name for name in links if not (folder / name).is_symlink())):
         refuse_overwrite("keep", folder / name, netlist=netlist, osdi=list(devices))
 
@@ -179,19 +179,19 @@ def _device(index: int) -> str:
 
 
 def _place(source: Path, folder: Path, index: int) -> str:
-    """Put a device into the folder of the run: ngspice lowers and splits other paths."""
+    """Link a device into the run's folder, as ngspice lowercases and splits other paths."""
     name = _device(index)
     (folder / name).unlink(missing_ok=True)
     try:
         (folder / name).symlink_to(source)
-    except OSError as error:  # Windows asks for a privilege
+    except OSError as error:  # on Windows, links require a privilege
         pass_on(error)
         shutil.copyfile(source, folder / name)
     return name
 
 
 def seconds(text: str) -> float | None:
-    """Read a time as SPICE does, 200n or 0.2us; None for an expression."""
+    """Return a SPICE time such as 200n or 0.2us in s; None for an expression."""
     found = re.fullmatch(r"([-+.\d]+(?:e[-+]?\d+)?)([fpnum]?)s?", text, re.IGNORECASE)
     if found is None:
         return None
@@ -202,6 +202,6 @@ def seconds(text: str) -> float | None:
 
 
 def transient_end(text: str) -> float | None:
-    """End time (s) of the first transient of a netlist; None: there is none, or an expression."""
+    """Return the end time (s) of a netlist's first transient; None if absent or an expression."""
     match = re.search(r"^\s*\.tran\s+\S+\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
     return None if match is None else seconds(match[1])

@@ -1,4 +1,4 @@
-"""Run ngspice as a process, and turn what it says when it fails into an error."""
+"""Run ngspice as a process, and raise errors from its output when it fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synfab.common.interrupts import pass_on
 
 logger = logging.getLogger(__name__)
 
-# What ngspice says when it fails, and what that means; the first that fits is reported.
+# Failure messages of ngspice and their meaning; the first match is reported.
 FAILURES = (
     (r"timestep too small.*", SolverError, "the transient did not converge"),
     (r".*singular matrix.*", SolverError, "the circuit has no single solution (floating node?)"),
@@ -49,38 +49,38 @@ def execute(
     show: Callable[[float], None] | None,
     origin: Path | None = None,
 ) -> None:
-    """Run ngspice in ``folder``; its results are in ``out.raw`` there.
+    """Run ngspice in ``folder``; results are written to ``out.raw`` there.
 
     Parameters
     ----------
     program, text
-        The simulator, and a netlist whose analyses are lines.
+        Simulator, and a netlist that contains its analyses as dot commands.
     folder, devices
-        Folder of the run, and the compiled devices in it.
+        Folder of the run, and the compiled devices that it contains.
     commands
-        Commands of ngspice to run after the analyses.
+        ngspice commands to run after the analyses.
     time_limit
-        Seconds after which the simulator is stopped.
+        Time after which the simulator is stopped, s.
     show
-        Is given the simulated time, s.
+        Called with the simulated time, s.
     origin
-        Folder that relative paths in the netlist mean.
+        Folder to which paths in the netlist are relative.
 
     Raises
     ------
     SolverError, ToolError, InvalidValueError
-        The simulator failed, as ``FAILURES`` says, or took too long.
+        The simulator failed (see ``FAILURES``) or timed out.
     """
     control = [".control", "set filetype=binary", "set appendwrite"]
     for command, kind in ANALYSIS.findall(text):
         control += [command, "write out.raw"]
-        if kind.lower() == "noise":  # its densities are in the plot before the integrals
+        if kind.lower() == "noise":  # densities are in the plot that precedes the integrals
             control += ["setplot previous", "write out.raw"]
     control += [*commands, "quit 0", ".endc", ".end"]
     circuit = ANALYSIS.sub("", text).rstrip("\n")
     (folder / "deck.cir").write_text(circuit + "\n" + "\n".join(control) + "\n", "utf-8")
-    # Two threads meet at every iteration; beside a busy core they wait a hundred times longer than
-    # they work, and for devices as light as these the second brings nothing.
+    # Threads synchronise in every iteration: on a busy machine they wait 100 times longer than they
+    # compute, and for such inexpensive devices a second thread gives no speed-up.
     start = ["set num_threads=1", *(f"osdi {device}" for device in devices)]
     if origin is not None:
         start.append(f"set sourcepath = ( . {origin} )")
@@ -124,7 +124,7 @@ def _stop(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    # The whole group: a wrapper script may have started the simulator itself.
+    # Kill the process group: ngspice may be a child of a wrapper script.
     with suppress(ProcessLookupError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -133,7 +133,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | None) -> list[str]:
-    """Collect what ngspice says, and pass the simulated time on."""
+    """Return the output of ngspice; report the simulated time to ``show`` as it runs."""
     assert process.stdout is not None
     said: list[str] = []
     rest = b""
@@ -151,7 +151,7 @@ def _listen(process: subprocess.Popen[bytes], show: Callable[[float], None] | No
 
 
 def _check(said: list[str], raw: Path, status: int) -> None:
-    """Turn the words of a failed run into an error; a run that succeeded has written results."""
+    """Raise an error from the output of a failed run; a successful run has written results."""
     lines = [line for line in said if not HARMLESS.search(line)]
     for pattern, kind, meaning in FAILURES:
         for place, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""Find an ngspice that loads compiled devices."""
+"""Search for an ngspice that can load compiled devices."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MENDING = "`synfab doctor` says how to get one"
 
 
 def find_ngspice() -> Path:
-    """Path of an ngspice that loads OSDI devices: ``$SYNFAB_NGSPICE``, the cache, or the system's.
+    """Return the path of an ngspice with OSDI: ``$SYNFAB_NGSPICE``, the cache, or the system's.
 
-    Each candidate is tried with a compiled device: a version number does not tell.
+    Each candidate must load a compiled device, as the version does not show whether it has OSDI.
 
     Raises
     ------
     ToolError
-        None of them does; the message says what was found.
+        No candidate loads the device; the message lists what was found.
     """
     found = []
     for candidate in candidates():
@@ -40,7 +40,7 @@ def find_ngspice() -> Path:
 
 
 def candidates() -> list[Path]:
-    """Programs that may be an ngspice, most preferred first."""
+    """Return the programs to try, in order of preference."""
     given = os.environ.get(VARIABLE)
     if given:
         if not Path(given).is_file():
@@ -54,7 +54,7 @@ def candidates() -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded tools: ``$SYNFAB_CACHE``, or synfab's in the user's cache folder."""
+    """Return the folder of downloaded tools: ``$SYNFAB_CACHE``, or a user cache folder."""
     given = os.environ.get("SYNFAB_CACHE")
     if given:
         return Path(given)
@@ -65,7 +65,7 @@ def cache_folder() -> Path:
 
 @cache
 def loads_osdi(program: str) -> bool:
-    """Whether this ngspice can load a compiled device: built and tried once per process."""
+    """Return whether this ngspice loads a compiled device; tested once per process."""
     with temporary_folder("synfab") as folder:
         build_osdi("published", folder / "device0.osdi", order=1, name="probe")
         deck = "probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n"

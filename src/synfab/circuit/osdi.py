@@ -1,4 +1,4 @@
-"""A compiled device for ngspice and other simulators with the OSDI interface."""
+"""Compiled device for ngspice and other simulators with the OSDI interface."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from synfab.model.model_file import load_model
 
 logger = logging.getLogger(__name__)
 
-# No fast-math: the switching rules compare numbers, and NaN must stay NaN.
+# No fast-math: the switching rules rely on exact comparisons and on NaN.
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
 COMPILERS = ("cc", "gcc", "clang")
 
@@ -39,16 +39,16 @@ COMPILERS = ("cc", "gcc", "clang")
 def to_osdi_source(
     model: CellModel | PathLike, *, order: int | None = None, name: str | None = None
 ) -> str:
-    """C source of the device with the OSDI 0.3 interface, one file that needs only libm.
+    """Return C source of the device with the OSDI 0.3 interface; it depends only on libm.
 
     Parameters
     ----------
     model
         ``CellModel``, ``"published"``, or the path of a model file.
     order
-        Order of the history; None takes the model's highest.
+        Order of the history; None uses the model's maximum.
     name
-        What ``.model`` lines call the device; None makes it of the model's name.
+        Name of the device in ``.model`` lines; None derives it from the model's name.
     """
     loaded = load_model(model)
     numbers = model_numbers(loaded, order)
@@ -83,7 +83,7 @@ def build_osdi(
     name: str | None = None,
     compiler: str | None = None,
 ) -> Path:
-    """Compile the device into a library that ``pre_osdi`` loads.
+    """Compile the device into a shared library for ngspice's ``pre_osdi`` and return its path.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ def build_osdi(
     path
         File to write, usually ``….osdi``.
     compiler
-        C compiler, with options if wished; None takes ``$CC``, else cc, gcc or clang.
+        C compiler command, optionally with flags; None uses ``$CC``, else cc, gcc or clang.
 
     Returns
     -------
     Path
-        The absolute path of the library.
+        Absolute path of the library.
 
     Raises
     ------
     ToolError
-        There is no C compiler, or it failed.
+        No C compiler was found, or it failed.
     InvalidValueError
         An argument is not allowed, or the file cannot be written.
     """
@@ -119,7 +119,7 @@ def build_osdi(
 
 
 def find_compiler(compiler: str | None = None) -> list[str]:
-    """Command of the C compiler: the one asked for, ``$CC``, or the first of the usual ones."""
+    """Return the C compiler command: ``compiler``, ``$CC``, or the first of cc, gcc, clang."""
     asked = os.environ.get("CC", "").strip() if compiler is None else compiler
     if compiler is not None or asked:
         return _command(checks.text("compiler", asked))
@@ -133,7 +133,7 @@ def find_compiler(compiler: str | None = None) -> list[str]:
 
 
 def _command(asked: str) -> list[str]:
-    """Return the words of a command whose program exists."""
+    """Return a command split into arguments, after checking that its program exists."""
     try:
         command = shlex.split(asked)
     except ValueError as error:
@@ -152,6 +152,6 @@ def _compile(command: list[str]) -> None:
     )
     if done.returncode != 0:
         lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
-        # The linker says what is wrong before the compiler says that there was an error.
+        # The linker's messages precede the compiler's summary line.
         said = next((line for line in lines if "error" in line or "failed:" in line), lines[-1])
         raise ToolError(f"the C compiler failed: {said}")

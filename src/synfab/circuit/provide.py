@@ -1,8 +1,8 @@
-"""An ngspice with OSDI beside the system's, where the system's is too old: Debian packages.
+"""Provide an ngspice with OSDI, from Debian packages, where the system's is too old.
 
-Nothing is installed: the packages of a newer Debian are downloaded from the machine's own mirror,
-checked by apt against Debian's keys, and unpacked into one folder of the cache. They bring their
-own C library, so the program starts through the loader of that folder.
+The system is not changed: packages of a newer Debian are downloaded from the configured mirror,
+verified by apt with Debian's keys, and unpacked into a cache folder. They include their own C
+library, so the program is started with the dynamic loader of that folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 SUITE = "trixie"  # Debian 13: ngspice 44 with OSDI and KLU
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# ngspice and everything it is linked with, down to the C library.
+# ngspice and all libraries that it links to, including the C library.
 PACKAGES = [
     "ngspice",
     "libc6",
@@ -62,12 +62,12 @@ LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
 
 def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
-    """Download ngspice into the cache, once, and return the program.
+    """Return the path of an ngspice in the cache, downloading it on first use.
 
     Raises
     ------
     ToolError
-        This is not a Debian machine, or a download failed; says what to do instead.
+        The system is not Debian, or a download failed; the message describes alternatives.
     """
     home = cache_folder() / "ngspice"
     program = home / "ngspice"
@@ -97,7 +97,7 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
 
 
 def _mirror() -> str:
-    """Address of the Debian mirror that this machine uses."""
+    """Return the URL of the Debian mirror configured on this machine."""
     said = _call(["apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI) $(SIGNED_BY)"])
     lines = [line.split() for line in said.splitlines()]
     for words in lines:
@@ -110,7 +110,7 @@ def _mirror() -> str:
 
 
 def _download(mirror: str, folder: Path) -> list[Path]:
-    """Packages in a folder, by an apt whose lists and cache are in that folder too."""
+    """Return packages downloaded into ``folder`` by an apt with its lists and cache there."""
     for part in ("lists/partial", "cache/archives/partial", "packages"):
         (folder / part).mkdir(parents=True)
     signed = f"[signed-by={KEYRING}] " if Path(KEYRING).is_file() else ""

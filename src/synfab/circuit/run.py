@@ -1,4 +1,4 @@
-"""A crossbar's netlist through ngspice, and its cells back into an array."""
+"""Run the netlist of a crossbar in ngspice and read the state of its cells."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.io.own_files import own_files
 
 STATE_FILE = "state.raw"
-DEVICES_PER_COMMAND = 20  # ngspice slows down with the number of vectors in one command
+DEVICES_PER_COMMAND = 20  # ngspice gets slower with more vectors per command
 
 
 @dataclass(frozen=True)
 class CrossbarRun:
-    """What came out of the simulator.
+    """Results of simulating a crossbar.
 
     Attributes
     ----------
     waveforms
-        Time (s), currents of row drivers ``i(vr0)`` … and column drivers ``i(vc0)`` …, A.
+        Time (s) and currents (A) of row drivers ``i(vr0)`` … and column drivers ``i(vc0)`` ….
     row_currents
-        Out of each row into its driver at the end of every pulse, A, (pulses, rows); at an
-        operating point (1, rows).
+        Current from each row into its driver at the end of every pulse, A, (pulses, rows); for
+        an operating point (1, rows).
     cells
-        The array after the run; the one that the netlist was written for is unchanged.
+        Cells after the run; the array that the netlist was written from is unchanged.
     """
 
     waveforms: Waveforms
@@ -55,14 +55,14 @@ def run_crossbar(
     ngspice: PathLike | None = None,
     keep: PathLike | None = None,
 ) -> CrossbarRun:
-    """Run the netlist of a crossbar in ngspice.
+    """Run the netlist of a crossbar in ngspice and return waveforms, currents and cells.
 
     Parameters
     ----------
     netlist
-        From ``crossbar_netlist``, dialect ngspice.
+        Result of ``crossbar_netlist`` in the ngspice dialect.
     osdi
-        The compiled device; None compiles it for this run.
+        Compiled device; None compiles it for this run.
     time_limit, progress, ngspice, keep
         As for ``run_ngspice``.
 
@@ -118,15 +118,15 @@ def _build(netlist: Netlist, folder: Path) -> Path:
 
 
 def _good_cells(circuit: Circuit) -> list[tuple[int, int]]:
-    """Places of the cells that the netlist has devices for."""
+    """Return the (row, column) of all cells with a device in the netlist."""
     good = np.ones(circuit.shape, np.bool_) if circuit.good is None else circuit.good
     return [(int(i), int(j)) for i, j in np.argwhere(good)]
 
 
 def _ask_for_state(circuit: Circuit) -> Iterator[str]:
-    """Commands that append the operating point of every device to a binary file."""
+    """Yield ngspice commands that append the operating point of every device to a binary file."""
     names = [f"n{i}_{j}" for i, j in _good_cells(circuit)]
-    # An operating point freezes the cells, and its plot has one point as their states have.
+    # An operating point does not switch the cells, and its plot has one point, as their states do.
     yield "op"
     for start in range(0, len(names), DEVICES_PER_COMMAND):
         some = names[start : start + DEVICES_PER_COMMAND]
@@ -137,7 +137,7 @@ def _read_state(path: Path, circuit: Circuit) -> CellArray:
     values: dict[str, Array] = {}
     for part in read_raw(path):
         values.update(part)
-    state = get_state(circuit.cells)  # defective cells keep theirs
+    state = get_state(circuit.cells)  # defective cells keep their state
     for i, j in _good_cells(circuit):
         for what in NAMES:
             state[what][i, j] = values[f"@n{i}_{j}[{what}]"][-1]

@@ -1,4 +1,4 @@
-"""A cell as a behavioural source: its present state, frozen, for any SPICE."""
+"""Behavioural source of a cell frozen in its present state, for any SPICE."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from synfab.model.cell_model import CellModel
 
 @lru_cache(maxsize=16)
 def _curves(model: CellModel) -> tuple[Array, Array]:
-    """Coefficients of P_LLRS and of P_HHRS - P_LLRS, of one length, highest power first."""
+    """Return coefficients of P_LLRS and P_HHRS - P_LLRS, equal in length, highest power first."""
     llrs, hhrs = model.conduction.padded
     return llrs, hhrs - llrs
 
 
 def snapshot_cell(model: CellModel, name: str, a: str, b: str, r: float) -> str:
-    """``B`` source with I(r, U) between two nodes, ohmic outside the trained voltages.
+    """Return a ``B`` source with I(r, U) between two nodes, ohmic outside the trained voltages.
 
-    With w = U kept inside the trained range, I = P(w) + (U - w) P(w)/w.
+    With w = U clamped to the trained range, I = P(w) + (U - w) P(w)/w.
     """
     llrs, difference = _curves(model)
     mixed = llrs + r * difference

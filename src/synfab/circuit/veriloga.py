@@ -1,4 +1,4 @@
-"""The cell as a Verilog-A module for Spectre and other event-driven simulators."""
+"""Verilog-A module of the cell for Spectre and other event-driven simulators."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def to_veriloga(
     noise: bool = True,
     probes: bool = False,
 ) -> str:
-    """Text of a Verilog-A module of the cell, scalar variables only.
+    """Return a Verilog-A module of the cell as text; it uses scalar variables only.
 
-    Instances take ``seed`` (a different one each), device parameters and an initial state;
-    ``crossbar_netlist`` writes them so that each instance is a given cell of an array.
+    Instance parameters are ``seed`` (different for each instance), device parameters and the
+    initial state; ``crossbar_netlist`` sets them so that each instance is a cell of an array.
 
     Parameters
     ----------
     model
         ``CellModel``, ``"published"``, or the path of a model file.
     order
-        Order of the history; None takes the model's highest.
+        Order of the history; None uses the model's maximum.
     name
-        Of the module; None makes it of the model's name.
+        Name of the module; None derives it from the model's name.
     noise
-        Read noise in noise analyses (``white_noise``).
+        Include read noise in noise analyses (``white_noise``).
     probes
-        Two more terminals, ``state`` (r) and ``amount`` (the current in uA), as voltages: for
-        waveform viewers, and for simulators that cannot save the current of an instance.
+        Add two terminals whose voltages are the state r (``state``) and the current in uA
+        (``amount``), for waveform viewers and simulators that cannot save instance currents.
     """
     checks.flag("noise", noise)
     checks.flag("probes", probes)
@@ -66,21 +66,21 @@ def to_veriloga(
 
 
 def to_veriloga_core(model: CellModel, *, order: int | None = None, name: str | None = None) -> str:
-    """Stateless module of the same body, to check it against the rules in Python.
+    """Return a stateless module with the same body, for tests against the Python model.
 
-    State, device and innovations go in as parameters ``in_…``; the state after the voltage
-    ``applied`` comes out as currents into the ports ``out_…``, in the order of ``core_outputs``.
+    Inputs (state, device, innovations) are parameters ``in_…``; the state after the voltage
+    ``applied`` is output as currents into the ports ``out_…``, in the order of ``core_outputs``.
     """
     return _render(model, order, name, noise=False, probes=False, core=True)
 
 
 def core_inputs(order: int) -> list[str]:
-    """Parameters of the core, without their prefix ``in_``."""
+    """Return the parameter names of the core, without the prefix ``in_``."""
     return [*STATES, *DEVICE, *INNOVATIONS, *_register(order)]
 
 
 def core_outputs(order: int) -> list[str]:
-    """Ports of the core, without their prefix ``out_``."""
+    """Return the port names of the core, without the prefix ``out_``."""
     return [*STATES, *_register(order)]
 
 
@@ -153,7 +153,7 @@ def _number(value: float) -> str:
 
 
 def _horner(coefficients: Array, x: str) -> str:
-    """Polynomial, highest power first."""
+    """Return a polynomial in Horner form; coefficients from the highest power down."""
     text = _number(coefficients[0]) if len(coefficients) else "0.0"
     for coefficient in coefficients[1:]:
         text = f"({text}) * {x} + {_number(coefficient)}"
@@ -161,16 +161,16 @@ def _horner(coefficients: Array, x: str) -> str:
 
 
 def _rise(coefficients: Array, index: int) -> str:
-    """What a piece adds to the value at its left end, as far as t has come in it.
+    """Return the increment of a polynomial piece from its left end to t, clamped to the piece.
 
-    A sum of these, unlike a choice among the pieces, is cheap for every compiler.
+    A sum of increments, unlike a selection of the piece, is efficient with every compiler.
     """
     t = f"min(max(t - {index}.0, 0.0), 1.0)"
     return f"({_horner(coefficients[:-1], t)}) * {t}"
 
 
 def _end_slopes(numbers: dict[str, Any]) -> list[tuple[str, str]]:
-    """Slopes of the marginals at the two ends of their pieces, per unit of x."""
+    """Return the slopes of the marginals at both ends of their range, per unit of x."""
     if not numbers["pieces"]:
         return []
     per_unit = numbers["pieces"] / (2.0 * numbers["pieces_end"])
@@ -184,7 +184,7 @@ def _end_slopes(numbers: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _wrapped(terms: list[str]) -> str:
-    """Sum of terms in lines of at most ``WIDTH`` characters."""
+    """Return a sum of terms in lines of at most ``WIDTH`` characters."""
     lines, line = [], ""
     for term in terms:
         if line and len(line) + len(term) + 3 > WIDTH - 20:

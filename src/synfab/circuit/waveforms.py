@@ -1,4 +1,4 @@
-"""Binary result files of ngspice, and what a simulation returns."""
+"""Waveforms of a simulation, and a reader of ngspice's binary result files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNITS = {
     "resistance": "ohm",
     "conductance": "S",
 }
-# ngspice names the current of a voltage source v1 either way.
+# ngspice uses either name for the current of a voltage source v1.
 BRANCH = "#branch"
 
 
@@ -33,11 +33,11 @@ class Waveforms(Mapping[str, Array]):
     Attributes
     ----------
     analysis
-        What the simulator calls it, for example ``Transient Analysis``.
+        Name used by the simulator, for example ``Transient Analysis``.
     vectors
-        Float64 arrays of one length (complex128 for ``.ac``), in SI units.
+        Float64 arrays of equal length (complex128 for ``.ac``), in SI units.
     units
-        Unit of each vector, an empty text where the simulator names none.
+        Unit of each vector; empty where the simulator gives none.
     """
 
     analysis: str
@@ -58,23 +58,23 @@ class Waveforms(Mapping[str, Array]):
         return len(self.vectors)
 
     def at(self, name: str, times: ArrayLike) -> Array:
-        """Value of a waveform at times (s), linear between the simulator's points."""
+        """Return a waveform at the given times (s), interpolated linearly."""
         points = checks.real_array("times", times).astype(np.float64)
         return np.interp(points, self["time"], self[name])
 
 
 def read_raw(path: Path) -> list[Waveforms]:
-    """Read all analyses of one binary file.
+    """Return the waveforms of all analyses in a binary result file.
 
     Raises
     ------
     FileFormatError
-        The file is missing or cut short.
+        The file is missing or truncated.
     CapacityError
-        It would not fit into memory.
+        The contents would exceed available memory.
     """
     try:
-        data = read_large(path, 2)  # its bytes, and the vectors made of them
+        data = read_large(path, 2)  # factor 2: the bytes and the vectors built from them
     except OSError as error:
         pass_on(error)
         raise FileFormatError(f"{path}: cannot read: {error.strerror}") from None
@@ -118,7 +118,7 @@ def _read_one(path: Path, header: str, data: bytes, start: int) -> tuple[Wavefor
 
 
 def _unit(name: str, kind: str) -> str:
-    # Of a device's own quantities, @n1[r], ngspice does not know what they are.
+    # ngspice does not know the units of a device's own quantities, such as @n1[r].
     return "" if name.startswith("@") else UNITS.get(kind, "")
 
 

@@ -1,1 +1,1 @@
-"""Programming cells to conductances: controllers, staircases, weight mapping and tiles."""
+"""Program cells to target conductances: write-verify, open loop, weight mapping, tiles."""

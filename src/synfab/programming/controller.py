@@ -1,9 +1,9 @@
-"""Controllers of write and verify: the next voltage of each cell, from what was read.
+"""Write-verify controllers: compute the next voltage of each cell from its last read.
 
-A cell whose past is not known is SET first, which puts it at the beginning of its RESET transition.
-A cell that conducts too much is RESET by a staircase whose steps follow from the slope it has
-shown; one that conducts too little is SET and tried again, since every cycle is another draw. Steps
-get finer from attempt to attempt.
+A cell with unknown history is SET first, which puts it at the start of its RESET transition.
+A cell above its target is RESET by a staircase whose steps are computed from the measured slope;
+one below its target is SET and tried again, since every cycle is a new random draw. Steps decrease
+with each attempt.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from synfab.programming.result import Outcome
 
 Array = npt.NDArray[Any]
 
-# In units of the typical device's U_SET, U_RESET and of U_max.
+# SET_* in units of the typical device's U_SET; RESET_FIRST of its U_RESET; RESET_LAST of U_max.
 SET_FIRST, SET_MORE, SET_LAST = 2.0, 0.25, 3.0
 RESET_FIRST, RESET_LAST = 0.6, 1.25
-# V: steps of the staircase, and how far below the last attempt's end the next one begins.
+# V: step limits of the staircase, and how far below the last attempt's end the next one starts.
 MIN_RISE, MAX_RISE, BACK = 1e-3, 0.04, 0.1
-# Part of the way to the target that a step aims at, what is left of it in the next attempt,
-# and for how many attempts that goes on.
+# A step aims at the fraction GAIN of the distance to the target. Each further attempt multiplies
+# it by CAUTION, up to CAREFUL times.
 GAIN, CAUTION, CAREFUL = 0.7, 0.75, 3
-# Part of the tolerance at which a cell is let off; it is called back beyond the whole of it.
+# Hysteresis: a cell settles within this fraction of the tolerance, and becomes active again only
+# outside the full tolerance.
 SETTLE = 0.75
-# What a slope too small to be seen is taken down by.
+# Factor that reduces the slope estimate when the change is below the noise.
 FLATTER = 0.7
 
 
-# What a controller remembers of its cell: names in checkpoints.
+# State of a controller; these names are used in checkpoints.
 LEARNED = (
     "last", "amplitude", "begin", "set_level", "slope", "step", "before", "top", "attempts",
     "pulses", "above_lrs", "below_hrs", "given_up", "settled", "reason",
@@ -42,7 +43,7 @@ LEARNED = (
 
 
 class Last(IntEnum):
-    """What a cell was given last."""
+    """Last pulse of a cell."""
 
     NOTHING = 0
     SET = 1
@@ -51,18 +52,18 @@ class Last(IntEnum):
 
 
 class Controllers:
-    """Controllers of all cells at the same time; arrays of the cells' shape.
+    """Write-verify controllers of all cells, vectorised; arrays have the cells' shape.
 
     Parameters
     ----------
     model
-        Technology, for its typical device.
+        Technology; its typical device sets the initial voltages.
     targets
-        S; NaN: no target.
+        Target conductances, S; NaN: no target.
     within
-        Distance from the target that is good enough, S.
+        Tolerance: accepted distance from the target, S.
     retries
-        Attempts after the first.
+        Number of attempts after the first.
     """
 
     def __init__(self, model: CellModel, targets: Array, within: float, retries: int) -> None:
@@ -73,7 +74,7 @@ class Controllers:
         self.set_more = SET_MORE * u_set
         self.first, self.limit = RESET_FIRST * u_reset, RESET_LAST * conduction.u_max
         self.full = conduction.u_max
-        # The transition falls fastest where it begins: dG/dU of I_t(U) / U there.
+        # The RESET transition is steepest at its start: dG/dU of I_t(U) / U there.
         rise = conduction.u_max - u_reset
         self.steepest = (conduction.eta / rise + 1.0 / u_reset) / r_lrs
         shape = targets.shape
@@ -83,22 +84,22 @@ class Controllers:
         self.set_level = np.full(shape, self.set_first)
         self.slope = np.full(shape, self.steepest)
         self.step, self.before = np.zeros(shape), np.full(shape, np.nan)
-        self.top = np.zeros(shape)  # S, where the cell's present staircase began
+        self.top = np.zeros(shape)  # S, at the start of the present staircase
         self.attempts, self.pulses = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.above_lrs, self.below_hrs = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.given_up, self.settled = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self.reason = np.full(shape, Outcome.MISSED, np.int8)
 
     def give_up(self, mask: Array, reason: Outcome) -> None:
-        """Leave cells alone from now on."""
+        """Stop programming the cells in ``mask`` and record the reason."""
         self.given_up |= mask
         self.reason[mask] = reason
 
     def next_voltages(self, g: Array) -> Array:
-        """Voltage (V) for each cell after reading ``g`` (S); NaN: leave it alone."""
+        """Return the voltage (V) for each cell after reading ``g`` (S); NaN: no pulse."""
         off = g - self.targets
         with np.errstate(invalid="ignore"):
-            # Who has been let off at the edge would be called back by noise.
+            # Without hysteresis, noise would reactivate cells that settled at the limit.
             enough = np.where(self.settled, self.within, SETTLE * self.within)
             self.settled = np.abs(off) <= enough
         active = self.has_target & ~self.given_up & ~self.settled
@@ -113,7 +114,7 @@ class Controllers:
         self._follow_slope(off, g, high & stair & ~no_hrs)
         self.before = g
         voltage = np.full(g.shape, np.nan)
-        # Where a cell of unknown past stands on its curve is known after a SET.
+        # A SET brings a cell with unknown history to a known point of its curve.
         unknown = high & (self.last == Last.NOTHING)
         begins = high & ~stair & ~unknown
         voltage[begins] = self.begin[begins]
@@ -121,18 +122,18 @@ class Controllers:
         voltage[climbs] = np.minimum(self.amplitude + self.step, self.limit)[climbs]
         again = (low & ~no_lrs) | no_hrs | unknown
         voltage[again] = self.set_level[again]
-        # A cell in its LRS draws a new cycle only by way of a RESET.
+        # A cell in its LRS needs a RESET before it can draw a new cycle.
         voltage[no_lrs] = self.limit
         self.last[no_lrs & active] = Last.FULL_RESET
         return np.where(active, voltage, np.nan)
 
     def fired(self, voltage: Array) -> None:
-        """Note what the cells were given."""
+        """Record the pulses that are applied to the cells."""
         given = np.isfinite(voltage)
         self.pulses += given
         set_, reset = given & (voltage < 0.0), given & (voltage > 0.0)
         reset &= self.last != Last.FULL_RESET
-        # What is in FULL_RESET now has been noted already; it is SET next.
+        # FULL_RESET was recorded by next_voltages; these cells are SET next.
         self.last[reset] = Last.STAIR
         self.amplitude[reset] = voltage[reset]
         self.last[set_] = Last.SET
@@ -151,25 +152,25 @@ class Controllers:
             setattr(self, name, np.array(given))
 
     def outcomes(self, g: Array) -> Array:
-        """``Outcome`` of every cell, with ``g`` (S) as last read; int8."""
+        """Return the ``Outcome`` of every cell for its last read ``g`` (S); int8."""
         with np.errstate(invalid="ignore"):
             reached = np.abs(g - self.targets) <= self.within
         outcome = np.where(reached & (self.reason != Outcome.DEFECT), Outcome.REACHED, self.reason)
         return np.where(self.has_target, outcome, Outcome.LEFT_ALONE).astype(np.int8)
 
     def _learn(self, no_lrs: Array, no_hrs: Array, jumped: Array) -> None:
-        """Draw the lessons of a failed attempt."""
+        """Update start voltages, SET levels and outcomes after failed attempts."""
         failed = no_lrs | no_hrs | jumped
         self.attempts += failed
         self.above_lrs += no_lrs
         self.below_hrs += no_hrs
-        # A SET that did nothing looks like a low LRS: the next one is stronger.
+        # An unsuccessful SET looks the same as a low LRS, so the next SET is stronger.
         harder = np.maximum(self.set_level + self.set_more, self.set_last)
         self.set_level[no_lrs] = harder[no_lrs]
         late = np.maximum(self.amplitude - BACK, self.first)
         too_late = self.amplitude <= self.begin
         self.begin[jumped] = np.where(too_late, self.first, late)[jumped]
-        # The way to another HRS need not be slow.
+        # Another HRS can be drawn at full voltage, without a slow staircase.
         self.begin[no_hrs] = self.full
         over = failed & (self.attempts > self.retries)
         self.given_up |= over
@@ -177,14 +178,14 @@ class Controllers:
         self.reason[over & (self.below_hrs == self.attempts)] = Outcome.TARGET_BELOW_HRS
 
     def _follow_slope(self, off: Array, g: Array, climbs: Array) -> None:
-        """Next step of the staircase, from the slope that the last one has shown."""
+        """Compute the next step of the staircase from the slope measured over the last one."""
         fell = self.before - g
         moved = climbs & (self.step > 0.0) & (fell > self.within / 2.0)
         slope = fell / np.where(self.step > 0.0, self.step, 1.0)
         least = self.steepest / 30.0
         self.slope[moved] = np.clip(slope, least, 2.0 * self.steepest)[moved]
-        # The transition flattens on its way down: where a cell has moved and now hardly does, the
-        # slope is less than noise lets see.
+        # The transition flattens as conductance falls: once a cell has moved and then hardly
+        # changes, its slope is too small to measure above the noise.
         crawls = climbs & ~moved & (self.step > 0.0) & (self.top - g > 3.0 * self.within)
         self.slope[crawls] = np.maximum(FLATTER * self.slope, least)[crawls]
         gain = GAIN * CAUTION ** np.minimum(self.attempts, CAREFUL)

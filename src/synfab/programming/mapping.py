@@ -1,7 +1,7 @@
-"""Signed weights as conductances: differential pairs, an offset line, bit slices.
+"""Map signed weights to conductances: differential pairs, an offset line, bit slices.
 
-Columns are driven with the inputs, rows are sensed; every mapping lays weights (outputs, inputs)
-out on rows, and its outputs are linear combinations of the rows' currents.
+Inputs drive the columns and rows are sensed. A mapping arranges weights (outputs, inputs) on rows,
+and its outputs are linear combinations of the row currents.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ MAX_BITS = 16
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """Conductances for weights, and the way back.
+    """Target conductances for weights, and the decoding of row currents into outputs.
 
     Attributes
     ----------
     targets
-        S, (rows, inputs): what to program.
+        Conductances to program, S, (rows, inputs).
     combine
-        (outputs, rows): weights v = combine (targets v); 1 / S.
+        Decoding matrix, 1 / S, (outputs, rows): weights v = combine (targets v).
     """
 
     targets: Array
     combine: Array
 
     def decode(self, currents: npt.ArrayLike) -> Array:
-        """Outputs in units of weight times V from the rows' currents (A), (rows,) or (rows, B)."""
+        """Return outputs (weight times V) from row currents (A), (rows,) or (rows, B)."""
         return self._combined("currents", currents)
 
     def weights(self, conductances: npt.ArrayLike) -> Array:
-        """Weights (outputs, inputs) that conductances (rows, inputs), S, stand for."""
+        """Return the weights (outputs, inputs) encoded by conductances (rows, inputs), S."""
         return self._combined("conductances", conductances)
 
     def _combined(self, name: str, values: npt.ArrayLike) -> Array:
@@ -54,9 +54,10 @@ class Mapping:
 
 
 def differential_pairs(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
-    """Two rows a weight: the one of its sign carries its size above ``g_min``, the other ``g_min``.
+    """Return a mapping with two rows per output, one for each sign of a weight.
 
-    Rows 2 i and 2 i + 1 belong to output i; ``g_min`` and ``g_max`` (S) are the window.
+    The row of its sign carries the magnitude above ``g_min``, the other row ``g_min``. Rows 2 i and
+    2 i + 1 belong to output i; ``g_min`` and ``g_max`` (S) limit the conductances.
     """
     w, low, span = _checked(weights, g_min, g_max)
     siemens = span / _largest(w)
@@ -67,9 +68,10 @@ def differential_pairs(weights: npt.ArrayLike, g_min: float, g_max: float) -> Ma
 
 
 def offset_line(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
-    """One row a weight, around the middle of the window; one more row carries the middle.
+    """Return a mapping with one row per output and one shared reference row.
 
-    The last row's current is subtracted from all others.
+    Weights are encoded around the midpoint of the window. The last row carries the midpoint; its
+    current is subtracted from all others.
     """
     w, low, span = _checked(weights, g_min, g_max)
     siemens = span / 2.0 / _largest(w)
@@ -82,10 +84,10 @@ def offset_line(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
 def bit_slices(
     weights: npt.ArrayLike, g_min: float, g_max: float, bits: int, cell_bits: int = 1
 ) -> Mapping:
-    """Weights rounded to ``bits`` bits and a sign, ``cell_bits`` of them in each cell.
+    """Return a mapping of weights rounded to ``bits`` bits and a sign, ``cell_bits`` per cell.
 
-    Slices are differential pairs, the least significant one first: rows 2 (i slices + k) and the
-    next hold slice k of output i.
+    Slices are differential pairs, least significant first: rows 2 (i slices + k) and the next hold
+    slice k of output i.
     """
     w, low, span = _checked(weights, g_min, g_max)
     bits = checks.count("bits", bits, MAX_BITS)

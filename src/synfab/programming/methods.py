@@ -1,4 +1,4 @@
-"""Programming methods by name, for cells that are pulsed directly."""
+"""Programming methods, selected by name, for cells that are pulsed directly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synfab.programming.write_verify import WriteVerify
 
 Array = npt.NDArray[Any]
 
-# Options of each method.
+# Allowed options of each method.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ideal": (),
     "write-verify": ("tolerance", "retries", "max_passes", "duration"),
@@ -29,12 +29,12 @@ RENAMED = {"most_passes": "max_passes"}
 
 
 def check_options(method: Any, options: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the options of a method, before any cell has changed.
+    """Return the validated options of a method; cells are not changed.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        There is no such method, or it has no such option or value.
+        The method is unknown, or has no such option or value.
     """
     known = OPTIONS[checks.choice("method", method, OPTIONS)]
     given = renamed(options, RENAMED, stacklevel=4)
@@ -58,10 +58,10 @@ def _checked(name: str, value: Any) -> Any:
 def program_cells(
     cells: CellArray, targets: Array, method: str, options: Mapping[str, Any]
 ) -> Programming:
-    """Program cells to ``targets`` (S, of their shape) by a method of ``OPTIONS``.
+    """Program cells to ``targets`` (S, in their shape) by a method of ``OPTIONS``.
 
-    The result does not depend on the conductances before, which may have been placed ideally:
-    write-verify and the open loop RESET all cells first.
+    The result does not depend on previous conductances, which may have been set ideally:
+    write-verify and open-loop programming RESET all cells first.
     """
     given = dict(options)
     if method == "ideal":

@@ -1,4 +1,4 @@
-"""Open-loop programming: no cell is read, and the devices' differences remain in the errors."""
+"""Open-loop programming: cells are not read, so errors include device-to-device variation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from synfab.programming.result import Programming, check_targets, unverified
 
 Array = npt.NDArray[Any]
 
-# V between two pulses of the staircase.
+# Default step of the staircase, V.
 STEP = 0.05
-# V: a finer staircase would take hours, and no cell would end elsewhere.
+# V; a smaller step would take hours without changing the final states.
 MIN_STEP = 1e-6
 
 
 def stairs(model: CellModel, targets: Array, step: float, series: float = 0.0) -> Iterator[Array]:
-    """Yield the voltages of one pulse after the other, V; NaN: none for this cell.
+    """Yield the voltages of each pulse in turn, V; NaN: no pulse for this cell.
 
-    A full RESET, a SET, and RESETs that rise by ``step`` (V) to the typical device's voltage.
-    ``targets`` in S, NaN: none; ``series``: ohm in series with a cell.
+    The sequence is a full RESET, a SET, and RESETs that rise by ``step`` (V) to the voltage of the
+    typical device. ``targets`` in S, NaN: no target; ``series``: series resistance, ohm.
     """
     step = checks.number("step", step, minimum=MIN_STEP)
     u_max, device = model.conduction.u_max, typical_device(model)
@@ -41,16 +41,16 @@ def stairs(model: CellModel, targets: Array, step: float, series: float = 0.0) -
 
 
 def open_loop(pulser: Pulser, targets: npt.ArrayLike, *, step: float = STEP) -> Programming:
-    """SET every cell and RESET it by the staircase that the typical device needs.
+    """Program every cell by the staircase of the typical device and return the result.
 
     Parameters
     ----------
     pulser
-        What pulses the cells.
+        Pulser of the cells.
     targets
-        S, broadcast to the shape of the cells; NaN: leave the cell alone.
+        Target conductances, S, broadcast to the cells' shape; NaN: do not program the cell.
     step
-        Of the staircase, V; the last one ends at each cell's own voltage.
+        Step of the staircase, V; the last pulse is at each cell's final voltage.
     """
     cells = pulser.cells
     wanted = check_targets(cells.shape, targets)

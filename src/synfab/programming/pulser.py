@@ -1,4 +1,4 @@
-"""What programming needs of cells, whether they are pulsed directly or through wires."""
+"""Interface through which programming pulses cells, either directly or through wires."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ DURATION = 1e-7
 
 
 class Pulser(Protocol):
-    """Applies to every cell a pulse of its own, and adds up the energy.
+    """Interface that applies an individual pulse to every cell and accumulates the energy.
 
     Attributes
     ----------
     cells
-        The cells, of any engine and shape; their model and state.
+        Cells to pulse, of any engine and shape.
     energy
-        J that each cell and its access device have taken so far; of the cells' shape, changed in
-        place.
+        Energy dissipated so far in each cell and its access device, J, in the cells' shape;
+        updated in place.
     """
 
     cells: CellArray
@@ -35,33 +35,33 @@ class Pulser(Protocol):
 
     @property
     def defects(self) -> Array | None:
-        """Mask of the cells that never switch; None: all are good."""
+        """Mask of the cells that never switch; None: no defects."""
 
     @property
     def series_resistance(self) -> float:
-        """Ohm in series with each cell during a pulse, as far as it is the same for all."""
+        """Series resistance common to all cells during a pulse, ohm."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What a pulse depends on besides the cells, in JSON's types; identifies a checkpoint."""
+        """Settings that affect a pulse, except the cells, as JSON types; identify a checkpoint."""
 
     def apply_voltage(self, voltage: Array) -> None:
-        """Pulse every cell with its own voltage (V), of the cells' shape; NaN: no pulse."""
+        """Pulse every cell with its own voltage, V, in the cells' shape; NaN: no pulse."""
 
 
 class DirectPulser:
-    """Gives every cell the whole voltage of its pulse.
+    """Pulser that applies the full pulse voltage to every cell.
 
-    That is what a select transistor of small resistance and a write path calibrated for its wires
-    do. Pulses through wires are ``crossbar.programming.RowPulser``'s.
+    This corresponds to a select transistor of small resistance and a write path calibrated for
+    its wires. For pulses through wires use ``crossbar.programming.RowPulser``.
 
     Parameters
     ----------
     cells
-        Of any engine and shape.
+        Cells to pulse, of any engine and shape.
     duration
-        Of each pulse, s. The energy of a pulse is what the cell draws at its voltage after
-        switching, for this time.
+        Pulse duration, s. The energy of a pulse is the power that the cell draws after
+        switching, times this duration.
     """
 
     defects = None
@@ -86,6 +86,6 @@ class DirectPulser:
 
 
 def measured_conductance(cells: CellArray) -> Array:
-    """Read every cell at U_0, with noise; S, float64."""
+    """Return the conductance of every cell, read at U_0 with noise; S, float64."""
     u_0 = cells.model.conduction.u_0
     return to_numpy(cells.read(u_0)).astype(np.float64) / u_0

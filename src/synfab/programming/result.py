@@ -1,4 +1,4 @@
-"""What programming achieved, cell by cell."""
+"""Results of programming for each cell."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from synfab.random.arrays import to_numpy
 
 Array = npt.NDArray[Any]
 
-# Default distance from the target that is good enough, in units of the LLRS conductance.
+# Default tolerance, in units of the LLRS conductance.
 TOLERANCE = 0.01
 
 
 class Outcome(IntEnum):
-    """How a cell ended."""
+    """Outcome of programming a cell."""
 
     REACHED = 0
-    TARGET_ABOVE_LRS = 1  # in no attempt did its LRS conduct enough
-    TARGET_BELOW_HRS = 2  # in no attempt did its HRS conduct little enough
-    MISSED = 3  # attempts jumped over the target, or the pulses ran out
+    TARGET_ABOVE_LRS = 1  # LRS conductance was too low in all attempts
+    TARGET_BELOW_HRS = 2  # HRS conductance was too high in all attempts
+    MISSED = 3  # attempts overshot the target, or passes ran out
     DEFECT = 4  # open or shorted
     LEFT_ALONE = 5  # no target
 
 
 @dataclass(frozen=True, eq=False)
 class Programming:
-    """Result of programming; arrays have the shape of the cells unless said otherwise.
+    """Result of programming; arrays have the cells' shape unless noted otherwise.
 
     Attributes
     ----------
     targets, achieved
-        S, static conductance at U_0; NaN where there is no target, and no noise.
+        Static conductance at U_0, S, without noise; NaN where there is no target.
     outcome
         ``Outcome`` of each cell.
     pulses
-        SET and RESET pulses meant for each cell.
+        Number of SET and RESET pulses intended for each cell.
     energy
-        J in each cell and its access device, including pulses that were meant for other cells.
+        Energy in each cell and its access device, J, including pulses intended for other cells.
     outliers
-        Devices that the rarest component of the technology explains best.
+        Mask of devices for which the rarest component of the technology is the most likely.
     pending, error
-        (passes + 1,) number of cells to be pulsed next, and the median distance of all cells from
-        their targets (S), as each verification found them; empty where nothing was verified.
+        Number of cells to be pulsed next, and median distance of all cells from their targets
+        (S), at each verification, (passes + 1,); empty without verification.
     """
 
     targets: Array
@@ -64,17 +64,17 @@ class Programming:
 
     @property
     def errors(self) -> Array:
-        """Achieved minus target, S."""
+        """Achieved minus target conductance, S."""
         return np.asarray(self.achieved - self.targets)
 
     @property
     def unreachable(self) -> Array:
-        """Cells that have a target and have not reached it."""
+        """Mask of cells that have a target and have not reached it."""
         return np.asarray((self.outcome != Outcome.REACHED) & (self.outcome != Outcome.LEFT_ALONE))
 
 
 def check_targets(shape: tuple[int, ...], targets: npt.ArrayLike) -> Array:
-    """Return targets of the cells' shape in S, float64; NaN: no target."""
+    """Return validated targets, broadcast to the cells' shape, S, float64; NaN: no target."""
     array = checks.real_array("targets", targets)
     try:
         wanted = np.array(np.broadcast_to(array, shape), np.float64)
@@ -94,7 +94,7 @@ def achieved_conductance(cells: CellArray, targets: Array) -> Array:
 
 
 def outliers(cells: CellArray) -> Array:
-    """Return which devices the rarest component of the technology's mixture explains best."""
+    """Return a mask of devices for which the technology's rarest component is the most likely."""
     population = cells.model.population
     if len(population.weights) == 1:
         return np.zeros(cells.shape, np.bool_)
@@ -105,7 +105,7 @@ def outliers(cells: CellArray) -> Array:
 def unverified(
     cells: CellArray, targets: Array, pulses: Array, energy: Array, defects: Array | None = None
 ) -> Programming:
-    """Return the result of programming that has not read its cells.
+    """Return the result of programming without verification.
 
     A cell within the default tolerance of its target is ``REACHED``, others are ``MISSED``.
     """

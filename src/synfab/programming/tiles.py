@@ -1,7 +1,7 @@
-"""The cells of a layer: crossbar tiles of differential pairs.
+"""Cells of a neural-network layer, as crossbar tiles of differential pairs.
 
-A tile holds outputs x inputs pairs: row 2 i is G+ and row 2 i + 1 is G- of its i-th output. Cell
-numbers go on from tile to tile, so all cells of a layer are different devices of one chip.
+A tile contains outputs x inputs pairs: row 2 i is G+ and row 2 i + 1 is G- of its i-th output. Cell
+numbers continue from tile to tile, so all cells of a layer are distinct devices of one chip.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 
 class Tile(NamedTuple):
-    """One crossbar: its cells (2 outputs, inputs) and the weights they stand for."""
+    """One crossbar: its cells (2 outputs, inputs) and the slices of the weights they encode."""
 
     cells: CellArray
     outputs: slice
@@ -42,7 +42,7 @@ class Tiles:
     shape
         (outputs, inputs) of the layer.
     size
-        Most (rows, columns) of cells in a tile; rows are even, two make an output.
+        Maximum (rows, columns) of a tile; rows are even, two per output.
     seed, first_cell, order, engine, history, device
         As in ``CellArray``.
     """
@@ -66,7 +66,7 @@ class Tiles:
         self.size = (rows, columns)
         self.tiles: list[Tile] = []
         outputs, inputs = shape
-        # Before the first of what may be a great many tiles is made.
+        # Checked before creating any tile, as there may be many.
         check_engine(engine, history)
         check_capacity(2 * outputs * inputs, model.history(order).order, history)
         begin = self.first_cell
@@ -89,17 +89,17 @@ class Tiles:
 
     @property
     def cells(self) -> list[CellArray]:
-        """Cells of every tile."""
+        """Cell array of every tile."""
         return [tile.cells for tile in self.tiles]
 
     @property
     def column_blocks(self) -> list[slice]:
-        """Inputs that share a tile, from the first block to the last."""
+        """Slices of the inputs that share a tile, in order."""
         edges = sorted({(tile.inputs.start, tile.inputs.stop) for tile in self.tiles})
         return [slice(*edge) for edge in edges]
 
     def join(self, values: Sequence[Array]) -> Array:
-        """(2, outputs, inputs), G+ and G-, from arrays of the tiles' shapes."""
+        """Return arrays of the tiles' shapes joined to (2, outputs, inputs), G+ and G-."""
         whole = np.empty((2, *self.shape), np.asarray(values[0]).dtype)
         for tile, value in zip(self.tiles, values, strict=True):
             whole[0, tile.outputs, tile.inputs] = value[0::2]
@@ -107,7 +107,7 @@ class Tiles:
         return whole
 
     def split(self, whole: Array) -> list[Array]:
-        """Arrays of the tiles' shapes from (2, outputs, inputs)."""
+        """Return an array (2, outputs, inputs) split into arrays of the tiles' shapes."""
         parts = []
         for tile in self.tiles:
             part = np.empty(tile.cells.shape, whole.dtype)
@@ -117,17 +117,17 @@ class Tiles:
         return parts
 
     def states(self) -> Array:
-        """Mixing states r of G+ and G-, (2, outputs, inputs), float32."""
+        """Return the mixing states r of G+ and G-, (2, outputs, inputs), float32."""
         return self.join([to_numpy(cells.r) for cells in self.cells])
 
     def set_conductance(self, targets: Array) -> None:
-        """Program every cell ideally; targets (2, outputs, inputs), S."""
+        """Set every cell ideally to its target; targets (2, outputs, inputs), S."""
         for cells, part in zip(self.cells, self.split(targets), strict=True):
             cells.set_conductance(part)
 
 
 def check_size(size: object) -> tuple[int, int]:
-    """Return (rows, columns) of a tile, or say what they are."""
+    """Return the validated (rows, columns) of a tile."""
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise InvalidTypeError(f"tile: expected (rows, columns), found {checks.shown(size)}")
     rows, columns = (checks.integer("tile", value) for value in size)

@@ -1,4 +1,4 @@
-"""Write and verify: read, decide, pulse, until every cell is within the tolerance of its target."""
+"""Write-verify programming: read and pulse the cells until they are within the tolerance."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from synfab.random.arrays import digest
 
 Array = npt.NDArray[Any]
 
-# Defaults: attempts after the first, and verifications.
+# Defaults of ``retries`` and ``max_passes``.
 RETRIES, MAX_PASSES = 10, 300
 
 
 class WriteVerify:
-    """Write and verify of all cells at the same time, and everything that a pass changes.
+    """Write-verify programming of all cells in parallel, and its state between passes.
 
     Parameters
     ----------
     pulser
-        What pulses the cells.
+        Pulser of the cells.
     targets
-        S, broadcast to the shape of the cells; NaN: leave the cell alone.
+        Target conductances, S, broadcast to the cells' shape; NaN: do not program the cell.
     tolerance
-        Distance from the target that is good enough, S; None: 1 % of the LLRS conductance.
+        Accepted distance from the target, S; None: 1 % of the LLRS conductance.
     retries
-        Attempts after the first that a cell is given.
+        Number of attempts per cell after the first.
     max_passes
-        Verifications after which programming ends in any case.
+        Maximum number of passes (a verification and the pulses that follow it).
 
     Attributes
     ----------
     controllers
-        What each cell is given next.
+        Controllers that choose the next pulse of each cell.
     pending, error
-        As in ``Programming``, of the passes so far.
+        As in ``Programming``, for the passes so far.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class WriteVerify:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What identifies this run among others, in JSON's types."""
+        """Settings that identify this run, as JSON types."""
         return {
             "job": "program", **self.pulser.settings, "targets": digest(self.controllers.targets),
             "tolerance": self.controllers.within, "retries": self.controllers.retries,
@@ -89,11 +89,11 @@ class WriteVerify:
         }  # fmt: skip
 
     def erase(self) -> Self:
-        """RESET every cell that has a target completely, so that its past does not matter.
+        """Fully RESET every cell that has a target, so that its history has no effect.
 
-        Programming cells that are not erased takes a pulse less and comes as close: they are SET
-        where they are off their targets. Cells that were placed on their targets without a pulse
-        must be erased, or nothing would be left to program.
+        Without erasing, programming takes one pulse less with the same accuracy: cells off their
+        targets are SET first. Cells placed on their targets without pulses must be erased, or they
+        would not be programmed at all.
         """
         given = self.controllers.has_target & ~self.controllers.given_up
         self.controllers.pulses += given
@@ -101,14 +101,14 @@ class WriteVerify:
         return self
 
     def run(self, bar: ProgressBar | None = None, checkpoints: Run | None = None) -> Programming:
-        """Read the cells and pulse those that are off until the controllers are content.
+        """Read and pulse the cells until all are settled or given up, and return the result.
 
         Parameters
         ----------
         bar
-            Is shown the passes, and the cells to be pulsed next.
+            Progress bar; shows the pass and the number of cells left.
         checkpoints
-            Where to leave checkpoints between passes.
+            Where to write checkpoints between passes.
         """
         while True:
             if checkpoints is not None:
@@ -135,7 +135,7 @@ class WriteVerify:
         bar.update(total=first, completed=first - now, text=text)
 
     def _result(self, g: Array) -> Programming:
-        """Return the result, with ``g`` (S) as read last."""
+        """Return the result for the last read ``g`` (S)."""
         controllers = self.controllers
         return Programming(
             targets=controllers.targets,
@@ -164,7 +164,7 @@ class WriteVerify:
         Raises
         ------
         InvalidValueError, FileFormatError
-            It is the state of other cells, or none.
+            The state belongs to other cells, or is not a valid state.
         """
         with one_line_errors("checkpoints: not the state of such a run"):
             energy = checks.numbers("energy", state["energy"], self.cells.shape)
@@ -188,15 +188,15 @@ def write_verify(
     progress: bool = False,
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
 ) -> Programming:
-    """Program cells by write and verify; arguments as those of ``WriteVerify``.
+    """Program cells by write-verify and return the result; arguments as for ``WriteVerify``.
 
     Parameters
     ----------
     progress
         Show a progress bar on standard error.
     checkpoints
-        Where to leave checkpoints between passes; with ``resume`` a stopped run continues from the
-        newest one, and the cells take over the state saved there.
+        Where to write checkpoints between passes; with ``resume`` a stopped run resumes from the
+        newest one, and the cells are restored to the state saved in it.
     """
     checks.flag("progress", progress)
     work = WriteVerify(pulser, targets, tolerance=tolerance, retries=retries, max_passes=max_passes)

@@ -1,4 +1,4 @@
-"""Programming whole networks: the cells of every layer are brought to their targets."""
+"""Program whole networks: the cells of all layers to the conductances of their weights."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ def program(
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     **options: Unpack[ProgramOptions],
 ) -> pd.DataFrame:
-    """Program every layer on cells for its present ``weight``.
+    """Program the cells of every layer for its present ``weight`` and return a summary.
 
     Parameters
     ----------
     network
-        A layer on cells, or a module that holds some.
+        Layer on cells, or a module that contains such layers.
     method
-        ``"ideal"``: at once and without error. ``"write-verify"``: pulses until every cell reads
-        what it should; options ``tolerance`` (S), ``retries``, ``max_passes``, ``duration`` (s) as
-        in ``Crossbar.program``. ``"open-loop"``: a staircase that fits the typical device, without
-        reading; options ``step`` (V) and ``duration``.
+        ``"ideal"``: without pulses or errors. ``"write-verify"``: pulses until every cell reads
+        within tolerance; options ``tolerance`` (S), ``retries``, ``max_passes``, ``duration`` (s)
+        as in ``Crossbar.program``. ``"open-loop"``: the staircase of the typical device, without
+        reads; options ``step`` (V) and ``duration``.
     progress
         Show a progress bar on standard error.
     checkpoints
-        Where to leave a checkpoint of every completed tile, all of which are kept; stopped
-        programming resumes with ``Checkpoints(folder, resume=True)``.
+        Where to write a checkpoint after every completed tile; all are kept. A stopped run
+        resumes with ``Checkpoints(folder, resume=True)``.
 
     Returns
     -------
     DataFrame
         One row per layer: ``cells``; ``median_error`` and ``rms_error`` of the conductances, S;
-        ``pulses`` per cell; ``energy``, J; ``unreachable``, cells that did not come within the
-        tolerance of their targets, and ``outliers``, devices of the rarest kind.
+        ``pulses`` per cell; ``energy``, J; ``unreachable``, cells that did not reach the tolerance
+        of their targets, and ``outliers``, devices of the technology's rarest component.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def program(
 
 
 class _Tile(NamedTuple):
-    """One crossbar of a layer, and what it is to be brought to, S."""
+    """One crossbar of a layer and its target conductances, S."""
 
     layer: str
     cells: CellArray
@@ -113,12 +113,12 @@ def _run(
         "job": "program", "method": method, "options": options, "tiles": len(tiles),
         "targets": digest(*(tile.targets for tile in tiles)),
     }  # fmt: skip
-    # One of them for each tile.
+    # keep=None keeps all checkpoints: each holds one tile.
     return Checkpoints(given.folder, keep=None, resume=given.resume).open(settings)
 
 
 def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
-    """Results of the tiles that were done before; their cells take over the state saved then."""
+    """Return results of the tiles in checkpoints, restoring the saved state of their cells."""
     results: list[Programming] = []
     while run is not None and len(results) < run.step and run.has(len(results) + 1):
         state = run.load(len(results) + 1)
@@ -130,7 +130,7 @@ def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
 
 
 def summary(results: list[Programming]) -> dict[str, Any]:
-    """One row of ``program``'s table."""
+    """Return one row of the table that ``program`` returns."""
     errors = np.concatenate([result.errors.ravel() for result in results])
     pulse_counts = np.concatenate([result.pulses.ravel() for result in results])
     return {

@@ -1,4 +1,4 @@
-"""Small classification tasks that need no download, and a training loop."""
+"""Small classification tasks that require no download, and a training loop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MNIST = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
-IDX_BYTES = 8  # type code of unsigned bytes
+IDX_BYTES = 8  # IDX type code of unsigned bytes
 MAX_AXES = 8
 
 
@@ -56,13 +56,13 @@ class Task(NamedTuple):
 
 
 def digits() -> Task:
-    """Return scikit-learn's handwritten digits, 8 x 8 pixels from 0 to 1, a quarter for tests."""
+    """Return scikit-learn's handwritten digits, 8 x 8 pixels in [0, 1]; a quarter is test data."""
     x, label = load_digits(return_X_y=True)
     return _split(x / 16.0, label)
 
 
 def synthetic(samples: int = 600, inputs: int = 16, classes: int = 4) -> Task:
-    """Return points of several classes, one cluster for each; a quarter is for tests."""
+    """Return points in one cluster per class; a quarter is test data."""
     x, label = make_classification(
         samples, inputs, n_informative=inputs // 2, n_redundant=0, n_classes=classes,
         n_clusters_per_class=1, class_sep=2.0, random_state=0,
@@ -78,12 +78,12 @@ def _split(x: Array, label: Array) -> Task:
 
 
 def mnist(folder: PathLike) -> Task:
-    """Return MNIST from a folder with its four IDX files, plain or .gz; pixels from 0 to 1.
+    """Return MNIST from a folder with its four IDX files, plain or .gz; pixels in [0, 1].
 
     Raises
     ------
     FileFormatError
-        A file is missing, or does not hold images or labels as its name says.
+        A file is missing, or does not contain the images or labels that its name indicates.
     """
     sets: list[Array] = []
     for images, labels in MNIST:
@@ -97,14 +97,14 @@ def mnist(folder: PathLike) -> Task:
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """Return the array of unsigned bytes in an IDX file, plain or with .gz after its name.
+    """Return the array of unsigned bytes in an IDX file, plain or with suffix .gz.
 
     Raises
     ------
     FileFormatError
-        The file is missing, damaged, or of another kind.
+        The file is missing, corrupt, or of another type.
     CapacityError
-        Its header claims more than fits into memory.
+        The size in its header exceeds available memory.
     """
     packed = path.with_name(path.name + ".gz")
     try:
@@ -117,7 +117,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _idx(file: io.BufferedIOBase, path: Path) -> npt.NDArray[np.uint8]:
-    """Read as many bytes as the header claims, however long the (decompressed) file is."""
+    """Return the array of an IDX file; reads at most one byte more than its header declares."""
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] != IDX_BYTES:
         raise FileFormatError(f"{path}: not an IDX file of bytes")
@@ -136,7 +136,7 @@ def _idx(file: io.BufferedIOBase, path: Path) -> npt.NDArray[np.uint8]:
 
 
 def perceptron(task: Task, hidden: int = 64, seed: int = 0) -> nn.Sequential:
-    """Return a network with one hidden layer; ``seed`` is that of PyTorch's generator."""
+    """Return a network with one hidden layer; ``seed`` seeds PyTorch's generator."""
     inputs, classes = task.sizes
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -155,29 +155,29 @@ def fit(
     stateful: Sequence[Stateful] = (),
     checkpoints: Checkpoints | PathLike | None = None,
 ) -> list[Note]:
-    """Train a network with cross entropy on shuffled batches.
+    """Train a network with cross-entropy loss and return the result of ``after`` per epoch.
 
     Parameters
     ----------
     network, optimizer, task
-        What is trained, how, and on what.
+        Network to train, its optimizer and the task.
     epochs, batch, seed
-        Number of passes over the samples, samples per batch, and the seed of their order.
+        Number of epochs, samples per batch, and seed of the shuffling.
     after
-        Called with the number of each epoch when it ends; its results are returned. With
-        checkpoints they must be values that JSON can hold.
+        Called with the epoch number at the end of each epoch; its results are returned. With
+        checkpoints they must be JSON-serialisable.
     stateful
-        Other objects whose ``state_dict`` belongs in checkpoints, such as a scheduler that
-        ``after`` steps.
+        Other objects whose ``state_dict`` is saved in checkpoints, such as a learning-rate
+        scheduler stepped by ``after``.
     checkpoints
-        Where to save checkpoints. A stopped training resumes with
-        ``Checkpoints(folder, resume=True)`` and ends with the same bits; ``epochs`` may be larger
-        then.
+        Where to save checkpoints. A stopped training run resumes with
+        ``Checkpoints(folder, resume=True)`` and gives bit-identical results; ``epochs`` may then
+        be larger.
 
     Returns
     -------
     list
-        Results of ``after`` for each epoch, including those before a stop.
+        Result of ``after`` for each epoch, including epochs before a stop.
     """
     order, begin = torch.Generator().manual_seed(seed), 0
     notes: list[Note] = []
@@ -200,7 +200,7 @@ def fit(
             notes, begin = run.state["notes"], run.step
         step = 0
         for epoch in range(epochs):
-            if step >= begin:  # otherwise the checkpoint has restored the mode
+            if step >= begin:  # on resuming, the checkpoint has restored the mode
                 network.train()
             for part in torch.split(torch.randperm(len(task.x), generator=order), batch):
                 step += 1
@@ -226,7 +226,7 @@ def _run(
 
 
 def accuracy(network: nn.Module, task: Task) -> float:
-    """Return the fraction of the test set that is classified correctly; sets evaluation mode."""
+    """Return the accuracy on the test set, 0 to 1; puts the network in evaluation mode."""
     network.eval()
     with torch.no_grad():
         right = network(task.x_test).argmax(dim=1) == task.label_test

@@ -1,4 +1,4 @@
-"""Dialects of circuit simulators, by name.
+"""Netlist dialects of circuit simulators, by name.
 
 To add one, write a file with a subclass of ``Dialect`` and register it.
 """
@@ -17,13 +17,13 @@ DIALECTS: dict[str, type[Dialect]] = {}
 
 
 def register(dialect: type[Dialect]) -> type[Dialect]:
-    """Make a dialect known by its name; a decorator for the class of a new one."""
+    """Register a dialect under its name; use as a class decorator."""
     DIALECTS[dialect.name] = dialect
     return dialect
 
 
 def make_dialect(name: str, *, snapshot: bool = False) -> Dialect:
-    """Return the writer of a dialect; ``snapshot``: it must be able to write snapshots."""
+    """Return the dialect of this name; with ``snapshot``, raise unless it supports snapshots."""
     writer = DIALECTS[checks.choice("dialect", name, DIALECTS)]()
     if snapshot and not writer.has_snapshots:
         able = " or ".join(f'"{key}"' for key, kind in DIALECTS.items() if kind.has_snapshots)

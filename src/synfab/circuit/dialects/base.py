@@ -1,4 +1,4 @@
-"""What a netlist dialect is: one method per kind of element."""
+"""Abstract base class of netlist dialects: one method per kind of element."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
 
-WIDTH = 120  # characters in a line
+WIDTH = 120  # maximum line length, characters
 
 
 def value(x: float) -> str:
-    """Short text of a number: nine digits hold a float32 exactly, integers keep all of theirs."""
+    """Return a number as text: nine digits (exact for float32), integers with all digits."""
     return str(int(x)) if x == int(x) and abs(x) < 2**53 else f"{x:.9g}"
 
 
 def corners(times: Array, levels: Array) -> Iterator[str]:
-    """Times and levels of a drive, without corners that lie on a straight line of equal levels."""
+    """Yield the (time, level) corners of a drive, without redundant points on flat segments."""
     needed = np.ones(len(times), bool)
     needed[1:-1] = (levels[1:-1] != levels[:-2]) | (levels[1:-1] != levels[2:])
     for time, level in zip(times[needed], levels[needed], strict=True):
@@ -29,16 +29,16 @@ def corners(times: Array, levels: Array) -> Iterator[str]:
 
 
 class Dialect(ABC):
-    """Writes one element per call, ending with a line break.
+    """Writer of netlist statements; each method returns one element with its line break.
 
     Attributes
     ----------
     name
-        What users call the dialect.
+        Name by which the dialect is selected.
     by_identity
-        Whether a cell finds its random numbers by its own number, as in Python.
+        Whether random numbers are addressed by the cell's number, as in Python.
     has_snapshots
-        Whether ``snapshot`` is written: a cell that cannot switch, without a compiled device.
+        Whether ``snapshot`` is supported: a cell that cannot switch and needs no compiled device.
     """
 
     name: ClassVar[str]
@@ -46,7 +46,7 @@ class Dialect(ABC):
     has_snapshots: ClassVar[bool] = False
 
     def wrapped(self, head: str, items: Iterable[str], tail: str = "") -> str:
-        """One statement in lines of at most ``WIDTH`` characters."""
+        """Return one statement, broken into lines of at most ``WIDTH`` characters."""
         lines, line = [], head
         for item in items:
             if len(line) + len(item) + 1 > WIDTH:
@@ -58,72 +58,72 @@ class Dialect(ABC):
 
     @abstractmethod
     def joined(self, lines: Sequence[str]) -> str:
-        """Join the lines of one statement."""
+        """Return the lines of one statement joined by the dialect's line continuation."""
 
     @abstractmethod
     def comment(self, text: str) -> str:
-        """Line of comment."""
+        """Return a comment line."""
 
     @abstractmethod
     def header(self, title: str, include: str) -> str:
-        """First lines; ``include`` is the file of the module, where there is one."""
+        """Return the first lines; ``include`` is the file of the Verilog-A module, if any."""
 
     @abstractmethod
     def resistor(self, name: str, a: str, b: str, ohm: float) -> str:
-        """Resistor of ``ohm``."""
+        """Return a resistor of resistance ``ohm``."""
 
     @abstractmethod
     def drive(self, name: str, a: str, times: Array, levels: Array) -> str:
-        """Voltage source against ground with corners in time."""
+        """Return a piecewise-linear voltage source to ground."""
 
     @abstractmethod
     def supply(self, name: str, a: str, level: float) -> str:
-        """Constant voltage source against ground."""
+        """Return a DC voltage source to ground."""
 
     @abstractmethod
     def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
-        """Memory cell with its instance parameters."""
+        """Return a memory cell with its instance parameters."""
 
     def snapshot(self, name: str, a: str, b: str, model: CellModel, r: float) -> str:
-        """Cell frozen in state ``r``."""
+        """Return a cell frozen in state ``r``."""
         raise InvalidValueError(f"snapshot: dialect {self.name} has none")
 
     @abstractmethod
     def selector(self, name: str, a: str, b: str, saturation: float, voltage: float) -> str:
-        """Two-terminal selector: I = saturation sinh(U / voltage), A and V."""
+        """Return a two-terminal selector: I = saturation sinh(U / voltage), in A and V."""
 
     @abstractmethod
     def model(self, device: str, seed: int, event_tolerance: float | None) -> str:
-        """Line that the cells share, if there is one; the tolerance in V, None: the device's."""
+        """Return the model statement of the cells, if any; tolerance in V, None: the device's."""
 
     @abstractmethod
     def switch(self, name: str, a: str, b: str, gate: str, model: str) -> str:
-        """Switch that conducts while its gate is above 0.5 V."""
+        """Return a switch that conducts while its gate is above 0.5 V."""
 
     @abstractmethod
     def switch_model(self, model: str, on: float, off: float) -> str:
-        """What the switches of a name share, ohm."""
+        """Return the model statement of switches; on and off resistance in ohm."""
 
     @abstractmethod
     def transistor(self, name: str, drain: str, gate: str, source: str) -> str:
-        """Access transistor with its bulk at ground."""
+        """Return an access transistor with its bulk at ground."""
 
     @abstractmethod
     def transistor_model(self, parameters: dict[str, float]) -> str:
-        """What the transistors share."""
+        """Return the model statement of the transistors."""
 
     @abstractmethod
     def save(self, currents: Sequence[str]) -> str:
-        """Keep the currents of these sources and nothing else."""
+        """Return the statement that saves only the currents of these sources."""
 
     def options(self) -> str:
-        """Options of the simulator for networks with wires or compiled devices."""
+        """Return simulator options for networks with wires or compiled devices."""
         return ""
 
     @abstractmethod
     def operating_point(self) -> str:
-        """Ask for the operating point."""
+        """Return the statement of an operating-point analysis."""
 
     @abstractmethod
     def transient(self, step: float, stop: float, longest: float) -> str:
-        """Ask for a transient: printed step, end and longest step in s."""
+        """Return the statement of a transient analysis: output step, end and maximum step, s."""

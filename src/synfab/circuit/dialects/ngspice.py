@@ -1,4 +1,4 @@
-"""Netlists for ngspice; with snapshots, for any SPICE that has ``B`` sources."""
+"""Netlists for ngspice; netlists of snapshots run in any SPICE with ``B`` sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synfab.model.cell_model import CellModel
 
 
 class Ngspice(Dialect):
-    """SPICE as ngspice reads it; cells are ``N`` elements of a compiled device."""
+    """The SPICE dialect of ngspice; cells are ``N`` elements of a compiled device."""
 
     name = "ngspice"
     by_identity = True
@@ -70,7 +70,7 @@ class Ngspice(Dialect):
         return "".join(".save " + " ".join(f"i(V{c})" for c in line) + "\n" for line in lines)
 
     def options(self) -> str:
-        return ".option klu\n"  # the older solver takes 2 to 100 times as long
+        return ".option klu\n"  # the older solver is 2 to 100 times slower
 
     def operating_point(self) -> str:
         return ".op\n"

@@ -9,7 +9,7 @@ from synfab.common.types import Array
 
 
 class Spectre(Dialect):
-    """Spectre; cells are instances of the Verilog-A module."""
+    """The dialect of Spectre; cells are instances of the Verilog-A module."""
 
     name = "spectre"
     by_identity = False
@@ -45,7 +45,7 @@ class Spectre(Dialect):
         )
 
     def model(self, device: str, seed: int, event_tolerance: float | None) -> str:
-        return ""  # instances name the module themselves, each with a seed of its own
+        return ""  # no model statement: each instance names the module and its own seed
 
     def switch(self, name: str, a: str, b: str, gate: str, model: str) -> str:
         return f"S{name} ({a} {b} {gate} 0) {model}\n"
