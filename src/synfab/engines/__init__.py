@@ -1,1 +1,1 @@
-"""Engines: the rules of ``synfab.physics.rules`` on one kind of hardware each."""
+"""Compute backends: each implements ``synfab.physics.rules`` for one kind of hardware."""

@@ -1,11 +1,11 @@
-"""What an engine is: the state of many cells, and what computes on it.
+"""Abstract base class of the engines, which store the state of many cells and simulate them.
 
-An engine holds cells 0 … ``n_cells`` - 1 of an array, whose global numbers begin at ``first_cell``.
-All arrays that go in and come out are of ``Engine.library`` (its Array API namespace, on its
-device). ``cells`` are indices into the engine, (M,), without repetition; None means all cells.
+An engine holds cells 0 … ``n_cells`` - 1 of an array, whose global numbers start at ``first_cell``.
+Array arguments and results belong to ``Engine.library`` (its Array API namespace and device).
+``cells`` are unique indices into the engine, (M,); None means all cells.
 
-A new engine implements the abstract methods; everything else is derived from them. What it
-overrides for speed must do what the method here does. ``registry.register`` gives it a name.
+A new engine implements the abstract methods; all other methods are derived from them. A method that
+it overrides for speed must behave like the one here. ``registry.register`` gives the engine a name.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from synfab.random.streams import WORD, Stream
 
 Array = Any  # of the engine's library
 
-# Few enough for the caches of a processor.
+# Number of cells whose working arrays fit into the CPU caches.
 PROGRAMMED_AT_ONCE = 2**16
 
 
 class Engine(ABC):
-    """State of ``n_cells`` cells of one model and seed; see the module.
+    """State and simulation of ``n_cells`` cells of one model and seed; see the module docstring.
 
     Parameters
     ----------
     model
-        Technology.
+        Model of the cell technology.
     n_cells
         Number of cells.
     seed, first_cell
-        Which devices they are: cell i is number ``first_cell + i`` of the seed.
+        Identify the devices: cell i of the engine is device ``first_cell + i`` of the seed.
     order
-        Of the cycle-to-cycle history.
+        Order p of the VAR(p) process of the cycle-to-cycle history.
     history
-        How the history is stored; one of the names that the engine is registered for.
+        Storage format of the history; one of the formats that the engine is registered with.
     library
-        Array library of what goes in and comes out.
+        Array library of the arguments and results.
 
     Attributes
     ----------
     name
-        Under which it is registered; set by ``make_engine``.
+        Name under which the engine is registered; set by ``make_engine``.
     STORED
-        Names of the arrays of ``storage``.
+        Names of the arrays that ``storage`` returns.
     ANY_LIBRARY
-        Whether it computes on the arrays of any library; otherwise ``library`` is NumPy, and arrays
-        of others are converted before and after.
+        Whether the engine computes on arrays of any library; otherwise ``library`` is NumPy, and
+        arrays of other libraries are converted on input and output.
     """
 
     name: str = "unregistered"
@@ -80,7 +80,7 @@ class Engine(ABC):
         self.history, self.library = history, library
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy the cells; the model and the library never change and are shared."""
+        """Return a copy of the cells; the immutable model and library are shared."""
         memo[id(self.model)] = self.model
         twin = copy.copy(self)
         vars(twin).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
@@ -90,34 +90,34 @@ class Engine(ABC):
 
     @abstractmethod
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Replace all cells by fresh ones: in the HRS, cycle 0.
+        """Initialise all cells as newly fabricated devices: in the HRS, at cycle 0.
 
-        ``discardable``: if this is interrupted, nobody uses the cells.
+        ``discardable``: the caller discards the cells if this is interrupted.
         """
 
     @abstractmethod
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
         """Return r, threshold (V), steepness (A/V**eta), in_hrs and in_lrs of cells, (M,) each.
 
-        They are copies where ``cells`` are given.
+        The arrays are copies if ``cells`` is given.
         """
 
     @abstractmethod
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
-        """Set what ``take`` returns, of the listed cells and of nothing else; may be repeated.
+        """Set the switching state of the listed cells only; idempotent.
 
-        An engine may round it, but stores what ``take`` returned without a change.
+        An engine may round the values, but must store a result of ``take`` unchanged.
         """
 
     @abstractmethod
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return the normalised feature vectors x*_n of the current cycle, (4, M), float32."""
+        """Return the normalised feature vectors x*_n of the current cycle n, (4, M), float32."""
 
     @abstractmethod
     def begin_cycle(self, cells: Array) -> rules.Features:
-        """Advance the history of the listed cells by a cycle; return their new features.
+        """Advance the history of the listed cells by one cycle and return their new features.
 
-        The history and its form are the engine's own. The switching state stays as it is.
+        Each engine chooses its own history format. The switching state does not change.
         """
 
     @abstractmethod
@@ -130,18 +130,18 @@ class Engine(ABC):
 
     @abstractmethod
     def storage(self) -> dict[str, Array]:
-        """Return the arrays that hold the whole state, ``STORED``, for files; not copies."""
+        """Return the arrays named in ``STORED``, the complete state for saving; not copies."""
 
     @abstractmethod
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Copy into the state what ``storage`` returned, as NumPy arrays that ``check`` accepts."""
+        """Set the state from the arrays of ``storage``, as NumPy arrays that ``check`` accepts."""
 
     # ---- derived --------------------------------------------------------------------------------
 
     def check(self, arrays: Mapping[str, Any]) -> None:
-        """Raise ``FileFormatError`` unless ``restore`` can use these NumPy arrays of a file.
+        """Raise ``FileFormatError`` if ``restore`` cannot use these NumPy arrays from a file.
 
-        Here: unless they have the types and shapes of fresh cells.
+        This implementation compares their types and shapes with those of newly fabricated cells.
         """
         fresh = type(self)(
             self.model, self.n_cells, self.seed, self.first_cell,
@@ -152,18 +152,18 @@ class Engine(ABC):
         validity.check_fit(arrays, wanted)
 
     def begin_at(self, first_cell: int) -> None:
-        """Let cell 0 be number ``first_cell``; ``fabricate`` must follow."""
+        """Set the global number of cell 0; the caller must then call ``fabricate``."""
         self.first_cell = first_cell
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Let cells switch; an interrupt is raised before the first or after the last has.
+        """Apply a voltage pulse to the cells; an interrupt never leaves a pulse half applied.
 
         Parameters
         ----------
         u
-            Volt, float32, of one or ``n_cells`` elements.
+            Pulse amplitude (V), float32, one or ``n_cells`` elements.
         where
-            Mask (n_cells,) of the cells that are touched; None: all.
+            Boolean mask (n_cells,) of the selected cells; None: all cells.
         """
         xp, library = self.library.xp, self.library
         everything = library.asarray(np.arange(self.n_cells))
@@ -187,7 +187,7 @@ class Engine(ABC):
         uninterrupted(switch)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Put the listed cells into the mixing states ``r``, (M,); see ``rules.program``."""
+        """Set the listed cells to the mixing states ``r``, (M,); see ``rules.program``."""
         for start in range(0, cells.shape[0], PROGRAMMED_AT_ONCE):
             part = cells[start : start + PROGRAMMED_AT_ONCE]
             wanted = r[start : start + PROGRAMMED_AT_ONCE]
@@ -195,30 +195,30 @@ class Engine(ABC):
             completed(lambda part=part, state=state: self.put(part, state))  # type: ignore[misc]
 
     def features(self, cells: Array | None = None) -> rules.Features:
-        """Return the features of the current cycle, (M,) each."""
+        """Return the features of the current cycle of cells, (M,) each."""
         return rules.features_of(self.model, self.parameters(cells).T, self.vectors(cells))
 
     @property
     def states(self) -> Array:
-        """Mixing state r of all cells; not a copy."""
+        """Mixing states r of all cells, (n_cells,); not a copy."""
         return self.take().r
 
     @property
     def in_hrs(self) -> Array:
-        """Which cells are completely RESET."""
+        """Mask of the cells that are completely RESET, (n_cells,)."""
         return self.take().in_hrs
 
     @property
     def in_lrs(self) -> Array:
-        """Which cells are SET."""
+        """Mask of the cells that are SET, (n_cells,)."""
         return self.take().in_lrs
 
     def current(self, u: Array) -> Array:
-        """Return the current without noise (A), float32, of all cells; ``u`` as in pulses."""
+        """Return the noiseless current (A) of all cells, float32; ``u`` as in ``apply_voltage``."""
         return self.library.exact(rules.current, (self.model,))(self.states, self._spread(u))
 
     def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
-        """Return the current (A) of all cells with the noise of read ``number``."""
+        """Return the current (A) of all cells, including the noise of read ``number``."""
         cells = np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell)
         counter = self.words(cells >> np.uint64(2))
         lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
@@ -229,14 +229,14 @@ class Engine(ABC):
         return noisy(self.states, self._spread(u), z, noise.coefficients)
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
-        """Return standard normal numbers of ``count`` crossbar readouts, (rows, count).
+        """Return standard normal numbers for ``count`` crossbar readouts, (rows, count).
 
         Parameters
         ----------
         first
-            Number of the first row among all rows of the seed.
+            Index of the first row among all rows of the seed.
         number
-            Which input vector the first is.
+            Index of the first input vector.
         """
         word, asarray = self.library.word, self.library.asarray
         row = asarray(np.arange(first, first + rows).astype(word))[:, None]
@@ -247,24 +247,24 @@ class Engine(ABC):
         return drawn[0, :, :]
 
     def row_sums(self, columns: int, weights: Array) -> Array:
-        """Return the sums over ``columns`` of r times each row of ``weights``: (rows, B).
+        """Return the matrix product of r, (rows, columns), and ``weights``.T: (rows, B).
 
-        ``weights``: NumPy, float32, (B, columns).
+        ``weights`` is a NumPy array, float32, (B, columns).
         """
         xp, wide = self.library.xp, self.library.wide
         r = xp.reshape(self.states, (-1, columns))
         return xp.astype(r, wide) @ xp.astype(self.library.asarray(weights), wide).T
 
-    # ---- for engines that compute with the rules ------------------------------------------------
+    # ---- helpers for engines that call the rules ------------------------------------------------
 
     def words(self, numbers: np.ndarray[Any, Any]) -> tuple[Array, Array]:
-        """Return the low and high words of 64-bit numbers, on the device."""
+        """Return the low and high 32-bit words of 64-bit numbers, on the device."""
         low, high = numbers & np.uint64(0xFFFFFFFF), numbers >> np.uint64(32)
         word, asarray = self.library.word, self.library.asarray
         return asarray(low.astype(word)), asarray(high.astype(word))
 
     def normals(self, key: Any, number: tuple[Array, Array], index: Array, stream: Stream) -> Array:
-        """Return the normal numbers of ``rules.draw_normals``, compiled where that pays."""
+        """Return the numbers of ``rules.draw_normals``, compiled where that is faster."""
         draw = self.library.compiled(rules.draw_normals, ())
         return draw(key, number, index, self._word(int(stream)))
 

@@ -1,4 +1,4 @@
-"""How much memory cells take, before they are allocated."""
+"""Memory estimates for cells, checked before allocation."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from synfab.io.memory import available_memory, size_text
 from synfab.model.reduction import STATES
 
 HISTORY_BYTES = {"float32": 4, "int16": 2}
-# In addition to its history a cell has 8 device parameters and 6 words of state.
+# In addition to its history, a cell stores 8 device parameters and 6 words of state.
 OTHER_BYTES = 4 * (8 + 6)
-# Of a compact cell: state, threshold, status, and a byte for each variable of its history.
+# A compact cell stores state, threshold and status, plus one byte per history variable.
 COMPACT_STATE_BYTES = 2 + 2 + 4
-# Working memory of a read: currents, noise and temporary values, per cell.
+# Working memory of a read per cell: currents, noise and temporary values.
 READ_BYTES = 16
-# Asking what is available takes milliseconds; arrays below this size are made without asking.
+# Querying the available memory takes milliseconds, so it is skipped below this size (bytes).
 ALWAYS_FITS = 2**24
-# What compiling and loading the kernels takes once: 120 MiB measured.
+# One-time memory use of compiling and loading the kernels: 120 MiB measured.
 KERNEL_BYTES = 2**27
 
 
 def bytes_per_cell(order: int, history: str) -> int:
-    """Return the memory of one cell in bytes; a history of another engine counts as float32."""
+    """Return the memory per cell in bytes; unknown history formats count as float32."""
     if history == "compact":
         return COMPACT_STATE_BYTES + min(STATES, 4 * order)
     return 4 * order * HISTORY_BYTES.get(history, 4) + OTHER_BYTES
 
 
 def check_capacity(n_cells: int, order: int, history: str) -> None:
-    """Raise ``CapacityError`` if the cells, and reading them, exceed the memory available."""
+    """Raise ``CapacityError`` if storing and reading the cells exceeds the available memory."""
     needed = n_cells * (bytes_per_cell(order, history) + READ_BYTES)
     if needed <= ALWAYS_FITS:
         return

@@ -1,4 +1,4 @@
-"""The rules themselves as an engine, on the arrays of any Array API namespace."""
+"""Reference engine: calls ``rules`` directly on arrays of any Array API namespace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = Any
 
 
 class ReferenceEngine(Engine):
-    """Cells held as ``rules.CellState``; with NumPy the reference in tests."""
+    """Engine that stores cells as ``rules.CellState``; with NumPy, the reference in tests."""
 
     ANY_LIBRARY = True
     devices: rules.Devices
@@ -30,7 +30,7 @@ class ReferenceEngine(Engine):
         return self.words(np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell))
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Make fresh cells."""
+        """Initialise all cells as newly fabricated devices."""
         number, library = self._numbers(), self.library
         self.devices = library.exact(rules.fabricate, (self.model,))(library.key(self.seed), number)
         index = number[0][None, :] * 0 + count_up(0, self.order, number[0])[:, None]
@@ -39,7 +39,7 @@ class ReferenceEngine(Engine):
         self.state = rest(self.devices, eps)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Let cells switch: a new state replaces the old, so no interrupt divides a pulse."""
+        """Apply a voltage pulse; the state is replaced at once, so interrupts cannot split it."""
         u, library = self._spread(u), self.library
         if where is None:
             self.state = self._after(self.devices, self.state, u)
@@ -57,7 +57,7 @@ class ReferenceEngine(Engine):
     def _draw(
         self, model: CellModel, devices: rules.Devices, block: Array, cycle: Array, begins: Array
     ) -> tuple[Array, Array]:
-        """Equal ``rules.draw_cycle``, but draw only for the cells that have used up a block."""
+        """Return what ``rules.draw_cycle`` does, but draw only for cells at the end of a block."""
         xp, put = self.library.xp, self.library.put
         ends = rules.block_ends(begins, cycle, self.order)
         after = cycle + xp.astype(begins, cycle.dtype)
@@ -69,7 +69,7 @@ class ReferenceEngine(Engine):
         low, high = (xp.take(word, cells, axis=0) for word in devices.number)
         few, began = devices._replace(number=(low, high)), xp.take(cycle, cells, axis=0)
         drawn = self._next_block(few, xp.take(block, cells, axis=2), began)
-        # A copy: ``put`` may change its argument, which is the state until the pulse is complete.
+        # Copy: ``put`` may modify its argument, which is the state until the pulse is complete.
         return put(xp.asarray(block, copy=True), cells, drawn), after
 
     def _next_block(self, devices: rules.Devices, block: Array, cycle: Array) -> Array:
@@ -79,7 +79,7 @@ class ReferenceEngine(Engine):
         return step(block, eps)
 
     def _taken(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
-        """Return the listed cells alone, a copy."""
+        """Return a copy of the listed cells."""
         xp, index = self.library.xp, self.library.asarray(cells)
         low, high = self.devices.number
         devices = rules.Devices(
@@ -111,7 +111,7 @@ class ReferenceEngine(Engine):
         self._replace(cells, state)
 
     def begin_cycle(self, cells: Array) -> rules.Features:
-        """Advance the history of the listed cells."""
+        """Advance the history of the listed cells by one cycle and return their new features."""
         devices, state = self._taken(cells)
         every = state.r == state.r
         block, cycle = self._draw(self.model, devices, state.block, state.cycle, every)
@@ -123,7 +123,7 @@ class ReferenceEngine(Engine):
         return rules.current_vector(self._some(self.state.block, cells), self.cycles(cells))
 
     def features(self, cells: Array | None = None) -> rules.Features:
-        """Return the features of cells; of all of them as one compiled function."""
+        """Return the features of cells; for all cells, in one compiled function."""
         if cells is not None:
             return super().features(cells)
         compute = self.library.exact(rules.cycle_features, (self.model,))
@@ -141,11 +141,11 @@ class ReferenceEngine(Engine):
     STORED = (*rules.CellState._fields, "parameters")
 
     def storage(self) -> dict[str, Array]:
-        """Return the arrays of the state, and the device parameters (8, n_cells)."""
+        """Return the arrays of the state and the device parameters, (8, n_cells)."""
         return {**self.state._asdict(), "parameters": self.devices.parameters}
 
     def check(self, arrays: Mapping[str, Any]) -> None:
-        """Raise ``FileFormatError`` unless ``restore`` can use these arrays of a file."""
+        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         n = self.n_cells
         shapes = {"block": (self.order, 4, n), "parameters": (8, n)}
         types = {"in_hrs": ("bool",), "in_lrs": ("bool",), "cycle": ("uint32", "int64")}
@@ -158,8 +158,8 @@ class ReferenceEngine(Engine):
         validity.check_rules(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Copy into the state what ``storage`` returned."""
-        # A copy: NumPy's own arrays are changed in place later, and these are the caller's.
+        """Set the state from the arrays of ``storage``."""
+        # Copy: NumPy arrays are modified in place later, and these belong to the caller.
         held = {
             name: self.library.asarray(np.array(array, array.dtype.newbyteorder("="), order="C"))
             for name, array in arrays.items()

@@ -1,10 +1,10 @@
-"""Which engines there are: name, history, the class that computes, the array library.
+"""Registry of the engines: name, history formats, class and array library.
 
-An engine of your own is a subclass of ``Engine`` and one line:
+To add an engine, subclass ``Engine`` and register the class:
 
     register("mine", "my_module:MyEngine")
 
-after which ``CellArray(..., engine="mine")`` has all methods.
+``CellArray(..., engine="mine")`` then supports all methods.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from synfab.engines.capacity import check_capacity
 from synfab.model.cell_model import CellModel
 from synfab.random.backend import NUMPY, Library
 
-EngineName = Literal["auto", "numba", "array", "torch", "jax"] | str  # registered ones
+EngineName = Literal["auto", "numba", "array", "torch", "jax"] | str  # any registered name
 HistoryName = Literal["float32", "int16", "compact"] | str
 AUTO = "numba"  # what "auto" means
 
 
 class Entry(NamedTuple):
-    """What is registered for one name and history."""
+    """Registered engine of one name and history format."""
 
-    location: str | type[Engine]  # "module:class" is imported when it is first used
-    library: str  # of the arrays that users pass and get
+    location: str | type[Engine]  # "module:class" is imported on first use
+    library: str  # array library of arguments and results
 
 
 _entries: dict[str, dict[str, Entry]] = {}
@@ -43,14 +43,14 @@ def register(
     histories: Iterable[HistoryName] = ("float32",),
     library: str = "numpy",
 ) -> None:
-    """Give an engine a name, for some ways to store the history; the last registration counts.
+    """Register an engine under a name and history formats; replaces earlier registrations.
 
     Parameters
     ----------
     location
-        The class, or ``"module:class"``.
+        Engine class, or ``"module:class"``, which is imported on first use.
     library
-        "numpy", "torch" or "jax": of the arrays that ``CellArray`` takes and returns.
+        Library of the arrays that ``CellArray`` accepts and returns: "numpy", "torch" or "jax".
     """
     if name == "auto":
         raise InvalidValueError('name: "auto" stands for an engine, expected another name')
@@ -59,7 +59,7 @@ def register(
 
 
 def histories(engine: str) -> tuple[str, ...]:
-    """Return the names of the histories that an engine offers."""
+    """Return the history formats that an engine supports."""
     return tuple(_entries[engine])
 
 
@@ -69,8 +69,8 @@ def engines() -> tuple[str, ...]:
 
 
 def check_engine(engine: str, history: str) -> str:
-    """Return the engine's name, "auto" resolved, if it is registered with such a history."""
-    requested_threads()  # refused now, whether this engine uses threads or not
+    """Return the engine's name, with "auto" resolved; raise if it lacks this history format."""
+    requested_threads()  # invalid values raise even if this engine uses no threads
     checks.choice("engine", engine, ("auto", *_entries))
     name = AUTO if engine == "auto" else engine
     checks.choice("history", history, dict.fromkeys(h for e in _entries.values() for h in e))
@@ -81,7 +81,7 @@ def check_engine(engine: str, history: str) -> str:
 
 
 def library_name(engine: str) -> str:
-    """Return the name of the array library that is used with an engine."""
+    """Return the name of the array library that an engine is used with."""
     return next(iter(_entries[engine].values())).library
 
 
@@ -95,14 +95,14 @@ def make_engine(
     first_cell: int,
     order: int,
 ) -> Engine:
-    """Make the engine of a checked name for ``size`` cells, none of which is fabricated yet.
+    """Return a new engine for ``size`` cells, which are not fabricated yet; ``engine`` is checked.
 
-    ``library``: that of the user, which is the engine's as well if it computes on any.
+    ``library`` is the user's array library; the engine uses it if it supports any library.
 
     Raises
     ------
     CapacityError
-        The cells would not fit into memory.
+        The cells do not fit into memory.
     """
     kind = engine_class(engine, history)
     own = library if kind.ANY_LIBRARY else NUMPY
@@ -114,7 +114,7 @@ def make_engine(
 
 
 def engine_class(engine: str, history: str) -> type[Engine]:
-    """Return the class of an engine, which is imported only now."""
+    """Return the class of an engine, importing it if necessary."""
     location = _entries[engine][history].location
     if isinstance(location, str):
         module, _, name = location.partition(":")

@@ -1,8 +1,8 @@
-"""Whether the numbers of a saved state can be those of cells: a checksum says only who wrote them.
+"""Checks that the arrays of a saved state are physically possible, which a checksum cannot show.
 
-Each engine has one of these checks, on the arrays of its ``storage``, before it takes them over.
-The steepness of transition curves is not checked: what follows from a wrong one is a state that is
-checked by ``rules.transition_state`` itself.
+Each engine applies one of these checks to the arrays of its ``storage`` before it restores them.
+The steepness of transition curves is not checked: ``rules.transition_state`` limits the state that
+a wrong value leads to.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from synfab.physics.rules import MAX_CYCLE
 
 Array = npt.NDArray[Any]
 
-# States beyond r_max are those of an LRS of a negative resistance, which the tails of a wide
-# distribution have; a conductance of 1e9 times that of the LRS is in none.
+# States beyond r_max are LRSs of negative resistance, which occur in the tails of a wide
+# distribution; a conductance of 1e9 times that of the LRS never occurs.
 MAX_STATE = 1e9
-ROUNDING = 1.0 + 1e-6  # engines round r_max to float32 in their own ways
-# A reduced history is stable before its matrix is rounded to float32.
+ROUNDING = 1.0 + 1e-6  # engines round r_max to float32 differently
+# Rounding to float32 may raise the spectral radius of a stable reduced history slightly.
 MAX_RADIUS = 1.001
 
 
 def check_fit(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ``FileFormatError`` unless arrays have the types and shapes of others."""
+    """Raise ``FileFormatError`` unless ``arrays`` match ``wanted`` in type and shape."""
     for name, array in arrays.items():
         mine = wanted[name]
         if array.shape != mine.shape or array.dtype != mine.dtype:
@@ -38,7 +38,7 @@ def check_fit(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
 
 
 def check_tiles(arrays: Mapping[str, Array], top: float) -> None:
-    """Check the state of cells in tiles (``layout``); ``top``: the highest state of an HRS."""
+    """Check the state of tiled cells (``layout``); ``top`` is the highest state of an HRS."""
     status, switch = arrays["status"], arrays["switch"]
     check_status(status)
     check_states(arrays["r"], (status & layout.IN_HRS) != 0, top)
@@ -51,7 +51,7 @@ def check_tiles(arrays: Mapping[str, Array], top: float) -> None:
 
 
 def check_compact(arrays: Mapping[str, Array]) -> None:
-    """Check the state of compact cells, of whose integers all are levels."""
+    """Check the state of compact cells, whose integers are valid for every value."""
     check_status(arrays["status"])
     for name in ("step", "innovation", "output"):
         check_finite(name, arrays[name])
@@ -61,7 +61,7 @@ def check_compact(arrays: Mapping[str, Array]) -> None:
 
 
 def check_rules(arrays: Mapping[str, Array], top: float) -> None:
-    """Check the state of cells as ``rules.CellState`` and device parameters."""
+    """Check the arrays of a ``rules.CellState`` and the device parameters."""
     flags = [arrays[name].view(np.uint8) for name in ("in_hrs", "in_lrs")]
     if any((flag > 1).any() for flag in flags) or (flags[0] & flags[1]).any():
         raise FileFormatError("in_hrs, in_lrs: expected 0 or 1, and one of the two at most")
@@ -76,19 +76,19 @@ def check_rules(arrays: Mapping[str, Array], top: float) -> None:
 
 
 def check_status(status: Array) -> None:
-    """Refuse cells that are in the HRS and in the LRS at once."""
+    """Raise ``FileFormatError`` if a cell is in the HRS and in the LRS at once."""
     both = layout.IN_HRS | layout.IN_LRS
     if ((status & both) == both).any():
         raise FileFormatError("status: a cell is in its HRS and in its LRS at once")
 
 
 def check_states(r: Array, in_hrs: Array | None, top: float, name: str = "r") -> None:
-    """Refuse mixing states that no cell has: not finite, or an HRS that is not passive.
+    """Raise ``FileFormatError`` if a mixing state is not finite or not passive in the HRS.
 
-    ``in_hrs``: which cells are in their HRS; None: all.
+    ``in_hrs`` is the mask of the cells in their HRS; None: all cells.
     """
     check_finite(name, r)
-    # Masks cost ten times as much as all the rest, and few states lie so high.
+    # Masking costs ten times as much as all other checks, and few states are this high.
     highest = np.max(r, initial=-MAX_STATE)
     if highest > top * ROUNDING and in_hrs is not None:
         highest = np.max(r[in_hrs], initial=-MAX_STATE)
@@ -100,8 +100,8 @@ def check_states(r: Array, in_hrs: Array | None, top: float, name: str = "r") ->
 
 
 def check_finite(name: str, array: Array) -> None:
-    """Refuse NaN and infinity."""
+    """Raise ``FileFormatError`` if an array contains NaN or infinity."""
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.sum(array)  # finite only if all are: faster than to look at each
+        total = np.sum(array)  # finite only if all elements are, and faster than testing each
     if not np.isfinite(total) and not np.isfinite(array).all():
         raise FileFormatError(f"{name}: expected finite numbers, found NaN or infinity")

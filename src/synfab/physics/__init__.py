@@ -1,1 +1,1 @@
-"""How cells switch and what a read returns: the equations of the model, on whole arrays."""
+"""Equations of the cell model for switching and reading, vectorised over arrays."""

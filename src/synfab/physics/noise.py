@@ -1,9 +1,9 @@
-"""Read noise: the variance of a measured current as a sum of terms.
+"""Read noise: variance of a measured current as a sum of terms.
 
     variance = 4 k_B T B g + 2 e B abs(i) + further terms, in A**2
 
-with the current i of a cell, its conductance g = abs(I/U) (dI/dU at U = 0), the temperature T and
-the bandwidth B of the measurement.
+where i is the current of a cell, g = abs(I/U) its conductance (dI/dU at U = 0), T the temperature
+and B the bandwidth of the measurement.
 
 To add a term, write one file that defines a ``NoiseTerm`` and registers it::
 
@@ -17,11 +17,11 @@ To add a term, write one file that defines a ``NoiseTerm`` and registers it::
 
     register(NoiseTerm("flicker", over_the_band, of_current_squared))
 
-Every later read has it: of cells, crossbars and layers, on every engine. ``ReadNoise.variance`` is
-the one place where the formula stands for arrays. Johnson and shot noise are linear in the state of
-a cell, which kernels and matrix products make use of; with any further term, all that reads cells
-evaluates ``variance`` cell by cell instead, which is slower but needs nothing else from a term.
-Circuit models have Johnson and shot noise only, and warn of other terms.
+All later reads of cells, crossbars and layers then include it, on every engine. The variance of
+arrays is computed by ``ReadNoise.variance`` only. Johnson and shot noise are linear in the state of
+a cell, which kernels and matrix products exploit. With any further term, reads evaluate
+``variance`` for each cell instead, which is slower but requires no other method of a term.
+Circuit models include only Johnson and shot noise, and warn about other terms.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.random.streams import Stream
 
-Array = Any  # of any Array API namespace; where stated, a number
+Array = Any  # of any Array API namespace; a number where stated
 
 BOLTZMANN = 1.380649e-23  # J/K
 ELEMENTARY_CHARGE = 1.602176634e-19  # C
@@ -47,16 +47,16 @@ TEMPERATURE = 300.0  # K
 
 
 class NoiseTerm(NamedTuple):
-    """One cause of read noise: its variance is ``coefficient`` times ``shape``.
+    """Source of read noise whose variance (A**2) is ``coefficient`` times ``shape``.
 
-    Both are functions at the top of a module, so that a term can be sent to other processes.
+    Both must be module-level functions, so that a term can be pickled for other processes.
     """
 
     name: str
     coefficient: Callable[[float, float], float]
-    """Of the bandwidth (Hz) and the temperature (K), at least 0."""
+    """Function of the bandwidth (Hz) and the temperature (K); not negative."""
     shape: Callable[[Array, Array], Array]
-    """Of the conductance g (S) and the current i (A), at least 0; operators and ``abs`` only."""
+    """Function of conductance g (S) and current i (A), not negative; operators and ``abs`` only."""
 
 
 def _johnson(bandwidth: float, temperature: float) -> float:
@@ -79,17 +79,17 @@ JOHNSON = NoiseTerm("johnson", _johnson, _conductance)
 SHOT = NoiseTerm("shot", _shot, _magnitude)
 LINEAR = (JOHNSON, SHOT)
 
-# By name, in the order in which they are summed.
+# Registered terms by name, in the order of summation.
 TERMS = {term.name: term for term in LINEAR}
 
 
 def register(term: NoiseTerm) -> None:
-    """Add a term to the noise of every later read.
+    """Add a term to the noise of all later reads.
 
     Raises
     ------
     InvalidTypeError, InvalidValueError
-        It is no ``NoiseTerm``, or a term of this name is registered.
+        ``term`` is not a ``NoiseTerm``, or a term of this name is already registered.
     """
     checks.instance("term", term, NoiseTerm)
     checks.text("term: name", term.name)
@@ -102,14 +102,14 @@ def register(term: NoiseTerm) -> None:
 
 @dataclass(frozen=True)
 class ReadNoise:
-    """Noise of one kind of read; ``NONE`` is a read without noise.
+    """Noise of reads at one bandwidth and temperature; ``NONE`` is the noiseless read.
 
     Attributes
     ----------
     terms
-        Causes of the noise.
+        Sources of the noise.
     coefficients
-        One for each term, at this bandwidth and temperature.
+        Coefficient of each term at this bandwidth and temperature.
     """
 
     terms: tuple[NoiseTerm, ...]
@@ -117,7 +117,7 @@ class ReadNoise:
 
     @classmethod
     def of_bandwidth(cls, bandwidth: float, temperature: float = TEMPERATURE) -> ReadNoise:
-        """Noise of a measurement of ``bandwidth`` (Hz) at ``temperature`` (K): all terms.
+        """Return the noise of all registered terms at ``bandwidth`` (Hz) and ``temperature`` (K).
 
         Raises
         ------
@@ -125,19 +125,19 @@ class ReadNoise:
             The bandwidth is negative, the temperature not positive, or a coefficient negative.
         """
         width = checks.number("bandwidth", bandwidth, minimum=0.0)
-        if temperature is not TEMPERATURE:  # a read of few cells takes as long as a few checks
+        if temperature is not TEMPERATURE:  # the check slows reads of few cells
             temperature = checks.positive("temperature", temperature)
         return _made(tuple(TERMS.values()), width, temperature)
 
     @property
     def linear(self) -> bool:
-        """Whether the variance is linear in the state r: the terms are Johnson and shot noise."""
+        """Whether the variance is linear in the state r: only Johnson and shot noise."""
         return self.terms == LINEAR
 
     def variance(self, g: Array, i: Array) -> Array:
-        """Variance (A**2) of cells of conductance ``g`` (S) that carry ``i`` (A).
+        """Return the variance (A**2) of cells of conductance ``g`` (S) at the current ``i`` (A).
 
-        With 1 S, ``i`` is the voltage: that is the variance over g where the noise is linear.
+        For g = 1 S, ``i`` equals the voltage, and the result is variance / g if noise is linear.
         """
         first, *rest = (
             coefficient * term.shape(g, i)
@@ -148,18 +148,18 @@ class ReadNoise:
         return first
 
     def at_voltage(self, g: Array, u: Array) -> Array:
-        """Variance (A**2) of cells of static conductance ``g`` (S) at ``u`` (V)."""
+        """Return the variance (A**2) of cells of static conductance ``g`` (S) at ``u`` (V)."""
         if self.linear:
             return g * self.variance(1.0, u)
         return self.variance(g, g * u)
 
     def per_ampere(self, u: Array) -> Array:
-        """Variance (A**2) over abs(i) at ``u`` (V), not 0; only where the noise is linear."""
+        """Return variance / abs(i), in A, at nonzero ``u`` (V); the noise must be linear."""
         johnson, shot = self.coefficients
         return johnson / abs(u) + shot
 
     def scaled(self, unit: float) -> ReadNoise:
-        """Return the noise whose variance is in units of ``unit`` A**2."""
+        """Return the noise with the variance in units of ``unit`` A**2."""
         return ReadNoise(self.terms, tuple(c / unit for c in self.coefficients))
 
 
@@ -175,18 +175,18 @@ def _made(terms: tuple[NoiseTerm, ...], bandwidth: float, temperature: float) ->
     return ReadNoise(terms, tuple(found))
 
 
-# ---- cells that are read ------------------------------------------------------------------------
+# ---- reads of cells -----------------------------------------------------------------------------
 
 
 def static_conductance(i: Array, u: Array, slope: Array) -> Array:
-    """Return abs(I/U), and ``slope`` (dI/dU at 0 V) where ``u`` is 0, in S."""
+    """Return the conductance abs(I/U), or ``slope`` (dI/dU at 0 V) where ``u`` is 0, in S."""
     xp = array_namespace(i)
     zero = u == 0.0
     return xp.where(zero, slope, xp.abs(i / xp.where(zero, 1.0, u)))
 
 
 def read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
-    """Normal numbers of a read: number ``lane`` of the four that a cell's counter gives."""
+    """Return the normal numbers of a read: number ``lane`` of the four per cell counter."""
     z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
     xp = array_namespace(z)
     noise = z[0, :]
@@ -203,9 +203,9 @@ def noisy_current(
     z: Array,
     coefficients: tuple[Array, ...],
 ) -> Array:
-    """Currents (A) of cells in the states ``r`` at ``u`` (V), with the normal numbers ``z``.
+    """Return noisy currents (A) of cells in the states ``r`` at ``u`` (V); ``z`` is normal.
 
-    What JAX compiles is for ``terms``; ``coefficients`` are arguments of it.
+    JAX compiles this for fixed ``terms``, with ``coefficients`` as arguments.
     """
     xp = array_namespace(r)
     current, variance = _current_and_variance(model, ReadNoise(terms, coefficients), r, u)
@@ -213,19 +213,19 @@ def noisy_current(
 
 
 def row_variance(model: CellModel, noise: ReadNoise, r: Array, batch: Array) -> Array:
-    """Variance (A**2) of the currents of a crossbar's rows, summed cell by cell.
+    """Return the variance (A**2) of the row currents of a crossbar, summed over cells.
 
     Parameters
     ----------
     r
-        States, (rows, columns).
+        Mixing states, (rows, columns).
     batch
-        Voltages of the columns (V), (B, columns).
+        Column voltages (V), (B, columns).
 
     Returns
     -------
     array
-        (rows, B).
+        Variances, (rows, B).
     """
     xp = array_namespace(r)
     each = (_current_and_variance(model, noise, r, batch[b, :])[1] for b in range(batch.shape[0]))

@@ -1,4 +1,4 @@
-"""Crossbar readouts as sums over states, and conversion between analog and digital."""
+"""Crossbar readouts as weighted sums over states; A/D and D/A conversion."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from synfab.physics.noise import NONE, ReadNoise
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """A crossbar readout for B input vectors as sums over r: I_i = base + sum_j r_ij weights_j.
+    """Crossbar readout of B input vectors as sums over r: I_i = base + sum_j r_ij weights_j.
 
-    The mixture is linear in r, and so is the variance of Johnson and shot noise of a row:
+    The current is linear in r, as is the variance of a row due to Johnson and shot noise:
     noise_base + unit sum_j r_ij noise_weights_j.
 
     Attributes
     ----------
     base, noise_base
-        (B,), A and A**2.
+        Constant terms, (B,), in A and A**2.
     weights
-        (2 B, columns), float32: first those of the currents, A; then those of the noise, in units
-        that float32 can hold. Only the first B without noise.
+        (2 B, columns), float32: B rows for the currents (A), then B rows for the noise, divided
+        by ``unit`` to stay within the float32 range. Without noise, only the first B rows.
     unit
-        Of the noise weights, A.
+        Unit of the noise weights (A).
     """
 
     base: npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ class Readout:
         batch: npt.NDArray[np.float64],
         noise: ReadNoise,
     ) -> Readout:
-        """Make the sums for voltages ``batch`` (V), (B, columns); ``noise`` is linear in r."""
+        """Return the readout for voltages ``batch`` (V), (B, columns); ``noise`` must be linear."""
         llrs, hhrs = (conduction.current(r, batch) for r in (0.0, 1.0))
         weights, base = hhrs - llrs, llrs.sum(axis=1)
         if noise == NONE:
@@ -64,9 +64,9 @@ class Readout:
 
 
 def adc(i: npt.ArrayLike, i_min: float, i_max: float, bits: int) -> npt.NDArray[np.floating]:
-    """Quantise currents to 2**bits levels from ``i_min`` to ``i_max`` (A), clipped at both ends.
+    """Return currents quantised to 2**bits levels from ``i_min`` to ``i_max`` (A), and clipped.
 
-    A uniform mid-tread quantiser: the levels include both ends.
+    The quantiser is uniform (mid-tread); the levels include both limits.
 
     Raises
     ------
@@ -77,9 +77,9 @@ def adc(i: npt.ArrayLike, i_min: float, i_max: float, bits: int) -> npt.NDArray[
 
 
 def dac(v: npt.ArrayLike, v_min: float, v_max: float, bits: int) -> npt.NDArray[np.floating]:
-    """Round voltages to the 2**bits levels of a converter from ``v_min`` to ``v_max`` (V).
+    """Return voltages rounded to the 2**bits levels of a DAC from ``v_min`` to ``v_max`` (V).
 
-    The levels include both ends; what is outside is clipped.
+    The levels include both limits; values outside are clipped.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def _quantise(
     highest: tuple[str, float],
     bits: int,
 ) -> npt.NDArray[np.floating]:
-    """Nearest of 2**bits levels; arguments come with their names, for the errors."""
+    """Return the nearest of 2**bits levels; arguments include their names for error messages."""
     bits = checks.integer("bits", bits, 1, 24)
     low, high = number(*lowest), number(*highest)
     if not high > low:

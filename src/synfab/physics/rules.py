@@ -1,11 +1,11 @@
-"""The switching rules of a cell, vectorised over the Array API standard: the readable reference.
+"""Reference implementation of the switching rules, vectorised for any Array API library.
 
 Source of the model: T. Hennen et al., Front. Neurosci. 16:941753 (2022); T. Hennen, L. Brackmann
 et al., IEEE TED (2024), arXiv 2404.06344. SET happens at negative voltage, RESET at positive.
 
-All functions take and return arrays of one Array API namespace, float32 unless said otherwise, for
-M cells. State goes in, new state comes out; nothing is changed in place. Faster engines restate
-these functions for their own hardware and are tested against them.
+All functions accept and return arrays of one Array API namespace for M cells, float32 unless stated
+otherwise. They return a new state and modify nothing in place. Faster engines reimplement these
+functions for their hardware and are tested against them.
 """
 
 from __future__ import annotations
@@ -24,54 +24,54 @@ from synfab.random.streams import Stream, normals, words
 
 Array = Any
 
-# r(R_HRS) stays this fraction below r_max, where a cell would carry current against the voltage:
-# far enough for float32 arithmetic, close enough for physics.
+# Relative distance of r(R_HRS) from r_max, above which current would flow against the voltage:
+# larger than float32 rounding errors, but physically negligible.
 MARGIN = 2.0**-20
-# Last cycle of a cell, in every engine and circuit model: cycle numbers have 30 bits in a kernel.
+# Last cycle of a cell, in all engines and circuit models: kernels store 30-bit cycle numbers.
 MAX_CYCLE = 2**30 - 1
 
 
 class Devices(NamedTuple):
-    """What never changes in the life of M cells."""
+    """Fixed properties of M cells: their random number keys and device parameters."""
 
-    seed: Any  # an integer, or its two words
+    seed: Any  # an integer, or its two 32-bit words
     number: tuple[Array, Array]  # global cell number: low and high words, each (M,)
     parameters: Array  # (8, M): mu of the four features, then sigma
 
 
 class SwitchingState(NamedTuple):
-    """What a voltage changes in M cells within their cycle. All arrays have shape (M,)."""
+    """State of M cells that voltage pulses change within a cycle. All arrays are (M,)."""
 
     r: Array  # mixing state, 1 = HHRS side
-    threshold: Array  # V, RESET goes on above it
+    threshold: Array  # V; RESET continues above this voltage
     steepness: Array  # a of the transition curve, A/V**eta
     in_hrs: Array
     in_lrs: Array
 
 
 class CellState(NamedTuple):
-    """State of M cells whose history is a block; ``SwitchingState`` and more, (M,) each."""
+    """State of M cells with a block of history: ``SwitchingState``, cycle and block."""
 
     r: Array
     threshold: Array
     steepness: Array
     in_hrs: Array
     in_lrs: Array
-    cycle: Array  # n, an unsigned word
-    block: Array  # (p, 4, M): the p consecutive vectors x*, oldest first, of which x*_n is one
+    cycle: Array  # n, (M,), unsigned
+    block: Array  # (p, 4, M): p consecutive vectors x* including x*_n, oldest first
 
 
 class Switching(NamedTuple):
-    """What a voltage does to M cells. All arrays are booleans of shape (M,)."""
+    """Switching operations of M cells in one pulse. All arrays are boolean, (M,)."""
 
     set_: Array
-    partial: Array  # RESET in part
-    full: Array  # RESET completely
-    draw: Array  # begins a new cycle
+    partial: Array  # partial RESET
+    full: Array  # complete RESET
+    draw: Array  # RESET from the LRS, which begins a new cycle
 
 
 class Features(NamedTuple):
-    """Features of the current cycle, each (M,)."""
+    """Features of the current cycle of M cells, (M,) each."""
 
     r_hrs: Array  # ohm
     u_set: Array  # V
@@ -79,7 +79,7 @@ class Features(NamedTuple):
     u_reset: Array  # V
 
 
-# Either state: the rules replace what they change and keep the rest.
+# Either state class: the rules replace the fields that change and keep the others.
 State = TypeVar("State", SwitchingState, CellState)
 
 
@@ -87,7 +87,7 @@ Compiler = Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
 
 
 def as_it_is(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
-    """Return a function with its first arguments given, not compiled."""
+    """Return ``function`` with its first arguments bound, without compiling it."""
     return partial(function, *first)
 
 
@@ -95,7 +95,7 @@ def as_it_is(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[.
 
 
 def polynomial(coefficients: Any, x: Array) -> Array:
-    """Value of a polynomial, highest power first (Horner)."""
+    """Return the value of a polynomial, highest power first (Horner's method)."""
     value = x * 0.0
     for coefficient in coefficients:
         value = value * x + float(coefficient)
@@ -103,7 +103,7 @@ def polynomial(coefficients: Any, x: Array) -> Array:
 
 
 def marginal(coefficients: Any, x: Array) -> Array:
-    """Value of Gamma for one feature: a polynomial, or pieces with straight lines beyond them."""
+    """Return Gamma(x) of one feature: a polynomial, or piecewise with linear extrapolation."""
     if np.ndim(coefficients) == 1:
         return polynomial(coefficients, x)
     xp = array_namespace(x)
@@ -124,7 +124,7 @@ def marginal(coefficients: Any, x: Array) -> Array:
 
 
 def limiting_currents(model: CellModel, u: Array) -> tuple[Array, Array]:
-    """P_LLRS(u) and P_HHRS(u) in A; beyond the trained voltages ohmic, P(U_end) u / U_end."""
+    """Return P_LLRS(u), P_HHRS(u) in A; ohmic outside the trained range: P(U_end) u / U_end."""
     xp = array_namespace(u)
     low, high = model.conduction.voltage_range
     inside = xp.where(u < low, low, xp.where(u > high, high, u))
@@ -137,31 +137,31 @@ def limiting_currents(model: CellModel, u: Array) -> tuple[Array, Array]:
 
 
 def current(model: CellModel, r: Array, u: Array) -> Array:
-    """I(r, U) = (1 - r) P_LLRS(U) + r P_HHRS(U), in A."""
+    """Return the current I(r, U) = (1 - r) P_LLRS(U) + r P_HHRS(U), in A."""
     llrs, hhrs = limiting_currents(model, u)
     return llrs + r * (hhrs - llrs)
 
 
 def state_of_conductance(model: CellModel, conductance: Array) -> Array:
-    """R = 1/G to state: r(R) = (G_L - 1/R) / (G_L - G_H)."""
-    # A multiplication: kernels do the same, and their bits are compared.
+    """Return the mixing state of a conductance 1/R (S): r(R) = (G_L - 1/R) / (G_L - G_H)."""
+    # Multiplication by the reciprocal, as in the kernels, for bit-identical results.
     return (model.conduction.g_llrs - conductance) * (1.0 / model.conduction.g_span)
 
 
 def highest_state(model: CellModel) -> float:
-    """Return the largest r a cell may have: just below r_max, so that every cell stays passive."""
+    """Return the largest allowed r, just below r_max, so that every cell is passive."""
     return model.conduction.r_max * (1.0 - MARGIN)
 
 
 def hrs_state(model: CellModel, r_hrs: Array) -> Array:
-    """State of the HRS, r(R_HRS), kept below r_max."""
+    """Return the state of the HRS, r(R_HRS), limited to below r_max."""
     xp = array_namespace(r_hrs)
     r, top = state_of_conductance(model, 1.0 / r_hrs), highest_state(model)
     return xp.where(r > top, top, r)
 
 
 def lrs_state(model: CellModel, r_lrs: Array) -> Array:
-    """State of the LRS, r(R_LRS); a negative one is kept."""
+    """Return the state of the LRS, r(R_LRS), which may be negative."""
     return state_of_conductance(model, 1.0 / r_lrs)
 
 
@@ -169,7 +169,7 @@ def lrs_state(model: CellModel, r_lrs: Array) -> Array:
 
 
 def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devices:
-    """Draw the device-to-device parameters: one mixture component each, then m_k + L_k eps."""
+    """Return devices with random parameters: m_k + L_k eps of one mixture component k each."""
     xp = array_namespace(number[0])
     zero = number[0] * 0
     pick = words(seed, number, zero, Stream.POPULATION)[0]
@@ -181,7 +181,7 @@ def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devic
         for mean, factor in zip(population.means, population.factors, strict=True)
     ]
     parameters = drawn[-1]
-    # w0/2**32 < c is w0 < ceil(c 2**32) for an integer w0; walking down leaves the smallest k.
+    # w0/2**32 < c means w0 < ceil(c 2**32) for integer w0; descending k selects the smallest.
     for k in range(len(drawn) - 2, -1, -1):
         bound = component_bounds(model)[k]
         if bound > 0xFFFFFFFF:
@@ -192,22 +192,22 @@ def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devic
 
 
 def draw_normals(seed: Any, number: tuple[Array, Array], index: Array, stream: Any) -> Array:
-    """Four normal numbers for each draw, (4, …) with the shape of ``index`` and the cells'."""
+    """Return four normal numbers per draw, (4, …): ``number`` and ``index`` are broadcast."""
     xp = array_namespace(index)
     drawn = xp.broadcast_arrays(*number, index)
     shape = drawn[0].shape
-    # One axis: JAX compiles it sooner.
+    # One axis, because JAX compiles that faster.
     low, high, draw = (xp.reshape(word, (-1,)) for word in drawn)
     return xp.reshape(normals(words(seed, (low, high), draw, stream)), (4, *shape))
 
 
 def component_bounds(model: CellModel) -> list[int]:
-    """Component k is picked by the smallest k whose bound exceeds the word drawn."""
+    """Return the bounds of the components: the smallest k with bound > random word is drawn."""
     return [-int(-(float(c) * 2.0**32) // 1) for c in model.population.cumulative]
 
 
 def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
-    """Cells as they leave the fab: in HRS, cycle 0, with a history from the stationary law."""
+    """Return newly fabricated cells: in the HRS, cycle 0, history drawn from its stationary law."""
     number = devices.number
     index = count_up(0, order, number[0])[:, None]
     return rested_state(
@@ -216,7 +216,7 @@ def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
 
 
 def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> CellState:
-    """``fresh_state`` from its normal numbers ``eps``, (4, p, M), newest cycle first."""
+    """Return ``fresh_state`` for given normal numbers ``eps``, (4, p, M), newest cycle first."""
     xp = array_namespace(eps)
     stacked = xp.reshape(xp.permute_dims(eps, (1, 0, 2)), (4 * order, -1))
     factor = constant(model.history(order).stationary_factor, eps)
@@ -238,18 +238,18 @@ def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> 
 
 
 def next_block(history: History, block: Array, eps: Array) -> Array:
-    """The p vectors after a block: x*_n = sum_i A_i x*_{n-i} + B eps_n, p times.
+    """Return the next p vectors after a block: x*_n = sum_i A_i x*_{n-i} + B eps_n, p times.
 
-    Drawing p cycles ahead costs no memory, the old block is used up, and lets an engine move the
-    history once in p cycles. Each vector is still a function of its own cycle's draw alone. The p
-    steps are one product with the matrices F, G of ``history``.
+    Drawing p cycles ahead needs no extra memory, because the new block replaces the old one, and
+    engines access the history only once in p cycles. Each vector still uses only the random numbers
+    of its own cycle. The p steps are one product with the matrices F, G of ``history``.
 
     Parameters
     ----------
     block
         (p, 4, M), oldest first.
     eps
-        Normal numbers of the p cycles to come, (4, p, M).
+        Normal numbers of the next p cycles, (4, p, M).
     """
     xp = array_namespace(block)
     of_past, of_draws = (constant(matrix, block) for matrix in history.block_matrices)
@@ -259,7 +259,7 @@ def next_block(history: History, block: Array, eps: Array) -> Array:
 
 
 def current_vector(block: Array, cycle: Array) -> Array:
-    """x*_n, shape (4, M): the blocks end at the cycles that are multiples of p."""
+    """Return x*_n, (4, M); blocks end at cycle numbers that are multiples of p."""
     xp = array_namespace(block)
     order = block.shape[0]
     slot = (cycle + (order - 1)) % order
@@ -268,17 +268,17 @@ def current_vector(block: Array, cycle: Array) -> Array:
 
 
 def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Array) -> Features:
-    """Features of cells whose history is a block."""
+    """Return the features of cells from a block of history."""
     return features_of(model, devices.parameters, current_vector(block, cycle))
 
 
 def features_of(model: CellModel, parameters: Array, vector: Array) -> Features:
-    """Y = mu + sigma Gamma(x*_n); R_HRS = 10**y_0.
+    """Return the features Y = mu + sigma Gamma(x*_n), with R_HRS = 10**y_0.
 
     Parameters
     ----------
     parameters
-        Of the devices, (8, M).
+        Device parameters, (8, M).
     vector
         x*_n, (4, M).
     """
@@ -291,14 +291,14 @@ def features_of(model: CellModel, parameters: Array, vector: Array) -> Features:
 
 
 def block_ends(draw: Array, cycle: Array, order: int) -> Array:
-    """Which of the cells that draw a cycle have used up their block."""
+    """Return the mask of the cells that draw a cycle and are at the end of their block."""
     return draw & (cycle % order == 0)
 
 
 def draw_cycle(
     model: CellModel, devices: Devices, block: Array, cycle: Array, draw: Array
 ) -> tuple[Array, Array]:
-    """Begin the next cycle where ``draw`` is true; returns the block and the cycle numbers."""
+    """Return block and cycle numbers after beginning the next cycle where ``draw`` is true."""
     xp = array_namespace(block)
     order = block.shape[0]
     ends = block_ends(draw, cycle, order)
@@ -320,14 +320,14 @@ def apply_voltage(
     draw: Callable[..., tuple[Array, Array]] = draw_cycle,
     compiled: Compiler = as_it_is,
 ) -> CellState:
-    """Let cells whose history is a block switch under the voltage ``u`` (V), shape (M,).
+    """Return the state of cells with a block of history after a voltage pulse ``u`` (V), (M,).
 
     Parameters
     ----------
     draw
-        Advances the history, as ``draw_cycle`` does.
+        Function that advances the history, like ``draw_cycle``.
     compiled
-        As in ``pulse``.
+        See ``pulse``.
     """
     block, cycle = state.block, state.cycle
 
@@ -343,7 +343,7 @@ def apply_voltage(
 
 
 def as_features(model: CellModel, *features: Array) -> Features:
-    """Return the features that are known already."""
+    """Return the given arrays as ``Features``; used when the features are already computed."""
     return Features(*features)
 
 
@@ -358,20 +358,20 @@ def pulse(
 ) -> SwitchingState:
     """Return the state of cells after one voltage pulse (Hennen et al. 2022).
 
-    This is the only place that puts the three parts of a pulse together: select, draw, settle.
+    Only this function combines the three steps of a pulse: select, draw, settle.
 
     Parameters
     ----------
     cycle
-        The features of the cycle before the pulse, or what ``features(model, *cycle)`` computes
-        them from.
+        Features of the cycle before the pulse, or arguments from which
+        ``features(model, *cycle)`` computes them.
     u
         Voltages (V), (M,).
     begin_cycle
-        Given which of the cells begin a cycle, (M,), advances their history and returns ``cycle``
-        of all M cells as it is then.
+        Function of the mask (M,) of cells that begin a cycle: advances their history and returns
+        the new ``cycle`` of all M cells.
     compiled
-        ``compiled(function, first)``: a faster function with its first arguments given.
+        ``compiled(function, first)`` returns a faster function with its first arguments bound.
     """
     switching = compiled(_select, (model, features))(cycle, state, u)
     after: SwitchingState = compiled(_settle, (model, features))(
@@ -391,9 +391,9 @@ def _settle(
 
 
 def select(model: CellModel, features: Features, state: State, u: Array) -> Switching:
-    """Which cells switch: SET at ``u <= u_set``; RESET above the threshold.
+    """Return which cells switch: SET at ``u <= u_set``, RESET above the threshold.
 
-    RESET is gradual up to ``u_max`` and complete from there on; out of the LRS it begins a cycle.
+    RESET is partial below ``u_max`` and complete at or above it; from the LRS it begins a cycle.
     """
     u_max = model.conduction.u_max
     set_ = ~state.in_lrs & (u <= features.u_set)
@@ -404,11 +404,10 @@ def select(model: CellModel, features: Features, state: State, u: Array) -> Swit
 def settle(
     model: CellModel, features: Features, state: State, switching: Switching, u: Array
 ) -> State:
-    """State after the voltage; ``features`` are those of the cycle that the cells are in then.
+    """Return the state after the pulse; ``features`` are those of the cycle after the draw.
 
-    A RESET out of the LRS runs along a transition curve I_t(U) = a |U_max - U|**eta + c of its
-    own: from the current the cell carries at its threshold down to what its new HRS carries at
-    U_max.
+    A RESET from the LRS follows a transition curve I_t(U) = a |U_max - U|**eta + c of that cycle:
+    from the current of the cell at its threshold to the current of its new HRS at U_max.
     """
     xp = array_namespace(u)
     u_max, eta = model.conduction.u_max, model.conduction.eta
@@ -436,19 +435,19 @@ def settle(
 
 
 def transition_current(model: CellModel, steepness: Array, floor: Array, u: Array) -> Array:
-    """I_t(U) = a |U_max - U|**eta + c for U <= U_max, in A; ``floor`` is c."""
+    """Return I_t(U) = a |U_max - U|**eta + c for U <= U_max, in A; ``floor`` is c."""
     return steepness * (model.conduction.u_max - u) ** model.conduction.eta + floor
 
 
 def transition_state(model: CellModel, r: Array, steepness: Array, floor: Array, u: Array) -> Array:
-    """Solve I(r, U) = I_t(U) for the state after a partial RESET.
+    """Return the state r after a partial RESET: the solution of I(r, U) = I_t(U).
 
-    A RESET never lowers the resistance and never leaves the passive states.
+    A RESET never lowers the resistance, and the result is always a passive state.
     """
     xp = array_namespace(u)
     llrs, hhrs = limiting_currents(model, u)
     span = llrs - hhrs
-    carries = span != 0.0  # at U = 0 every state carries the same current: none
+    carries = span != 0.0  # at U = 0 the current is zero in every state
     solved = llrs - transition_current(model, steepness, floor, u)
     solved = xp.where(carries, solved / xp.where(carries, span, 1.0), r)
     top = highest_state(model)
@@ -460,11 +459,11 @@ def transition_state(model: CellModel, r: Array, steepness: Array, floor: Array,
 
 
 def program(model: CellModel, features: Features, state: State, r: Array) -> State:
-    """Put cells into the states ``r``, as if each had been brought there on its own curve.
+    """Return the state of cells set ideally to ``r``, each on its own transition curve.
 
-    At or below r(R_LRS) of its cycle a cell is SET, at or above r(R_HRS) it is RESET. In between it
-    stands on the transition curve from (u_reset, R_LRS) to (U_max, R_HRS) of its cycle, and its
-    threshold is the voltage that would have brought it there. No cycle is drawn.
+    At or below r(R_LRS) of its cycle, a cell is SET; at or above r(R_HRS), it is RESET. In between,
+    it is on the transition curve from (u_reset, R_LRS) to (U_max, R_HRS) of its cycle, and its
+    threshold is the pulse voltage that leads to ``r``. No cycle is drawn.
     """
     xp = array_namespace(r)
     u_max, eta = model.conduction.u_max, model.conduction.eta
@@ -476,9 +475,9 @@ def program(model: CellModel, features: Features, state: State, r: Array) -> Sta
     rise = u_max - features.u_reset
     rise = xp.where(rise > 0.0, rise, 1.0)
     steepness = (current(model, r_lrs, features.u_reset) - floor) / rise**eta
-    # A curve that would begin above U_max has no room: the threshold is U_max then.
+    # If u_reset exceeds U_max, there is no transition curve, and the threshold is U_max.
     low, high = xp.where(features.u_reset < u_max, features.u_reset, u_max), r * 0.0 + u_max
-    for _ in range(30):  # bisection to the last bit of float32
+    for _ in range(30):  # bisection to float32 precision
         middle = (low + high) * 0.5
         reached = transition_state(model, r_lrs, steepness, floor, middle)
         low, high = xp.where(reached < r, middle, low), xp.where(reached < r, high, middle)

@@ -1,1 +1,1 @@
-"""The engine for very many cells: one cycle of history per cell, drawn again where it is needed."""
+"""Memory-efficient engine: stores one cycle per cell and regenerates the device parameters."""

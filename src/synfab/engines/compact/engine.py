@@ -1,4 +1,4 @@
-"""Cells in sixteen bytes each: Numba kernels that unpack, switch and pack a group at a time."""
+"""Engine with 16 bytes per cell: its kernels unpack, switch and repack one group at a time."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from synfab.random.backend import Library
 Array = npt.NDArray[Any]
 
 LOWEST_STATE = -1.0  # more than twice the conductance of the LLRS
-OPENED_AT_ONCE = 256  # groups, where cells are needed in full
+OPENED_AT_ONCE = 256  # groups unpacked at once
 
 
 @lru_cache(maxsize=MODELS)
 def round_process(model: CellModel, order: int) -> Process:
-    """Return the shortened history and the population of a model, rounded to float32."""
+    """Return the reduced-order history and the population of a model, rounded to float32."""
     reduced = reduce_history(model.history(order))
     step, innovation, output = (
         np.ascontiguousarray(matrix, np.float32)
@@ -49,7 +49,7 @@ def round_process(model: CellModel, order: int) -> Process:
 
 
 class CompactEngine(KernelEngine):
-    """Cells as ``kernels.Compact``; their steepness follows from the rest of the state."""
+    """Engine that stores cells as ``kernels.Compact`` and derives their steepness from it."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class CompactEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
-        self.cells.threshold.fill(0)  # of earlier cells: the kernel leaves it as it is
+        """Initialise all cells; ``discardable``: the caller discards them after an interrupt."""
+        self.cells.threshold.fill(0)  # the kernel does not reset the thresholds of earlier cells
 
         def work(low: int, high: int) -> None:
             kernels.fabricate(low, high, self.cells, self.process, self.parameters32)
@@ -85,7 +85,7 @@ class CompactEngine(KernelEngine):
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Let cells switch; see ``NumbaEngine.apply_voltage``."""
+        """Apply a voltage pulse; see ``NumbaEngine.apply_voltage``."""
         u, each = plain(u), int(u.size != 1)
         masked = where is not None
         mask = np.zeros(1, np.bool_) if where is None else plain(where)
@@ -98,10 +98,10 @@ class CompactEngine(KernelEngine):
 
         share(work, self.groups, self.n_cells)
 
-    # ---- cells in full --------------------------------------------------------------------------
+    # ---- unpacked cells -------------------------------------------------------------------------
 
     def _open(self, groups: Array) -> Storage:
-        """Unpack listed groups."""
+        """Return the listed groups, unpacked."""
         storage: Storage = kernels.make_storage(len(groups), 1)
 
         def work(low: int, high: int) -> None:
@@ -130,7 +130,7 @@ class CompactEngine(KernelEngine):
         return list(pairwise(edges))
 
     def features(self, cells: Array | None = None) -> rules.Features:
-        """Return the features of cells; of all of them in kernels."""
+        """Return the features of cells; for all cells, kernels compute them."""
         if cells is not None:
             return super().features(cells)
         out = np.empty((4, self.n_cells), np.float32)
@@ -162,7 +162,7 @@ class CompactEngine(KernelEngine):
         return _places(np.arange(self.n_cells) if cells is None else cells)
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return the switching state of cells, a copy."""
+        """Return a copy of the switching state of cells."""
         groups, local = self._places(cells)
         storage = self._open(groups)
         tile, lane = local >> LANE_BITS, local & LAST_LANE
@@ -176,7 +176,7 @@ class CompactEngine(KernelEngine):
         )
 
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
-        """Set the switching state of the listed cells, rounded; ``steepness`` follows from it."""
+        """Set the rounded switching state of the listed cells; ``steepness`` is derived from it."""
         groups, local = _places(cells)
         storage = self._open(groups)
         storage.r[local] = state.r
@@ -186,13 +186,13 @@ class CompactEngine(KernelEngine):
         kept = storage.status[local] & np.uint32(0xFFFFFFFC)
         storage.status[local] = kept | flags.astype(np.uint32)
         self._close(groups, storage)
-        # The kernel rounds thresholds up, by rounding errors too: levels stay levels.
+        # The kernel rounds thresholds up, even for a rounding error; preserve exact levels.
         levels = np.rint(state.threshold / self.process.u_step)
         exact = (levels * self.process.u_step == state.threshold) & (np.abs(levels) < LEVELS / 2)
         self.cells.threshold[cells[exact]] = levels[exact].astype(np.int16)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Put the listed cells into the states ``r``; see ``rules.program``."""
+        """Set the listed cells to the states ``r``; see ``rules.program``."""
         at_once = OPENED_AT_ONCE * GROUP
         for start in range(0, len(cells), at_once):
             part = slice(start, start + at_once)
@@ -216,7 +216,7 @@ class CompactEngine(KernelEngine):
 
     @property
     def states(self) -> Array:
-        """Mixing state r, a copy."""
+        """Mixing states r of all cells; a copy."""
         levels: Array = self.cells.r[: self.n_cells].astype(np.float32)
         levels *= self.process.r_step
         levels += self.process.lowest
@@ -226,17 +226,17 @@ class CompactEngine(KernelEngine):
     STORED = (*Compact._fields, *MATRICES)
 
     def storage(self) -> dict[str, Array]:
-        """Arrays that hold the whole state, and what the numbers of the history mean."""
+        """Return the arrays of the complete state and the matrices that decode the history."""
         matrices = {name: getattr(self.process, name) for name in self.MATRICES}
         return {**self.cells._asdict(), **matrices}
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
+        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_compact(arrays)
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Take over what ``storage`` gave."""
+        """Set the state from the arrays of ``storage``."""
         cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
         matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}
         process = self.process._replace(**matrices)
@@ -244,7 +244,7 @@ class CompactEngine(KernelEngine):
 
 
 def _places(cells: Array) -> tuple[Array, Array]:
-    """Groups of the listed cells, and where the cells are once those are unpacked in a row."""
+    """Return the groups of the listed cells, and the cells' indices in these groups, unpacked."""
     cells = np.asarray(cells)
     groups, which = np.unique(cells >> layout.GROUP_BITS, return_inverse=True)
     return groups, which.reshape(-1) * GROUP + (cells & (GROUP - 1))

@@ -1,14 +1,14 @@
 """Kernels of compact cells: unpack a group, switch it with the kernels of ``switching``, pack it.
 
-A compact cell holds sixteen bytes (at eight variables of history); everything else follows:
+A compact cell takes 16 bytes (with eight history variables):
 
-    r          (cells,)            uint16, steps of 1/65535 of what is possible
+    r          (cells,)            uint16, steps of 1/65535 of the allowed range
     threshold  (cells,)            int16, steps of U_max / 16384
     status     (cells,)            as in ``layout``
     history    (groups, k, GROUP)  int8, state variables of ``reduction``
 
-Device parameters are drawn again whenever they are needed, u_set and r(R_HRS) follow from the
-history, and the steepness of a transition curve from the point on it where a cell rests.
+All other values are recomputed when needed: device parameters are drawn again, u_set and r(R_HRS)
+follow from the history, and the steepness of a transition curve from the cell's point on it.
 """
 
 from typing import Any, NamedTuple
@@ -44,12 +44,12 @@ from synfab.engines.numba.transition import span
 from synfab.model.reduction import HIGHEST_LEVEL, QUANTUM
 
 LEVELS = 65535.0
-# An unpacked cell is at cycle 1 of blocks of two: x*_n in slot 0, and x*_{n+1} waits in slot 1.
+# An unpacked cell is at cycle 1 of a block of two: slot 0 holds x*_n, slot 1 holds x*_{n+1}.
 REBASED = 1 << CYCLE_BITS
 
 
 class Compact(NamedTuple):
-    """The state of all cells."""
+    """Packed state of all cells; see the module docstring."""
 
     r: Any
     threshold: Any
@@ -58,7 +58,7 @@ class Compact(NamedTuple):
 
 
 class Process(NamedTuple):
-    """What cells are made of again; all float32, the history in levels."""
+    """Model data for unpacking cells; all float32, the history in quantisation levels."""
 
     step: Any  # A
     innovation: Any  # B
@@ -72,9 +72,9 @@ class Process(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Small arrays of one thread."""
+    """Working arrays of one thread."""
 
-    cells: Any  # numbers of a group's cells in the array
+    cells: Any  # indices of a group's cells in the array
     local: Any  # 0 … GROUP - 1
     cycle: Any
     zero: Any
@@ -82,7 +82,7 @@ class Scratch(NamedTuple):
     word: Any
     z: Any  # (8, GROUP) normal numbers
     state: Any  # (k, GROUP) levels
-    following: Any  # likewise, one cycle later
+    following: Any  # (k, GROUP) levels of the next cycle
     row: Any
     total: Any
     buffer: Any  # (6, GROUP)
@@ -90,7 +90,7 @@ class Scratch(NamedTuple):
 
 @njit(nogil=True)
 def make_scratch(states):  # type: ignore[no-untyped-def]
-    """Allocate the arrays of a thread."""
+    """Return the working arrays of one thread."""
     return Scratch(
         np.zeros(GROUP, np.int64),
         np.arange(GROUP),
@@ -109,7 +109,7 @@ def make_scratch(states):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True)
 def make_storage(groups, order):  # type: ignore[no-untyped-def]
-    """Allocate room for unpacked cells."""
+    """Return zero-filled storage for unpacked cells."""
     tiles = groups * TILES
     return Storage(
         np.zeros(groups * GROUP, np.float32),
@@ -122,7 +122,7 @@ def make_storage(groups, order):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def add_product(matrix, i, vectors, total):  # type: ignore[no-untyped-def]
-    """Add row ``i`` of a matrix times vectors of all cells of a group."""
+    """Add row ``i`` of ``matrix`` times ``vectors`` to ``total`` for all cells of a group."""
     wide_vectors()
     for m in range(matrix.shape[1]):
         row, weight = vectors[m], matrix[i, m]
@@ -132,7 +132,7 @@ def add_product(matrix, i, vectors, total):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def write_vector(history, line, process, state, total):  # type: ignore[no-untyped-def]
-    """x* = C z into a slot of unpacked cells; ``line`` counts tiles."""
+    """Write x* = C z into one history slot of unpacked cells; ``line`` is a tile index."""
     for f in range(4):
         total[:] = f4(0.0)
         add_product(process.output, f, state, total)
@@ -142,7 +142,7 @@ def write_vector(history, line, process, state, total):  # type: ignore[no-untyp
 
 @njit(nogil=True, error_model="numpy")
 def find_steepness(storage, at, llrs, hhrs, constants):  # type: ignore[no-untyped-def]
-    """Set a of the curve through (threshold, r), for cells that are RESET in part."""
+    """Set the steepness a of the curve through (threshold, r) for partially RESET cells."""
     for j in range(GROUP):
         c = at * GROUP + j
         if storage.status[c] & uint32(FLAGS) == uint32(0):
@@ -156,7 +156,7 @@ def find_steepness(storage, at, llrs, hhrs, constants):  # type: ignore[no-untyp
 
 @njit(nogil=True, error_model="numpy")
 def unpack(group, at, compact, storage, process, model, scratch, rebased):  # type: ignore[no-untyped-def]
-    """Group ``group`` into group ``at`` of ``storage``, at its own cycles or at cycle 1."""
+    """Unpack group ``group`` into group ``at`` of ``storage``; ``rebased`` sets cycle 1."""
     cells, order = scratch.cells, storage.history.shape[1]
     start = group * GROUP
     for j in range(GROUP):
@@ -196,7 +196,7 @@ def unpack(group, at, compact, storage, process, model, scratch, rebased):  # ty
 
 @njit(nogil=True, error_model="numpy")
 def draw_following(storage, process, model, scratch):  # type: ignore[no-untyped-def]
-    """State variables and x* of the cycle after the present one, for an unpacked group."""
+    """Compute the state variables and x* of the next cycle for an unpacked group."""
     draw_normals(
         scratch.z, int64(0), scratch.word, scratch.cells, scratch.cycle, int64(1), int64(2),
         model.first, model.key, int64(GROUP),
@@ -213,9 +213,9 @@ def draw_following(storage, process, model, scratch):  # type: ignore[no-untyped
 
 @njit(nogil=True, error_model="numpy")
 def pack_switch(group, at, j, compact, storage, process):  # type: ignore[no-untyped-def]
-    """State and threshold of one cell into levels.
+    """Quantise the state and the threshold of one cell.
 
-    A threshold is rounded up: the same pulse again must find nothing to do.
+    The threshold is rounded up, so that repeating the same pulse has no effect.
     """
     c = group * GROUP + j
     local = at * GROUP + j
@@ -230,7 +230,7 @@ def pack_switch(group, at, j, compact, storage, process):  # type: ignore[no-unt
 
 @cached_njit(nogil=True, error_model="numpy")
 def fabricate(group_low, group_high, compact, process, model):  # type: ignore[no-untyped-def]
-    """Fresh cells: the stationary covariance of the state variables is 1."""
+    """Initialise cells; the stationary covariance of the state variables is 1."""
     states = compact.history.shape[1]
     scratch, storage = make_scratch(states), make_storage(1, 2)
     quantum = f4(QUANTUM)
@@ -258,7 +258,7 @@ def fabricate(group_low, group_high, compact, process, model):  # type: ignore[n
 def apply_voltage(  # type: ignore[no-untyped-def]
     group_low, group_high, n_cells, voltages, each, mask, masked, compact, process, model
 ):
-    """Equals ``rules.apply_voltage`` with the reduced history; ``mask`` is used if ``masked``."""
+    """Apply ``rules.apply_voltage`` with the reduced history; ``mask`` is used if ``masked``."""
     states = compact.history.shape[1]
     scratch, storage, work = make_scratch(states), make_storage(1, 2), make_work(2)
     u = work.pulse
@@ -295,7 +295,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def open_groups(low, high, groups, compact, storage, process, model):  # type: ignore[no-untyped-def]
-    """Unpack the listed groups one after the other into ``storage``, blocks of one cycle."""
+    """Unpack the listed groups contiguously into ``storage``, with blocks of one cycle."""
     scratch = make_scratch(compact.history.shape[1])
     for k in range(low, high):
         unpack(groups[k], k, compact, storage, process, model, scratch, False)
@@ -303,7 +303,7 @@ def open_groups(low, high, groups, compact, storage, process, model):  # type: i
 
 @cached_njit(nogil=True, error_model="numpy")
 def close_groups(low, high, groups, compact, storage, process):  # type: ignore[no-untyped-def]
-    """Pack state, threshold and flags of listed groups; their cycles are the same as before."""
+    """Pack state, threshold and flags of the listed groups; cycle numbers are unchanged."""
     for k in range(low, high):
         for j in range(GROUP):
             pack_switch(groups[k], k, j, compact, storage, process)

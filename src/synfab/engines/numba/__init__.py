@@ -1,1 +1,1 @@
-"""The engine for CPUs: the rules as compiled kernels, on groups of 256 cells."""
+"""CPU engine: the rules as kernels compiled by Numba, applied to groups of 256 cells."""

@@ -1,4 +1,4 @@
-"""Compiling kernels with Numba, whose cache is used where it can be written."""
+"""Compilation of kernels with Numba; they are cached on disk if the cache is writable."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numba.core.caching import FunctionCache
 
 from synfab.common.interrupts import pass_on
 
-_first = Lock()  # held from the first warning on
+_first = Lock()  # held after the first warning
 
 
 def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return ``numba.njit(cache=True, **options)``, which compiles even where no cache can be kept.
+    """Return ``numba.njit(cache=True, **options)``, which also works without a writable cache.
 
-    Numba raises when the cache's folder cannot be written, when it is decorating a function, and
-    when the disk is full, when it is saving one. Here both are one ``RuntimeWarning``
-    in each process: the kernels are compiled again in the next one.
+    Numba raises an error if the cache folder is not writable (when decorating a function) or the
+    disk is full (when saving one). Here, both cause one ``RuntimeWarning`` per process, and the
+    next process compiles the kernels again.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -38,23 +38,23 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 class OptionalCache(FunctionCache):  # type: ignore[misc]
-    """A cache of Numba's that is left out when its files cannot be read or written."""
+    """Numba function cache that is bypassed if its files cannot be read or written."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return a compiled function, or None: it has to be compiled."""
+        """Return the cached compiled function, or None if it must be compiled."""
         try:
             return super().load_overload(sig, target_context)
         except OSError as error:
             pass_on(error)
             _warn(error)
-        except Exception as error:  # whatever unpickling a damaged file raises: write it again
+        except Exception as error:  # unpickling a damaged file can raise any: rewrite it
             pass_on(error)
             with contextlib.suppress(Exception):
                 self.flush()
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save a compiled function if that is possible."""
+        """Save a compiled function if the cache is writable."""
         try:
             super().save_overload(sig, data)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Kernels that draw cycles: normal numbers, blocks of history, features of the current cycle."""
+"""Kernels that draw cycles: normal numbers, history blocks, features of the current cycle."""
 
 import numpy as np
 from numba import int32, int64, njit, uint32, uint64
@@ -33,26 +33,26 @@ from synfab.engines.numba.layout import (
 )
 from synfab.engines.numba.scalar import exp, f4, marginal, normal_pair, philox
 
-# Cells whose blocks are drawn together: at p = 10 their history fills half a first-level cache.
+# Number of cells whose blocks are drawn together: at p = 10 they fill half of the L1 cache.
 BATCH = 128
 VECTOR_WIDTH = VectorType.width
 
 
 @njit(inline="always")
 def padded(count):  # type: ignore[no-untyped-def]
-    """Round up to whole vectors."""
+    """Return ``count`` rounded up to a multiple of the vector width."""
     return (count + VECTOR_WIDTH - 1) & -VECTOR_WIDTH
 
 
 @njit(inline="always")
 def row(c):  # type: ignore[no-untyped-def]
-    """Flat offset of a cell in the first row of its tile."""
+    """Return the flat offset of a cell in the first row of its tile."""
     return (c >> LANE_BITS) * 4 * LANES + (c & LAST_LANE)
 
 
 @njit(inline="always")
 def place(c, order, slot):  # type: ignore[no-untyped-def]
-    """Flat offset of feature 0 of a cell in a slot of its block."""
+    """Return the flat offset of feature 0 of a cell in one slot of its block."""
     tile = ((c >> GROUP_BITS) * order + slot) * TILES + ((c >> LANE_BITS) & LAST_TILE)
     return tile * 4 * LANES + (c & LAST_LANE)
 
@@ -61,7 +61,7 @@ def place(c, order, slot):  # type: ignore[no-untyped-def]
 def draw_normals(  # type: ignore[no-untyped-def]
     z, row, word, cells, index, offset, stream, first, key, width
 ):
-    """Equals ``streams.normals(streams.words(…))``: rows ``row`` … ``row + 3`` of ``z``."""
+    """Write ``streams.normals(streams.words(…))`` to rows ``row`` … ``row + 3`` of ``z``."""
     wide_vectors()
     w0, w1, w2, w3 = word[0], word[1], word[2], word[3]
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
@@ -80,7 +80,7 @@ def draw_normals(  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def triangle_vectors(b, z, at, stride):  # type: ignore[no-untyped-def]
-    """Multiply the lower triangle ``b`` (4, 4) by four rows of ``z``."""
+    """Return the lower triangular matrix ``b`` (4, 4) times four rows of ``z``."""
     e0, e1 = load_vector(z, at), load_vector(z, at + stride)
     e2, e3 = load_vector(z, at + 2 * stride), load_vector(z, at + 3 * stride)
     x0, x1 = times_vector(b[0, 0], e0), times_vector(b[1, 0], e0)
@@ -93,7 +93,7 @@ def triangle_vectors(b, z, at, stride):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def product_vectors(a, i, z, at, stride, x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    """Add the matrix ``a[i]`` (4, 4) times four rows of ``z``."""
+    """Return ``x0`` … ``x3`` plus the matrix ``a[i]`` (4, 4) times four rows of ``z``."""
     for k in range(4):
         e = load_vector(z, at + k * stride)
         x0, x1 = fma_vector(a[i, 0, k], e, x0), fma_vector(a[i, 1, k], e, x1)
@@ -103,7 +103,7 @@ def product_vectors(a, i, z, at, stride, x0, x1, x2, x3):  # type: ignore[no-unt
 
 @njit(inline="always")
 def store_vectors(z, at, stride, x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    """Store four rows."""
+    """Store four vectors in rows of ``z`` that are ``stride`` apart."""
     store_vector(z, at, x0)
     store_vector(z, at + stride, x1)
     store_vector(z, at + 2 * stride, x2)
@@ -112,7 +112,7 @@ def store_vectors(z, at, stride, x0, x1, x2, x3):  # type: ignore[no-untyped-def
 
 @njit(nogil=True, error_model="numpy")
 def advance(x, s, z, lags, innovation, width):  # type: ignore[no-untyped-def]
-    """Take one step of the VAR process into slot ``s`` of the blocks ``x`` (4 p, BATCH)."""
+    """Compute one step of the VAR process and store it in slot ``s`` of ``x`` (4 p, BATCH)."""
     wide_vectors()
     order = lags.shape[0]
     for j in range(0, width, VECTOR_WIDTH):
@@ -126,7 +126,7 @@ def advance(x, s, z, lags, innovation, width):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def to_levels(row, width):  # type: ignore[no-untyped-def]
-    """Round to the levels of an int16 history."""
+    """Round a row in place to the levels of an int16 history."""
     wide_vectors()
     for j in range(width):
         row[j] = np.rint(min(max(row[j], f4(-HIGHEST_LEVEL)), f4(HIGHEST_LEVEL)))
@@ -134,21 +134,21 @@ def to_levels(row, width):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def scale_row(numbers, factor, width):  # type: ignore[no-untyped-def]
-    """Multiply a row by a number."""
+    """Multiply a row in place by ``factor``."""
     for j in range(width):
         numbers[j] *= factor
 
 
 @njit(inline="always")
 def is_run(cells, count):  # type: ignore[no-untyped-def]
-    """Tell whether these are all cells of some whole tiles, one half of a group."""
+    """Return whether the cells are consecutive and form one half of a group."""
     first = cells[0]
     return count == BATCH and first % BATCH == 0 and cells[BATCH - 1] - first == BATCH - 1
 
 
 @njit(nogil=True, error_model="numpy")
 def load_blocks(history, cells, count, x, width):  # type: ignore[no-untyped-def]
-    """Gather the blocks of the listed cells as stored: ``x`` (4 p, BATCH)."""
+    """Copy the blocks of the listed cells to ``x`` (4 p, BATCH), without scaling."""
     order = history.shape[1]
     if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
@@ -168,7 +168,7 @@ def load_blocks(history, cells, count, x, width):  # type: ignore[no-untyped-def
 
 @njit(nogil=True, error_model="numpy")
 def store_blocks(history, cells, count, x):  # type: ignore[no-untyped-def]
-    """Put back what ``load_blocks`` gathered."""
+    """Store the blocks in ``x`` back to the history; the inverse of ``load_blocks``."""
     order = history.shape[1]
     if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
@@ -190,10 +190,10 @@ def store_blocks(history, cells, count, x):  # type: ignore[no-untyped-def]
 def next_blocks(  # type: ignore[no-untyped-def]
     history, cells, cycles, count, x, z, word, lags, innovation, quantise, first, key
 ):
-    """Equals ``rules.next_block`` for ``count`` <= BATCH cells whose block is used up.
+    """Apply ``rules.next_block`` to ``count`` <= BATCH cells at the end of their block.
 
-    ``cells`` and ``cycles`` have room for whole vectors. With an int16 history everything is in
-    levels, the ``innovation`` too.
+    ``cells`` and ``cycles`` are padded to whole vectors. With an int16 history, all values are in
+    levels, including ``innovation``.
     """
     order, width = history.shape[1], padded(count)
     for j in range(count, width):
@@ -210,7 +210,7 @@ def next_blocks(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def is_lockstep(status, cells, count):  # type: ignore[no-untyped-def]
-    """Tell whether a whole group is meant and all its cells are at the same cycle."""
+    """Return whether the cells are a whole group and all are at the same cycle."""
     wide_vectors()
     if count != GROUP:
         return False
@@ -226,7 +226,7 @@ def is_lockstep(status, cells, count):  # type: ignore[no-untyped-def]
 def gather_features(  # type: ignore[no-untyped-def]
     history, devices, status, cells, count, pair, quantise, out
 ):
-    """x*_n, mu and sigma of features ``2 pair`` and ``2 pair + 1`` into the six rows of ``out``."""
+    """Write x*_n, mu, sigma of features ``2 pair`` and ``2 pair + 1`` to the rows of ``out``."""
     order = history.shape[1]
     f = 2 * pair
     last, slot = uint32(0), order - 1
@@ -260,7 +260,7 @@ def gather_features(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def hrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-def]
-    """r(R_HRS) into row 0, kept below r_max, and u_set into row 1 (``rules.hrs_state``)."""
+    """Write r(R_HRS), limited to below r_max, to row 0 and u_set to row 1 (``rules.hrs_state``)."""
     wide_vectors()
     g_l, inverse, top = constants[G_LLRS], constants[INVERSE_SPAN], constants[TOP]
     x0, x1, m0, s0, m1, s1 = buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5]
@@ -274,7 +274,7 @@ def hrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-de
 
 @njit(nogil=True, error_model="numpy")
 def lrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-def]
-    """r(R_LRS) into row 0 and u_reset into row 1."""
+    """Write r(R_LRS) to row 0 and u_reset to row 1."""
     wide_vectors()
     g_l, inverse = constants[G_LLRS], constants[INVERSE_SPAN]
     x2, x3, m2, s2, m3, s3 = buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5]

@@ -1,4 +1,4 @@
-"""The default engine on a CPU: Numba kernels over tiles of cells (``layout``)."""
+"""Default CPU engine: Numba kernels that process tiles of cells (``layout``)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from synfab.random.backend import Library
 Array = npt.NDArray[Any]
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
-SCATTERED = 8  # a cell alone takes as long as this many side by side
-MODELS = 16  # whose rounded numbers are kept for the next array
-LINE = 64  # bytes of a cache line; tiles begin on one
+SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells
+MODELS = 16  # number of models whose rounded values are cached
+LINE = 64  # bytes of a cache line; tiles are aligned to it
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an empty array that begins on a cache line."""
+    """Return an uninitialised array that is aligned to a cache line."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(size + LINE, np.uint8)
     start = -raw.__array_interface__["data"][0] % LINE
@@ -47,7 +47,7 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
 
 
 def _eights(mask: Array) -> Array:
-    """Eight booleans a word, so that stretches without a selected cell are passed over fast."""
+    """Return a mask with eight booleans per word, so that kernels skip unselected cells fast."""
     if mask.size % 8 or not mask.flags.c_contiguous:
         whole = np.zeros(-(-mask.size // 8) * 8, np.bool_)
         whole[: mask.size] = mask
@@ -58,7 +58,7 @@ def _eights(mask: Array) -> Array:
 def round_model(
     model: CellModel, order: int, first: np.uint64, key: np.uint64, level: Any, quantise: bool
 ) -> Parameters:
-    """Return a model rounded to float32, for the cells from ``first`` on of the seed ``key``."""
+    """Return a model rounded to float32, for the cells of seed ``key`` starting at ``first``."""
     return _rounded(model, order, level, quantise)._replace(first=first, key=key)
 
 
@@ -90,7 +90,7 @@ def _rounded(model: CellModel, order: int, level: Any, quantise: bool) -> Parame
 
 @lru_cache(maxsize=MODELS)
 def stationary_blocks(model: CellModel, order: int, level: Any) -> Array:
-    """Factor of the stationary history in blocks (p, p, 4, 4), as ``fabricate`` takes it."""
+    """Return the Cholesky factor of the stationary history for ``fabricate``, (p, p, 4, 4)."""
     factor = model.history(order).stationary_factor.astype(np.float32)
     blocks = factor.reshape(order, 4, order, 4).transpose(0, 2, 1, 3)
     return np.asarray(np.ascontiguousarray(blocks) * level)
@@ -98,7 +98,7 @@ def stationary_blocks(model: CellModel, order: int, level: Any) -> Array:
 
 @lru_cache(maxsize=MODELS)
 def population32(model: CellModel) -> tuple[Array, Array, Array]:
-    """Bounds, means and factors of the components, rounded to float32."""
+    """Return the bounds of the mixture components, and their means and factors as float32."""
     population = model.population
     return (
         np.array(rules.component_bounds(model), np.uint64),
@@ -108,19 +108,19 @@ def population32(model: CellModel) -> tuple[Array, Array, Array]:
 
 
 def device_rows(devices: Array, cells: Array) -> Array:
-    """Device parameters of listed cells out of their tiles, (cells, 8)."""
+    """Return the device parameters of the listed cells, (M, 8), from tiles."""
     # (pair, tile, (mu, sigma) of the pair's two features, lane) to (cell, mu … sigma …)
     rows = devices[:, cells >> LANE_BITS, :, cells & LAST_LANE].reshape(-1, 2, 2, 2)
     return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
 
 
 class NumbaEngine(KernelEngine):
-    """Cells in tiles (``layout``); the state that ``rules.CellState`` describes."""
+    """Engine that stores the state of ``rules.CellState`` in tiles (``layout``)."""
 
     cells: Storage
 
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
-        """Copy into arrays that begin on a cache line again."""
+        """Return a copy whose arrays are aligned to cache lines, too."""
         twin = copy.copy(self)
         twin.cells = self._empty()
         twin.restore(self.storage())
@@ -138,7 +138,7 @@ class NumbaEngine(KernelEngine):
     ) -> None:
         super().__init__(model, n_cells, seed, first_cell, order, history, library)
         self.quantise = history == "int16"
-        self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* over x*
+        self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* / x*
         self.parameters32 = round_model(
             model, order, np.uint64(first_cell), np.uint64(seed), self.level, self.quantise
         )
@@ -156,7 +156,7 @@ class NumbaEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Make fresh cells; ``discardable``: nobody uses them if that is interrupted."""
+        """Initialise all cells; ``discardable``: the caller discards them after an interrupt."""
         model, cells = self.parameters32, self.cells
         fixed = (
             *population32(self.model),
@@ -171,7 +171,7 @@ class NumbaEngine(KernelEngine):
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Let cells switch: ``u`` float32 of one or n_cells elements, ``where`` bool or None."""
+        """Apply a voltage pulse ``u``, float32, (1,) or (n_cells,); ``where``: mask or None."""
         u, each = plain(u), int(u.size != 1)
         touched = self.n_cells
         if where is None:
@@ -189,7 +189,7 @@ class NumbaEngine(KernelEngine):
         share(work, self.groups, touched)
 
     def features(self, cells: Array | None = None) -> rules.Features:
-        """Return the features of cells; of all of them in a kernel."""
+        """Return the features of cells; for all cells, a kernel computes them."""
         return super().features(cells) if cells is not None else rules.Features(*self._features())
 
     def _features(self) -> Array:
@@ -205,7 +205,7 @@ class NumbaEngine(KernelEngine):
 
     @property
     def states(self) -> Array:
-        """Mixing state r."""
+        """Mixing states r of all cells; not a copy."""
         return np.asarray(self.cells.r[: self.n_cells])
 
     def parameters(self, cells: Array | None = None) -> Array:
@@ -216,7 +216,7 @@ class NumbaEngine(KernelEngine):
         return np.arange(self.n_cells) if cells is None else cells
 
     def blocks(self, cells: Array | None = None) -> Array:
-        """Return the p vectors x* of which the current cycle's is one, (p, 4, M), oldest first."""
+        """Return the block of p vectors x* with the current cycle, (p, 4, M), oldest first."""
         listed = self._listed(cells)
         block = np.empty((len(listed), self.order, 4), self.cells.history.dtype)
         readout_kernels.pack(listed, self.cells.history, block)
@@ -227,7 +227,7 @@ class NumbaEngine(KernelEngine):
         return np.asarray(rules.current_vector(self.blocks(cells), self.cycles(cells)))
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return the switching state of cells, a copy."""
+        """Return a copy of the switching state of cells."""
         cells = self._listed(cells)
         tile, lane = cells >> LANE_BITS, cells & LAST_LANE
         status = self.cells.status[cells]
@@ -251,7 +251,7 @@ class NumbaEngine(KernelEngine):
         ) | flags.astype(np.uint32)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Put the listed cells into the states ``r``; see ``rules.program``."""
+        """Set the listed cells to the states ``r``; see ``rules.program``."""
         model, features = self.parameters32, self._features()
         targets = np.ascontiguousarray(r, np.float32)
 
@@ -266,16 +266,16 @@ class NumbaEngine(KernelEngine):
     STORED = Storage._fields
 
     def storage(self) -> dict[str, Array]:
-        """Arrays that hold the whole state, for files."""
+        """Return the arrays of the complete state for saving; not copies."""
         return self.cells._asdict()
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raise ``FileFormatError`` unless ``restore`` can take over these arrays of a file."""
+        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_tiles(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Take over what ``storage`` gave."""
+        """Set the state from the arrays of ``storage``."""
         completed(lambda: self._copy_from(arrays))
 
     def _copy_from(self, arrays: Mapping[str, Array]) -> None:

@@ -1,4 +1,4 @@
-"""The kernel that makes cells: device parameters, stationary history, fresh state."""
+"""Kernel that fabricates cells: device parameters, stationary history, initial state."""
 
 import numpy as np
 from numba import int64, njit, uint32, uint64
@@ -30,11 +30,11 @@ from synfab.engines.numba.scalar import philox
 
 @njit(nogil=True, error_model="numpy")
 def pick_components(chosen, bounds, cells, first, key):  # type: ignore[no-untyped-def]
-    """Draw the component of each cell (``rules.fabricate``)."""
+    """Draw the mixture component of each cell (``rules.fabricate``)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     components = bounds.shape[0]
-    # Walking down the bounds leaves the smallest component whose bound exceeds the word.
+    # The descending loop ends at the smallest component whose bound exceeds the word.
     for j in range(GROUP):
         number = first + uint64(cells[j])
         low, high = uint32(number & uint64(0xFFFFFFFF)), uint32(number >> uint64(32))
@@ -47,7 +47,7 @@ def pick_components(chosen, bounds, cells, first, key):  # type: ignore[no-untyp
 
 @njit(nogil=True, error_model="numpy")
 def draw_devices(devices, tile, means, factors, chosen, z, x, total):  # type: ignore[no-untyped-def]
-    """Mu and sigma of a group: mean and factor of the chosen component."""
+    """Draw mu and sigma of a group from the mean and factor of the chosen components."""
     wide_vectors()
     tiles = devices.shape[1]
     for i in range(8):
@@ -59,7 +59,7 @@ def draw_devices(devices, tile, means, factors, chosen, z, x, total):  # type: i
                     total[j] = fma(weight, row[j], total[j])
             for j in range(GROUP):
                 x[j] = total[j] if chosen[j] == uint32(k) else x[j]
-        # Parameter i is mu or sigma of feature i & 3; its row stands beside its partner's.
+        # Parameter i is mu or sigma of feature i & 3; mu and sigma of a feature are adjacent rows.
         pair, row_in_tile = (i & 2) >> 1, 2 * (i & 1) + (i >> 2)
         for q in range(TILES):
             move(devices, ((pair * tiles + tile + q) * 4 + row_in_tile) * LANES, x, q * LANES)
@@ -69,7 +69,7 @@ def draw_devices(devices, tile, means, factors, chosen, z, x, total):  # type: i
 def group_devices(  # type: ignore[no-untyped-def]
     devices, tile, bounds, means, factors, cells, zero, chosen, z, word, x, total, first, key
 ):
-    """Draw the device parameters of a group into the tiles from ``tile`` on."""
+    """Draw the device parameters of a group and store them in tiles starting at ``tile``."""
     draw_normals(z, int64(0), word, cells, zero, int64(1), int64(0), first, key, int64(GROUP))
     draw_normals(z, int64(4), word, cells, zero, int64(2), int64(0), first, key, int64(GROUP))
     pick_components(chosen, bounds, cells, first, key)
@@ -78,7 +78,7 @@ def group_devices(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def correlate(x, stationary, eps):  # type: ignore[no-untyped-def]
-    """Multiply independent normals by the factor of the stationary history, newest first."""
+    """Multiply independent normals by the factor of the stationary history; newest first."""
     wide_vectors()
     for i in range(stationary.shape[0]):
         for j in range(0, GROUP, VECTOR_WIDTH):
@@ -93,10 +93,10 @@ def correlate(x, stationary, eps):  # type: ignore[no-untyped-def]
 def fabricate(  # type: ignore[no-untyped-def]
     group_low, group_high, bounds, means, factors, stationary, storage, model
 ):
-    """Equals ``rules.fabricate`` and ``rules.fresh_state``; whole groups, the arrays are padded.
+    """Apply ``rules.fabricate`` and ``rules.fresh_state`` to whole groups of padded arrays.
 
     ``stationary`` (p, p, 4, 4) is the lower Cholesky factor of the history in blocks, in levels
-    when the history is int16.
+    if the history is int16.
     """
     r, status, switch, history, devices = storage
     quantise, first, key = model.quantise, model.first, model.key

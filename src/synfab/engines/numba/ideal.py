@@ -1,4 +1,4 @@
-"""Kernel of ideal programming."""
+"""Kernel of ideal programming, which sets cells directly to target states."""
 
 import numpy as np
 from numba import uint32
@@ -29,7 +29,7 @@ BISECTIONS = 30
 def program(  # type: ignore[no-untyped-def]
     low, high, cells, targets, features, r, status, switch, llrs, hhrs, constants
 ):
-    """Equals ``rules.program`` for the listed cells ``low`` … ``high``."""
+    """Apply ``rules.program`` to entries ``low`` … ``high`` of the list ``cells``."""
     wide_vectors()
     u_max, eta, top = constants[U_MAX], constants[ETA], constants[TOP]
     g_l, inverse = constants[G_LLRS], constants[INVERSE_SPAN]

@@ -1,4 +1,4 @@
-"""What the kernels need of the machine and Numba does not offer by itself."""
+"""LLVM intrinsics for the kernels that Numba does not provide."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def bits(typing_context: Any, x: Any) -> Any:
 
 @intrinsic
 def from_bits(typing_context: Any, x: Any) -> Any:
-    """Return the float32 that has these bits (int32)."""
+    """Return the float32 with the bits of an int32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
@@ -42,13 +42,13 @@ def from_bits(typing_context: Any, x: Any) -> Any:
 
 @intrinsic
 def wide_vectors(typing_context: Any) -> Any:
-    """Let this function use vectors of 512 bits where the machine has them; changes no result.
+    """Let the calling function use 512-bit vectors if the CPU supports them; results are the same.
 
-    It is kept apart from its callers, whose code would stop some of its loops being vectorised.
+    Also prevents inlining of that function, which would stop some of its loops being vectorised.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # llvmlite knows only attributes without a value; the set prints what it holds.
+        # llvmlite supports only attributes without a value; ``set.add`` bypasses its check.
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
@@ -57,14 +57,14 @@ def wide_vectors(typing_context: Any) -> Any:
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
-    """Pointer to the element at a flat offset of a C-contiguous array."""
+    """Return a pointer to the element at a flat offset of a C-contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [offset])
 
 
 @intrinsic
 def get(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Return the element at a flat offset, without looking for negative indices."""
+    """Return the element at a flat offset, without wrapping negative indices."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_element(context, builder, signature.args[0], *arguments))
@@ -74,7 +74,7 @@ def get(typing_context: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def put(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """Set the element at a flat offset, without looking for negative indices."""
+    """Set the element at a flat offset, without wrapping negative indices."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0].dtype
@@ -89,8 +89,8 @@ def put(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
     """Copy a row of a tile between flat offsets of two arrays, float32 or int16, as one vector.
 
-    Written out because a loop over eight lanes would check at run time, for every row, whether
-    the arrays overlap.
+    A loop over eight lanes would instead check at run time, for every row, whether the arrays
+    overlap.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -117,7 +117,7 @@ def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
 
 @intrinsic
 def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Ask for the cache line of the element at a flat offset."""
+    """Prefetch the cache line of the element at a flat offset."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = builder.bitcast(
@@ -138,7 +138,7 @@ def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
 
 
 class VectorType(types.Type):  # type: ignore[misc]
-    """Several float32 that are kept in registers: eight accumulators hide what an fma takes."""
+    """Vector of float32 kept in registers: eight accumulators hide the latency of an fma."""
 
     width = 32
 
@@ -156,7 +156,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def _splat(builder: Any, number: Any) -> Any:
-    """Fill a vector with one number."""
+    """Return a vector whose elements all equal one number."""
     kind = ir.VectorType(ir.FloatType(), VectorType.width)
     undefined = ir.Constant(kind, ir.Undefined)
     single = builder.insert_element(undefined, number, ir.IntType(32)(0))
@@ -166,7 +166,7 @@ def _splat(builder: Any, number: Any) -> Any:
 
 @intrinsic
 def load_vector(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Load float32 numbers from a flat offset on."""
+    """Return the vector of float32 numbers that starts at a flat offset."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start = _element(context, builder, signature.args[0], *arguments)
@@ -178,7 +178,7 @@ def load_vector(typing_context: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def store_vector(typing_context: Any, array: Any, offset: Any, vector: Any) -> Any:
-    """Store float32 numbers from a flat offset on."""
+    """Store a vector of float32 numbers at a flat offset."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start = _element(context, builder, signature.args[0], *arguments[:2])

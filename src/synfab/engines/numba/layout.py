@@ -1,16 +1,16 @@
-"""How the kernels lay cells out in memory.
+"""Memory layout of the cells in the kernels.
 
-Eight cells make a tile, a row of a tile is one vector, half a cache line: a group is streamed in
-whole vectors, and a cell touched alone costs few lines.
+Eight cells form a tile. A row of a tile is one vector of half a cache line, so that groups are
+streamed in whole vectors, and access to a single cell needs few cache lines.
 
-    history  (groups, p, TILES, 4, LANES)  the block of p vectors around the cycle
+    history  (groups, p, TILES, 4, LANES)  the block of p vectors with the current cycle
     devices  (2, tiles, 4, LANES)  mu, sigma, mu, sigma of r_hrs and u_set | of r_lrs and u_reset
     switch   (tiles, 4, LANES)     threshold, u_set | r(R_HRS), steepness
     status   (cells,)              cycle << 2 | in_lrs << 1 | in_hrs
     r        (cells,)
 
-Work is done in groups of 256 cells: what a group needs is gathered into small arrays that stay in
-the first-level cache, computed there in plain vector loops, and put back.
+Kernels process groups of 256 cells: they gather the data of a group into small arrays that stay in
+the L1 cache, compute in plain vector loops, and write the results back.
 """
 
 from typing import Any, NamedTuple
@@ -29,17 +29,17 @@ FLAGS = 3
 QUANTUM = 4096.0  # int16 history: x* in steps of 1/4096
 HIGHEST_LEVEL = 32767.0
 
-# Rows of ``switch``: a SET needs the first half of a tile, a cache line.
+# Rows of ``switch``: a SET needs only the first half of a tile, one cache line.
 THRESHOLD, U_SET, R_HRS, STEEPNESS = 0, 1, 2, 3
 
-# Entries of the constants of a model.
+# Indices into the constants of a model.
 G_LLRS, INVERSE_SPAN, TOP, U_MAX, ETA, LOW, HIGH = range(7)
 
 LN_10 = np.float32(2.302585092994046)
 
 
 class Storage(NamedTuple):
-    """The state of all cells."""
+    """State of all cells; the module docstring lists shapes."""
 
     r: Any
     status: Any
@@ -49,11 +49,11 @@ class Storage(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """A model rounded to float32, and which random numbers are its cells'."""
+    """Model rounded to float32, and the random number keys of its cells."""
 
     lags: Any  # (p, 4, 4)
     innovation: Any  # (4, 4)
-    marginals: Any  # tuples of tuples, so that loops are unrolled; pieces: (4, n, degree + 1)
+    marginals: Any  # tuples of tuples to unroll loops; piecewise: (4, n, degree + 1)
     llrs: Any
     hhrs: Any
     constants: Any

@@ -1,8 +1,8 @@
-"""Threads that run the parts of a job, so that an exception of a signal handler waits for its end.
+"""Thread pool whose jobs always finish before an exception of a signal handler is raised.
 
-Python runs signal handlers in the main thread, between its instructions, and they may raise there
-(Ctrl-C does). The caller of a job therefore runs no part of it, only these threads do, and it
-waits in a single call of C, in which no handler runs and which nothing can skip.
+Python runs signal handlers in the main thread, between bytecode instructions, and they may raise
+there (as Ctrl-C does). Therefore only the threads of the pool run parts of a job. The caller waits
+in a single C call, during which no handler runs and which no exception can bypass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from threading import Event, Lock, RLock, Thread, get_ident
 
 # Unlike methods of ``threading.Lock``, these wait without running signal handlers. CDLL releases
-# the interpreter lock while they do.
+# the GIL during the wait.
 _C = ctypes.CDLL(None, handle=ctypes.pythonapi._handle)
 _allocate = _C.PyThread_allocate_lock
 _allocate.restype, _allocate.argtypes = ctypes.c_void_p, []
@@ -30,7 +30,7 @@ _free.restype, _free.argtypes = None, [ctypes.c_void_p]
 
 
 class Completion:
-    """Something that happens once; ``wait`` may be called once and cannot be interrupted."""
+    """One-time event; ``wait`` may be called once and cannot be interrupted."""
 
     def __init__(self) -> None:
         lock = _allocate()
@@ -38,7 +38,7 @@ class Completion:
             raise MemoryError
         self._lock: int | None = lock
         _acquire(lock, 1)
-        # Both are called without a Python frame of their own, where a handler could run.
+        # Partials of C functions: no Python frame is created in which a handler could run.
         self.set: Callable[[], object] = partial(_release, lock)
         self.wait: Callable[[], object] = partial(_acquire, lock, 1)
 
@@ -48,21 +48,21 @@ class Completion:
 
 
 class Job:
-    """One kernel call in parts; whichever thread is free takes the next part."""
+    """Kernel call split into parts; each idle thread runs the next part."""
 
     def __init__(self, kernel: Callable[[int, int], object], size: int, parts: int) -> None:
         self.kernel, self.parts = kernel, parts
         self.edges = [size * part // parts for part in range(parts + 1)]
-        # Steps of these iterators are atomic.
+        # ``next`` of these iterators is atomic.
         self.next_part, self.done = iter(range(parts)), count(1)
         self.errors: list[tuple[int, BaseException]] = []
-        self.stopped = False  # the parts that have not started are left out
-        self.noticed = Lock()  # as ``completion``, for a wait that may be interrupted
+        self.stopped = False  # parts that have not started are skipped
+        self.noticed = Lock()  # like ``completion``, but the wait can be interrupted
         self.noticed.acquire()
         self.completion = Completion()
 
     def work(self) -> None:
-        """Take parts until none is left."""
+        """Run parts until none is left."""
         for part in self.next_part:
             if not self.stopped:
                 try:
@@ -74,7 +74,7 @@ class Job:
                 self.completion.set()
 
     def raise_error(self) -> None:
-        """Raise what the first of the parts that failed raised."""
+        """Raise the exception of the first part that failed, if any."""
         if self.errors:
             _, error = min(self.errors, key=lambda found: found[0])
             self.errors.clear()  # its traceback refers to this job
@@ -82,22 +82,22 @@ class Job:
 
 
 class Pool:
-    """Threads of one process, as many as any job has asked for."""
+    """Threads of one process; the number grows to the largest that a job requests."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
         self.size = 0
         self._jobs: SimpleQueue[tuple[Job, int]] = SimpleQueue()
-        self._own: set[int] = set()  # identities of the threads
+        self._own: set[int] = set()  # identifiers of the threads
         self._growing = RLock()  # a signal handler may use arrays as well
         self._ready = Event()
 
     def is_own_thread(self) -> bool:
-        """Whether the caller is one of the threads, which must not wait for one another."""
+        """Return whether the caller is a thread of the pool, which must not wait for another."""
         return get_ident() in self._own
 
     def start(self) -> bool:
-        """Make sure that there is a thread; False if this process may not have another."""
+        """Ensure that a thread exists; return False if the system cannot start one."""
         if self.size == 0:
             with self._growing:
                 if self.size == 0:
@@ -107,15 +107,15 @@ class Pool:
         return True
 
     def run(self, job: Job, threads: int, discardable: bool) -> None:
-        """Run a job on so many threads; returns or raises when none of its parts is running.
+        """Run a job on ``threads`` threads; return or raise when no part is running any more.
 
-        The exception of a signal handler is raised once all parts have run; of a ``discardable``
-        job, those that have not started by then are left out.
+        The exception of a signal handler is raised after all parts have run. If the job is
+        ``discardable``, parts that have not started by then are skipped.
         """
         entries = map(self._jobs.put, repeat((job, threads), threads))
         enter, wait = deque[object](maxlen=0).extend, job.completion.wait
-        # Handlers run after a call of C returns, not within it or before it. So no exception comes
-        # before ``enter`` is complete, and none between an exception and ``wait``.
+        # Handlers run only after a C call returns. So no exception is raised before ``enter`` is
+        # complete, and none between an exception and ``wait``.
         try:
             enter(entries)
             if discardable:
@@ -135,7 +135,7 @@ class Pool:
     def _serve(self) -> None:
         self._own.add(get_ident())
         while True:
-            self._serve_one(*self._jobs.get())  # keeps no reference to a job while it waits
+            self._serve_one(*self._jobs.get())  # no reference to a job is held while waiting
 
     def _serve_one(self, job: Job, threads: int) -> None:
         if self.size < threads:
@@ -143,19 +143,19 @@ class Pool:
         job.work()
 
     def _grow(self, threads: int) -> None:
-        """Start the threads that are missing; not in the caller, which may be interrupted."""
+        """Start missing threads; runs in the pool because the caller can be interrupted."""
         with self._growing:
             while self.size < threads and _start(self._serve):
                 self.size += 1
 
 
 def _start(target: Callable[[], None]) -> bool:
-    """Start a thread; False if the system has no more."""
+    """Start a thread; return False if the system cannot start another."""
     try:
         Thread(target=target, name="synfab", daemon=True).start()
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
-            raise  # of a signal handler
+            raise  # raised by a signal handler
         return False
     return True
 
@@ -164,7 +164,7 @@ _pools = {0: Pool()}
 
 
 def find_pool() -> Pool:
-    """Return the pool of this process: a forked child has none of its parent's threads."""
+    """Return the pool of this process; a forked child gets a new one, without threads."""
     if _pools[0].process != os.getpid():
         _pools[0] = Pool()
     return _pools[0]

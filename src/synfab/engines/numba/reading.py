@@ -1,4 +1,4 @@
-"""What the engines of Numba kernels share: reading, flags, cycles."""
+"""Base class of the engines with Numba kernels: reads, flags, cycle numbers."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Array = npt.NDArray[Any]
 
 
 def plain(u: Array) -> Array:
-    """Kernels are compiled for contiguous, writable arrays; another would be compiled for again."""
+    """Return a contiguous, writable array; other arrays would make Numba compile kernels again."""
     plain = np.ascontiguousarray(u)
     return plain if plain.flags.writeable else plain.copy()
 
 
 def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Array:
-    """Standard normal numbers of crossbar readouts, (count, rows), float32.
+    """Return standard normal numbers for crossbar readouts, (count, rows), float32.
 
     Parameters
     ----------
     first
-        Number of the first row among all rows of the seed.
+        Index of the first row among all rows of the seed.
     number
-        Which input vector is the first, a 32-bit word.
+        Index of the first input vector, a 32-bit word.
     """
     out = np.empty((count, rows), np.float32)
     fixed = (np.uint64(first), np.uint64(number), np.uint64(seed), out)
@@ -45,27 +45,27 @@ def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Ar
     return out
 
 
-# Above every threshold and U_max, V: a complete RESET.
+# Voltage (V) above every threshold and U_max, for a complete RESET.
 FULL_RESET = np.array([1e3], np.float32)
 
 
 class KernelEngine(Engine):
-    """An engine whose cells have ``states`` and status words as in ``layout``."""
+    """Engine whose cells have ``states`` and the status words of ``layout``."""
 
     parameters32: Parameters
-    cells: Any  # a named tuple of arrays, ``status`` among them
+    cells: Any  # a named tuple of arrays, including ``status``
 
     def begin_at(self, first_cell: int) -> None:
-        """Let cell 0 be number ``first_cell``."""
+        """Set the global number of cell 0."""
         super().begin_at(first_cell)
         self.parameters32 = self.parameters32._replace(first=np.uint64(first_cell))
 
     @abstractmethod
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Let cells switch, in a kernel that draws the history as well."""
+        """Apply a voltage pulse, in a kernel that also draws the history."""
 
     def begin_cycle(self, cells: Array) -> rules.Features:
-        """Advance the history of the listed cells: RESET them out of the LRS, and put them back."""
+        """Advance the history of the listed cells by a RESET from the LRS; restore their state."""
         before, size = self.take(cells), len(cells)
         lrs, hrs = np.ones(size, np.bool_), np.zeros(size, np.bool_)
         rest = np.zeros(size, np.float32)
@@ -77,7 +77,7 @@ class KernelEngine(Engine):
         return self.features(cells)
 
     def current(self, u: Array) -> Array:
-        """Current without noise of every cell, A; ``u`` as in ``apply_voltage``."""
+        """Return the noiseless current (A) of all cells; ``u`` as in ``apply_voltage``."""
         out = np.empty(self.n_cells, np.float32)
         u, each = plain(u), int(u.size != 1)
         model, r = self.parameters32, self.states
@@ -91,7 +91,7 @@ class KernelEngine(Engine):
         return out
 
     def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
-        """Current with the noise of read ``number``; the kernel has Johnson and shot noise."""
+        """Return the current (A) with the noise of read ``number``, from a kernel if linear."""
         if not noise.linear:
             z = self._read_normals(number)
             drawn: Array = noisy_current(
@@ -105,12 +105,12 @@ class KernelEngine(Engine):
 
     @cached_property
     def _slopes(self) -> tuple[np.float32, np.float32]:
-        """Slopes at 0 V, S: of the state r = 0, and what r adds to it."""
+        """Slopes dI/dU at 0 V (S): of r = 0, and the difference between r = 1 and r = 0."""
         slope_llrs, slope_hhrs = self.model.conduction.slopes_at_zero
         return np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs)
 
     def _read_normals(self, number: int) -> Array:
-        """Normal numbers of a read: Johnson noise of 1 S at 0 V with the coefficient 1."""
+        """Return the normal numbers of a read: Johnson noise of 1 S at 0 V, coefficient 1."""
         at_rest = np.zeros(1, np.float32)
         none = np.zeros(self.n_cells, np.float32)
         unit = (np.float32(1.0), np.float32(0.0))
@@ -137,11 +137,11 @@ class KernelEngine(Engine):
         return out
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
-        """Normal numbers of crossbar readouts, (rows, count); rows are numbered from ``first``."""
+        """Return normal numbers for crossbar readouts, (rows, count); see ``Engine``."""
         return row_normals(self.seed, first, rows, number, count).T
 
     def row_sums(self, columns: int, weights: Array) -> Array:
-        """Sum over columns of r times each row of ``weights`` (B, columns): (rows, B)."""
+        """Return the matrix product of r, (rows, columns), and ``weights``.T: (rows, B)."""
         rows = self.n_cells // columns
         out = np.empty((rows, len(weights)), np.float64)
         r = self.states
@@ -154,12 +154,12 @@ class KernelEngine(Engine):
 
     @property
     def in_hrs(self) -> Array:
-        """Flags of cells that are completely RESET."""
+        """Mask of the cells that are completely RESET, (n_cells,)."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
 
     @property
     def in_lrs(self) -> Array:
-        """Flags of cells that are SET."""
+        """Mask of the cells that are SET, (n_cells,)."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
 
     def cycles(self, cells: Array | None = None) -> Array:

@@ -20,7 +20,7 @@ from synfab.engines.numba.transition import span
 
 @cached_njit(nogil=True, error_model="numpy")
 def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: ignore[no-untyped-def]
-    """Equals ``rules.current`` for cells ``low`` … ``high``."""
+    """Write ``rules.current`` of cells ``low`` … ``high`` to ``out``."""
     if each:
         for c in range(low, high):
             out[c] = span(llrs, hhrs, constants, r[c], voltages[c])[2]
@@ -34,7 +34,7 @@ def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: 
 def add_read_noise(  # type: ignore[no-untyped-def]
     low, high, r, voltages, each, johnson, shot, slope_llrs, slope_span, out, first, number, key
 ):
-    """Equals ``noise.noisy_current`` for cells ``low`` … ``high``; ``out`` holds the currents."""
+    """Add noise to the currents ``out`` of cells ``low`` … ``high`` (``noise.noisy_current``)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     z = np.empty((4, GROUP), np.float32)
@@ -42,11 +42,11 @@ def add_read_noise(  # type: ignore[no-untyped-def]
     word = np.empty((4, GROUP), np.uint32)
     za, zb, zc, zd = z[0], z[1], z[2], z[3]
     wa, wb, wc, wd = word[0], word[1], word[2], word[3]
-    # Four cells of one counter share a call; a first cell in between shifts where calls begin.
+    # One call serves the four cells of a counter; ``shift`` aligns the first cell to its counter.
     shift = int64(first & uint64(3))
     for call_low in range((low + shift) >> 2, (high + shift + 3) >> 2, GROUP):
         begin = (first >> uint64(2)) + uint64(call_low)
-        # Few cells need few calls; whole vectors of them, as every loop over a group has.
+        # Only as many calls as needed, rounded up to whole vectors.
         calls = min(int64(GROUP), (((high + shift + 3) >> 2) - call_low + 15) & ~15)
         for j in range(calls):
             counter = begin + uint64(j)
@@ -83,7 +83,7 @@ def add_read_noise(  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
-    """Equals ``rules.cycle_features`` for the cells of some groups; ``out`` is (4, n_cells)."""
+    """Write ``rules.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
     cells = np.empty(GROUP, np.int64)
     buffer = np.empty((6, GROUP), np.float32)
     marginals = model.marginals
@@ -109,7 +109,7 @@ def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-
 
 @njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def dot(a, b):  # type: ignore[no-untyped-def]
-    """Sum of products in float32; free to be vectorised, always the same for whole rows."""
+    """Return the float32 dot product; vectorised, but the result for a row is reproducible."""
     total = f4(0.0)
     for j in range(a.shape[0]):
         total += a[j] * b[j]
@@ -118,7 +118,7 @@ def dot(a, b):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-def]
-    """Rows ``low`` … ``high`` of r (rows x columns) times each row of ``weights`` (B, columns)."""
+    """Multiply rows ``low`` … ``high`` of r, (rows, columns), by ``weights``.T, (columns, B)."""
     for row in range(low, high):
         line = r[row * columns : (row + 1) * columns]
         for b in range(weights.shape[0]):
@@ -127,7 +127,7 @@ def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-de
 
 @cached_njit(nogil=True, error_model="numpy")
 def pack(cells, history, out):  # type: ignore[no-untyped-def]
-    """Histories of the listed cells, cell by cell (cells, p, 4)."""
+    """Copy the histories of the listed cells to ``out``, (cells, p, 4)."""
     for k in range(cells.shape[0]):
         c = cells[k]
         group, tile, lane = c >> GROUP_BITS, (c >> LANE_BITS) & LAST_TILE, c & LAST_LANE
@@ -138,7 +138,7 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
-    """First normals of stream 4: readouts ``low`` … ``high``, rows from ``first``; (B, rows)."""
+    """Write normals of stream 4 for readouts ``low`` … ``high``, rows from ``first``: (B, rows)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     word = np.empty((2, GROUP), np.uint32)

@@ -1,7 +1,8 @@
 """Scalar float32 functions and random words for the kernels.
 
-Nothing here uses fast-math: fused multiply-adds are written out and every other operation is the
-IEEE one, so a loop gives the same bits vectorised or not, for any slice and any thread count.
+None of these functions uses fast-math: fused multiply-adds are explicit, and all other operations
+follow IEEE 754. Results are bit-identical with or without vectorisation, for any slice and number
+of threads.
 """
 
 from typing import Any
@@ -25,7 +26,7 @@ QUARTER = f4(np.pi * 2.0**-31)
 
 @njit(inline="always")
 def log(x: Any) -> Any:
-    """Natural logarithm of a normal positive float32, to about 1 ulp (minimax, after Cephes)."""
+    """Return the logarithm of a normal positive float32, to about 1 ulp (minimax, after Cephes)."""
     i = bits(x)
     e = int32(int32(i - SQRT_HALF_BITS) >> int32(23))
     f = from_bits(int32(i - int32(e << int32(23)))) - f4(1.0)
@@ -44,7 +45,7 @@ def log(x: Any) -> Any:
 
 @njit(inline="always")
 def exp(x: Any) -> Any:
-    """Exponential of a float32 between -87 and 88, to about 1 ulp (minimax, after Cephes)."""
+    """Return e**x of a float32 clipped to -87 … 88, to about 1 ulp (minimax, after Cephes)."""
     x = f4(-87.0) if x < f4(-87.0) else x
     x = f4(88.0) if x > f4(88.0) else x
     k = (x * LOG2_E + ROUND) - ROUND
@@ -60,7 +61,7 @@ def exp(x: Any) -> Any:
 
 @njit(inline="always")
 def polynomial(coefficients: Any, x: Any) -> Any:
-    """Equals ``rules.polynomial``, with fused steps; a tuple, so that the loop is unrolled."""
+    """Return ``rules.polynomial``, with fused steps; a tuple unrolls the loop."""
     value = coefficients[0]
     for k in range(1, len(coefficients)):
         value = fma(value, x, coefficients[k])
@@ -68,7 +69,7 @@ def polynomial(coefficients: Any, x: Any) -> Any:
 
 
 def marginal(coefficients: Any, x: Any) -> Any:
-    """Equals ``rules.marginal``, which it is outside kernels."""
+    """Return ``rules.marginal``; kernels use the compiled version below."""
     return rules.marginal(coefficients, x)
 
 
@@ -99,7 +100,7 @@ def _marginal(coefficients: Any, x: Any) -> Any:
 
 @njit(inline="always")
 def noise_variance(johnson: Any, shot: Any, i: Any, u: Any, slope: Any) -> Any:
-    """Equals ``ReadNoise.variance`` of ``static_conductance`` for linear noise (``noise``)."""
+    """Return ``ReadNoise.variance`` at ``static_conductance`` for linear noise (``noise``)."""
     ratio = abs(i) / (abs(u) if u != f4(0.0) else f4(1.0))
     conductance = ratio if u != f4(0.0) else slope
     return fma(johnson, conductance, shot * abs(i))
@@ -107,9 +108,9 @@ def noise_variance(johnson: Any, shot: Any, i: Any, u: Any, slope: Any) -> Any:
 
 @njit(inline="always")
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
-    """Equals ``streams.philox`` for one counter of uint32 words.
+    """Return ``streams.philox`` of one counter of uint32 words.
 
-    The words live in uint64, whose upper half may hold anything: only the lower half is multiplied.
+    The words are held in uint64 whose upper halves are arbitrary; only lower halves are multiplied.
     """
     low = uint64(0xFFFFFFFF)
     a, b, c, d = uint64(c0), uint64(c1), uint64(c2), uint64(c3)
@@ -127,11 +128,11 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 @njit(inline="always")
 def normal_pair(w_radius: Any, w_angle: Any) -> Any:
-    """Equals ``streams.normals`` for two words: two standard normal numbers."""
+    """Return two standard normal numbers from two words, as ``streams.normals`` does."""
     u = (f4(int32(w_radius >> uint32(1))) + f4(0.5)) * f4(4.656612873077393e-10)
     radius = f4(np.sqrt(f4(-2.0) * log(u)))
     turn = int32(w_angle)
-    # The two top bits count quarter turns, the rest is an angle between -pi/4 and pi/4.
+    # The top two bits select the quadrant; the rest is an angle between -pi/4 and pi/4.
     angle = f4(int32(int32(turn << int32(2)) >> int32(2))) * QUARTER
     quarter = int32(int32(int32(turn >> int32(29)) + int32(1)) >> int32(1))
     z = angle * angle

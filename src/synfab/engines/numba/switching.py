@@ -1,4 +1,4 @@
-"""Kernels that switch cells: which ones, SET, RESET along the transition curve."""
+"""Kernels that switch cells: selection, SET, and RESET along the transition curve."""
 
 from typing import Any, NamedTuple
 
@@ -36,17 +36,17 @@ from synfab.engines.numba.transition import FLOOR, PULSE, REST, SLOPE, STATE, tr
 
 
 class Work(NamedTuple):
-    """Small arrays of one thread, reused from group to group."""
+    """Working arrays of one thread, reused for all groups."""
 
     pulse: Any  # voltages of a group
-    code: Any  # 0: nothing happens, 1: SET, 2: RESET
-    selected: Any  # lists of cells
+    code: Any  # 0: no switching, 1: SET, 2: RESET
+    selected: Any  # list of cells
     to_set: Any
     to_reset: Any
-    spent: Any  # their block of the history is used up …
-    cycles: Any  # … at these cycles
-    drawn: Any  # they leave the LRS and begin a cycle
-    begins: Any  # one of ``to_reset`` does
+    spent: Any  # cells at the end of their history block …
+    cycles: Any  # … and their cycle numbers
+    drawn: Any  # cells that leave the LRS and begin a cycle
+    begins: Any  # nonzero where a cell of ``to_reset`` begins a cycle
     buffer: Any  # (6, GROUP) features
     curve: Any  # (5, GROUP) r, threshold, voltage, r(R_HRS), steepness
     x: Any  # (4 p, BATCH) blocks
@@ -56,7 +56,7 @@ class Work(NamedTuple):
 
 @njit(nogil=True)
 def make_work(order):  # type: ignore[no-untyped-def]
-    """Allocate the arrays of a thread, with numbers that are harmless in unused places."""
+    """Return the arrays of a thread, initialised to values that are valid in unused elements."""
     return Work(
         np.zeros(GROUP, np.float32),
         np.zeros(GROUP, np.uint32),
@@ -77,7 +77,7 @@ def make_work(order):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
-    """SET: r = r(R_LRS), threshold = u_reset (``rules.apply_voltage``)."""
+    """SET the listed cells: r = r(R_LRS), threshold = u_reset (``rules.apply_voltage``)."""
     listed, buffer = work.to_set, work.buffer
     gather_features(
         cells.history, cells.devices, cells.status, listed, count, int64(1), model.quantise, buffer
@@ -103,7 +103,7 @@ def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyped-def]
-    """Draw blocks where they are used up, then r(R_HRS) and u_set of the new cycle."""
+    """Draw new blocks for cells at the end of one, then r(R_HRS) and u_set of the new cycle."""
     order = cells.history.shape[1]
     if 0 < n_spent < GROUP:
         for j in range(n_spent):
@@ -127,7 +127,7 @@ def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyp
 
 @njit(inline="always")
 def reset_group(cells, model, work):  # type: ignore[no-untyped-def]
-    """Do a complete RESET of a whole group that leaves the LRS at the same cycle."""
+    """RESET a whole group completely; all its cells leave the LRS at the same cycle."""
     first = work.to_reset[0]
     marks = cells.status[first : first + GROUP]
     cycle = marks[0] >> uint32(CYCLE_BITS)
@@ -149,7 +149,7 @@ def reset_group(cells, model, work):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def reset_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
-    """RESET: draw the next cycle where the LRS is left, then follow the transition curve."""
+    """RESET the listed cells: draw a cycle for those in the LRS, then follow the curve."""
     order = uint32(cells.history.shape[1])
     r, status, switch = cells.r, cells.status, cells.switch
     curve, begins, drawn = work.curve, work.begins, work.drawn
@@ -204,7 +204,7 @@ def reset_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def classify(status, switch, u, curve, code, start, size):  # type: ignore[no-untyped-def]
-    """Tell for each cell of a group what the voltage does; count SETs and RESETs."""
+    """Write to ``code`` how each cell of a group switches; return the SET and RESET counts."""
     wide_vectors()
     marks = status[start : start + GROUP]
     u_set, threshold = curve[0], curve[1]
@@ -227,7 +227,7 @@ def classify(status, switch, u, curve, code, start, size):  # type: ignore[no-un
 
 @njit(inline="always")
 def switch_group(cells, model, work, start, size):  # type: ignore[no-untyped-def]
-    """Apply ``work.pulse`` to a group."""
+    """Apply the voltages ``work.pulse`` to a group."""
     total_set, total_reset = classify(
         cells.status, cells.switch, work.pulse, work.curve, work.code, start, size
     )
@@ -300,7 +300,7 @@ def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[
 def apply_voltage(  # type: ignore[no-untyped-def]
     group_low, group_high, n_cells, voltages, each, cells, model
 ):
-    """Equals ``rules.apply_voltage`` for the cells of some groups."""
+    """Apply ``rules.apply_voltage`` to groups ``group_low`` … ``group_high``."""
     wide_vectors()
     work = make_work(cells.history.shape[1])
     u = work.pulse
@@ -318,10 +318,10 @@ def apply_voltage(  # type: ignore[no-untyped-def]
 def apply_voltage_where(  # type: ignore[no-untyped-def]
     group_low, group_high, voltages, each, mask, cells, model
 ):
-    """Equals ``rules.apply_voltage`` for the selected cells of some groups.
+    """Apply ``rules.apply_voltage`` to the selected cells of groups.
 
-    ``mask`` holds eight booleans a word. Cells of several groups are collected, so that their
-    memory can be asked for before it is needed.
+    ``mask`` holds eight booleans per word. Cells of several groups are collected, so that their
+    data can be prefetched.
     """
     work = make_work(cells.history.shape[1])
     busy = np.empty(GROUP // 8, np.int64)

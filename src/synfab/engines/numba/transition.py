@@ -1,4 +1,4 @@
-"""Kernels of the I-V curves and of the RESET transition between them."""
+"""Kernels of the I-V curves and the RESET transition between them."""
 
 from numba import njit, uint32
 
@@ -12,7 +12,7 @@ STATE, REST, PULSE, FLOOR, SLOPE = range(5)
 
 @njit(inline="always")
 def span(llrs, hhrs, constants, r, u):  # type: ignore[no-untyped-def]
-    """P_L(u), P_L(u) - P_H(u) and I(r, u); ohmic beyond the trained voltages."""
+    """Return P_L(u), P_L(u) - P_H(u) and I(r, u); ohmic outside the trained voltage range."""
     bounded = constants[LOW] if u < constants[LOW] else u
     inside = constants[HIGH] if bounded > constants[HIGH] else bounded
     ratio = u / (inside if inside != u else f4(1.0))
@@ -23,7 +23,7 @@ def span(llrs, hhrs, constants, r, u):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, error_model="numpy")
 def transition(curve, begins, llrs, hhrs, constants, width):  # type: ignore[no-untyped-def]
-    """Equals ``rules.transition_state``: the new state and steepness replace the old ones.
+    """Update state and steepness in place, as ``rules.transition_state`` does.
 
     A RESET at U_max or above is complete.
     """
