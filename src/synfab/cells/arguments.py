@@ -1,4 +1,4 @@
-"""What the methods of an array take and return: checked, and converted between array libraries."""
+"""Argument checks of array methods, and conversions between array libraries."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
 Array = Any
-PLAIN = 1e30  # V; float32 holds what is smaller
-MAX_REASON = 200  # characters of a message of a library
+PLAIN = 1e30  # V; smaller magnitudes fit into float32
+MAX_REASON = 200  # characters of a library's error message that are shown
 Checker = Callable[[str, Any], np.ndarray[Any, Any]]
 
 
 class Arguments:
-    """Checks the arguments of one array's methods, and converts them and what is returned.
+    """Checks and converts the arguments and results of the methods of one array.
 
     Parameters
     ----------
     library
-        Of the engine's arrays, which arguments become.
+        Array library of the engine, to which arguments are converted.
     shape
-        Of the array.
+        Shape of the array.
     outer
-        Library of the arrays that users get; None: the engine's.
+        Library of the arrays returned to the user; None: the engine's.
     """
 
     def __init__(
@@ -38,25 +38,25 @@ class Arguments:
         self.library, self.shape, self.outer = library, shape, outer or library
 
     def returned(self, array: Array, shape: tuple[int, ...] | None = None) -> Array:
-        """Return an array of the engine in the library of the user, in a shape (None: its own)."""
+        """Return an engine array in the user's library, reshaped to ``shape`` (None: as it is)."""
         found = array if self.outer is self.library else self.outer.asarray(array)
         return found if shape is None else self.outer.xp.reshape(found, shape)
 
     def real(self, name: str, value: Any) -> Array:
-        """Real numbers as an array of the engine's library, on its device."""
+        """Return real numbers as an array of the engine's library, on its device."""
         return self._checked(name, value, ("integral", "real floating"), checks.real_array)
 
     def _checked(
         self, name: str, value: Any, kinds: str | tuple[str, ...], check: Checker
     ) -> Array:
-        """Bring an array of allowed types to the engine's library, and to its device."""
+        """Return an array of an allowed type in the engine's library, on its device."""
         library = self.library
         if library is NUMPY or not isinstance(value, library.kind):
             array = check(name, value)
             return array if library is NUMPY else library.asarray(_ordinary(array))
         try:
             fits = library.xp.isdtype(value.dtype, kinds)
-        except TypeError:  # types of a library's own, such as keys of JAX
+        except TypeError:  # library-specific types, such as JAX keys
             fits = False
         if not fits:
             raise InvalidTypeError(f"{name}: expected {kinds}, found {value.dtype}")
@@ -67,7 +67,7 @@ class Arguments:
             raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
 
     def broadcast(self, name: str, array: Array) -> Array:
-        """One number for each cell, in the array's shape."""
+        """Return ``array`` broadcast to the shape of the cells."""
         try:
             fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
         except ValueError:
@@ -79,14 +79,14 @@ class Arguments:
         return self.library.xp.broadcast_to(array, self.shape)
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:
-        """One float32, or one for each cell; NaN is allowed only outside the mask."""
+        """Return one float32 or one per cell; NaN is allowed only outside the mask."""
         if type(u) is float and self.library is NUMPY and -PLAIN < u < PLAIN:
-            return np.array([u], np.float32)  # the usual call needs no other check
+            return np.array([u], np.float32)  # fast path for the usual call
         xp, array = self.library.xp, self.real("u", u)
         single = math.prod(array.shape) == 1 and array.ndim <= len(self.shape)
         if not single and tuple(array.shape) != self.shape:
             array = self.broadcast("u", array)
-        with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+        with np.errstate(over="ignore"):  # overflow is detected below
             flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (-1,))
         if mask is None or flat.shape[0] == 1:
             used = flat
@@ -99,7 +99,7 @@ class Arguments:
         return contiguous(flat) if self.library is NUMPY else flat
 
     def mask(self, where: Any) -> Array | None:
-        """One flag for each cell; None stays None: all of them."""
+        """Return one flag per cell; None (all cells) stays None."""
         if where is None:
             return None
         array = self._checked("where", where, "bool", checks.boolean_array)
@@ -108,7 +108,7 @@ class Arguments:
         return contiguous(flat) if self.library is NUMPY else flat
 
     def column_voltages(self, v: Any, kind: Any = np.float32) -> np.ndarray[Any, Any]:
-        """Input vectors of a crossbar readout, (columns,) or (columns, B), NumPy's ``kind``."""
+        """Return checked readout voltages, (columns,) or (columns, B), as NumPy type ``kind``."""
         if len(self.shape) != 2:
             raise InvalidValueError(
                 f"cells: a crossbar readout needs rows x columns, this array has shape {self.shape}"
@@ -125,13 +125,13 @@ class Arguments:
 
 
 def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return numbers side by side in memory that may be written, as compiled kernels expect."""
+    """Return the array in contiguous, writeable memory, as compiled kernels require."""
     found = np.ascontiguousarray(array)
     return found if found.flags.writeable else found.copy()
 
 
 def _ordinary(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return numbers of a type and order that every library takes; one of them may be read-only."""
+    """Return a writeable array of a type and byte order that every library accepts."""
     kind = array.dtype.newbyteorder("=")
     if kind.kind == "f" and kind.itemsize > 8:
         kind = np.dtype(np.float64)

@@ -1,4 +1,4 @@
-"""CellArray: an array of virtual memory cells, the object that users hold."""
+"""CellArray: an array of virtual memory cells, the main class of the package."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from synfab.physics.readout import Readout
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import WORD
 
-MANY_NUMBERS = 2**24  # from here on, memory is asked for before numbers are drawn
-MAX_REASON = 200  # characters of a message of NumPy
+MANY_NUMBERS = 2**24  # larger draws check the available memory first
+MAX_REASON = 200  # characters of a NumPy error message that are shown
 
-# Of the library that the engine is registered with: NumPy, PyTorch or JAX.
+# Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
 Array = Any
-# What an engine that is passed to the constructor must have in common with the array.
+# Attributes in which an engine passed to the constructor must match the array.
 HELD = ("model", "seed", "order", "first_cell")
 
 
 class CellArray:
-    """Virtual cells of one technology.
+    """Array of virtual memory cells of one technology.
 
     Cell number ``first_cell + i`` (i in C order) of a seed is the same virtual device in every
     array, engine and shard. Threads may share an array: each method call holds the array's lock, so
-    that reads are numbered one by one and pulses follow one another.
+    reads are numbered consecutively and pulses are applied one after the other.
 
     Parameters
     ----------
@@ -52,29 +52,29 @@ class CellArray:
     shape
         Number of cells, or a tuple.
     seed
-        0 … 2**64 - 1; required, so that no result depends on the run.
+        0 … 2**64 - 1; required, so that every result is reproducible.
     order
-        Order of the cycle-to-cycle history; None takes the model's highest.
+        Order of the cycle-to-cycle history; None: the highest order of the model.
     engine
-        ``"numba"`` (which ``"auto"`` means); ``"torch"`` or ``"jax"``: on that library's arrays,
-        which all methods take and return; ``"array"``, the reference on NumPy; or another one that
-        is registered (``synfab.engines.registry``). An ``Engine`` that holds these cells already
-        is used as it is, with its history.
+        ``"numba"`` (selected by ``"auto"``); ``"torch"`` or ``"jax"``, whose methods accept and
+        return arrays of that library; ``"array"``, the NumPy reference; or another registered
+        engine (``synfab.engines.registry``). An ``Engine`` instance that already contains these
+        cells is used unchanged, with its history.
     history
-        ``"float32"``; ``"int16"`` to hold it in half the memory; or ``"compact"``: 16 bytes for
-        the whole cell, with a history of eight numbers that nearly remembers as much. The latter
-        two need engine numba.
+        ``"float32"``; ``"int16"``, which halves its memory; or ``"compact"``: 16 bytes per cell in
+        total, with a history of eight numbers that retains nearly as much information. The last
+        two require engine numba.
     first_cell
         Global number of the first cell.
     device
-        Where the cells live, such as ``"cuda"`` (engines torch and jax).
+        Device that stores the cells, such as ``"cuda"`` (engines torch and jax).
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        An argument is not allowed.
+        An argument is invalid.
     CapacityError
-        The cells would not fit into memory.
+        The cells do not fit into memory.
     """
 
     engine_instance: Engine
@@ -109,7 +109,7 @@ class CellArray:
         self.arguments = Arguments(self.engine_instance.library, self.shape, self._library)
         self.read_number = 0
         self.readout_number = 0
-        # No cell is beyond this cycle; the first pulse on an engine that was given finds out.
+        # Upper bound of all cycle numbers; the first pulse on a supplied engine determines it.
         self.cycle_bound = rules.MAX_CYCLE if isinstance(engine, Engine) else 0
         add_lock(self)
 
@@ -120,7 +120,7 @@ class CellArray:
                     f"engine: expected {name} {wanted}, found {getattr(engine, name)}"
                 )
 
-    # ---- what the array is ----------------------------------------------------------------------
+    # ---- properties and copies ------------------------------------------------------------------
 
     @property
     def size(self) -> int:
@@ -129,7 +129,7 @@ class CellArray:
 
     @property
     def device(self) -> Any:
-        """Where the cells live: "cpu", or a device in the words of the engine's library."""
+        """Device that stores the cells: "cpu", or a device of the engine's library."""
         return self._library.device
 
     @property
@@ -139,7 +139,7 @@ class CellArray:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the state in bytes."""
+        """Memory used by the state, in bytes."""
         return sum(int(a.nbytes) for a in self.engine_instance.storage().values())
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class CellArray:
 
     @locked
     def renew(self, first_cell: int | None = None) -> CellArray:
-        """Make fresh cells in the same memory, from number ``first_cell`` on (None: the same)."""
+        """Fabricate new cells in the same memory, numbered from ``first_cell`` (None: as now)."""
         first = self.first_cell if first_cell is None else check_first(first_cell, self.size)
         completed(lambda: self._renew(first))
         return self
@@ -166,7 +166,7 @@ class CellArray:
         self.read_number = self.readout_number = self.cycle_bound = 0
 
     def copy(self) -> CellArray:
-        """Return an independent copy that goes on with the same random numbers."""
+        """Return an independent copy that continues with the same random numbers."""
         return copy.deepcopy(self)
 
     def __copy__(self) -> CellArray:
@@ -184,7 +184,7 @@ class CellArray:
 
     @locked
     def __getstate__(self) -> dict[str, Any]:
-        # Of one moment, while others may use the array.
+        # A consistent snapshot, even while other threads use the array.
         state = {**vars(self), "engine_instance": copy.deepcopy(self.engine_instance)}
         del state["_lock"]
         return state
@@ -204,8 +204,8 @@ class CellArray:
         u
             One voltage, or an array that broadcasts to the shape; rounded to float32.
         where
-            Boolean mask that broadcasts to the shape; only selected cells are touched and cost
-            time, and what ``u`` holds elsewhere is ignored.
+            Boolean mask that broadcasts to the shape; only selected cells are computed, and
+            values of ``u`` elsewhere are ignored.
 
         Returns
         -------
@@ -215,13 +215,13 @@ class CellArray:
         Raises
         ------
         InvalidValueError
-            NaN, infinity or a wrong shape, or a cell would begin a cycle beyond number 2**30 - 1;
-            no cell has changed then.
+            ``u`` is not finite or has a wrong shape, or a cell would start a cycle beyond number
+            2**30 - 1; no cell is changed in that case.
 
         Notes
         -----
-        An interrupt (Ctrl-C, a signal handler that raises) is raised before the first cell has
-        switched or after the last.
+        An interrupt (Ctrl-C, a signal handler that raises) is raised either before any cell has
+        switched or after all cells have.
         """
         mask = self.arguments.mask(where)
         voltages = self.arguments.voltages(u, mask)
@@ -232,7 +232,7 @@ class CellArray:
         return self
 
     def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
-        """Raise if a pulse would begin a cycle beyond the last; else find the highest there is."""
+        """Update ``cycle_bound``; raise if a pulse would start a cycle beyond the last."""
         cycle = to_numpy(self.engine_instance.cycles())
         self.cycle_bound = int(cycle.max())
         spent = cycle >= rules.MAX_CYCLE
@@ -251,15 +251,15 @@ class CellArray:
 
     @locked
     def set_conductance(self, g: npt.ArrayLike, *, where: npt.ArrayLike | None = None) -> CellArray:
-        """Program cells ideally to static conductances ``g`` (S) at the model's U_0.
+        """Set cells to static conductances ``g`` (S) at the model's U_0, without pulses.
 
-        Defines the state, the RESET threshold and the flags as if each cell had been brought there
-        on its own transition curve; no cycle is used.
+        Sets the state, the RESET threshold and the flags as if each cell had reached ``g`` along
+        its own transition curve; no cycle is consumed.
 
         Raises
         ------
         InvalidValueError
-            A conductance is outside what the technology can hold; no cell has changed then.
+            A conductance is outside the technology's range; no cell is changed in that case.
         """
         library, conduction = self.engine_instance.library, self.model.conduction
         xp = library.xp
@@ -287,12 +287,12 @@ class CellArray:
 
     @locked
     def current(self, u: npt.ArrayLike) -> Array:
-        """Noise-free current (A) of every cell at ``u`` (V), float32; changes nothing."""
+        """Return the noise-free current (A) of every cell at ``u`` (V), float32; alters no cell."""
         return self._shaped(self.engine_instance.current(self.arguments.voltages(u)))
 
     @locked
     def conductance(self, u: float = 0.2) -> Array:
-        """Static conductance I/U (S) of every cell at one voltage ``u`` (V), not 0."""
+        """Return the static conductance I/U (S) of every cell at one nonzero voltage ``u`` (V)."""
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
@@ -307,16 +307,16 @@ class CellArray:
         noise: bool = True,
         number: int | None = None,
     ) -> Array:
-        """Measure the current (A) of every cell at ``u`` (V), with Johnson and shot noise.
+        """Return the current (A) of every cell at ``u`` (V), with Johnson and shot noise.
 
         Parameters
         ----------
         bandwidth
-            Of the measurement, Hz.
+            Bandwidth of the measurement, Hz.
         noise
-            False gives ``current``.
+            False: the same as ``current``.
         number
-            Which read this is: equal numbers give equal noise. None counts on from the last.
+            Number of this read: equal numbers give equal noise. None: the next number.
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
         voltages = self.arguments.voltages(u)
@@ -325,13 +325,13 @@ class CellArray:
         given = self.read_number if number is None else checks.word("number", number)
         result = self.engine_instance.read(voltages, given, read_noise)
         if number is None:
-            # Words count on from zero beyond 2**32, as the noise does.
+            # Read numbers wrap around at 2**32, as in the noise generator.
             self.read_number = (given + 1) & WORD
         return self._shaped(result)
 
     @locked
     def _read(self, u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
-        """Currents with the noise of read ``number``, which is not counted."""
+        """Return currents with the noise of read ``number``; the read counter does not advance."""
         return self._shaped(self.engine_instance.read(self.arguments.voltages(u), number, noise))
 
     @locked
@@ -343,9 +343,9 @@ class CellArray:
         bandwidth: float = 1e8,
         number: int | None = None,
     ) -> Array:
-        """Read the array as a crossbar with ideal wires: out_i = sum_j I(r_ij, v_j).
+        """Return the row currents of a crossbar with ideal wires: out_i = sum_j I(r_ij, v_j).
 
-        The mixture is linear in r, so nonlinear cells still make a matrix-vector product.
+        The current is linear in r, so even nonlinear cells compute a matrix-vector product.
 
         Parameters
         ----------
@@ -354,9 +354,9 @@ class CellArray:
         noise
             Johnson and shot noise of every cell, summed in each row.
         bandwidth
-            Of the measurement, Hz.
+            Bandwidth of the measurement, Hz.
         number
-            Which input vector this is (the first of B); None counts on from the last.
+            Number of this input vector (the first of B); None: the next number.
 
         Returns
         -------
@@ -370,18 +370,18 @@ class CellArray:
         noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
         z = self.engine_instance.readout_noise(0, self.shape[0], given, count) if noise else None
         result = self._row_currents(batch, read_noise, z)
-        if noise and number is None:  # only now: an interrupted call has used no number
+        if noise and number is None:  # last, so that an interrupted call uses no number
             self.readout_number = (given + count) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
 
     @locked
     def _row_currents(self, batch: Array, noise: ReadNoise, z: Array | None) -> Array:
-        """Currents (rows, B) for voltages (B, columns); ``z``: normal numbers, None: no noise."""
+        """Return currents (rows, B) for voltages (B, columns); ``z``: normal noise or None."""
         library, count = self.engine_instance.library, len(batch)
         xp = library.xp
         summed = z is not None and noise.linear
         readout = Readout.of(self.model.conduction, batch, noise if summed else NONE)
-        # Both sums in one pass over r.
+        # Both sums in a single pass through r.
         sums = self.engine_instance.row_sums(self.shape[1], readout.weights)
         result = library.asarray(readout.base) + sums[:, :count]
         if z is None or noise == NONE:
@@ -397,10 +397,10 @@ class CellArray:
 
     @locked
     def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:
-        """Standard normal numbers of ``count`` crossbar readouts, (rows, count).
+        """Return standard normal numbers for ``count`` crossbar readouts, (rows, count).
 
-        ``number`` says which input vector the first is; None counts on from the last. Where the
-        array is a part of a larger one, ``first_row`` is the number of its first row there.
+        ``number`` is the number of the first input vector; None: the next number. If the array is
+        part of a larger one, ``first_row`` is the number of its first row there.
         """
         count = checks.integer("count", count, 1, WORD + 1)
         first_row = checks.word("first_row", first_row, self.shape[0])
@@ -418,7 +418,7 @@ class CellArray:
     @property
     @locked
     def features(self) -> dict[str, Array]:
-        """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V), copies."""
+        """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V); copies."""
         found = self.engine_instance.features()
         return {name: self._shaped(row) for name, row in zip(FEATURES, found, strict=True)}
 
@@ -444,22 +444,22 @@ class CellArray:
     @property
     @locked
     def in_hrs(self) -> Array:
-        """Which cells are completely RESET, a copy."""
+        """Mask of the cells that are completely RESET, a copy."""
         return self._shaped(self._copied(self.engine_instance.in_hrs))
 
     @property
     @locked
     def in_lrs(self) -> Array:
-        """Which cells are SET, a copy."""
+        """Mask of the cells that are SET, a copy."""
         return self._shaped(self._copied(self.engine_instance.in_lrs))
 
     def __getitem__(self, key: Any) -> CellView:
-        """Return a view for reading the state of some cells; it follows the array."""
+        """Return a read-only view of the selected cells; it reflects later changes of the array."""
         if isinstance(key, np.ma.MaskedArray):
             raise InvalidIndexError("key: masked arrays are not accepted")
         try:
             index = np.arange(self.size).reshape(self.shape)[key]
-        except Exception as error:  # NumPy raises several kinds, and a key whatever it likes
+        except Exception as error:  # NumPy raises several types, a custom key any type
             pass_on(error)
             reason = " ".join(str(error).split())
             raise InvalidIndexError(
@@ -470,12 +470,12 @@ class CellArray:
     # ---- files ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one file, whole or not at all; ``load`` continues exactly."""
+        """Write the array to one file, atomically; ``load`` restores it exactly."""
         save_array(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CellArray:
-        """Read an array from a file; a damaged or foreign file is a ``FileFormatError``."""
+        """Return the array stored in a file; raise ``FileFormatError`` if the file is invalid."""
         return load_array(cls, path)
 
     def _shaped(self, array: Array) -> Array:

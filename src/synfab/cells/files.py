@@ -1,4 +1,4 @@
-"""Array files: a checked archive with the whole state of an array."""
+"""Array files: a validated archive with the complete state of an array."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COUNTERS = ("read_number", "readout_number")
 
 
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
-    """Write ``cells`` to ``path``, whole or not at all."""
+    """Write ``cells`` to ``path``, atomically."""
     target = checks.path("path", path)
     with lock_of(cells):
         state = dump_cells(cells)
@@ -40,13 +40,13 @@ def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
 
 
 def load_array(kind: type[CellArray], path: str | os.PathLike[str]) -> CellArray:
-    """Read an array; ``FileFormatError`` in one line if the file is damaged or foreign."""
+    """Return the array stored at ``path``; raise ``FileFormatError`` if the file is invalid."""
     with open_checked(checks.path("path", path), "an array file") as archive:
         archive.check(FORMAT, VERSION)
         manifest = archive.manifest
         model = parse(json.dumps(manifest["model"]).encode(), "model")
         shape = checks.axes("shape", manifest["shape"])
-        # Cells stand in the file as they do in memory: it cannot be of more cells than bytes.
+        # Cells are stored as in memory, so the size of the file limits their number.
         require_size(math.prod(shape) * SMALLEST_CELL, archive.size, f"shape: {shape} cells")
         identity = Identity.of(model, shape, *(manifest[key] for key in FIELDS[1:]))
         counters = {key: checks.word(key, manifest[key]) for key in COUNTERS}
@@ -65,7 +65,7 @@ def array_of(
     arrays: Mapping[str, Any],
     counters: Mapping[str, int],
 ) -> CellArray:
-    """Return the array whose state was stored as ``arrays``; ``FileFormatError``: it cannot be."""
+    """Return the array with the stored state ``arrays``; raise ``FileFormatError`` if invalid."""
     engine = identity.make_engine(identity.library(device))
     engine.check(arrays)
     engine.restore(arrays)
@@ -78,7 +78,7 @@ def array_of(
 
 
 def dump_cells(cells: CellArray) -> dict[str, Any]:
-    """Return the whole state of an array as plain numbers and arrays, which are not copies."""
+    """Return the complete state of an array as numbers and NumPy arrays, without copying."""
     with lock_of(cells):
         identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
         identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
@@ -87,14 +87,14 @@ def dump_cells(cells: CellArray) -> dict[str, Any]:
 
 
 def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
-    """Put the cells of an array into the state that ``dump_cells`` gave.
+    """Restore the cells of an array to a state that ``dump_cells`` returned.
 
     Raises
     ------
     InvalidValueError
-        The state is that of other cells.
+        The state belongs to different cells.
     FileFormatError
-        It is not a state of cells.
+        The state is malformed.
     """
     mine = dump_cells(cells)
     for name in ("model", *FIELDS):
@@ -110,5 +110,5 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
     cells.engine_instance.check(stored)
     with lock_of(cells):
         cells.engine_instance.restore(stored)
-        # The next pulse finds out which cycle is the last.
+        # An upper bound; the next pulse determines the actual value.
         vars(cells).update(counters, cycle_bound=rules.MAX_CYCLE)

@@ -1,4 +1,4 @@
-"""Which cells an array holds, and how: the arguments of ``CellArray``, checked once."""
+"""Identity: the checked arguments of ``CellArray``, which define its cells and engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synfab.random.streams import MAX_SEED, check_seed
 
 @dataclass(frozen=True)
 class Identity:
-    """Checked arguments of ``CellArray``, described there."""
+    """Checked arguments of ``CellArray``; see there."""
 
     model: CellModel
     shape: tuple[int, ...]
@@ -40,14 +40,14 @@ class Identity:
         history: str,
         first_cell: int,
     ) -> Identity:
-        """Check the arguments.
+        """Return the checked arguments.
 
         Raises
         ------
         InvalidValueError, InvalidTypeError
-            An argument is not allowed.
+            An argument is invalid.
         CapacityError
-            More cells than a seed has numbers.
+            The number of cells exceeds the cell numbers of a seed.
         """
         loaded, axes = load_model(model), checks.axes("shape", shape)
         size = math.prod(axes)
@@ -59,11 +59,11 @@ class Identity:
         )  # fmt: skip
 
     def library(self, device: Any = None) -> Library:
-        """Return the library of the arrays that users pass and get."""
+        """Return the library of the arrays that users pass and receive."""
         return find_library(library_name(self.engine), device)
 
     def make_engine(self, library: Library) -> Engine:
-        """Make the engine with memory for these cells; they are not fabricated yet."""
+        """Return an engine with memory for these cells, which are not fabricated yet."""
         return make_engine(
             self.engine, self.history, library,
             self.model, math.prod(self.shape), self.seed, self.first_cell, self.order,
@@ -71,5 +71,5 @@ class Identity:
 
 
 def check_first(first_cell: Any, size: int) -> int:
-    """Return the number of the first of ``size`` cells."""
+    """Return the checked number of the first of ``size`` cells."""
     return checks.integer("first_cell", first_cell, 0, MAX_SEED - size)

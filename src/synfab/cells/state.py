@@ -1,4 +1,4 @@
-"""The switching state of an array as plain arrays, to leave for another simulator and come back."""
+"""Export and import of the switching state as plain arrays, for use with other simulators."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from synfab.random.arrays import to_numpy
 
 Array = npt.NDArray[Any]
 
-IN_HRS, IN_LRS, BETWEEN = 0, 1, 2  # phases of a cell: completely RESET, SET, RESET in part
+IN_HRS, IN_LRS, BETWEEN = 0, 1, 2  # phases of a cell: completely RESET, SET, partially RESET
 NAMES = ("r", "threshold", "steepness", "phase", "cycle")
-# Beyond every switching voltage; the history alone says what a cycle looks like.
+# V, beyond every switching voltage; the features of a cycle depend on the history only.
 FULL_SET, FULL_RESET = -100.0, 100.0
 
 
 def get_state(cells: CellArray) -> dict[str, Array]:
-    """State of every cell, each of the array's shape.
+    """Return the state of every cell, as arrays of the array's shape.
 
     Returns
     -------
     dict
         ``r``; ``threshold``, V; ``steepness`` of the transition curve, A/V**eta; ``phase`` (0 in
-        HRS, 1 in LRS, 2 RESET in part); ``cycle``. The history follows from the cycle number.
+        HRS, 1 in LRS, 2 partially RESET); ``cycle``. The history follows from the cycle number.
     """
     with lock_of(cells):
         state, cycle = _taken(cells), to_numpy(cells.cycle)
@@ -43,14 +43,14 @@ def get_state(cells: CellArray) -> dict[str, Array]:
 
 
 def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
-    """Copy of an array whose cells are in another state, as ``get_state`` gives it.
+    """Return a copy of an array with its cells in another state, as from ``get_state``.
 
-    Cycle numbers must not lie before the array's own; the cycles between are drawn.
+    Cycle numbers must not be below the array's own; the cycles in between are drawn.
 
     Raises
     ------
     InvalidValueError
-        Something has a wrong shape, or a cycle number lies in the past or beyond the last.
+        An entry has a wrong shape, or a cycle number is below the array's own or above the limit.
     """
     given = {name: checks.real_array(name, state.get(name)) for name in NAMES}
     for name, array in given.items():
@@ -85,5 +85,5 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
 
 
 def _taken(cells: CellArray) -> rules.SwitchingState:
-    """Switching state of all cells as NumPy arrays."""
+    """Return the switching state of all cells as NumPy arrays."""
     return rules.SwitchingState(*map(to_numpy, cells.engine_instance.take()))

@@ -1,4 +1,4 @@
-"""CellView: some cells of an array, for reading their state."""
+"""CellView: a read-only view of selected cells of an array."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Array = Any
 
 
 class CellView:
-    """Some cells of an array, for reading their state; indexing never copies the array."""
+    """Read-only view of selected cells of an array; indexing never copies the array."""
 
     def __init__(self, cells: CellArray, index: Array) -> None:
         self._cells, self._index = cells, index
         self.shape = index.shape
 
     def _found(self, what: Callable[..., Array]) -> Array:
-        """Ask the engine for something of these cells."""
+        """Return the result of an engine method for these cells."""
         with lock_of(self._cells):
             return what(self._index.reshape(-1))
 
@@ -47,12 +47,12 @@ class CellView:
 
     @property
     def in_hrs(self) -> Array:
-        """Which cells are completely RESET."""
+        """Mask of the cells that are completely RESET."""
         return self._shaped(self._state().in_hrs)
 
     @property
     def in_lrs(self) -> Array:
-        """Which cells are SET."""
+        """Mask of the cells that are SET."""
         return self._shaped(self._state().in_lrs)
 
     @property
@@ -62,7 +62,7 @@ class CellView:
         return {name: self._shaped(row) for name, row in zip(FEATURES, values, strict=True)}
 
     def current(self, u: float = 0.2) -> Array:
-        """Noise-free current (A) at one voltage ``u`` (V)."""
+        """Return the noise-free current (A) at one voltage ``u`` (V)."""
         voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1:
             raise InvalidValueError("u: expected one voltage")
@@ -70,7 +70,7 @@ class CellView:
         return self._shaped(rules.current(self._cells.model, r, r * 0.0 + voltage))
 
     def conductance(self, u: float = 0.2) -> Array:
-        """Static conductance I/U (S) at one voltage ``u`` (V), not 0."""
+        """Return the static conductance I/U (S) at one nonzero voltage ``u`` (V)."""
         voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")

@@ -1,4 +1,4 @@
-"""Crossbar: a cell array behind real wires."""
+"""Crossbar: a cell array with resistive wires."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from synfab.programming.result import Programming
 from synfab.programming.write_verify import MAX_PASSES, RETRIES, write_verify
 from synfab.random.backend import NUMPY
 
-# Members that a crossbar's circuit has now.
+# Deprecated members, moved to ``Crossbar.circuit``.
 MOVED = ("along", "conducting", "solve_bias", "wires_for")
 
 
 class Crossbar:
-    """Cells between column lines, which are driven, and row lines, which are sensed at 0 V.
+    """Crossbar of cells between driven column lines and row lines that are sensed at 0 V.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Crossbar:
     wire_resistance
         Ohm per segment, as one number, or a pair for (rows, columns); each may also be given per
         line or per segment, see ``wires.make_wires``. There is a segment before the first
-        crosspoint of a column and behind the last one of a row. 0 everywhere: ideal wires.
+        crosspoint of a column and after the last one of a row. 0 everywhere: ideal wires.
     source_resistance, sense_resistance
         Ohm of each driver and sense amplifier, a number or one per line.
     drive, sense
@@ -63,17 +63,16 @@ class Crossbar:
     access
         ``Transistor`` (1T1R) or ``Selector`` in series with every cell; None: neither.
     open_cells, shorted_cells
-        Masks (rows, columns) of defective cells. Their state means nothing, and they
-        never switch.
+        Masks (rows, columns) of defective cells. Their state is meaningless, and they never switch.
     short_resistance
         Ohm of a shorted cell.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        An argument is not allowed.
+        An argument is invalid.
     CapacityError
-        The network would not fit into memory.
+        The network does not fit into memory.
     """
 
     def __init__(
@@ -119,17 +118,17 @@ class Crossbar:
 
     @property
     def wires(self) -> Wires | None:
-        """The lines; None: ideal ones."""
+        """Conductances of the wires; None: ideal wires."""
         return self.circuit.wires
 
     @property
     def access(self) -> Access | None:
-        """What is in series with every cell; None: nothing."""
+        """Access device in series with every cell; None: no access devices."""
         return self.circuit.access
 
     @property
     def stuck(self) -> Array | None:
-        """Conductance of defective cells, S, NaN for good ones; None: all are good."""
+        """Conductance of defective cells, S, NaN for all others; None: no defects."""
         return self.circuit.stuck
 
     def solve(
@@ -143,28 +142,28 @@ class Crossbar:
         linear: bool = False,
         start: Solution | None = None,
     ) -> Solution:
-        """Solve for the voltages and currents of every cell, without noise.
+        """Return the voltages and currents of every cell, without noise.
 
         Parameters
         ----------
         v
             Voltage of each column's driver, V, (columns,).
         row_voltage
-            What the ends of the rows are held at, V, a number or one per row.
+            Voltage at the ends of the rows, V, one number or one per row.
         floating_columns, floating_rows
-            Lines that nothing holds: a mask, line numbers or a slice.
+            Lines that are not driven: a mask, line numbers or a slice.
         gates
-            Gate lines of a ``Transistor`` that are on, given likewise; None: all.
+            Gate lines of a ``Transistor`` that are on, in the same form; None: all.
         linear
-            Take every cell as a resistor with its static conductance at U_0.
+            Treat every cell as a resistor with its static conductance at U_0.
         start
-            Solution of a similar network to start from; it saves time and changes no more than
-            the residual allows.
+            Solution of a similar network as initial guess; it saves time and changes the result
+            only within the residual.
 
         Returns
         -------
         Solution
-            With its residual (A); an unconverged one is never returned.
+            Includes its residual (A); an unconverged solution is never returned.
         """
         linear = checks.flag("linear", linear)
         columns, given = self.shape[1], checks.real_array("v", v)
@@ -193,7 +192,7 @@ class Crossbar:
         dac: tuple[float, float, int] | None = None,
         adc: tuple[float, float, int] | None = None,
     ) -> Array:
-        """Return the currents of all rows for one or many vectors of column voltages.
+        """Return the currents of all rows for one or more vectors of column voltages.
 
         Parameters
         ----------
@@ -202,22 +201,22 @@ class Crossbar:
         noise
             Johnson and shot noise of every cell at its own voltage, summed in each row.
         bandwidth
-            Of the measurement, Hz.
+            Bandwidth of the measurement, Hz.
         number
-            Which input vector this is; None counts on from the array's last readout.
+            Number of this input vector; None: the number after the array's last readout.
         linear
-            Take every cell as a resistor with its static conductance at U_0.
+            Treat every cell as a resistor with its static conductance at U_0.
         floating_columns, gates
             As in ``solve``.
         dac, adc
-            Converters: lowest and highest value (V for the DAC, A for the ADC) and bits; what is
-            outside is clipped. None: voltages and currents as they are.
+            Converters: lowest and highest value (V for the DAC, A for the ADC) and bits; values
+            outside are clipped. None: no conversion.
 
         Returns
         -------
         array
-            A, float64, shape (rows,) or (rows, B). With ideal wires and nothing but nonlinear cells
-            this is exactly ``cells.matvec``.
+            A, float64, shape (rows,) or (rows, B). Exactly ``cells.matvec`` if wires are ideal and
+            there are only nonlinear cells (no access devices, defects or floating lines).
         """
         voltages = self._given.column_voltages(v, np.float64)
         if dac is not None:
@@ -246,14 +245,14 @@ class Crossbar:
         gates: LineSelection | None = None,
         linear: bool = False,
     ) -> Gradient:
-        """Differentiate a quantity L of the rows' currents, at the cost of one more solve.
+        """Return the gradient of a quantity L of the row currents, at the cost of one more solve.
 
         Parameters
         ----------
         v, row_voltage, floating_columns, floating_rows, gates, linear
             As in ``solve``.
         seed
-            dL/dI of the rows' currents, (rows,); one row's current itself has 1 there and 0
+            dL/dI of the row currents, (rows,). If L is the current of one row: 1 in that row, 0
             elsewhere.
 
         Returns
@@ -287,18 +286,18 @@ class Crossbar:
             Selected lines: a mask, line numbers or a slice. A transistor's gates are on along the
             selected lines and off elsewhere.
         voltage
-            V between column and row at the drivers, one number or one per selected column; negative
-            to SET, positive to RESET.
+            Voltage between column and row at the drivers, V, one number or one per selected column;
+            negative to SET, positive to RESET.
         scheme
             Unselected lines: ``"V/2"`` (at half), ``"V/3"`` (a third of the voltage on every other
-            cell), ``"floating"``, or ``"ground"`` (0 V, like the selected rows). Where columns
-            differ, they follow the one of the largest magnitude.
+            cell), ``"floating"``, or ``"ground"`` (0 V, like the selected rows). If the voltages of
+            columns differ, unselected lines follow the one of the largest magnitude.
         steps
-            Of the pulse's edge, 1 … 10; the cells of a step switch together.
+            Number of steps of the pulse's edge, 1 … 10; the cells of a step switch together.
         exact
-            Climb the edge event by event, one SET at a time; None: up to 32 x 32 cells.
+            Ramp the edge event by event, one SET at a time; None: only up to 32 x 32 cells.
         duration
-            Of the pulse, s.
+            Duration of the pulse, s.
 
         Returns
         -------
@@ -308,7 +307,7 @@ class Crossbar:
         Raises
         ------
         InvalidValueError, InvalidTypeError
-            An argument is not allowed; no cell has changed then.
+            An argument is invalid; no cell is changed in that case.
         """
         return write(self.circuit, rows, columns, voltage, scheme, steps, exact, duration)
 
@@ -326,46 +325,45 @@ class Crossbar:
         progress: bool = False,
         checkpoints: Checkpoints | PathLike | None = None,
     ) -> Programming:
-        """Write and verify, row by row, until every cell is within reach of its target.
+        """Program cells by write-verify, row by row, until each is within tolerance of its target.
 
-        A cell above its target is RESET by a staircase, one below is SET and tried again; the
-        columns of a row are pulsed together as far as the scheme allows. A verification reads the
+        A cell above its target is RESET by a voltage staircase; one below is SET and retried. The
+        columns of a row are pulsed together as far as the scheme allows. Verification reads the
         cells at U_0, with noise.
 
-        Ctrl-C ends it after the pulse that is being computed. The array then is in the state that
-        the pulses so far have left, part of the cells programmed: program it again, or let a new
-        one of the same seed resume from the newest checkpoint, with the same result as a run that
-        was not interrupted.
+        Ctrl-C stops programming after the current pulse and leaves the array partially programmed.
+        Either program it again, or resume from the newest checkpoint with a new array of the same
+        seed, which gives the same result as an uninterrupted run.
 
         Parameters
         ----------
         targets
-            Static conductance at U_0, S; broadcasts to (rows, columns). NaN: leave the cell alone.
+            Static conductance at U_0, S; broadcasts to (rows, columns). NaN: not programmed.
         tolerance
-            Distance from the target that is good enough, S; None: 1 % of the LLRS curve's.
+            Allowed deviation from the target, S; None: 1 % of the LLRS conductance.
         scheme
-            As in ``write``; None: ``"ground"`` where gates along the rows keep unselected ones
-            out, else ``"V/3"``.
+            As in ``write``; None: ``"ground"`` if gates along the rows isolate unselected rows,
+            else ``"V/3"``.
         parallel
-            Largest number of cells of a row that are pulsed at the same time; None: all. Fewer
-            share less of the row's resistance.
+            Maximum number of cells of a row pulsed simultaneously; None: all. With fewer cells,
+            the voltage drop along the row is smaller.
         retries
-            Attempts after the first that a cell is given.
+            Number of further attempts per cell after the first.
         max_passes
-            Verifications after which programming ends in any case.
+            Maximum number of verification passes.
         duration
-            Of each pulse, s.
+            Duration of each pulse, s.
         progress
             Show a progress bar on standard error.
         checkpoints
-            Where to leave checkpoints between passes; with ``Checkpoints(folder, resume=True)`` a
-            stopped run continues from the newest one, and the cells take over the state saved
-            there.
+            Where to save checkpoints between passes; with ``Checkpoints(folder, resume=True)`` an
+            interrupted run resumes from the newest one, and the cells are restored to the state
+            saved there.
 
         Returns
         -------
         Programming
-            Conductances, errors, pulses, energy, and how each cell ended.
+            Conductances, errors, pulses, energy, and the outcome of each cell.
         """
         return write_verify(
             RowPulser(self.circuit, scheme, duration, parallel),
@@ -386,18 +384,18 @@ class Crossbar:
         parallel: int | None = None,
         duration: float = DURATION,
     ) -> Programming:
-        """SET every cell and RESET it by a staircase that a typical device would need; no reading.
+        """Program without reading: SET every cell, then RESET it by a typical device's staircase.
 
         Parameters
         ----------
         targets, scheme, parallel, duration
             As in ``program``.
         step
-            Of the staircase, V; the last one ends at each cell's own voltage.
+            Step of the staircase, V; the last step ends at the final voltage of each cell.
 
         Returns
         -------
         Programming
-            With outcome ``MISSED`` for cells farther from their target than ``program`` tolerates.
+            With outcome ``MISSED`` for cells whose error exceeds the tolerance of ``program``.
         """
         return open_loop(RowPulser(self.circuit, scheme, duration, parallel), targets, step=step)

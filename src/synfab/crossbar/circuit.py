@@ -1,4 +1,4 @@
-"""What a crossbar is made of: cells, wires, access devices and defects."""
+"""Circuit description of a crossbar: cells, wires, access devices and defects."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from synfab.network.solver import TOLERANCE, solve_lines
 from synfab.network.wires import Resistance, Wires, make_wires
 from synfab.random.arrays import to_numpy
 
-# float64 arrays of the solver's size that live at the same time, per input vector at work.
+# float64 arrays of (rows, columns) that the solver holds per input vector being solved.
 ARRAYS = 20
 
 
 def network_bytes(shape: GridShape) -> int:
-    """Memory (bytes) that solving a network of (rows, columns) takes beside the cells' own."""
+    """Return the memory (bytes) to solve a (rows, columns) network, cells not included."""
     lengths = checks.axes("shape", shape)
     if len(lengths) != 2:
         raise InvalidValueError(f"shape: expected (rows, columns), found {len(lengths)} axes")
@@ -35,20 +35,20 @@ def network_bytes(shape: GridShape) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """Description of a crossbar that reading, writing, programming and netlists work on.
+    """Circuit of a crossbar, as used by reading, writing, programming and netlists.
 
-    The description never changes; the state of its cells does.
+    The description is immutable; the state of its cells is not.
 
     Attributes
     ----------
     cells
         Array of shape (rows, columns), of any engine.
     wires
-        Lines between the cells; None: ideal ones.
+        Wires between the cells; None: ideal wires.
     access
-        What is in series with every cell; None: nothing.
+        Access device in series with every cell; None: no access devices.
     stuck
-        (rows, columns) conductance of defective cells, S, NaN for good ones; None: all are good.
+        Conductance of defective cells, S, NaN for all others, (rows, columns); None: no defects.
     """
 
     cells: CellArray
@@ -64,7 +64,7 @@ class Circuit:
 
     @cached_property
     def along(self) -> Array:
-        """Ohm along each column from its first crosspoint, (rows, columns)."""
+        """Resistance (ohm) along each column from its first crosspoint, (rows, columns)."""
         return np.zeros(self.shape) if self.wires is None else distances(self.wires)
 
     @property
@@ -85,12 +85,12 @@ class Circuit:
         floating_rows: LineSelection | None = None,
         gates: LineSelection | None = None,
     ) -> Bias:
-        """Check and lay out a drive; arguments as of ``Crossbar.solve``."""
+        """Return the checked bias conditions; arguments as in ``Crossbar.solve``."""
         on = self.gate_lines(gates)
         return make_bias(self.shape, v, row_voltage, floating_columns, floating_rows, on)
 
     def gate_lines(self, gates: LineSelection | None) -> Mask | None:
-        """Return a mask of the gate lines that are on; None: all, or there are none."""
+        """Return the mask of the gate lines that are on; None: all, or no gate lines."""
         if gates is None:
             return None
         if not isinstance(self.access, Transistor):
@@ -98,13 +98,13 @@ class Circuit:
         return lines("gates", gates, self.shape[0 if self.access.gates == "rows" else 1])
 
     def selected_gates(self, rows: Mask, columns: Mask) -> Mask | None:
-        """Return a mask of the gate lines that are on for selected lines; None: there are none."""
+        """Return the mask of the gate lines to turn on for selected lines; None: no gate lines."""
         if not isinstance(self.access, Transistor):
             return None
         return rows if self.access.gates == "rows" else columns
 
     def conducting(self, linear: bool = False, gates: Mask | None = None) -> Cells:
-        """Present cells as the solver takes them; ``linear``: with their conductance at U_0."""
+        """Return the cells in the solver's form; ``linear``: as conductances at U_0."""
         barriers = make_barriers(self.shape, self.access, self.stuck, gates)
         conduction = self.cells.model.conduction
         states = self.states.astype(np.float64)
@@ -115,7 +115,7 @@ class Circuit:
         return Cells(conduction.conductance(states), None, barriers)
 
     def wires_for(self, bias: Bias) -> Wires | None:
-        """Lines under a drive, floating ones let go; None where all are ideal."""
+        """Return the wires with floating lines disconnected at their ends; None: ideal wires."""
         if self.wires is None or not bias.floats:
             return self.wires
         return self.wires.floating(bias.floating_rows, bias.floating_columns)
@@ -127,7 +127,7 @@ class Circuit:
         start: tuple[Array, Array] | None = None,
         tolerance: float = TOLERANCE,
     ) -> Solution:
-        """Solve for one drive; ``start`` and ``tolerance`` as in ``solver.solve``."""
+        """Return the solution for one bias; ``start`` and ``tolerance`` as in ``solver.solve``."""
         return solve_lines(self.wires_for(bias), cells, bias, start, tolerance)
 
 
@@ -143,7 +143,7 @@ def make_circuit(
     shorted_cells: ArrayLike | None,
     short_resistance: float,
 ) -> Circuit:
-    """Check the arguments of a ``Crossbar`` and describe it."""
+    """Return the circuit of a ``Crossbar`` after checking its arguments."""
     checks.instance("cells", cells, CellArray)
     if cells.ndim != 2:
         raise InvalidValueError(f"cells: expected rows x columns, found shape {cells.shape}")

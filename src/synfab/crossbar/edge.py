@@ -1,9 +1,9 @@
-"""The edge of a pulse: the true voltage of every cell, and what switches on the way up.
+"""Rising edge of a pulse: the actual voltage of every cell, and which cells switch.
 
 A cell that RESETs raises the voltage of its neighbours, never lowers it, so the outcome of a pulse
-that only RESETs does not depend on the edge's course: the network is solved at the top until
-nothing moves any more. A cell that SETs takes voltage from its neighbours, so the order matters:
-the edge is climbed in steps, or event by event.
+that only RESETs does not depend on the shape of the edge: the network is solved at full voltage
+until no state changes. A cell that SETs lowers the voltage of its neighbours, so the order matters:
+the edge is ramped in steps, or event by event.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from synfab.network.network import Cells, Solution
 from synfab.network.reduction import distances, keep_rows
 from synfab.network.solver import TOLERANCE, solve_lines
 
-MOST_STEPS = 10
-# Steps of the edge where it is climbed event by event, besides one for each SET.
+MAX_STEPS = 10
+# Steps of an event-by-event edge, in addition to one per SET.
 EXACT_STEPS = 100
-# Current that may be missing at a node while cells still switch, A: some uV on the longest lines;
-# and where only the range of the edge is looked for.
+# Allowed current residual at a node, A: while cells still switch (some uV on the longest lines),
+# and for estimating the voltage at which the edge starts.
 ON_THE_EDGE, ROUGHLY = 1e-8, 1e-6
-# Cells have settled when no state moves more than this; the whole range of r is about 1.
+# Cells have settled when no state changes by more than this; the range of r is about 1.
 SETTLED, EXACTLY_SETTLED = 1e-3, 1e-6
-MOST_SETTLING = 1000
-# The edge begins this much below the first SET that a network without switching would see.
+MAX_SETTLING = 1000
+# The edge starts at this fraction of the voltage of the first SET without prior switching.
 EARLY = 0.9
 
 
 def _conducting_rows(barriers: Barriers | None) -> Array | None:
-    """Numbers of the rows in which something conducts; None: all, or none."""
+    """Return the numbers of the rows that conduct; None: all rows, or no row."""
     if barriers is None:
         return None
     conducts = np.isfinite(barriers.resistance).any(axis=1)
@@ -40,16 +40,16 @@ def _conducting_rows(barriers: Barriers | None) -> Array | None:
 
 
 class Pulse:
-    """The edge of a pulse on its way up, on the rows that conduct.
+    """Rising edge of a pulse, restricted to the rows that conduct.
 
     Attributes
     ----------
     index
-        Numbers of the rows that conduct; None: all. Arrays here have these rows only.
+        Numbers of the rows that conduct; None: all. Other arrays contain only these rows.
     extreme
-        V, as in ``pulses.Write``.
+        Extreme voltage of each cell, V, as in ``pulses.Write``.
     solves
-        Networks solved.
+        Number of networks solved.
     """
 
     def __init__(self, circuit: Circuit, bias: Bias) -> None:
@@ -65,7 +65,7 @@ class Pulse:
         self._last: tuple[float, Solution] | None = None
 
     def _keep(self, index: Array) -> None:
-        """Leave out the rows that conduct nothing."""
+        """Remove the rows that do not conduct."""
         assert self.barriers is not None
         whole, self.bias = self.bias, self.bias.kept(index)
         if self.wires is not None:
@@ -83,10 +83,10 @@ class Pulse:
         return r if self.index is None else np.asarray(r[self.index])
 
     def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
-        """Solve at a part of the pulse, from the last solution in proportion."""
+        """Return the solution at ``scale`` times the pulse, starting from the last one scaled."""
         start = None
         if self._last is not None:
-            # Nothing is proportional to a network at rest.
+            # A solution at zero voltage cannot be scaled.
             last, found = self._last
             ratio = scale / last if last else 0.0
             start = (
@@ -101,7 +101,7 @@ class Pulse:
         return found
 
     def switch(self, u: Array, where: Mask | None = None) -> float:
-        """Let cells switch at their own voltages; return the largest change of a state."""
+        """Apply voltages ``u`` to the cells; return the largest change of a state."""
         larger = np.abs(u) > np.abs(self.extreme)
         self.extreme[larger] = u[larger]
         before = self._states
@@ -115,7 +115,7 @@ class Pulse:
         return float(np.abs(self._states - before).max())
 
     def due(self, u: Array) -> Array:
-        """Cells that would SET at their voltages ``u``: how far beyond U_SET, 0 for the others."""
+        """Return u / U_SET of the cells that would SET at voltages ``u``, 0 for all others."""
         if u.min() >= 0.0:
             return np.zeros(u.shape)
         cells = self.circuit.cells
@@ -124,16 +124,16 @@ class Pulse:
         sets = ~view.in_lrs & (u.astype(np.float32) <= u_set)
         if self.good is not None:
             sets &= self.good
-        # A cell with U_SET above 0 V SETs at once.
+        # A cell with U_SET above 0 V SETs immediately.
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(sets, np.where(u_set < 0.0, u / u_set, np.inf), 0.0)
 
     def climb(self, steps: int | None) -> None:
-        """Go from zero to the top, in ``steps``; None: event by event."""
+        """Ramp from zero to full voltage in ``steps``; None: event by event."""
         u = self.solve(1.0, ROUGHLY).cell_voltage
         overdue = float(self.due(u).max())
         if overdue == 0.0:
-            self.settle(MOST_STEPS if steps is not None else None)
+            self.settle(MAX_STEPS if steps is not None else None)
             return
         first = EARLY / overdue if np.isfinite(overdue) else 0.0
         if steps is not None:
@@ -144,15 +144,15 @@ class Pulse:
             self.events(float(scale))
 
     def settle(self, most: int | None) -> None:
-        """Solve and switch at the top until nothing moves."""
+        """Solve and switch at full voltage until no state changes."""
         settled = EXACTLY_SETTLED if most is None else SETTLED
-        for _ in range(MOST_SETTLING if most is None else most):
+        for _ in range(MAX_SETTLING if most is None else most):
             if self.switch(self.solve(1.0).cell_voltage) <= settled:
                 return
 
     def events(self, scale: float) -> None:
-        """Let cells SET one by one, the most overdue first, and RESETs settle in between."""
-        for _ in range(MOST_SETTLING + self.extreme.size):
+        """SET cells one by one, the farthest beyond U_SET first; RESETs settle in between."""
+        for _ in range(MAX_SETTLING + self.extreme.size):
             u = self.solve(scale).cell_voltage
             overdue = self.due(u)
             if overdue.any():
@@ -163,7 +163,7 @@ class Pulse:
                 return
 
     def top(self) -> Solution:
-        """Return the solution at the top, with the cells as they are now."""
+        """Return the solution at full voltage, for the present states of the cells."""
         found = self.solve(1.0, TOLERANCE)
         larger = np.abs(found.cell_voltage) > np.abs(self.extreme)
         self.extreme[larger] = found.cell_voltage[larger]

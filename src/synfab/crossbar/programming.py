@@ -1,6 +1,6 @@
-"""Programming through the wires: pulses on the cells of one row after the other.
+"""Programming through resistive wires: pulses on the cells of one row at a time.
 
-A verification reads the cell itself (with read noise), so wires act on the pulses only, as with a
+Verification reads each cell directly (with read noise), so wires affect the pulses only, as with a
 sense path that is calibrated for its lines.
 """
 
@@ -24,25 +24,25 @@ from synfab.random.arrays import digest
 
 Array = npt.NDArray[Any]
 
-# Columns pulsed together in a scheme that puts part of the strongest voltage on every cell must
-# not be weaker than this part of it, or their unselected cells would see more than their share.
+# Minimum voltage of columns that are pulsed together, relative to the strongest, if the scheme puts
+# a fraction of the strongest on every cell; it limits the disturb voltage of unselected cells.
 ALIKE = 0.6
 SET_STEPS = 5
 
 
 class RowPulser:
-    """Pulses the cells of each row together, as far as the scheme allows; a ``Pulser``.
+    """``Pulser`` that pulses the cells of each row together, as far as the scheme allows.
 
     Parameters
     ----------
     bar
         Circuit of the crossbar.
     scheme
-        As in ``Crossbar.write``; None: the one that disturbs least.
+        As in ``Crossbar.write``; None: the scheme with the least disturb.
     duration
-        Of each pulse, s.
+        Duration of each pulse, s.
     parallel
-        Largest number of cells of a row that are pulsed at the same time; None: all.
+        Maximum number of cells of a row pulsed simultaneously; None: all.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class RowPulser:
 
     @property
     def series_resistance(self) -> float:
-        """See ``Pulser``; wires, which differ from cell to cell, are left out."""
+        """See ``Pulser``; excludes the wires, which differ from cell to cell."""
         access = self.bar.access
         return access.on_resistance if isinstance(access, Transistor) else 0.0
 
@@ -88,7 +88,7 @@ class RowPulser:
             self.pulse_row(int(row), voltage[row])
 
     def pulse_row(self, row: int, voltage: Array) -> None:
-        """Pulse the cells of ``row`` with ``voltage`` (columns,), V; NaN: none of this cell."""
+        """Pulse the cells of ``row`` with ``voltage`` (columns,), V; NaN: no pulse."""
         rows = np.zeros(self.bar.shape[0], np.bool_)
         rows[row] = True
         for mask in self._together(voltage):
@@ -98,7 +98,7 @@ class RowPulser:
             self.energy[slice(None) if pulse.index is None else pulse.index] += taken
 
     def _together(self, voltage: Array) -> Iterator[Array]:
-        """Masks of the columns that are pulsed at the same time: of one sign, alike in size."""
+        """Yield masks of columns to pulse together: of one sign and similar magnitude."""
         alike = 0.0 if keeps_rows_apart(self.bar) else ALIKE
         with np.errstate(invalid="ignore"):
             for sign in (-1.0, 1.0):
@@ -112,12 +112,12 @@ class RowPulser:
 
 
 def pick_scheme(bar: Circuit, scheme: SchemeName | None) -> SchemeName:
-    """Return the scheme given; None: the one that disturbs least."""
+    """Return ``scheme`` after checking it; None: the scheme with the least disturb."""
     if scheme is not None:
         return checks.choice("scheme", scheme, SCHEMES)
     return "ground" if keeps_rows_apart(bar) else "V/3"
 
 
 def keeps_rows_apart(bar: Circuit) -> bool:
-    """Tell whether transistors cut unselected rows off, so that pulses see one row only."""
+    """Return whether transistors isolate unselected rows, so that pulses act on one row only."""
     return isinstance(bar.access, Transistor) and bar.access.gates == "rows"

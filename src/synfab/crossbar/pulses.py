@@ -1,8 +1,8 @@
-"""Writing through the wires: a pulse, the true voltage of every cell, and what switches.
+"""Write pulses through resistive wires: the voltage of every cell, and which cells switch.
 
-The pulse is rectangular; its edge is a ramp that is slow beside the circuit and fast beside the
-pulse. Cells switch during the edge, so charge and energy are those of the top: the network after
-all switching, for the duration.
+The pulse is rectangular; its edge is a ramp, slow compared with the circuit and fast compared with
+the pulse. Cells switch during the edge, so charge and energy are those of the network after all
+switching, at full voltage for the whole duration.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, ArrayLike, LineSelection, Mask, SchemeName
 from synfab.crossbar.circuit import Circuit
-from synfab.crossbar.edge import MOST_STEPS, Pulse
+from synfab.crossbar.edge import MAX_STEPS, Pulse
 from synfab.network.bias import Bias, lines
 from synfab.network.network import Solution
 from synfab.network.reduction import restore_rows
 from synfab.network.schemes import scheme_bias
 
-# Arrays up to this many lines a side are written event by event unless told otherwise.
+# Arrays of up to this many rows and columns are written event by event by default.
 EXACT_SIDE = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """What one pulse did; arrays (rows, columns) unless said otherwise.
+    """Result of one write pulse; arrays have shape (rows, columns).
 
     Attributes
     ----------
     solution
-        The network at the top of the pulse, after all switching.
+        Solution of the network at full voltage, after all switching.
     selected
-        Cells that the pulse was meant for.
+        Mask of the selected cells.
     switched
-        Cells whose state has changed, meant or not.
+        Mask of the cells whose state has changed, selected or not.
     extreme_voltage
-        V, of each cell, its own voltage of the largest magnitude during the pulse.
+        Voltage of the largest magnitude across each cell during the pulse, V.
     cell_energy
-        J in each cell and its access device.
+        Energy in each cell and its access device, J.
     energy, charge
-        J that the drivers delivered, wires included, and C through all cells.
+        Energy delivered by the drivers, wires included, J; charge through all cells, C.
     solves
-        Networks solved.
+        Number of networks solved.
     """
 
     solution: Solution
@@ -58,19 +58,19 @@ class Write:
 
     @property
     def disturbed(self) -> Array:
-        """Cells that have switched and were not meant to."""
+        """Mask of the unselected cells that have switched."""
         return np.asarray(self.switched & ~self.selected)
 
     @property
     def loss(self) -> float:
-        """Part of the energy that wires, drivers and amplifiers took, 0 … 1."""
+        """Fraction of the energy lost in wires, drivers and amplifiers, 0 … 1."""
         return 1.0 - float(self.cell_energy.sum()) / self.energy if self.energy else 0.0
 
 
 def write_bias(
     circuit: Circuit, rows: Mask, columns: Mask, voltage: ArrayLike, scheme: SchemeName
 ) -> Bias:
-    """Return the drive of a pulse on selected lines, their gates on; see ``scheme_bias``."""
+    """Return the bias of a pulse on selected lines, with their gates on; see ``scheme_bias``."""
     gates = circuit.selected_gates(rows, columns)
     return scheme_bias(circuit.shape, rows, columns, voltage, scheme, gates)
 
@@ -85,8 +85,8 @@ def write(
     exact: bool | None,
     duration: float,
 ) -> Write:
-    """Apply one pulse; see ``Crossbar.write``."""
-    steps = checks.count("steps", steps, MOST_STEPS)
+    """Apply one pulse and return its result; see ``Crossbar.write``."""
+    steps = checks.count("steps", steps, MAX_STEPS)
     duration = checks.number("duration", duration, minimum=0.0)
     exactly = max(circuit.shape) <= EXACT_SIDE if exact is None else checks.flag("exact", exact)
     row_mask = lines("rows", rows, circuit.shape[0])
@@ -116,5 +116,5 @@ def write(
 
 
 def power(found: Solution) -> Array:
-    """W in each cell and its access device."""
+    """Return the power (W) in each cell and its access device."""
     return np.asarray(found.cell_current * (found.column_voltage - found.row_voltage))

@@ -1,4 +1,4 @@
-"""Reading rows: their currents and noise for many inputs at once, converters."""
+"""Row readout: currents and noise for one or more input vectors, and converters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synfab.network.network import Cells
 from synfab.physics.noise import NONE, ReadNoise, static_conductance
 from synfab.random.arrays import to_numpy
 
-MAX_BITS = 24  # of a converter: more levels than float32 has
+MAX_BITS = 24  # of a converter: the precision of float32
 
 
 def read_rows(
@@ -27,7 +27,7 @@ def read_rows(
     floating_columns: LineSelection | None,
     gates: LineSelection | None,
 ) -> Array:
-    """Currents of the rows for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
+    """Return row currents for ``voltages`` (columns,) or (columns, B); see ``Crossbar.read``."""
     checks.flag("noise", noise)
     checks.flag("linear", linear)
     read_noise = ReadNoise.of_bandwidth(bandwidth)
@@ -50,7 +50,7 @@ def read_rows(
 def sense(
     circuit: Circuit, biases: list[Bias], cells: Cells, noise: ReadNoise
 ) -> tuple[Array, Array]:
-    """Currents of the rows and the variance of their noise, (rows, B) each, A and A**2."""
+    """Return the row currents (A) and the variance of their noise (A**2), (rows, B) each."""
     shape = (circuit.shape[0], len(biases))
     currents, variance = np.empty(shape), np.zeros(shape)
 
@@ -72,7 +72,7 @@ def sense(
 
 
 def converter(name: str, value: object) -> tuple[float, float, int]:
-    """Return (lowest, highest, bits), or say what a converter is."""
+    """Return the checked (lowest, highest, bits) of a converter."""
     if not isinstance(value, (tuple, list)) or len(value) != 3:
         raise InvalidTypeError(
             f"{name}: expected (lowest, highest, bits), found {checks.shown(value)}"

@@ -1,1 +1,1 @@
-"""The resistive network of a crossbar: wires, bias, access devices, solver, gradients."""
+"""Resistive network of a crossbar: wires, bias, access devices, solver, gradients."""

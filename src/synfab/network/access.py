@@ -1,4 +1,4 @@
-"""What stands between a line and its cell: select transistors, selectors, defects."""
+"""Access devices between lines and cells (transistors, selectors), and defective cells."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ GATES: tuple[GateDirection, ...] = get_args(GateDirection)
 
 @dataclass(frozen=True)
 class Transistor:
-    """Select transistor in series with each cell (1T1R), a resistance that a gate line switches.
+    """Select transistor in series with each cell (1T1R): a resistance switched by a gate line.
 
     Parameters
     ----------
     on_resistance, off_resistance
-        Ohm, of a cell whose gate line is on or off; an infinite one conducts nothing.
+        Resistance (ohm) with the gate line on or off; infinite: no conduction.
     gates
         Whether gate lines run along ``"rows"`` or ``"columns"``.
 
     Raises
     ------
     InvalidValueError
-        A resistance is negative, or ``gates`` is not known.
+        A resistance is negative, or ``gates`` is unknown.
     """
 
     on_resistance: float = 1e3
@@ -49,9 +49,9 @@ class Selector:
     Parameters
     ----------
     saturation
-        A.
+        Saturation current, A.
     voltage
-        V; the smaller, the more sharply it opens.
+        Characteristic voltage, V; the smaller it is, the steeper the I-V curve.
     """
 
     saturation: float = 1e-8
@@ -63,7 +63,7 @@ class Selector:
 
 
 def _off(value: object, on: float) -> float:
-    """Return the resistance of a cell whose gate is off; infinity is allowed."""
+    """Return the checked off-resistance of a transistor; infinity is allowed."""
     if isinstance(value, (float, np.floating)) and value == math.inf:
         return math.inf
     off = checks.number("off_resistance", value)
@@ -78,11 +78,11 @@ Access: TypeAlias = Transistor | Selector
 
 
 class Barriers(NamedTuple):
-    """What ``kernels.barred_currents`` needs to know beside the cells."""
+    """Access devices and defects, in the form that ``kernels.barred_currents`` requires."""
 
-    resistance: Array  # (rows, columns): ohm in series, infinite where nothing conducts
-    stuck: Array  # (rows, columns): S of a defective cell, NaN where the cell is good
-    saturation: float  # A of the selector; 0: there is none
+    resistance: Array  # (rows, columns): series resistance, ohm; infinite: no conduction
+    stuck: Array  # (rows, columns): conductance of a defective cell, S; else NaN
+    saturation: float  # saturation current of the selector, A; 0: no selector
     voltage: float  # V
 
 
@@ -92,9 +92,9 @@ def make_barriers(
     stuck: Array | None,
     selected: Array | None,
 ) -> Barriers | None:
-    """Lay out access devices and defects; None where lines touch good cells.
+    """Return the arrays of access devices and defects; None if there are neither.
 
-    ``selected`` says for each gate line whether it is on; None: all of them.
+    ``selected`` is the mask of the gate lines that are on; None: all of them.
     """
     if access is None and stuck is None:
         return None
@@ -117,7 +117,7 @@ def defects(
     shorted_cells: ArrayLike | None,
     short_resistance: float,
 ) -> Array | None:
-    """Conductance (S) of defective cells, NaN for good ones; None when all are good."""
+    """Return the conductance (S) of defective cells, NaN for all others; None: no defects."""
     masks = []
     for name, mask in (("open_cells", open_cells), ("shorted_cells", shorted_cells)):
         array = np.zeros(shape, np.bool_) if mask is None else checks.boolean_array(name, mask)

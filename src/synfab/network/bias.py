@@ -1,4 +1,4 @@
-"""What the ends of the lines are held at: voltages, floating lines, gate lines."""
+"""Bias conditions at the ends of the lines: voltages, floating lines, gate lines."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from synfab.common.types import Array, ArrayLike, GridShape, LineSelection, Mask
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """Drive of one network.
+    """Bias conditions of one network.
 
     Attributes
     ----------
     columns, rows
-        (columns,) and (rows,) V at the ends of the lines.
+        Voltages at the ends of the lines, V, (columns,) and (rows,).
     floating_columns, floating_rows
-        Masks of the lines that nothing holds; their voltages do not matter.
+        Masks of the lines that are not driven; their voltages are ignored.
     gates
-        Mask of the gate lines that are on; None: all, or there are none.
+        Mask of the gate lines that are on; None: all, or no gate lines.
     """
 
     columns: Array
@@ -34,15 +34,15 @@ class Bias:
 
     @property
     def floats(self) -> bool:
-        """Whether any line floats."""
+        """Whether any line is floating."""
         return bool(self.floating_columns.any() or self.floating_rows.any())
 
     def scaled(self, factor: float) -> Bias:
-        """Return the same drive with all voltages times ``factor``."""
+        """Return the same bias with all voltages multiplied by ``factor``."""
         return replace(self, columns=factor * self.columns, rows=factor * self.rows)
 
     def kept(self, index: Array) -> Bias:
-        """Return the drive of the listed rows only; their gates are what ``index`` came from."""
+        """Return the bias of the listed rows only, without gates, which determined ``index``."""
         return replace(
             self, rows=self.rows[index], floating_rows=self.floating_rows[index], gates=None
         )
@@ -56,12 +56,12 @@ def make_bias(
     floating_rows: LineSelection | None = None,
     gates: Mask | None = None,
 ) -> Bias:
-    """Check and lay out a drive; see ``Bias``. None: no line floats.
+    """Return the checked bias conditions; see ``Bias``. None: no floating lines.
 
     Raises
     ------
     InvalidTypeError, InvalidValueError
-        Voltages are not finite numbers, something has a wrong shape, or all lines float.
+        A voltage is not a finite number, a shape is wrong, or all lines are floating.
     """
     n_rows, n_columns = shape
     bias = Bias(
@@ -81,7 +81,7 @@ def make_bias(
 
 
 def voltages(name: str, value: ArrayLike, count: int) -> Array:
-    """Return (count,) finite volts, float64, of one number or one per line."""
+    """Return finite voltages (count,), float64, from one number or one per line."""
     array = checks.real_array(name, value)
     if array.shape not in {(), (count,)}:
         raise InvalidValueError(f"{name}: expected shape ({count},), found {array.shape}")
@@ -91,14 +91,14 @@ def voltages(name: str, value: ArrayLike, count: int) -> Array:
 
 
 def lines(name: str, value: LineSelection | None, count: int) -> Mask:
-    """Return a mask (count,) of a mask, of one or several line numbers or a slice; None: none."""
+    """Return a mask (count,) from a mask, line numbers or a slice; None: no line."""
     mask = np.zeros(count, np.bool_)
     if value is None:
         return mask
     if isinstance(value, slice):
         try:
             mask[value] = True
-        except Exception as error:  # ends of any type
+        except Exception as error:  # slice bounds may have any type
             pass_on(error)
             raise InvalidTypeError(f"{name}: expected a slice of integers") from None
         return mask

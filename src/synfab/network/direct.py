@@ -1,4 +1,4 @@
-"""The whole network as a sparse matrix, for where conjugate gradients do not lead anywhere."""
+"""Sparse direct solver for the whole network, used where conjugate gradients fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from synfab.network.wires import Wires
 
 
 def direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[Array, Array]:
-    """One Newton step by sparse LU of the whole network."""
+    """Return one Newton step, by sparse LU factorisation of the whole network."""
     from scipy.sparse.linalg import splu
 
     rows, columns = wires.shape
@@ -26,7 +26,7 @@ def direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[
 
 
 def matrix(wires: Wires, g: Array) -> Any:
-    """Conductance matrix of all nodes, columns' first, row by row each; SciPy CSC, S."""
+    """Return the conductance matrix (S), SciPy CSC; column nodes first, each row by row."""
     from scipy.sparse import coo_array
 
     rows, columns = wires.shape

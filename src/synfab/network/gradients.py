@@ -1,6 +1,6 @@
-"""Gradients through the wires by one more solve of the same network.
+"""Gradients of a crossbar with wires, by the adjoint method: one more solve of the network.
 
-With the missing currents F(nodes, parameter) = 0 and K = -dF/d(nodes), which is symmetric, the
+With the residual currents F(nodes, parameter) = 0 and K = -dF/d(nodes), which is symmetric, the
 adjoint voltages are lambda = K^-1 dL/d(nodes), and dL/d(parameter) = lambda . dF/d(parameter). A
 cell's current leaves its column and enters its row, so dL/dI = -(lambda_column - lambda_row).
 """
@@ -19,22 +19,22 @@ from synfab.network.network import Cells, Solution
 from synfab.network.solver import Network
 from synfab.network.wires import Wires
 
-# Of the adjoint solve, relative.
+# Relative tolerance of the adjoint solve.
 TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
-    """Derivatives of L, which depends on the rows' currents.
+    """Derivatives of a quantity L that depends on the row currents.
 
     Attributes
     ----------
     conductance
-        (rows, columns) dL/dG with G each cell's static conductance at U_0; units of L per S.
+        dL/dG, (rows, columns), with G the static conductance of each cell at U_0; units of L per S.
     columns, rows
-        (columns,) and (rows,) dL/dV with respect to the voltages at the lines' ends; per V.
+        dL/dV, (columns,) and (rows,), with V the voltages at the ends of the lines; L per V.
     solution
-        The network that was differentiated.
+        Solution at which the derivatives are taken.
     """
 
     conductance: Array
@@ -46,7 +46,7 @@ class Gradient:
 def gradient(
     wires: Wires | None, cells: Cells, bias: Bias, found: Solution, seed: Array, model: CellModel
 ) -> Gradient:
-    """Differentiate; ``seed`` is dL/dI of the rows' currents, (rows,)."""
+    """Return the gradient of L; ``seed`` is dL/dI of the row currents, (rows,)."""
     through = _through(wires, cells, bias, found, seed)
     flow = through * found.slope
     return Gradient(
@@ -58,7 +58,7 @@ def gradient(
 
 
 def _through(wires: Wires | None, cells: Cells, bias: Bias, found: Solution, seed: Array) -> Array:
-    """dL/dI of a current put through each crosspoint from column to row, (rows, columns)."""
+    """Return dL/dI for a current from column to row at each crosspoint, (rows, columns)."""
     if wires is None:
         return through_ideal(cells, bias, found, seed)
     start = (found.column_voltage - bias.columns, found.row_voltage - bias.rows[:, None])
@@ -72,7 +72,7 @@ def _through(wires: Wires | None, cells: Cells, bias: Bias, found: Solution, see
 
 
 def _per_conductance(cells: Cells, found: Solution, model: CellModel) -> Array:
-    """dI/dG of each cell at its own voltage, V; behind an access device the cell yields to it."""
+    """Return dI/dG (V) of each cell at its own voltage; an access device reduces it."""
     conduction, u = model.conduction, found.cell_voltage
     if cells.conduction is None:
         rate, slope = u, cells.values

@@ -1,7 +1,7 @@
-"""Networks with ideal wires: every line is one node, and only floating lines are unknown.
+"""Solver for ideal wires: each line is one node, and only floating lines have unknown voltages.
 
-The currents that are missing at the floating lines are brought to zero by Newton's method; the
-matrix is the Laplacian of the cells' slopes between these lines, small enough to be dense.
+Newton's method brings the residual currents of the floating lines to zero. Its matrix is the
+Laplacian of the cells' small-signal conductances between these lines, small enough to be dense.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from synfab.network.bias import Bias
 from synfab.network.network import Cells, Solution, evaluate
 from synfab.network.wires import LEAK
 
-MOST_STEPS = 60
+MAX_STEPS = 60
 HALVINGS = 8
 
 
 class Lines:
-    """Voltages of all lines, and what the cells between them carry."""
+    """Voltages of all lines, and the currents of the cells between them."""
 
     def __init__(self, cells: Cells, bias: Bias, start: tuple[Array, Array] | None) -> None:
         self.cells, self.bias = cells, bias
@@ -34,7 +34,7 @@ class Lines:
         self.measure()
 
     def measure(self) -> None:
-        """Evaluate the cells; ``missing`` is the current that leaves each floating line, A."""
+        """Evaluate the cells; ``missing`` is the net current out of each floating line, A."""
         nodes = (*self.zero, self.columns, self.rows)
         evaluate(self.cells, nodes, self.inner, self.g, self.current)
         bias = self.bias
@@ -46,7 +46,7 @@ class Lines:
         self.worst = float(np.abs(self.missing).max(initial=0.0))
 
     def laplacian(self) -> Array:
-        """Derivative of ``missing`` with respect to the voltages of the floating lines, S."""
+        """Return d(missing)/d(voltage), S, for the voltages of the floating lines."""
         columns, rows = self.bias.floating_columns, self.bias.floating_rows
         between = -self.g[np.ix_(rows, columns)]
         down = np.diag(self.g.sum(axis=0)[columns] + LEAK)
@@ -54,14 +54,14 @@ class Lines:
         return np.block([[down, between.T], [between, across]])
 
     def move(self, change: Array) -> None:
-        """Change the voltages of the floating lines, columns first."""
+        """Add ``change`` to the voltages of the floating lines, columns first."""
         count = int(self.bias.floating_columns.sum())
         self.columns[self.bias.floating_columns] += change[:count]
         self.rows[self.bias.floating_rows] += change[count:]
         self.measure()
 
     def step(self) -> None:
-        """One Newton step; a step that makes things worse is halved."""
+        """Take one Newton step; halve it while it increases the residual."""
         before = self.worst
         change = -np.linalg.solve(self.laplacian(), self.missing)
         self.move(change)
@@ -72,7 +72,7 @@ class Lines:
             self.move(-change)
 
     def solution(self, steps: int) -> Solution:
-        """Gather the result."""
+        """Return the solution after ``steps`` Newton steps."""
         columns = np.broadcast_to(self.columns, self.shape).copy()
         rows = np.broadcast_to(self.rows[:, None], self.shape).copy()
         held_rows, held_columns = ~self.bias.floating_rows, ~self.bias.floating_columns
@@ -94,26 +94,26 @@ class Lines:
 def solve_ideal(
     cells: Cells, bias: Bias, start: tuple[Array, Array] | None, tolerance: float
 ) -> Solution:
-    """Solution without wire resistance; arguments as in ``solver.solve``.
+    """Return the solution without wire resistance; arguments as in ``solver.solve``.
 
     Raises
     ------
     SolverError
-        Kirchhoff's law could not be met at a floating line.
+        Kirchhoff's current law is not met at a floating line.
     """
     lines = Lines(cells, bias, start)
-    for step in range(MOST_STEPS):
+    for step in range(MAX_STEPS):
         if lines.worst <= tolerance:
             return lines.solution(step)
         lines.step()
     raise SolverError(
         f"crossbar: Kirchhoff's law is violated by {lines.worst:.2g} A at a floating line after "
-        f"{MOST_STEPS} Newton steps; allowed: {tolerance:.2g} A"
+        f"{MAX_STEPS} Newton steps; allowed: {tolerance:.2g} A"
     )
 
 
 def through_ideal(cells: Cells, bias: Bias, found: Solution, seed: Array) -> Array:
-    """dL/dI of a current put through each crosspoint; ``seed`` is dL/dI of the rows' currents."""
+    """Return dL/dI for a current at each crosspoint; ``seed`` is dL/dI of the row currents."""
     held = np.where(bias.floating_rows, 0.0, seed)
     through = np.tile(held[:, None], found.slope.shape[1])
     if not bias.floats:

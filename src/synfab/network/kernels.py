@@ -1,9 +1,9 @@
-"""Numba kernels of the solver: Kirchhoff's residuals, line solves, conjugate gradients.
+"""Numba kernels of the solver: current residuals, line solves, conjugate gradients.
 
 Unknowns are the deviation ``x`` of a column node from its driver's voltage ``v``, (rows, columns),
-and ``b`` of a row node from the voltage ``w`` at the row's end, held transposed, (columns, rows).
-Both lie so that the direction along their line is the first axis: a line solve is then a recurrence
-of whole vectors.
+and ``b`` of a row node from the voltage ``w`` at the row's end, stored transposed, (columns, rows).
+In both arrays the first axis runs along the line, so a line solve is a recurrence over whole
+vectors.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from synfab.engines.numba.compile import cached_njit
 
 BLOCK = 32
-# Voltages of cells behind access devices: relative error, and steps of Newton or bisection.
+# Cell voltages behind access devices: relative error, and limit of Newton or bisection steps.
 INNER_TOLERANCE = 2e-15
-MOST_INNER = 60
+MAX_INNER = 60
 
 
 @cached_njit(nogil=True)
@@ -29,7 +29,7 @@ def transpose(source, target):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
-    """Sum of the conductances at each node of parallel lines, cells ``g`` included."""
+    """Sum the conductances at each node of parallel lines into ``out``, including cells ``g``."""
     n, m = g.shape
     for k in range(n):
         for j in range(m):
@@ -41,10 +41,11 @@ def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def factor(g, line, first, last, inverse):  # type: ignore[no-untyped-def]
-    """Inverse pivots of the tridiagonal lines; False when a pivot is not positive.
+    """Compute inverse pivots of the tridiagonal lines; return False if a pivot is not positive.
 
     A pivot is the conductance to ground seen from its node, looking back along the line, plus the
-    next segment's. Written as conductances in series nothing cancels, not even on a floating line.
+    next segment's. Computed as conductances in series, it is free of cancellation, even on a
+    floating line.
     """
     n, m = g.shape
     good = True
@@ -62,7 +63,7 @@ def factor(g, line, first, last, inverse):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def line_solve(y, line, inverse):  # type: ignore[no-untyped-def]
-    """Solve all lines in place."""
+    """Solve the tridiagonal systems of all lines in place, in ``y``."""
     n, m = y.shape
     for k in range(1, n):
         above, here, g, p = y[k - 1], y[k], line[k - 1], inverse[k - 1]
@@ -79,7 +80,7 @@ def line_solve(y, line, inverse):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def multiply_lines(p, diag, line, out):  # type: ignore[no-untyped-def]
-    """Tridiagonal lines times ``p``."""
+    """Multiply ``p`` by the tridiagonal matrices of the lines, into ``out``."""
     n, m = p.shape
     for k in range(n):
         for j in range(m):
@@ -93,7 +94,7 @@ def multiply_lines(p, diag, line, out):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True)
 def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-untyped-def]
-    """Put G T_b^-1 G ``p`` into ``out``: what comes back to the columns by way of the rows."""
+    """Compute G T_b^-1 G ``p`` into ``out``: the coupling of the columns through the rows."""
     n, m = p.shape
     for i in range(n):
         for j in range(m):
@@ -108,7 +109,7 @@ def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-u
 
 @cached_njit(nogil=True)
 def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
-    """Current and slope of state ``r`` at ``u``: ``Conduction.current`` and ``slope``."""
+    """Return current and slope of state ``r`` at ``u``, as ``Conduction.current`` and ``slope``."""
     inside = min(max(u, low), high)
     p, dp, q, dq = 0.0, 0.0, 0.0, 0.0
     for k in range(len(llrs)):
@@ -125,7 +126,7 @@ def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
 def cell_currents(  # type: ignore[no-untyped-def]
     x, b_across, v, w, r, llrs, hhrs, low, high, linear, g, current
 ):
-    """Current of every cell, and its slope (or for ``linear`` cells: r holds conductances)."""
+    """Compute current and slope of every cell; for ``linear`` cells, r holds conductances."""
     rows, columns = x.shape
     for i in range(rows):
         for j in range(columns):
@@ -142,9 +143,9 @@ def barred_currents(  # type: ignore[no-untyped-def]
     x, b_across, v, w, r, llrs, hhrs, low, high, linear,
     resistance, stuck, saturation, voltage, inner, g, current,
 ):  # fmt: skip
-    """Like ``cell_currents``, behind access devices and with defects.
+    """Compute currents as ``cell_currents`` does, for cells with access devices or defects.
 
-    ``inner`` holds the cells' own voltages: a starting point on entry, the solution of
+    ``inner`` holds the cells' own voltages: an initial guess on entry, the solution of
     u = u_cell + R I(u_cell) + voltage asinh(I(u_cell) / saturation) on return.
     """
     rows, columns = x.shape
@@ -157,7 +158,7 @@ def barred_currents(  # type: ignore[no-untyped-def]
             low_end, high_end = min(u, 0.0), max(u, 0.0)
             here = min(max(inner[i, j], low_end), high_end)
             ohmic = linear or not np.isnan(stuck[i, j])
-            for _ in range(MOST_INNER):
+            for _ in range(MAX_INNER):
                 if ohmic:
                     slope = r[i, j] if np.isnan(stuck[i, j]) else stuck[i, j]
                     i_cell = slope * here
@@ -186,7 +187,7 @@ def barred_currents(  # type: ignore[no-untyped-def]
 def residuals(  # type: ignore[no-untyped-def]
     x, b_across, current, column, top, bottom, row_line, left, right, f_column, f_row
 ):
-    """Current that is missing at every node, A; returns the largest."""
+    """Compute the current residual at every node, A; return the largest magnitude."""
     rows, columns = x.shape
     worst = 0.0
     for i in range(rows):
@@ -220,7 +221,7 @@ def newton_step(  # type: ignore[no-untyped-def]
 ):
     """Solve the linearised network by conjugate gradients on the column nodes.
 
-    Returns the number of iterations, negative when the network is not positive definite.
+    Return the number of iterations; negative: not positive definite, or more than ``most``.
     """
     diag, inverse = np.empty_like(g), np.empty_like(g)
     g_across, row_inverse = np.empty_like(f_row), np.empty_like(f_row)

@@ -1,4 +1,4 @@
-"""What goes into a network and what comes out: cells and solutions."""
+"""Input and output of the network solver: cells and solutions."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from synfab.network.access import Barriers
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """One solved network; all arrays (rows, columns) unless said otherwise.
+    """Solution of one network; arrays have shape (rows, columns) unless stated otherwise.
 
     Attributes
     ----------
     currents
-        (rows,) into the sense amplifiers, or whatever is at the ends of the rows, A.
+        Currents into the sense amplifiers (or other terminations of the rows), A, (rows,).
     driver_currents
-        (columns,) out of the columns' drivers, A.
+        Currents out of the column drivers, A, (columns,).
     cell_voltage, cell_current
-        V and A across and through every cell, from column to row.
+        Voltage (V) across and current (A) through every cell, from column to row.
     column_voltage, row_voltage
-        V at both ends of every cell and what is in series with it.
+        Line voltages at both ends of every cell and its access device, V.
     slope
         Small-signal conductance between the lines at each crosspoint, S.
     residual
         Largest violation of Kirchhoff's current law, A.
     steps, iterations
-        Newton steps, and conjugate-gradient iterations in all of them.
+        Number of Newton steps, and total number of conjugate-gradient iterations.
     direct
-        Whether the sparse direct solver had to help.
+        Whether a direct solver was used.
     """
 
     currents: Array
@@ -53,16 +53,16 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """What conducts at the crosspoints.
+    """Conducting elements at the crosspoints.
 
     Attributes
     ----------
     values
-        (rows, columns) states of a technology, or conductances (S) without ``conduction``.
+        States of the cells, or conductances (S) if ``conduction`` is None, (rows, columns).
     conduction
         I-V curves of the technology; None: ohmic cells.
     barriers
-        Access devices and defects; None where lines touch good cells.
+        Access devices and defects; None: neither.
     """
 
     values: Array
@@ -70,9 +70,9 @@ class Cells:
     barriers: Barriers | None = None
 
     def curve(self) -> tuple[Any, ...]:
-        """Arguments of the current kernels behind the voltages."""
+        """Return the arguments of the current kernels that follow the voltages."""
         if self.conduction is None:
-            nothing = read_only(np.zeros(1))  # as curves are: kernels are compiled for one type
+            nothing = read_only(np.zeros(1))  # as curves are, so that kernels compile once
             return self.values, nothing, nothing, 0.0, 0.0, True
         c = self.conduction
         return self.values, *c.padded, *c.voltage_range, False
@@ -86,7 +86,7 @@ class Cells:
 def evaluate(
     cells: Cells, nodes: tuple[Array, ...], inner: Array | None, g: Array, current: Array
 ) -> None:
-    """Put slopes and currents of all cells into ``g`` and ``current``; ``nodes``: x, b, v, w."""
+    """Compute slopes ``g`` and currents ``current`` of all cells; ``nodes``: x, b, v, w."""
     if inner is None or cells.barriers is None:
         kernels.cell_currents(*nodes, *cells.curve(), g, current)
     else:

@@ -1,7 +1,7 @@
-"""Rows that conduct nothing, because their gates are off, are left out of the network.
+"""Network reduction: rows that do not conduct, because their gates are off, are omitted.
 
-Between two rows that are left a column is a plain resistor, so nothing is lost: the voltages at the
-crosspoints left out follow from those beside them.
+Between two remaining rows a column is a plain resistor, so the reduction is exact: voltages at the
+omitted crosspoints are interpolated from those at the nearest remaining ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from synfab.network.wires import Wires
 
 
 def distances(wires: Wires) -> Array:
-    """Ohm along each column from the first crosspoint to every crosspoint, (rows, columns)."""
+    """Return the resistance (ohm) along each column from its first crosspoint, (rows, columns)."""
     rows, columns = wires.shape
     along = np.zeros((rows, columns))
     np.cumsum(1.0 / wires.column, axis=0, out=along[1:])
@@ -24,7 +24,7 @@ def distances(wires: Wires) -> Array:
 
 
 def keep_rows(wires: Wires, along: Array, index: Array) -> Wires:
-    """Return the lines with the listed rows only; ``along`` are the wires' ``distances``."""
+    """Return the wires with the listed rows only; ``along``: ``distances`` of the wires."""
     kept = along[index]
     return Wires(
         column=1.0 / np.diff(kept, axis=0),
@@ -43,9 +43,9 @@ def _in_series(conductance: Array, resistance: Array) -> Array:
 def restore_rows(
     found: Solution, wires: Wires | None, index: Array, v: Array, w: Array
 ) -> Solution:
-    """Give a solution of the listed rows the maps of the whole crossbar, (rows, columns).
+    """Return a solution of the listed rows, expanded to the whole crossbar, (rows, columns).
 
-    ``wires`` are those of the whole crossbar, ``v`` and ``w`` the voltages at all lines' ends, V.
+    ``wires`` belong to the whole crossbar; ``v`` and ``w`` are the voltages at all line ends, V.
     """
     shape = (len(w), len(v))
 
@@ -56,7 +56,7 @@ def restore_rows(
 
     currents = np.zeros(len(w))
     currents[index] = found.currents
-    # Without resistance a column has one voltage, which only a floating one owes to its cells.
+    # With ideal wires a column has one voltage, which depends on the cells only if it floats.
     columns = np.tile(found.column_voltage[0], (len(w), 1))
     if wires is not None:
         columns = v + _between(wires, index, found.column_voltage - v)
@@ -74,9 +74,9 @@ def restore_rows(
 
 
 def _between(wires: Wires, index: Array, x: Array) -> Array:
-    """Deviations from the drivers at all rows from those ``x`` at the listed ones.
+    """Return deviations from the drivers at all rows, interpolated from ``x`` at the listed rows.
 
-    A driver is one more point, without deviation; an end that floats has that of its neighbour.
+    A driver is an additional point of zero deviation; a floating end has that of its neighbour.
     """
     along = distances(wires)
     points, values = np.empty((len(index) + 2, x.shape[1])), np.empty((len(index) + 2, x.shape[1]))

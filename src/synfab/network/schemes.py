@@ -1,4 +1,4 @@
-"""Write schemes: what all lines are held at while a pulse is on the selected ones."""
+"""Write schemes: the voltages of all lines during a pulse on the selected lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scheme_bias(
     scheme: SchemeName,
     gates: Mask | None = None,
 ) -> Bias:
-    """Return the drive of a pulse on selected lines.
+    """Return the bias conditions of a pulse on selected lines.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ def scheme_bias(
     rows, columns
         Masks of the selected lines.
     voltage
-        V, column minus row, one number or one per selected column. Unselected lines follow the
+        Column minus row, V, one number or one per selected column. Unselected lines follow the
         column of the largest magnitude.
     scheme
         ``"V/2"``: unselected lines at 0 V, selected ones at plus and minus half the voltage.
         ``"V/3"``: a third of the voltage on every unselected cell. ``"ground"``: all lines but the
-        selected columns at 0 V. ``"floating"``: unselected lines are not held.
+        selected columns at 0 V. ``"floating"``: unselected lines are not driven.
     gates
-        Gate lines that are on; None: all, or there are none.
+        Gate lines that are on; None: all, or no gate lines.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def scheme_bias(
 def _levels(
     rows: Mask, columns: Mask, each: Array, strongest: float, scheme: SchemeName
 ) -> tuple[Array, Array]:
-    """V of all columns and of all rows."""
+    """Return the voltages (V) of all columns and of all rows."""
     v, w = np.zeros(len(columns)), np.zeros(len(rows))
     if scheme == "V/2":
         w[rows] = -strongest / 2.0

@@ -1,8 +1,8 @@
-"""Node voltages of a crossbar with resistive wires: Newton's method around conjugate gradients.
+"""Node voltages of a crossbar with resistive wires: Newton's method with conjugate gradients.
 
-Rows are eliminated line by line; the columns' Schur complement is solved with the columns' own
-tridiagonal lines as preconditioner. Where that matrix is not positive definite (cells with a
-falling I-V curve), or does not converge, the whole network goes to SciPy's sparse direct solver.
+Rows are eliminated line by line; the Schur complement of the columns is solved with the tridiagonal
+column lines as preconditioner. If it is not positive definite (cells with negative differential
+resistance) or does not converge, SciPy's sparse direct solver solves the whole network.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from synfab.network.ideal import solve_ideal
 from synfab.network.network import Cells, Solution, evaluate
 from synfab.network.wires import Wires
 
-# Largest current that may be missing at a node, A; rounding of large currents allows no less.
+# Largest allowed current residual at a node, A; for large currents, rounding sets the limit.
 TOLERANCE = 1e-12
 ROUNDING = 5e-16
-MOST_STEPS = 40
-MOST_ITERATIONS = 5000
+MAX_STEPS = 40
+MAX_ITERATIONS = 5000
 LOOSE, TIGHT = 1e-3, 1e-10
 HALVINGS = 8
 
 
 class Network:
-    """Node voltages at work: ``x`` and ``b`` as in ``kernels``, and what is wrong with them."""
+    """Newton iteration: node voltages ``x`` and ``b`` as in ``kernels``, and their residuals."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Network:
         self.worst = self.measure()
 
     def measure(self) -> float:
-        """Evaluate the cells; return the largest current that is missing at a node, A."""
+        """Evaluate the cells; return the largest current residual at a node, A."""
         nodes = (self.x, self.b, self.v, self.w)
         evaluate(self.cells, nodes, self.inner, self.g, self.current)
         self.worst = float(
@@ -65,17 +65,17 @@ class Network:
         return self.worst
 
     def allowed(self) -> float:
-        """Residual to stop at, A: node voltages of this size cannot be told apart any finer."""
+        """Return the residual (A) at which to stop, given the rounding of the node voltages."""
         largest = max(np.abs(self.x).max(), np.abs(self.b).max())
         return max(self.tolerance, ROUNDING * self.strongest * float(largest))
 
     def solve_linearised(
         self, f_column: Array, f_row: Array, tolerance: float
     ) -> tuple[Array, Array]:
-        """Node voltages that currents into the nodes cause at the present slopes."""
+        """Return the node voltages caused by currents into the nodes, at the present slopes."""
         dx, db = np.empty_like(self.x), np.empty_like(self.b)
         found = kernels.newton_step(
-            self.g, f_column, f_row, *self.lines, tolerance, MOST_ITERATIONS, dx, db
+            self.g, f_column, f_row, *self.lines, tolerance, MAX_ITERATIONS, dx, db
         )
         if found < 0:
             self.direct = True
@@ -84,7 +84,7 @@ class Network:
         return dx, db
 
     def step(self) -> None:
-        """One Newton step; a step that makes things worse is halved."""
+        """Take one Newton step; halve it while it increases the residual."""
         ohmic = self.cells.ohmic
         dx, db = self.solve_linearised(self.f_column, self.f_row, TIGHT if ohmic else LOOSE)
         before, scale = self.worst, 1.0
@@ -100,7 +100,7 @@ class Network:
             self.measure()
 
     def solution(self, steps: int) -> Solution:
-        """Gather the result."""
+        """Return the solution after ``steps`` Newton steps."""
         wires, b = self.wires, np.ascontiguousarray(self.b.T)
         column_voltage, row_voltage = self.v + self.x, self.w[:, None] + b
         between = column_voltage - row_voltage
@@ -127,38 +127,38 @@ def solve(
     start: tuple[Array, Array] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Solution:
-    """Solve the network for one vector of voltages.
+    """Return the solution of the network for one vector of voltages.
 
     Parameters
     ----------
     wires
-        Lines.
+        Conductances of the lines.
     cells
-        (rows, columns) at the crosspoints.
+        Cells at the crosspoints, (rows, columns).
     v
-        (columns,) voltages at the ends of the columns, V.
+        Voltages at the ends of the columns, V, (columns,).
     w
-        (rows,) voltages at the ends of the rows, V; None: 0 V.
+        Voltages at the ends of the rows, V, (rows,); None: 0 V.
     start
-        (rows, columns) deviations of the column nodes from ``v`` and of the row nodes from ``w``
-        to start from, as a neighbouring solution has them.
+        Initial guess, for example from a similar solution: deviations (rows, columns) of the column
+        nodes from ``v`` and of the row nodes from ``w``.
     tolerance
-        Largest current that may be missing at a node, A.
+        Largest allowed current residual at a node, A.
 
     Raises
     ------
     SolverError
-        Kirchhoff's law could not be met; nothing unconverged is ever returned.
+        Kirchhoff's current law is not met; an unconverged solution is never returned.
     """
     rows, _ = wires.shape
     ends = np.zeros(rows) if w is None else np.ascontiguousarray(w, np.float64)
     network = Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start, tolerance)
-    for step in range(MOST_STEPS):
+    for step in range(MAX_STEPS):
         if network.worst <= network.allowed():
             return network.solution(step)
         network.step()
     raise SolverError(
-        f"crossbar: Kirchhoff's law is violated by {network.worst:.2g} A after {MOST_STEPS} Newton "
+        f"crossbar: Kirchhoff's law is violated by {network.worst:.2g} A after {MAX_STEPS} Newton "
         f"steps; allowed: {network.allowed():.2g} A"
     )
 
@@ -170,7 +170,7 @@ def solve_lines(
     start: tuple[Array, Array] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Solution:
-    """Solve for one drive, by ``solve``, or by ``solve_ideal`` where there are no ``wires``."""
+    """Return the solution for one bias: by ``solve``, or ``solve_ideal`` without ``wires``."""
     if wires is None:
         return solve_ideal(cells, bias, start, tolerance)
     return solve(wires, cells, bias.columns, bias.rows, start, tolerance)

@@ -1,4 +1,4 @@
-"""The lines of a crossbar: resistances of their segments, where they are driven and sensed."""
+"""Wires of a crossbar: segment resistances, and the ends that are driven and sensed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from synfab.common.types import Array, ArrayLike, DriveEnd, GridShape, SenseEnd
 
 DRIVE_ENDS: tuple[DriveEnd, ...] = get_args(DriveEnd)
 SENSE_ENDS: tuple[SenseEnd, ...] = get_args(SenseEnd)
-# One value, or a pair (of row lines, of column lines).
+# One value, or a pair (row lines, column lines).
 Resistance: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike]
-# A segment of no resistance on a line that has some elsewhere, ohm: far below any wire.
-SHORTEST = 1e-6
-# Conductance at the end of a floating line, S: far below any cell, so that a line whose cells are
-# all open has a voltage nevertheless.
+# Replaces 0 ohm where other resistances are not zero, ohm; far below that of any wire.
+MIN_RESISTANCE = 1e-6
+# Conductance to ground at the end of a floating line, S, far below that of any cell; it defines the
+# voltage of a line whose cells are all open.
 LEAK = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
 class Wires:
-    """Conductances (S) of a grid: columns and rows, each with drivers or amplifiers at its ends.
+    """Conductances (S) of column and row lines, including the drivers and sense amplifiers.
 
     Attributes
     ----------
     column
-        (rows - 1, columns): between neighbours on a column line.
+        (rows - 1, columns): between adjacent crosspoints of a column line.
     row
-        (rows, columns - 1): between neighbours on a row line.
+        (rows, columns - 1): between adjacent crosspoints of a row line.
     top, bottom
         (columns,): from the driver to the first or last crosspoint; 0 where that end floats.
     left, right
@@ -51,7 +51,7 @@ class Wires:
         return len(self.left), len(self.top)
 
     def floating(self, rows: Array, columns: Array) -> Wires:
-        """Return the lines with those that the masks name let go at their ends."""
+        """Return the wires with the masked lines disconnected at their ends."""
 
         def let_go(conductance: Array, mask: Array, leak: float) -> Array:
             return np.where(mask, leak, conductance)
@@ -73,25 +73,25 @@ def make_wires(
     drive: DriveEnd = "top",
     sense: SenseEnd = "left",
 ) -> Wires | None:
-    """Check and lay out the lines; None when every resistance is zero (ideal wires).
+    """Return the checked wires; None if every resistance is zero (ideal wires).
 
     Parameters
     ----------
     shape
         Rows and columns.
     wire_resistance
-        Ohm per segment: one number, or a pair (of row lines, of column lines); each a number, one
+        Ohm per segment: one number, or a pair (row lines, column lines); each a number, one
         per line, or one per segment: (rows, columns) for rows, counted from the sensed end, and
         (rows, columns) for columns, counted from the driven end.
     source_resistance, sense_resistance
-        Ohm, before the first segment of each column and behind the last one of each row.
+        Ohm, before the first segment of each column and after the last one of each row.
     drive, sense
         Which end of the columns is driven and of the rows is sensed, or ``"both"``.
 
     Raises
     ------
     InvalidValueError
-        A resistance is negative, not finite or of a wrong shape; an end is not known.
+        A resistance is negative, not finite or of a wrong shape, or an end is unknown.
     """
     rows, columns = shape
     checks.choice("drive", drive, DRIVE_ENDS)
@@ -126,7 +126,7 @@ def make_wires(
 
 
 def _conductance(resistance: Array) -> Array:
-    return np.asarray(1.0 / np.maximum(resistance, SHORTEST))
+    return np.asarray(1.0 / np.maximum(resistance, MIN_RESISTANCE))
 
 
 def _numbers(name: str, value: ArrayLike) -> Array:
