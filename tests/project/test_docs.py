@@ -33,12 +33,13 @@ NEEDS = {
 }
 
 
-# Everything that users read outside the package.
+# Everything that users and contributors read, tests excepted.
 READ = [
     *PAGES,
     *(ROOT / file for file in ("CHANGELOG.md", "CONTRIBUTING.md", "mkdocs.yml")),
     *sorted((ROOT / "examples").rglob("*.py")),
     *sorted((ROOT / "benchmarks").glob("*.py")),
+    *sorted((ROOT / "src").rglob("*.py")),
 ]
 
 

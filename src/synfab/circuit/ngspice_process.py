@@ -157,8 +157,8 @@ def _check(said: list[str], raw: Path, status: int) -> None:
         for place, line in enumerate(lines):
             if re.fullmatch(pattern, line, re.IGNORECASE):
                 # "Error on line 2:" is followed by the line and the reason.
-                told = " ".join(lines[place : place + (3 if line.endswith(":") else 1)])
-                raise kind(f"{meaning}: {told[:300]}")
+                message = " ".join(lines[place : place + (3 if line.endswith(":") else 1)])
+                raise kind(f"{meaning}: {message[:300]}")
     tail = " | ".join(lines[-3:])[:300] or f"exit status {status}"
     if status < 0:
         name = signal.Signals(-status).name

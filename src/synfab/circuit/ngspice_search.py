@@ -14,7 +14,7 @@ from synfab.common.errors import InvalidValueError, SolverError, ToolError
 from synfab.io.files import temporary_folder
 
 VARIABLE = "SYNFAB_NGSPICE"
-MENDING = "`synfab doctor` says how to get one"
+HOW_TO_FIX = "`synfab doctor` says how to get one"
 
 
 def find_ngspice() -> Path:
@@ -34,9 +34,9 @@ def find_ngspice() -> Path:
         found.append(str(candidate))
     if found:
         raise ToolError(
-            f"ngspice: {', '.join(found)} cannot load compiled devices (OSDI); {MENDING}"
+            f"ngspice: {', '.join(found)} cannot load compiled devices (OSDI); {HOW_TO_FIX}"
         )
-    raise ToolError(f"ngspice is not installed; {MENDING}")
+    raise ToolError(f"ngspice is not installed; {HOW_TO_FIX}")
 
 
 def candidates() -> list[Path]:

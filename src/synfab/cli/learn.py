@@ -212,12 +212,12 @@ def _columns(text: str | None) -> dict[str, str] | None:
     """Return quantity to column, from name=column pairs or from names in order."""
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if all("=" in part for part in parts):
-        return {k.strip(): v.strip() for k, v in (part.split("=", 1) for part in parts)}
-    if any("=" in part for part in parts):
+    items = [item.strip() for item in text.split(",")]
+    if all("=" in item for item in items):
+        return {k.strip(): v.strip() for k, v in (item.split("=", 1) for item in items)}
+    if any("=" in item for item in items):
         raise InvalidValueError("--columns: expected name=column pairs, or names in order")
-    return {name: str(k) for k, name in enumerate(parts)}
+    return {name: str(k) for k, name in enumerate(items)}
 
 
 def _voltage(option: str, text: str | None) -> float | tuple[float, float] | None:

@@ -177,8 +177,8 @@ class Engine(ABC):
             some = library.flatnonzero(begins)
             if not some.shape[0]:
                 return now
-            begun = self.begin_cycle(xp.take(cells, some, axis=0))
-            return rules.Features(*(map(library.put, now, (some,) * 4, begun)))
+            started = self.begin_cycle(xp.take(cells, some, axis=0))
+            return rules.Features(*(map(library.put, now, (some,) * 4, started)))
 
         def switch() -> None:
             state = self.take(cells)

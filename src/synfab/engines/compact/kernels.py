@@ -284,11 +284,11 @@ def apply_voltage(  # type: ignore[no-untyped-def]
                 continue
             pack_switch(group, int64(0), j, compact, storage, process)
             mark = storage.status[j]
-            begun = (mark >> uint32(CYCLE_BITS)) - uint32(1)
-            compact.status[start + j] = ((scratch.cycle[j] + begun) << uint32(CYCLE_BITS)) | (
+            started = (mark >> uint32(CYCLE_BITS)) - uint32(1)
+            compact.status[start + j] = ((scratch.cycle[j] + started) << uint32(CYCLE_BITS)) | (
                 mark & uint32(FLAGS)
             )
-            if begun != uint32(0):
+            if started != uint32(0):
                 for m in range(states):
                     compact.history[group, m, j] = np.int8(scratch.following[m, j])
 
