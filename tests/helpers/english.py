@@ -18,6 +18,7 @@ DISCOURAGED = {
     r"(can|could|cannot|to) be had": "is available, is possible",
     r"strangers?": "untrusted",
     r"stillborn": "never initialised",
+    r"anew": "again, from scratch",
     r"begun": "started",
     r"told": "stated, specified",
     r"for ?ever": "indefinitely",

@@ -113,7 +113,7 @@ def place(error):
 
 
 def peak(reset=False):
-    """Largest memory of this process so far in bytes; ``reset`` begins anew from what it is now."""
+    """Largest memory of this process so far in bytes; ``reset`` restarts from the present size."""
     if reset:
         try:
             Path("/proc/self/clear_refs").write_text("5")
