@@ -96,3 +96,12 @@ def test_a_forked_child_starts_threads_of_its_own(published, threads):
     if child == 0:
         os._exit(0 if cells.apply_voltage(-2.0).r.sum() == wanted and kernel_threads() == 2 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_interrupts_of_the_compiler_leave_it_intact():
+    program = PROGRAM.with_name("interrupted_compilation.py")
+    done = subprocess.run(
+        [sys.executable, str(program), "10", "1"], capture_output=True, text=True, check=True,
+        timeout=300,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {"interrupts": 10, "wrong": 0}

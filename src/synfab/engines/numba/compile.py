@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
-from threading import Lock
+from functools import partial
+from threading import Lock, Thread, current_thread, main_thread
 from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 
 from synfab.common.interrupts import pass_on
 
@@ -22,11 +24,16 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     Numba raises an error if the cache folder is not writable (when decorating a function) or the
     disk is full (when saving one). Here, both cause one ``RuntimeWarning`` per process, and the
     next process compiles the kernels again.
+
+    An exception of a signal handler (Ctrl-C) inside Numba's compiler would leave it in a state in
+    which later compilations fail or crash the process. Therefore kernels are compiled in a thread
+    of their own, where no handler runs.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = njit(**options)(function)
         if hasattr(dispatcher, "enable_caching"):  # not with NUMBA_DISABLE_JIT
+            dispatcher.compile = partial(_run_undisturbed, dispatcher.compile)
             try:
                 dispatcher._cache = OptionalCache(function)
             except (RuntimeError, OSError) as error:
@@ -35,6 +42,35 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return decorate
+
+
+def _run_undisturbed(action: Callable[[Any], Any], argument: Any) -> Any:
+    """Return ``action(argument)``, evaluated where no signal handler interrupts it.
+
+    The caller's wait can be interrupted; the action then ends in the background.
+    """
+    # Handlers run in the main thread only. If it compiles an outer function, it holds the lock
+    # that the other thread would wait for.
+    if current_thread() is not main_thread() or global_compiler_lock.is_locked():
+        return action(argument)
+    results: list[Any] = []
+    errors: list[BaseException] = []
+    done = Lock()
+    done.acquire()
+
+    def work() -> None:
+        try:
+            results.append(action(argument))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.release()
+
+    Thread(target=work, name="synfab-compile", daemon=True).start()
+    done.acquire()
+    if errors:
+        raise errors.pop()
+    return results.pop()
 
 
 class OptionalCache(FunctionCache):  # type: ignore[misc]

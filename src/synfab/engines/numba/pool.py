@@ -25,26 +25,27 @@ _acquire = _C.PyThread_acquire_lock
 _acquire.restype, _acquire.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_int]
 _release = _C.PyThread_release_lock
 _release.restype, _release.argtypes = None, [ctypes.c_void_p]
-_free = _C.PyThread_free_lock
-_free.restype, _free.argtypes = None, [ctypes.c_void_p]
+
+_spare: deque[int] = deque()  # acquired locks that are not in use; they are never freed
 
 
 class Completion:
     """One-time event; ``wait`` may be called once and cannot be interrupted."""
 
+    # There is no ``__del__``, since Python discards an exception that a handler raises in one.
+
     def __init__(self) -> None:
-        lock = _allocate()
-        if not lock:
-            raise MemoryError
-        self._lock: int | None = lock
-        _acquire(lock, 1)
+        try:
+            lock = _spare.pop()
+        except IndexError:
+            lock = _allocate()
+            if not lock:
+                raise MemoryError from None
+            _acquire(lock, 1)
         # Partials of C functions: no Python frame is created in which a handler could run.
         self.set: Callable[[], object] = partial(_release, lock)
         self.wait: Callable[[], object] = partial(_acquire, lock, 1)
-
-    def __del__(self) -> None:
-        if getattr(self, "_lock", None):
-            _free(self._lock)
+        self.recycle: Callable[[], object] = partial(_spare.append, lock)
 
 
 class Job:
@@ -125,6 +126,7 @@ class Pool:
             raise
         finally:
             wait()
+        job.completion.recycle()
         job.raise_error()
 
     def _serve_first(self) -> None:
