@@ -23,6 +23,7 @@ PACKAGES = {
     "distributed": ("cluster", "arrays on many machines"),
     "torch": ("torch", 'PyTorch layers and engine="torch"'),
     "jax": ("jax", 'synfab.jax and engine="jax"'),
+    "warp": ("gpu", 'engine="warp"'),
 }
 
 

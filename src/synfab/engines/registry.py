@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from synfab.common import checks
+from synfab.common import checks, extras
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.processors import requested_threads
 from synfab.engines.base import Engine
@@ -21,7 +21,7 @@ from synfab.engines.capacity import check_capacity
 from synfab.model.cell_model import CellModel
 from synfab.random.backend import NUMPY, Library
 
-EngineName = Literal["auto", "numba", "array", "torch", "jax"] | str  # any registered name
+EngineName = Literal["auto", "numba", "array", "torch", "jax", "warp"] | str  # any registered name
 HistoryName = Literal["float32", "int16", "compact"] | str
 AUTO = "numba"  # what "auto" means
 
@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
     location: str | type[Engine]  # "module:class" is imported on first use
     library: str  # array library of arguments and results
+    package: str | None  # optional package that the engine needs
 
 
 _entries: dict[str, dict[str, Entry]] = {}
@@ -42,6 +43,7 @@ def register(
     *,
     histories: Iterable[HistoryName] = ("float32",),
     library: str = "numpy",
+    package: str | None = None,
 ) -> None:
     """Register an engine under a name and history formats; replaces earlier registrations.
 
@@ -51,11 +53,13 @@ def register(
         Engine class, or ``"module:class"``, which is imported on first use.
     library
         Library of the arrays that ``CellArray`` accepts and returns: "numpy", "torch" or "jax".
+    package
+        Optional package that the engine needs; a key of ``extras.PACKAGES``.
     """
     if name == "auto":
         raise InvalidValueError('name: "auto" stands for an engine, expected another name')
     entries = _entries.setdefault(checks.text("name", name), {})
-    entries.update(dict.fromkeys(histories, Entry(location, library)))
+    entries.update(dict.fromkeys(histories, Entry(location, library, package)))
 
 
 def histories(engine: str) -> tuple[str, ...]:
@@ -114,8 +118,16 @@ def make_engine(
 
 
 def engine_class(engine: str, history: str) -> type[Engine]:
-    """Return the class of an engine, importing it if necessary."""
-    location = _entries[engine][history].location
+    """Return the class of an engine, importing it if necessary.
+
+    Raises
+    ------
+    ToolError
+        A package that it needs is not installed.
+    """
+    location, _, package = _entries[engine][history]
+    if package:
+        extras.check(package)
     if isinstance(location, str):
         module, _, name = location.partition(":")
         location = getattr(importlib.import_module(module), name)
@@ -130,3 +142,4 @@ register("numba", "synfab.engines.compact.engine:CompactEngine", histories=("com
 register("array", REFERENCE)
 register("torch", REFERENCE, library="torch")
 register("jax", REFERENCE, library="jax")
+register("warp", "synfab.engines.warp.engine:WarpEngine", package="warp")

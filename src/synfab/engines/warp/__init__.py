@@ -1,0 +1,1 @@
+"""GPU engine: the rules as kernels of NVIDIA Warp, one thread per cell; it also runs on the CPU."""

@@ -1,0 +1,70 @@
+"""Arrays of NumPy, PyTorch and JAX as arrays of Warp and back, without copies; devices, streams.
+
+With PyTorch, kernels run on its current stream, so that the work of both is done in order and the
+host never waits. JAX has no such stream: the host waits for arguments before a kernel and for the
+kernel after it, and JAX receives copies of arrays that later kernels change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import warp as wp
+
+from synfab.common.errors import InvalidValueError
+from synfab.random.backend import Library
+
+Array = Any  # of the library, or of Warp where stated
+
+
+def device_of(library: Library) -> Any:
+    """Return Warp's device for the device of a library: the CPU or an NVIDIA GPU.
+
+    Raises
+    ------
+    InvalidValueError
+        Warp has no such device.
+    """
+    try:
+        if library.name == "torch":
+            return wp.device_from_torch(library.device)
+        if library.name == "jax":
+            return wp.device_from_jax(library.device)
+        return wp.get_device(library.place)
+    except (RuntimeError, ValueError, IndexError):
+        raise InvalidValueError(
+            f'device: engine "warp" computes on the CPU and on NVIDIA GPUs, found {library.place}'
+        ) from None
+
+
+def to_warp(library: Library, array: Array, dtype: Any) -> Any:
+    """Return an array of the library as an array of Warp, which shares its memory."""
+    if library.name == "torch":
+        return wp.from_torch(array.detach(), dtype=dtype)
+    if library.name == "jax":
+        return wp.from_jax(array.block_until_ready(), dtype=dtype)
+    return wp.array(array, dtype=dtype, device="cpu", copy=False)
+
+
+def from_warp(library: Library, array: Any, *, shared: bool = False) -> Array:
+    """Return an array of Warp as one of the library; ``shared``: later kernels change it."""
+    if library.name == "torch":
+        return wp.to_torch(array)
+    if library.name == "jax":
+        return wp.to_jax(wp.clone(array) if shared else array)
+    return array.numpy()
+
+
+@contextlib.contextmanager
+def ordered(library: Library, device: Any) -> Iterator[None]:
+    """Run the kernels of the block in the order of the library's own work on the device."""
+    if not device.is_cuda:
+        yield
+    elif library.name == "torch":
+        with wp.ScopedStream(wp.stream_from_torch(library.device)):
+            yield
+    else:
+        yield
+        wp.synchronize_stream(device)
