@@ -11,10 +11,11 @@ RUN := $(BIN)/python -m
 ENVIRONMENT := PYTHON='$(PYTHON)' CONSTRAINTS='$(CONSTRAINTS)' sh tools/environment.sh
 OUTPUT := synfab-demo
 
-# Without a writable home, Numba and Matplotlib keep their caches in the project.
+# Without a writable home, Numba, Matplotlib and Warp keep their caches in the project.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
 export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
+export WARP_CACHE_PATH ?= $(CURDIR)/.cache/warp
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 

@@ -13,6 +13,8 @@ from marginals import in_pieces, with_marginals
 import synfab as sf
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# One cache of compiled Warp kernels for all processes of the tests.
+os.environ.setdefault("WARP_CACHE_PATH", str(Path(__file__).parents[1] / ".cache" / "warp"))
 # Where `make test` puts the simulator.
 os.environ.setdefault("SYNFAB_CACHE", str(Path(__file__).parents[1] / ".cache" / "tools"))
 

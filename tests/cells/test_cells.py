@@ -89,8 +89,11 @@ def odd(published):
     return sf.CellModel("odd", *parts, Population(np.ones(5), means, factors), published.conduction)
 
 
-def test_engines_agree_on_odd_devices(odd):
-    pair = [sf.CellArray(odd, 1000, seed=7, engine=e) for e in ("numba", "array")]
+@pytest.mark.parametrize("engine", ["numba", "warp"])
+def test_engines_agree_on_odd_devices(odd, engine):
+    if engine == "warp":
+        pytest.importorskip("warp")
+    pair = [sf.CellArray(odd, 1000, seed=7, engine=e) for e in (engine, "array")]
     g = np.linspace(1e-6, 2.6e-4, 1000)
     top = rules.highest_state(odd)
     for u in (-2.0, 0.0, 0.05, 1.0, 1.1, 1.46, -2.0, 1.3, 1.5, -2.0, 1.7, "program", 1.0, 1.4):

@@ -34,15 +34,20 @@ def step(random, n):
     return lambda cells: cells.apply_voltage(u, where=where)
 
 
-@pytest.mark.parametrize(("history", "bound"), [("float32", 3e-5), ("int16", 3e-3)])
-def test_kernels_do_what_the_reference_does_under_any_program(published, history, bound):
+KINDS = [("numba", "float32", 3e-5), ("numba", "int16", 3e-3), ("warp", "float32", 3e-5)]
+
+
+@pytest.mark.parametrize(("engine", "history", "bound"), KINDS)
+def test_kernels_do_what_the_reference_does_under_any_program(published, engine, history, bound):
     """Up to cells that meet a threshold within rounding: a few of some 140,000."""
+    if engine == "warp":
+        pytest.importorskip("warp")
     total = 0
     random = np.random.default_rng(7)
     for _ in range(TRIALS):
         n, first = int(random.integers(1, 2200)), int(random.choice([0, 7, 2**32 - 5, 10**12]))
         options = {"seed": 3, "order": int(random.integers(1, 11)), "first_cell": first}
-        ours = sf.CellArray(published, n, history=history, **options)
+        ours = sf.CellArray(published, n, engine=engine, history=history, **options)
         reference = sf.CellArray(published, n, engine="array", **options)
         for _ in range(int(random.integers(5, 60))):
             act = step(random, n)

@@ -12,7 +12,7 @@ from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
 
 assert "dictionary" in registry.engines(), dictionary_engine
-BUILT_IN = ("numba", "array", "torch", "jax", "dictionary")
+BUILT_IN = ("numba", "array", "torch", "jax", "warp", "dictionary")
 KINDS = [(engine, history) for engine in BUILT_IN for history in registry.histories(engine)]
 CELLS = 300
 SOME = np.arange(3, CELLS, 7)
@@ -22,7 +22,7 @@ EXACT = ("array", "dictionary")  # the rules on NumPy: no rounding differs
 @pytest.fixture(params=KINDS, ids="-".join)
 def kind(request):
     engine, history = request.param
-    if engine in ("torch", "jax"):
+    if engine in ("torch", "jax", "warp"):
         pytest.importorskip(engine)
     return engine, history
 

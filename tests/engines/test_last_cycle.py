@@ -11,7 +11,7 @@ from synfab.random.arrays import to_numpy
 
 ENGINES = [
     ("numba", "float32"), ("numba", "int16"), ("numba", "compact"), ("array", "float32"),
-    ("torch", "float32"), ("jax", "float32"),
+    ("torch", "float32"), ("jax", "float32"), ("warp", "float32"),
 ]  # fmt: skip
 LAST = rules.MAX_CYCLE
 
@@ -36,7 +36,7 @@ def state(cells):
 def test_the_pulse_that_would_go_beyond_is_refused_and_changes_nothing(
     published, tmp_path, engine, history
 ):
-    if engine in ("torch", "jax"):
+    if engine in ("torch", "jax", "warp"):
         pytest.importorskip(engine)
     cells = sf.CellArray(published, 40, seed=3, order=2, engine=engine, history=history)
     at_cycle(cells, LAST - 1)

@@ -14,18 +14,23 @@ import threading
 import numpy as np
 
 import synfab as sf
+from synfab.common import extras
 
 CELLS = 40_000
 PULSES = (-2.0, 0.6, 1.5, -2.0, 1.5)
 MODEL = sf.load_model()
+KINDS = (("numba", "float32"), ("numba", "float32"), ("numba", "compact"))
+if extras.installed("warp"):
+    KINDS += (("warp", "float32"),)
 
 
 class Interrupted(BaseException):  # as KeyboardInterrupt is
     """Raised by the signal handler."""
 
 
-def fresh(history):
-    return sf.CellArray(MODEL, CELLS, seed=1, order=2, history=history)
+def fresh(kind):
+    engine, history = kind
+    return sf.CellArray(MODEL, CELLS, seed=1, order=2, engine=engine, history=history)
 
 
 def whole(cells):
@@ -33,9 +38,9 @@ def whole(cells):
     return [np.asarray(array).tobytes() for array in cells.engine_instance.storage().values()]
 
 
-def expected(history):
+def expected(kind):
     """Arrays and their currents after 0, 1, 2 … pulses."""
-    cells = fresh(history)
+    cells = fresh(kind)
     found = [(whole(cells), cells.current(0.2).tobytes())]
     for u in PULSES:
         cells.apply_voltage(u)
@@ -64,7 +69,7 @@ def shoot(choose):
 def campaign(interrupts, seed):
     """Count the interrupts and the arrays that are wrong during and after them."""
     choose = random.Random(seed)
-    known = {history: expected(history) for history in ("float32", "compact")}
+    known = {kind: expected(kind) for kind in KINDS}
     shots: list[int] = []
 
     def interrupt(number, frame):
@@ -78,8 +83,8 @@ def campaign(interrupts, seed):
     signal.signal(signal.SIGALRM, interrupt)
     hits = wrong = 0
     while hits < interrupts:
-        history = choose.choice(("float32", "float32", "compact"))
-        cells, progress = fresh(history), []
+        kind = choose.choice(KINDS)
+        cells, progress = fresh(kind), []
         shots.clear()
         shoot(choose)
         try:
@@ -88,11 +93,11 @@ def campaign(interrupts, seed):
             hits += 1
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         # A pulse that was interrupted has been applied to every cell or to none.
-        near = known[history][len(progress) : len(progress) + 2]
+        near = known[kind][len(progress) : len(progress) + 2]
         wrong += whole(cells) not in [state for state, _ in near]
-        later = fresh(history)
+        later = fresh(kind)
         for k in range(3):
-            wrong += (whole(later), later.current(0.2).tobytes()) != known[history][k]
+            wrong += (whole(later), later.current(0.2).tobytes()) != known[kind][k]
             later.apply_voltage(PULSES[k])
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     return hits, wrong

@@ -19,8 +19,10 @@ def test_pieces_equal_the_polynomial_and_go_on_straight(published, pieces):
         assert np.isclose(outside[1] - outside[0], slope, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("engine", ["numba", "array"])
+@pytest.mark.parametrize("engine", ["numba", "array", "warp"])
 def test_arrays_agree_with_the_polynomial_model(published, pieces, engine):
+    if engine == "warp":
+        pytest.importorskip("warp")
     a = sf.CellArray(published, 3000, seed=5)
     b = sf.CellArray(pieces, 3000, seed=5, engine=engine)
     for _ in range(12):

@@ -12,6 +12,7 @@ from torch import nn
 import synfab as sf
 from synfab.circuit.osdi import to_osdi_source
 from synfab.cluster import shard
+from synfab.common import extras
 from synfab.physics import noise
 from synfab.physics.noise import NoiseTerm, ReadNoise
 from synfab.random.arrays import to_numpy
@@ -19,6 +20,7 @@ from synfab.torch import CrossbarLinear
 from synfab.torch.adapters.device_array import Bench
 from synfab.torch.noise import readout_normals
 
+NEEDS_WARP = pytest.mark.skipif(not extras.installed("warp"), reason="Warp is not installed")
 KINDS = [
     ("numba", "float32"),
     ("numba", "int16"),
@@ -26,6 +28,7 @@ KINDS = [
     ("array", "float32"),
     ("torch", "float32"),
     ("jax", "float32"),
+    pytest.param(("warp", "float32"), marks=NEEDS_WARP),
 ]
 SHAPE = (20, 30)
 V = np.linspace(-0.4, 0.5, 30)

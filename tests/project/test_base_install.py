@@ -87,6 +87,7 @@ NEEDS = [
     ("sf.jax", "jax"),
     ("sf.CellArray('published', 4, seed=1, engine='torch')", "torch"),
     ("sf.CellArray('published', 4, seed=1, engine='jax')", "jax"),
+    ("sf.CellArray('published', 4, seed=1, engine='warp')", "gpu"),
     ("sf.simulate.simulate('-2', 4, 'out.zarr', seed=1)", "zarr"),
     ("sf.cluster.ShardedCellArray('published', 4, seed=1, client=None)", "cluster"),
     ("from synfab.figures.cells import new_figure; new_figure(1, 1, (4, 4))", "plot"),

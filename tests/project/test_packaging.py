@@ -114,5 +114,6 @@ def test_metadata_name_the_extras(built):
     with zipfile.ZipFile(built[".whl"]) as wheel:
         name = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
         text = wheel.read(name).decode()
-    for extra in ("learn", "plot", "report", "explore", "zarr", "cluster", "torch", "jax", "all"):
+    extras = ("learn", "plot", "report", "explore", "zarr", "cluster", "torch", "jax", "gpu", "all")
+    for extra in extras:
         assert f"Provides-Extra: {extra}" in text

@@ -168,8 +168,9 @@ class WarpEngine(Engine):
         return rules.current_vector(self.library.xp.reshape(block, shape), self.cycles(cells))
 
     def cycles(self, cells: Array | None = None) -> Array:
-        """Return the cycle numbers of cells, int32."""
-        return self._held("cycle", cells)
+        """Return the cycle numbers of cells, in the library's type for words."""
+        xp, word = self.library.xp, np.dtype(self.library.word).name
+        return xp.astype(self._held("cycle", cells), getattr(xp, word))
 
     def parameters(self, cells: Array | None = None) -> Array:
         """Return the device parameters, (M, 8)."""

@@ -35,9 +35,9 @@ def fabricate(cells: Cells, model: Model):  # type: ignore[no-untyped-def]
     k1 = model.key_high
     pick, _w1, _w2, _w3 = philox(number, wp.uint32(0), POPULATION, k0, k1)
     k = wp.int32(0)
-    # The last bound exceeds every word.
-    while wp.uint64(pick) >= model.bounds[k]:
-        k = k + 1
+    for j in range(model.bounds.shape[0] - 1):
+        if wp.uint64(pick) >= model.bounds[j]:
+            k = j + 1
     z = normals(number, wp.uint32(1), POPULATION, k0, k1)
     z_more = normals(number, wp.uint32(2), POPULATION, k0, k1)
     mu = model.means[k, 0] + model.factors[k, 0] * z

@@ -1,0 +1,273 @@
+"""Engine "warp": the kernels for GPUs, run on the CPU, and compiled for a GPU that is not there."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synfab as sf
+from synfab.engines import registry
+from synfab.random import streams
+from synfab.random.arrays import to_numpy
+from synfab.random.backend import find_library
+
+wp = pytest.importorskip("warp")
+
+from synfab.engines.warp import kernels, scalar, setup  # noqa: E402
+from synfab.engines.warp.engine import WarpEngine, bytes_per_cell  # noqa: E402
+from synfab.engines.warp.layout import MAX_CELLS  # noqa: E402
+
+# The Random123 known answers: two words of the cell number, index, stream; key; words.
+ANSWERS = (
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+)  # fmt: skip
+
+LAST = 2**64 - 1 - 400  # the last number at which 400 cells may start
+
+
+def fresh(n=400, engine="warp", **options):
+    return sf.CellArray("published", n, seed=7, engine=engine, **{"order": 3} | options)
+
+
+def live(cells, pulses=24, seed=2, start=0, total=400):
+    """Apply random pulses, masked or not: those of cells ``start`` … among ``total``."""
+    random, own = np.random.default_rng(seed), slice(start, start + cells.size)
+    for k in range(pulses):
+        u = random.normal(0.0, 1.5, total).astype(np.float32)
+        where = random.random(total) < 0.6
+        cells.apply_voltage(u[own], where=where[own] if k % 2 else None)
+    return cells
+
+
+def everything(cells):
+    storage = cells.engine_instance.storage()
+    return {name: np.array(to_numpy(array)) for name, array in storage.items()}
+
+
+def assert_same(mine, other, part=slice(None)):
+    other = everything(other)
+    for name, array in everything(mine).items():
+        np.testing.assert_array_equal(array, other[name][..., part], err_msg=name)
+
+
+@wp.kernel(enable_backward=False)
+def draw(
+    number: wp.uint64, index: wp.uint32, stream: wp.uint32, k0: wp.uint32, k1: wp.uint32,
+    out: wp.array[wp.uint32],
+):  # fmt: skip
+    w0, w1, w2, w3 = scalar.philox(number, index, stream, k0, k1)
+    out[0] = w0
+    out[1] = w1
+    out[2] = w2
+    out[3] = w3
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), ANSWERS)
+def test_philox_gives_the_known_answers(counter, key, words):
+    low, high, index, stream = counter
+    out = wp.empty(4, dtype=wp.uint32, device="cpu")
+    given = [wp.uint64(low | high << 32), *map(wp.uint32, (index, stream, *key)), out]
+    with setup.quiet():
+        wp.launch(draw, 1, given, device="cpu")
+    assert tuple(out.numpy()) == words
+
+
+def test_readout_normals_are_those_of_the_contract():
+    rows, first, number = 500, 2**32 - 100, 2**32 - 2  # numbers of inputs wrap around
+    drawn = fresh(rows).engine_instance.readout_noise(first, rows, number, 4)
+    row = np.arange(first, first + rows, dtype=np.uint64)[:, None]
+    index = np.array([2**32 - 2, 2**32 - 1, 0, 1], np.uint32)[None, :]
+    low, high = (w.astype(np.uint32) + index * 0 for w in (row & streams.WORD, row >> 32))
+    words = streams.words(7, (low, high), index, streams.Stream.READOUT_NOISE)
+    np.testing.assert_allclose(drawn, streams.normals(words)[0], atol=2e-6)
+
+
+@pytest.mark.parametrize("first_cell", [0, 5, 2**32 - 150, LAST])
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (3, 90), (101, 398), (397, 400)])
+def test_a_part_of_an_array_is_the_same_bit_for_bit(first_cell, low, high):
+    whole = live(fresh(first_cell=first_cell))
+    part = live(fresh(high - low, first_cell=first_cell + low), start=low)
+    assert whole.cycle.max() > 3
+    assert_same(part, whole, slice(low, high))
+    own = slice(low, high)
+    for u in (0.2, 0.0, np.linspace(-0.5, 0.5, 400)):
+        there = u if np.ndim(u) == 0 else u[own]
+        np.testing.assert_array_equal(part.read(there, number=3), whole.read(u, number=3)[own])
+    for name in sf.FEATURES:
+        np.testing.assert_array_equal(part.features[name], whole.features[name][own])
+
+
+@pytest.mark.parametrize("first_cell", [0, 2**32 - 150, LAST])
+@pytest.mark.parametrize("order", [1, 2, 7, 10])
+def test_fresh_cells_are_those_of_the_reference(first_cell, order):
+    ours, theirs = (
+        fresh(engine=engine, first_cell=first_cell, order=order) for engine in ("warp", "array")
+    )
+    for name in sf.FEATURES:
+        np.testing.assert_allclose(ours.features[name], theirs.features[name], rtol=1e-5)
+    np.testing.assert_allclose(ours.r, theirs.r, atol=3e-6)
+    scale = np.abs(theirs.device_parameters).max(axis=0)
+    off = np.abs(ours.device_parameters - theirs.device_parameters).max(axis=0)
+    assert (off < 1e-6 * scale).all()
+    for u in (0.2, 0.0):
+        mine, wanted = ours.read(u, number=9), theirs.read(u, number=9)
+        np.testing.assert_allclose(mine, wanted, rtol=1e-4, atol=1e-12)
+
+
+def test_copies_files_and_pickles_resume_exactly(tmp_path):
+    cells = live(fresh())
+    cells.save(tmp_path / "cells")
+    others = [sf.CellArray.load(tmp_path / "cells"), cells.copy()]
+    others.append(pickle.loads(pickle.dumps(cells)))
+    before = everything(cells)
+    live(others[1], seed=4)
+    for name, array in everything(cells).items():
+        np.testing.assert_array_equal(array, before[name])
+    live(cells, seed=4)
+    for other in (others[0], others[2]):
+        assert other.engine == "warp"
+        live(other, seed=4)
+    for other in others:
+        assert_same(other, cells)
+
+
+def test_a_file_with_impossible_cells_is_refused():
+    cells = fresh()
+    for name, value in (("u_set", np.nan), ("in_lrs", True), ("cycle", -1), ("block", np.inf)):
+        arrays = everything(cells)
+        arrays[name][..., 3] = value
+        with pytest.raises(sf.FileFormatError, match=name):
+            cells.engine_instance.check(arrays)
+    arrays = everything(cells)
+    arrays["block"] = arrays["block"][:-1]
+    with pytest.raises(sf.FileFormatError, match=r"block: expected float32 \(12, 400\)"):
+        cells.engine_instance.check(arrays)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_arrays_of_other_libraries_are_the_same_cells(name):
+    """Arguments and results share memory with the kernels' arrays."""
+    pytest.importorskip(name)
+    registry.register(f"warp on {name}", WarpEngine, library=name)
+    ours, theirs = live(fresh(engine=f"warp on {name}", device="cpu")), live(fresh())
+    kind = find_library(name, "cpu").kind
+    mask = np.arange(400) % 3 == 0
+    for cells in (ours, theirs):
+        engine = cells.engine_instance
+        some = engine.library.asarray(np.flatnonzero(mask))
+        engine.program(some, engine.library.asarray(np.linspace(0.1, 0.8, 134, dtype=np.float32)))
+        engine.begin_cycle(some)
+        cells.apply_voltage(1.3, where=mask)
+    assert_same(ours, theirs)
+    for result in (ours.r, ours.read(), ours.current(0.3), ours.in_lrs, ours.features["u_set"]):
+        assert isinstance(result, kind)
+    np.testing.assert_array_equal(to_numpy(ours.read(number=4)), theirs.read(number=4))
+    held = ours.r
+    before = np.array(to_numpy(held))
+    assert isinstance(held, kind)
+    ours.apply_voltage(-3.0)
+    np.testing.assert_array_equal(to_numpy(held), before)
+
+
+def test_state_of_torch_shares_the_memory_of_the_kernels():
+    pytest.importorskip("torch")
+    library = find_library("torch", "cpu")
+    engine = registry.make_engine("warp", "float32", library, sf.load_model(), 50, 1, 0, 2)
+    engine.fabricate()
+    states = engine.states
+    engine.apply_voltage(library.asarray(np.array([-3.0], np.float32)), None)
+    assert bool((states < 0.5).all())
+    assert states.data_ptr() == engine.cells.r.ptr
+
+
+def test_devices_without_kernels_are_refused():
+    pytest.importorskip("torch")
+    with pytest.raises(sf.InvalidValueError, match='engine "warp" computes on the CPU and on NVID'):
+        setup.prepare(find_library("torch", "meta"))
+    with pytest.raises(sf.InvalidValueError, match=r"^device: "):
+        fresh(device="cuda")
+
+
+def test_more_cells_than_addresses_reach_are_refused(monkeypatch):
+    monkeypatch.setattr(registry, "check_capacity", lambda *_: None)
+    with pytest.raises(sf.CapacityError, match=f"up to {MAX_CELLS} cells, found {MAX_CELLS + 1}"):
+        fresh(MAX_CELLS + 1)
+
+
+def test_memory_per_cell_is_as_stated():
+    cells = fresh(1000, order=10)
+    assert cells.nbytes == 1000 * bytes_per_cell(10) == 1000 * 214
+
+
+PROGRAM = """
+import synfab as sf
+cells = sf.CellArray("published", 10, seed=1, engine="warp").apply_voltage(-2.0)
+cells.read()
+import warp
+assert warp.config.log_level == warp.LOG_INFO
+"""
+
+
+def test_nothing_is_printed():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    # Warp's native library writes this line where there is no NVIDIA driver.
+    assert [line for line in done.stderr.splitlines() if "NVIDIA CUDA driver" not in line] == []
+
+
+@pytest.mark.slow
+def test_all_kernels_compile_for_an_h100_without_one(tmp_path):
+    setup.prepare(find_library("numpy"))
+    if not (Path(wp.__file__).parent / "bin" / "warp.so").is_file():
+        pytest.skip("this build of Warp has no compiler for CUDA")
+    with setup.quiet():
+        wp.compile_aot_module(kernels, arch=90, module_dir=tmp_path, use_ptx=True)
+    (code,) = tmp_path.glob("*.sm90.ptx")
+    text = code.read_text()
+    assert ".target sm_90" in text
+    for kernel in (
+        "fabricate", "apply_voltage", "begin_cycles", "program", "put", "features", "currents",
+        "read", "readout_normals",
+    ):  # fmt: skip
+        assert f".entry {kernel}_" in text
+    assert ".reg .f64" not in text  # an expression in double precision would be slow
+
+
+def gpu(library):
+    """Library on an NVIDIA GPU, or the reason to skip."""
+    pytest.importorskip(library)
+    setup.prepare(find_library("numpy"))
+    if not wp.is_cuda_available():
+        pytest.skip("no CUDA device")
+    try:
+        return find_library(library, "cuda")
+    except sf.InvalidValueError:
+        pytest.skip(f"{library} is built without CUDA")
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_gpu_simulates_the_cells_of_the_cpu(name):
+    library = gpu(name)
+    registry.register(f"warp on {name}", WarpEngine, library=name)
+    ours = live(fresh(engine=f"warp on {name}", device=library.device))
+    theirs = live(fresh(engine="array"))
+    np.testing.assert_array_equal(to_numpy(ours.cycle), theirs.cycle)
+    np.testing.assert_allclose(to_numpy(ours.r), theirs.r, atol=3e-5)
+    for key, values in theirs.features.items():
+        np.testing.assert_allclose(to_numpy(ours.features[key]), values, rtol=3e-5)
+    mine = to_numpy(ours.read(number=4))
+    np.testing.assert_allclose(mine, theirs.read(number=4), rtol=1e-4, atol=1e-12)
+    assert_same(pickle.loads(pickle.dumps(ours)), ours)
+    part = live(fresh(97, engine=f"warp on {name}", device=library.device, first_cell=3), start=3)
+    assert_same(part, ours, slice(3, 100))
