@@ -19,7 +19,7 @@ export WARP_CACHE_PATH ?= $(CURDIR)/.cache/warp
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast soak lint types simulator browser docs gallery figures format bench constraints clean distclean \
+.PHONY: help demo test test-fast soak lint types simulator browser docs gallery figures format bench bench-gpu constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -34,6 +34,7 @@ help:
 	@echo 'make docs         build the documentation site in site/'
 	@echo 'make gallery      draw the ten figures of the gallery; make figures: all figures of the docs'
 	@echo 'make bench        compare the speed with the published package'
+	@echo 'make bench-gpu    measure the GPU kernels on an NVIDIA GPU'
 	@echo 'make constraints  pin the newest versions of all dependencies in constraints.txt'
 	@echo 'make clean        remove caches and outputs; make distclean also removes .venv'
 	@echo
@@ -81,6 +82,9 @@ format: test-environment
 
 bench: runtime-environment
 	$(RUN) benchmarks
+
+bench-gpu: test-environment
+	$(BIN)/python benchmarks/gpu.py
 
 # Draw the figures of the gallery again, in docs/images; figures: all figures.
 gallery: runtime-environment

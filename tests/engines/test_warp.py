@@ -203,6 +203,15 @@ def test_more_cells_than_addresses_reach_are_refused(monkeypatch):
         fresh(MAX_CELLS + 1)
 
 
+def test_cells_that_do_not_fit_on_the_device_are_refused(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of memory")  # as PyTorch and Warp do
+
+    monkeypatch.setattr("synfab.engines.warp.engine.empty", fail)
+    with pytest.raises(sf.CapacityError, match="1000 cells need 209.0 KiB, more than is free"):
+        fresh(1000, order=10)
+
+
 def test_memory_per_cell_is_as_stated():
     cells = fresh(1000, order=10)
     assert cells.nbytes == 1000 * bytes_per_cell(10) == 1000 * 214

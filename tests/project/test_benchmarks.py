@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,39 @@ def test_the_scripts_know_what_they_import(script, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert callable(module.main)
+
+
+def script(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS[0].parents[1]))
+    return importlib.import_module(f"benchmarks.{name}")
+
+
+def test_the_gpu_kernels_are_measured_on_the_cpu(monkeypatch, capsys):
+    pytest.importorskip("torch")
+    pytest.importorskip("warp")
+    gpu = script("gpu", monkeypatch)
+    monkeypatch.setattr(gpu, "ROUNDS", 1)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--cells", "500"])
+    gpu.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("device: CPU; a copy reads and writes ")
+    rows = [line.strip("| ").split(" | ") for line in lines[4:]]
+    assert [row[:3] for row in rows] == [
+        [engine, "500", operation]
+        for engine in ("warp", "torch")
+        for operation in gpu.counted_bytes(10)
+    ]
+    assert rows[0][5] == "63.5"
+
+
+def test_without_a_gpu_the_benchmark_says_so_in_one_line(monkeypatch):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("warp")
+    gpu = script("gpu", monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    with pytest.raises(SystemExit, match=r"^gpu: PyTorch has no CUDA device .*$"):
+        gpu.main()
 
 
 @pytest.mark.filterwarnings("ignore")  # the published package divides by what is not there

@@ -39,6 +39,15 @@ def device_of(library: Library) -> Any:
         ) from None
 
 
+def empty(library: Library, device: Any, shape: int | tuple[int, ...], dtype: Any) -> Any:
+    """Return an uninitialised array of Warp; PyTorch's allocator owns its memory if it is used."""
+    if library.name == "torch":
+        kind = wp.dtype_to_torch(dtype)
+        tensor = library.xp.empty(shape, dtype=kind, device=library.device)
+        return wp.from_torch(tensor, dtype=dtype)
+    return wp.empty(shape, dtype=dtype, device=device)
+
+
 def to_warp(library: Library, array: Array, dtype: Any) -> Any:
     """Return an array of the library as an array of Warp, which shares its memory."""
     if library.name == "torch":

@@ -14,7 +14,7 @@ from synfab.engines import validity
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.warp import kernels
-from synfab.engines.warp.arrays import from_warp, ordered, to_warp
+from synfab.engines.warp.arrays import empty, from_warp, ordered, to_warp
 from synfab.engines.warp.layout import MAX_CELLS, Cells, Model
 from synfab.engines.warp.model32 import round_model
 from synfab.engines.warp.setup import prepare
@@ -61,33 +61,28 @@ class WarpEngine(Engine):
     ) -> None:
         super().__init__(model, n_cells, seed, first_cell, order, history, library)
         self.device = prepare(library)
-        self._check_capacity()
+        if n_cells > MAX_CELLS:
+            raise CapacityError(
+                f'shape: engine "warp" holds up to {MAX_CELLS} cells, found {n_cells}'
+            )
         self.cells = self._empty()
         self.model32 = round_model(model, order, self.device)
         self.model32.key_low, self.model32.key_high = map(wp.uint32, seed_key(seed))
         self.model32.first = wp.uint64(first_cell)
 
-    def _check_capacity(self) -> None:
-        if self.n_cells > MAX_CELLS:
-            raise CapacityError(
-                f'shape: engine "warp" holds up to {MAX_CELLS} cells, found {self.n_cells}'
-            )
-        if self.device.is_cuda:
-            needed = self.n_cells * bytes_per_cell(self.order)
-            free = self.device.free_memory
-            if needed > free:
-                raise CapacityError(
-                    f"shape: {self.n_cells} cells need {size_text(needed)}, {size_text(free)} are "
-                    f"free on {self.device.name}"
-                )
-
     def _empty(self) -> Cells:
+        """Return uninitialised memory for the cells."""
         cells = Cells()
-        with ordered(self.library, self.device):
+        try:
             for name, (rows, dtype) in ARRAYS.items():
                 count = 4 * self.order if rows is None else rows
                 shape = self.n_cells if count == 1 else (count, self.n_cells)
-                setattr(cells, name, wp.empty(shape, dtype=dtype, device=self.device))
+                setattr(cells, name, empty(self.library, self.device, shape, dtype))
+        except RuntimeError:  # of PyTorch or Warp; host memory is checked before
+            needed = size_text(self.n_cells * bytes_per_cell(self.order))
+            raise CapacityError(
+                f"shape: {self.n_cells} cells need {needed}, more than is free on {self.device}"
+            ) from None
         return cells
 
     def __deepcopy__(self, memo: dict[int, Any]) -> WarpEngine:
@@ -123,8 +118,7 @@ class WarpEngine(Engine):
         return self._to(self.library.xp.astype(cells, self.library.xp.int32), wp.int32)
 
     def _new(self, *shape: int) -> Any:
-        with ordered(self.library, self.device):
-            return wp.empty(shape, dtype=wp.float32, device=self.device)
+        return empty(self.library, self.device, shape, wp.float32)
 
     def _held(self, name: str, cells: Array | None = None) -> Array:
         """Return an array of ``Cells`` in the library, of the listed cells or all."""
