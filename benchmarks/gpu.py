@@ -1,8 +1,9 @@
 """Speed of the GPU kernels: python benchmarks/gpu.py [--device cuda] [--cells N].
 
-The engine "warp" is compared with the rules as PyTorch operations (engine "torch") on the same
-device. Without --cells, each engine simulates as many cells as fit. Bytes per cell and operation
-are counted from the arrays that a kernel reads and writes; what the caches absorb is not counted.
+The engine "warp" is compared with the rules as PyTorch operations ("reference") on the same device.
+Without --cells, the kernels simulate as many cells as fit, and the reference an eighth of them,
+because it needs temporary arrays. Bytes per cell and operation are counted from the arrays that a
+kernel reads and writes; what the caches absorb is not counted.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from synfab.random.backend import Library, find_library
 MODEL = load_model()
 ORDER = MODEL.orders[-1]
 ROUNDS = 5
+NAMES = {"warp": "warp", "array": "reference"}
 SPARE = 0.85  # of the free memory: results and PyTorch's own workspace need the rest
-# Cells of the reference need temporary arrays, in the worst case a new block and its numbers.
 REFERENCE_SHARE = 8
 MOST_CELLS = 2**29 - 1
 
@@ -123,7 +124,7 @@ def main() -> None:
         sys.exit(f"gpu: {error}")
     device = library.device
     cells = arguments.cells or (largest(device) if device.type == "cuda" else 2**16)
-    sizes = {"warp": cells, "torch": cells if arguments.cells else cells // REFERENCE_SHARE}
+    sizes = {"warp": cells, "array": cells if arguments.cells else cells // REFERENCE_SHARE}
     bandwidth = copy_bandwidth(device, 2**30 if device.type == "cuda" else 2**26)
     counted = counted_bytes(ORDER)
     print(f"device: {named(device)}; a copy reads and writes {bandwidth / 1e9:.0f} GB/s")
@@ -133,7 +134,8 @@ def main() -> None:
     for name, n in sizes.items():
         engine = make_engine(name, "float32", library, MODEL, n, 1, 0, ORDER)
         for operation, took in measure(library, engine).items():
-            row = f"| {name} | {n} | {operation} | {1e3 * took:.3g} ms | {n / took / 1e6:.4g} |"
+            row = f"| {NAMES[name]} | {n} | {operation} | {1e3 * took:.3g} ms |"
+            row += f" {n / took / 1e6:.4g} |"
             if name == "warp":
                 share = n * counted[operation] / took / bandwidth
                 row += f" {counted[operation]:.1f} | {share:.0%} |"

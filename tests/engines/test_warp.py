@@ -1,5 +1,6 @@
 """Engine "warp": the kernels for GPUs, run on the CPU, and compiled for a GPU that is not there."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -208,7 +209,7 @@ def test_cells_that_do_not_fit_on_the_device_are_refused(monkeypatch):
         raise RuntimeError("out of memory")  # as PyTorch and Warp do
 
     monkeypatch.setattr("synfab.engines.warp.engine.empty", fail)
-    with pytest.raises(sf.CapacityError, match="1000 cells need 209.0 KiB, more than is free"):
+    with pytest.raises(sf.CapacityError, match=r"1000 cells need 209\.0 KiB, more than is free"):
         fresh(1000, order=10)
 
 
@@ -233,6 +234,21 @@ def test_nothing_is_printed():
     assert done.stdout == ""
     # Warp's native library writes this line where there is no NVIDIA driver.
     assert [line for line in done.stderr.splitlines() if "NVIDIA CUDA driver" not in line] == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    program = (
+        "import synfab as sf\ntry:\n    "
+        + PROGRAM.splitlines()[2]
+        + ("\nexcept sf.SynfabError as error:\n    print(error)")
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**os.environ, "WARP_CACHE_PATH": str(tmp_path / "file")},
+    )  # fmt: skip
+    assert done.stdout.startswith("Warp cannot keep compiled kernels (")
+    assert done.stdout.endswith("; set WARP_CACHE_PATH to a folder that can be written\n")
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_the_gpu_kernels_are_measured_on_the_cpu(monkeypatch, capsys):
     rows = [line.strip("| ").split(" | ") for line in lines[4:]]
     assert [row[:3] for row in rows] == [
         [engine, "500", operation]
-        for engine in ("warp", "torch")
+        for engine in ("warp", "reference")
         for operation in gpu.counted_bytes(10)
     ]
     assert rows[0][5] == "63.5"

@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from synfab.common import checks, extras
+from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.processors import requested_threads
 from synfab.engines.base import Engine
@@ -31,7 +31,6 @@ class Entry(NamedTuple):
 
     location: str | type[Engine]  # "module:class" is imported on first use
     library: str  # array library of arguments and results
-    package: str | None  # optional package that the engine needs
 
 
 _entries: dict[str, dict[str, Entry]] = {}
@@ -43,7 +42,6 @@ def register(
     *,
     histories: Iterable[HistoryName] = ("float32",),
     library: str = "numpy",
-    package: str | None = None,
 ) -> None:
     """Register an engine under a name and history formats; replaces earlier registrations.
 
@@ -53,13 +51,11 @@ def register(
         Engine class, or ``"module:class"``, which is imported on first use.
     library
         Library of the arrays that ``CellArray`` accepts and returns: "numpy", "torch" or "jax".
-    package
-        Optional package that the engine needs; a key of ``extras.PACKAGES``.
     """
     if name == "auto":
         raise InvalidValueError('name: "auto" stands for an engine, expected another name')
     entries = _entries.setdefault(checks.text("name", name), {})
-    entries.update(dict.fromkeys(histories, Entry(location, library, package)))
+    entries.update(dict.fromkeys(histories, Entry(location, library)))
 
 
 def histories(engine: str) -> tuple[str, ...]:
@@ -118,16 +114,8 @@ def make_engine(
 
 
 def engine_class(engine: str, history: str) -> type[Engine]:
-    """Return the class of an engine, importing it if necessary.
-
-    Raises
-    ------
-    ToolError
-        A package that it needs is not installed.
-    """
-    location, _, package = _entries[engine][history]
-    if package:
-        extras.check(package)
+    """Return the class of an engine, importing it if necessary."""
+    location = _entries[engine][history].location
     if isinstance(location, str):
         module, _, name = location.partition(":")
         location = getattr(importlib.import_module(module), name)
@@ -142,4 +130,4 @@ register("numba", "synfab.engines.compact.engine:CompactEngine", histories=("com
 register("array", REFERENCE)
 register("torch", REFERENCE, library="torch")
 register("jax", REFERENCE, library="jax")
-register("warp", "synfab.engines.warp.engine:WarpEngine", package="warp")
+register("warp", "synfab.engines.warp.engine:WarpEngine")

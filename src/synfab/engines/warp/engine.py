@@ -97,7 +97,8 @@ class WarpEngine(Engine):
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        stored = {name: np.array(getattr(self.cells, name).numpy()) for name in ARRAYS}
+        with ordered(self.library, self.device):
+            stored = {name: np.array(getattr(self.cells, name).numpy()) for name in ARRAYS}
         arguments = (
             self.model, self.n_cells, self.seed, self.first_cell, self.order, self.history,
             self.library,

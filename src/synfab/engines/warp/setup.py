@@ -9,6 +9,7 @@ from typing import Any
 
 import warp as wp
 
+from synfab.common.errors import ToolError
 from synfab.engines.numba.threads import uninterrupted
 from synfab.engines.warp import kernels
 from synfab.engines.warp.arrays import device_of
@@ -34,6 +35,13 @@ def prepare(library: Library) -> Any:
 
     Compilation takes seconds for each type of device, once: Warp keeps the compiled kernels on
     disk. An interrupt is raised afterwards.
+
+    Raises
+    ------
+    InvalidValueError
+        Warp has no such device.
+    ToolError
+        Warp's cache cannot be written.
     """
     found: list[Any] = []
 
@@ -43,5 +51,11 @@ def prepare(library: Library) -> Any:
             found.append(device_of(library))
             wp.load_module(kernels, device=found[0])
 
-    uninterrupted(load)
+    try:
+        uninterrupted(load)
+    except OSError as error:
+        raise ToolError(
+            f"Warp cannot keep compiled kernels ({error}); set WARP_CACHE_PATH to a folder that "
+            f"can be written"
+        ) from None
     return found[0]
