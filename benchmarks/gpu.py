@@ -18,6 +18,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.engines.base import Engine
 from synfab.engines.capacity import bytes_per_cell
 from synfab.engines.registry import make_engine
+from synfab.engines.warp.layout import MAX_CELLS
 from synfab.model.model_file import load_model
 from synfab.physics.noise import ReadNoise
 from synfab.random.backend import Library, find_library
@@ -28,7 +29,6 @@ ROUNDS = 5
 NAMES = {"warp": "warp", "array": "reference"}
 SPARE = 0.85  # of the free memory: results and PyTorch's own workspace need the rest
 REFERENCE_SHARE = 8
-MOST_CELLS = 2**29 - 1
 
 
 def counted_bytes(order: int) -> dict[str, float]:
@@ -101,7 +101,7 @@ def measure(library: Library, engine: Engine) -> dict[str, float]:
 
 def largest(device: torch.device) -> int:
     free = torch.cuda.mem_get_info(device)[0]
-    return min(MOST_CELLS, int(SPARE * free) // bytes_per_cell(ORDER, "float32"))
+    return min(MAX_CELLS, int(SPARE * free) // bytes_per_cell(ORDER, "float32"))
 
 
 def named(device: torch.device) -> str:

@@ -24,6 +24,7 @@ NEEDS = {
     "synfab.report import": "bokeh",
     "--report": "bokeh",
     "sf.report": "bokeh",
+    'engine="warp"': "warp",
     "import torch": "torch",
     "sf.torch": "torch",
     "import jax": "jax",

@@ -57,9 +57,9 @@ class CellArray:
         Order of the cycle-to-cycle history; None: the highest order of the model.
     engine
         ``"numba"`` (selected by ``"auto"``); ``"torch"`` or ``"jax"``, whose methods accept and
-        return arrays of that library; ``"array"``, the NumPy reference; or another registered
-        engine (``synfab.engines.registry``). An ``Engine`` instance that already contains these
-        cells is used unchanged, with its history.
+        return arrays of that library; ``"warp"``, kernels for NVIDIA GPUs; ``"array"``, the NumPy
+        reference; or another registered engine (``synfab.engines.registry``). An ``Engine``
+        instance that already contains these cells is used unchanged, with its history.
     history
         ``"float32"``; ``"int16"``, which halves its memory; or ``"compact"``: 16 bytes per cell in
         total, with a history of eight numbers that retains nearly as much information. The last

@@ -156,7 +156,7 @@ def set_cell(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untype
 
 @wp.func
 def reset_cell(cells: Cells, model: Model, c: wp.int32, u: wp.float32):  # type: ignore[no-untyped-def]
-    """RESET a cell, completely or in part (``rules.settle``)."""
+    """RESET a cell, completely or partially (``rules.settle``)."""
     starts = cells.in_lrs[c]
     if starts:
         begin_cycle(cells, model, c)
