@@ -267,6 +267,7 @@ def test_all_kernels_compile_for_an_h100_without_one(tmp_path):
     ):  # fmt: skip
         assert f".entry {kernel}_" in text
     assert ".reg .f64" not in text  # an expression in double precision would be slow
+    assert ".local" not in text  # nor an array that does not fit into registers
 
 
 def gpu(library):

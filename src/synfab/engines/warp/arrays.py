@@ -7,8 +7,7 @@ kernel after it, and JAX receives copies of arrays that later kernels change.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import warp as wp
@@ -66,14 +65,15 @@ def from_warp(library: Library, array: Any, *, shared: bool = False) -> Array:
     return array.numpy()
 
 
-@contextlib.contextmanager
-def ordered(library: Library, device: Any) -> Iterator[None]:
-    """Run the kernels of the block in the order of the library's own work on the device."""
+def in_order(library: Library, device: Any, action: Callable[[Any], object]) -> None:
+    """Run ``action(stream)``, which starts a kernel or a copy, in the order of the library's work.
+
+    The stream is passed on instead of set as the current one, which all threads share.
+    """
     if not device.is_cuda:
-        yield
+        action(None)
     elif library.name == "torch":
-        with wp.ScopedStream(wp.stream_from_torch(library.device)):
-            yield
+        action(wp.stream_from_torch(library.device))
     else:
-        yield
+        action(None)
         wp.synchronize_stream(device)

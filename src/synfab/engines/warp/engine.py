@@ -14,7 +14,7 @@ from synfab.engines import validity
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.warp import kernels
-from synfab.engines.warp.arrays import empty, from_warp, ordered, to_warp
+from synfab.engines.warp.arrays import empty, from_warp, in_order, to_warp
 from synfab.engines.warp.layout import MAX_CELLS, Cells, Model
 from synfab.engines.warp.model32 import round_model
 from synfab.engines.warp.setup import prepare
@@ -22,6 +22,7 @@ from synfab.io.memory import size_text
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.physics.noise import ReadNoise
+from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import seed_key
 
@@ -91,14 +92,12 @@ class WarpEngine(Engine):
         twin.cells, twin.model32 = self._empty(), round_model(self.model, self.order, self.device)
         for name in ("key_low", "key_high", "first"):
             setattr(twin.model32, name, getattr(self.model32, name))
-        with ordered(self.library, self.device):
-            for name in ARRAYS:
-                wp.copy(getattr(twin.cells, name), getattr(self.cells, name))
+        for name in ARRAYS:
+            twin._copy(name, getattr(self.cells, name))
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        with ordered(self.library, self.device):
-            stored = {name: np.array(getattr(self.cells, name).numpy()) for name in ARRAYS}
+        stored = {name: np.array(to_numpy(array)) for name, array in self.storage().items()}
         arguments = (
             self.model, self.n_cells, self.seed, self.first_cell, self.order, self.history,
             self.library,
@@ -109,8 +108,18 @@ class WarpEngine(Engine):
 
     def _launch(self, kernel: Any, dim: Any, *arguments: Any) -> None:
         """Start a kernel, asynchronously on a GPU."""
-        with ordered(self.library, self.device):
-            wp.launch(kernel, dim, list(arguments), device=self.device, record_tape=False)
+
+        def launch(stream: Any) -> None:
+            wp.launch(
+                kernel, dim, list(arguments), device=self.device, stream=stream, record_tape=False
+            )
+
+        in_order(self.library, self.device, launch)
+
+    def _copy(self, name: str, source: Any) -> None:
+        """Copy an array of Warp from any device to one of ``Cells``."""
+        mine = getattr(self.cells, name)
+        in_order(self.library, self.device, lambda stream: wp.copy(mine, source, stream=stream))
 
     def _to(self, array: Array, dtype: Any) -> Any:
         return to_warp(self.library, array, dtype)
@@ -203,10 +212,9 @@ class WarpEngine(Engine):
         completed(lambda: self._copy_from(arrays))
 
     def _copy_from(self, arrays: Mapping[str, Any]) -> None:
-        with ordered(self.library, self.device):
-            for name, (_, dtype) in ARRAYS.items():
-                given = np.array(arrays[name], order="C")
-                getattr(self.cells, name).assign(wp.array(given, dtype=dtype, device="cpu"))
+        for name, (_, dtype) in ARRAYS.items():
+            given = np.array(arrays[name], order="C")
+            self._copy(name, wp.array(given, dtype=dtype, device="cpu", copy=False))
 
     # ---- operations -----------------------------------------------------------------------------
 
