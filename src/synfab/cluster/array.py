@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,25 +14,13 @@ import numpy.typing as npt
 from synfab.cells.array import CellArray
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
-from synfab.cluster.folder import (
-    check_empty,
-    held,
-    newest_whole,
-    read_folder,
-    saved_roots,
-    step_folder,
-    steps,
-)
-from synfab.cluster.manifest import CellOptions, Manifest, read_manifest, shard_file, write_manifest
+from synfab.cluster.folder import CheckpointFolder, check_shards, save, saved_roots
+from synfab.cluster.manifest import CellOptions, Manifest, read_manifest
 from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Shards
 from synfab.common import checks
-from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import add_lock, locked
-from synfab.io import archive
-from synfab.io.files import atomic_folder
 from synfab.io.memory import require_memory
-from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
 from synfab.physics.noise import ReadNoise
@@ -98,36 +84,11 @@ class ShardedCellArray:
         options: CellOptions = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
-        self._plan("folder", folder, every, keep)
-        self._hold("folder")
+        self.checkpoints = CheckpointFolder("folder", folder, every, keep)
         shapes = shard.shard_shapes(axes, largest)
-        self._shards = Shards(client, make_roots(technology, shapes, options))
+        with self.checkpoints.held(empty=True):
+            self._shards = Shards(client, make_roots(technology, shapes, options))
         self.read_number = self.readout_number = 0
-
-    def _plan(
-        self,
-        argument: str,
-        folder: str | os.PathLike[str] | None,
-        every: int | None,
-        keep: int,
-    ) -> None:
-        """Set folder and interval of checkpoints; nothing is written."""
-        self.every = None if every is None else checks.count("every", every)
-        self.keep = checks.count("keep", keep)
-        if every is not None and folder is None:
-            raise InvalidValueError(
-                f"every: requires a folder for the checkpoints; pass {argument}="
-            )
-        self.folder = None if folder is None else checks.path(argument, folder).absolute()
-
-    def _hold(self, argument: str, *, empty: bool = True) -> None:
-        """Lock the folder of the checkpoints until ``close``."""
-        with ExitStack() as holding:  # released if the folder is refused
-            if self.folder is not None:
-                holding.enter_context(held(self.folder, argument))
-            if empty:
-                check_empty(argument, self.folder)
-            self._holding = holding.pop_all()
 
     # ---- properties -----------------------------------------------------------------------------
 
@@ -187,7 +148,8 @@ class ShardedCellArray:
             Boolean mask that broadcasts to the shape; other cells do not receive the pulse.
         """
         self._shards.apply(u, where)
-        if self.every is not None and self._shards.since >= self.every:
+        every = self.checkpoints.every
+        if every is not None and self._shards.since >= every:
             self.checkpoint()
         else:
             self._shards.send(QUEUE)
@@ -260,27 +222,11 @@ class ShardedCellArray:
             require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
-            self._read_into(target, arguments)
+            self._shards.read_into(target, arguments)
             result = None
         if number is None and noise:
             self.read_number = (given + 1) & WORD
         return result
-
-    def _read_into(self, path: Path, arguments: list[tuple[Array, ReadNoise | None, int]]) -> None:
-        """Let the workers write a Zarr array, which is renamed to ``path`` when it is complete."""
-        zarr = require_zarr()
-        from zarr.codecs import Crc32cCodec
-
-        with atomic_folder(path, "output") as temporary:
-            target = zarr.create_array(
-                store=str(temporary), shape=(self.size,), dtype="f4", zarr_format=3,
-                chunks=(math.prod(self._shards.roots[0].shape),), compressors=(Crc32cCodec(),),
-            )  # fmt: skip
-            target.attrs.update(
-                {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
-                 "shape": list(self.shape)}
-            )  # fmt: skip
-            self._shards.act(shard.read_into, [(str(temporary), *given) for given in arguments])
 
     @locked
     def matvec(
@@ -333,43 +279,13 @@ class ShardedCellArray:
     @locked
     def checkpoint(self) -> Path:
         """Write all shards to the folder and return its path; lost shards restart from there."""
-        if self.folder is None:
-            raise InvalidValueError("folder: expected one when the array was created, found none")
-        path = step_folder(self.folder, self.pulses)
-        roots = self._shards.roots
-        files = [str(path / shard_file(number)) for number in range(self.shards)]
-        if roots[0].file == files[0]:  # unchanged files; only the counters of reads are new
-            checksums = tuple(
-                root.checksum or archive.checksum(file)
-                for root, file in zip(roots, files, strict=True)
-            )
-            self._write_manifest(path, checksums)
-        else:
-            checksums = self._save(path)
-        self._shards.begin_at(files, checksums)
-        for old in steps(self.folder)[: -self.keep]:
-            shutil.rmtree(step_folder(self.folder, old))
-        return path
+        return self.checkpoints.write(self._shards, (self.read_number, self.readout_number))
 
     @locked
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder with a checksummed file per shard and a manifest; an error leaves none."""
-        self._save(checks.path("folder", folder).absolute())
-
-    def _save(self, folder: Path) -> tuple[str, ...]:
-        with atomic_folder(folder, "folder") as temporary:
-            files = [(str(temporary / shard_file(number)),) for number in range(self.shards)]
-            checksums = tuple(self._shards.act(shard.save, files))
-            self._write_manifest(temporary, checksums)
-        return checksums
-
-    def _write_manifest(self, folder: Path, checksums: tuple[str, ...]) -> None:
-        roots = self._shards.roots
-        shapes, options = tuple(root.shape for root in roots), roots[0].options
-        counters = (self.pulses, self.read_number, self.readout_number)
-        write_manifest(
-            folder, Manifest(self.model, self.shape, shapes, options, *counters, checksums)
-        )
+        counters = (self.read_number, self.readout_number)
+        save(checks.path("folder", folder).absolute(), self._shards, counters)
 
     @classmethod
     def load(
@@ -393,23 +309,11 @@ class ShardedCellArray:
         """
         check_client(client)
         place = checks.path("folder", folder).absolute()
-        result = cls.__new__(cls)
-        add_lock(result)
-        result._plan("checkpoints", checkpoints, every, keep)
-        read_manifest(place)  # before the folder of checkpoints is created
-        result._hold("checkpoints")
-        result._read(lambda: read_folder(place, client), client)
-        return result
-
-    def _read(self, find: Callable[[], tuple[Path, Manifest]], client: Client) -> None:
-        """Use the cells in the folder that ``find`` returns; unlock the checkpoints if it fails."""
-        try:
-            path, found = find()
-        except BaseException:
-            self._holding.close()
-            raise
-        self._shards = Shards(client, saved_roots(path, found))
-        self.read_number, self.readout_number = found.read_number, found.readout_number
+        kept = CheckpointFolder("checkpoints", checkpoints, every, keep)
+        manifest = read_manifest(place)  # before the folder of checkpoints is created
+        with kept.held(empty=True):
+            check_shards(place, manifest, client)
+            return cls._restored(place, manifest, client, kept)
 
     @classmethod
     def resume(
@@ -432,18 +336,22 @@ class ShardedCellArray:
             content, or one was written by a later version.
         """
         check_client(client)
-        place = checks.path("folder", folder).absolute()
-        if not steps(place):
-            raise FileFormatError(f"{folder}: holds no checkpoint")
-        result = cls.__new__(cls)
-        add_lock(result)
-        result._plan("folder", place, every, keep)
-        result._hold("folder", empty=False)
-        result._read(lambda: newest_whole(place, client), client)
+        kept = CheckpointFolder("folder", folder, every, keep)
+        with kept.newest(client) as (path, manifest):
+            return cls._restored(path, manifest, client, kept)
+
+    @classmethod
+    def _restored(
+        cls, folder: Path, saved: Manifest, client: Client, kept: CheckpointFolder
+    ) -> ShardedCellArray:
+        """Return the cells in a folder, with checkpoints in another one."""
+        result = cls(saved.model, saved.shape, client=client, **saved.options)
+        result.checkpoints, result._shards = kept, Shards(client, saved_roots(folder, saved))
+        result.read_number, result.readout_number = saved.read_number, saved.readout_number
         return result
 
     @locked
     def close(self) -> None:
         """Free the cells on the workers and unlock the folder of checkpoints."""
-        self._holding.close()
+        self.checkpoints.close()
         self._shards.forget()

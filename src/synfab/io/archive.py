@@ -35,6 +35,10 @@ MANIFEST = "manifest"
 Array = np.ndarray[Any, Any]
 
 
+class DamagedError(FileFormatError):
+    """Content is missing or was changed after it was written."""
+
+
 class Archive:
     """An open archive whose checksum has been verified.
 
@@ -103,8 +107,10 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
 
     Raises
     ------
+    DamagedError
+        The file is missing, incomplete, or was changed.
     FileFormatError
-        The file is damaged, incomplete, of another format, or has invalid content.
+        It is of another format, or has invalid content.
     CapacityError
         It does not fit into memory.
     """
@@ -115,11 +121,12 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
         with one_line_errors(f"not {what}"), open_archive(name, math.inf) as opened:
             yield Archive(opened, name.stat().st_size)
     except SynfabError as error:
-        kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
+        kept = (CapacityError, ToolError, DamagedError)
+        kind = type(error) if isinstance(error, kept) else FileFormatError
         raise kind(f"{name}: {' '.join(str(error).split())}") from None
     except OSError as error:
         pass_on(error)
-        raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
+        raise DamagedError(f"{name}: cannot read: {error.strerror or error}") from None
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
@@ -183,7 +190,7 @@ def _stored_digest(file: BinaryIO, what: str) -> str:
     file.seek(max(0, size - COMMENT_BYTES))
     found = re.fullmatch(rb"sha256:([0-9a-f]{64})", file.read())
     if not found:
-        raise FileFormatError(f"not {what}, or incomplete: the checksum at its end is missing")
+        raise DamagedError(f"not {what}, or incomplete: the checksum at its end is missing")
     stored: str = found[1].decode()
     return stored
 
@@ -191,4 +198,4 @@ def _stored_digest(file: BinaryIO, what: str) -> str:
 def _verify(file: BinaryIO, what: str) -> None:
     stored = _stored_digest(file, what)
     if _digest(file, file.seek(0, os.SEEK_END)) != stored:
-        raise FileFormatError("damaged: the checksum does not match the content")
+        raise DamagedError("damaged: the checksum does not match the content")
