@@ -72,7 +72,8 @@ def test_steps_that_are_all_damaged_are_an_error_and_stay(steps):
 
 
 def test_a_folder_without_steps_has_no_newest_one(steps):
-    assert steps.newest(read) is None
+    with pytest.raises(sf.FileFormatError, match="holds no checkpoint"):
+        steps.newest(read)
     steps.require_empty("resume")
     write(steps, 1)
     with pytest.raises(sf.InvalidValueError, match=r"^checkpoints: .* already holds checkpoints"):

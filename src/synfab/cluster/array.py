@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.cells.identity import CellOptions
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
 from synfab.cluster.folder import CheckpointFolder, check_shards, save, saved_roots
-from synfab.cluster.manifest import CellOptions, Manifest, read_manifest
+from synfab.cluster.manifest import Manifest, read_manifest
 from synfab.cluster.shard import make_roots
-from synfab.cluster.shards import QUEUE, Shards
+from synfab.cluster.shards import QUEUE, Array, Shards, Voltage
 from synfab.common import checks
 from synfab.common.locking import add_lock, locked
 from synfab.io.memory import require_memory
@@ -30,8 +30,6 @@ from synfab.random.streams import WORD
 if TYPE_CHECKING:
     from distributed import Client
 
-Array = npt.NDArray[Any]
-Voltage: TypeAlias = npt.ArrayLike | Callable[[int, int], npt.ArrayLike]
 
 SHARD = 2**22
 
@@ -84,9 +82,9 @@ class ShardedCellArray:
         options: CellOptions = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
-        self.checkpoints = CheckpointFolder("folder", folder, every, keep)
+        self._checkpoints = CheckpointFolder("folder", folder, every, keep)
         shapes = shard.shard_shapes(axes, largest)
-        with self.checkpoints.held(empty=True):
+        with self._checkpoints.held(empty=True):
             self._shards = Shards(client, make_roots(technology, shapes, options))
         self.read_number = self.readout_number = 0
 
@@ -148,8 +146,7 @@ class ShardedCellArray:
             Boolean mask that broadcasts to the shape; other cells do not receive the pulse.
         """
         self._shards.apply(u, where)
-        every = self.checkpoints.every
-        if every is not None and self._shards.since >= every:
+        if self._checkpoints.every and self._shards.since >= self._checkpoints.every:
             self.checkpoint()
         else:
             self._shards.send(QUEUE)
@@ -163,18 +160,14 @@ class ShardedCellArray:
         ----------
         program
             ``"-2, 0.9"``; a CSV or Parquet file with a column ``voltage``; or, on a file system
-            that the workers share, a ``.npy`` or Zarr array of voltages (pulses, cells), in V.
+            that the workers share, a ``.npy`` or Zarr array of voltages (pulses, cells), in V. It
+            must not change until the next checkpoint: another worker reads it again if one is lost.
 
         Raises
         ------
         InvalidValueError, FileFormatError
             The program is not valid, is for another number of cells, or has a voltage that is not
             finite. ``pulses`` is the number of pulses that were applied.
-
-        Notes
-        -----
-        If a worker is lost, another one reads the file again. It must not change until the next
-        checkpoint.
         """
         if not isinstance(program, str):
             checks.path("program", program)
@@ -216,8 +209,8 @@ class ShardedCellArray:
         read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         target = None if output is None else checks.path("output", output).absolute()
-        options = (read_noise if noise else None, given)
-        arguments = [(part, *options) for part in self._shards.voltages(u)]
+        used = read_noise if noise else None
+        arguments = [(part, used, given) for part in self._shards.voltages(u)]
         if target is None:
             require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
@@ -244,8 +237,7 @@ class ShardedCellArray:
         noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
         options = (batch, given, read_noise if noise else None)
-        rows = self._shards.first_rows
-        parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
+        parts = self._shards.act(shard.matvec, [(row, *options) for row in self._shards.first_rows])
         if number is None and noise:
             self.readout_number = (given + count) & WORD
         result = np.concatenate(parts)
@@ -272,14 +264,14 @@ class ShardedCellArray:
 
     @locked
     def _attribute(self, name: str) -> list[Any]:
-        return self._shards.act(shard.attribute, [(name,)] * self.shards)
+        return self._shards.act(getattr, [(name,)] * self.shards)
 
     # ---- files ----------------------------------------------------------------------------------
 
     @locked
     def checkpoint(self) -> Path:
         """Write all shards to the folder and return its path; lost shards restart from there."""
-        return self.checkpoints.write(self._shards, (self.read_number, self.readout_number))
+        return self._checkpoints.write(self._shards, (self.read_number, self.readout_number))
 
     @locked
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -346,12 +338,12 @@ class ShardedCellArray:
     ) -> ShardedCellArray:
         """Return the cells in a folder, with checkpoints in another one."""
         result = cls(saved.model, saved.shape, client=client, **saved.options)
-        result.checkpoints, result._shards = kept, Shards(client, saved_roots(folder, saved))
+        result._checkpoints, result._shards = kept, Shards(client, saved_roots(folder, saved))
         result.read_number, result.readout_number = saved.read_number, saved.readout_number
         return result
 
     @locked
     def close(self) -> None:
         """Free the cells on the workers and unlock the folder of checkpoints."""
-        self.checkpoints.close()
+        self._checkpoints.close()
         self._shards.forget()

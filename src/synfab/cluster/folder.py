@@ -26,43 +26,25 @@ Counters = tuple[int, int]  # numbers of the next read and of the next readout
 
 
 class CheckpointFolder:
-    """Folder of the checkpoints of an array, or none if no folder is given.
-
-    Parameters
-    ----------
-    argument
-        Name of the argument ``folder``, for messages.
-    folder, every, keep
-        As of ``ShardedCellArray``.
-    """
+    """Checkpoints of a ``ShardedCellArray``; ``argument`` names its ``folder`` in messages."""
 
     def __init__(
-        self,
-        argument: str,
-        folder: str | os.PathLike[str] | None,
-        every: int | None,
-        keep: int,
+        self, argument: str, folder: str | os.PathLike[str] | None, every: int | None, keep: int
     ) -> None:
         self.every = None if every is None else checks.count("every", every)
-        self.keep = checks.count("keep", keep)
+        keep = checks.count("keep", keep)
         if every is not None and folder is None:
-            raise InvalidValueError(
-                f"every: requires a folder for the checkpoints; pass {argument}="
-            )
-        self.folder = None if folder is None else checks.path(argument, folder).absolute()
+            raise InvalidValueError(f"every: requires a folder for checkpoints; pass {argument}=")
         self._steps = None
-        if self.folder is not None:
-            self._steps = StepFolder(self.folder, argument, self.keep)
+        if folder is not None:
+            self._steps = StepFolder(checks.path(argument, folder).absolute(), argument, keep)
         self._holding = ExitStack()
 
     @contextmanager
     def held(self, *, empty: bool) -> Iterator[None]:
         """Lock the folder until ``close``, or until the end of a block that raises an error.
 
-        Raises
-        ------
-        InvalidValueError
-            The folder is locked or cannot be written, or holds checkpoints although ``empty``.
+        Raises ``InvalidValueError`` if it cannot be locked, or holds checkpoints and ``empty``.
         """
         with ExitStack() as holding:
             if self._steps:
@@ -81,11 +63,8 @@ class CheckpointFolder:
     def newest(self, client: Client) -> Iterator[tuple[Path, Manifest]]:
         """Lock the folder as ``held``, and yield its newest undamaged checkpoint and its manifest.
 
-        Raises
-        ------
-        FileFormatError
-            There is none, the name of one states another number of pulses than its manifest, or a
-            manifest is of a later version.
+        Raises ``FileFormatError`` if there is none, if the name of one states another number of
+        pulses than its manifest, or if a manifest is of a later version.
         """
 
         def read(path: Path) -> Manifest:
@@ -94,14 +73,12 @@ class CheckpointFolder:
             check_shards(path, manifest, client)
             return manifest
 
-        missing = FileFormatError(f"{self.folder}: holds no checkpoint")
-        if self._steps is None or not self._steps.steps():
-            raise missing  # the folder is not created
+        steps = self._steps
+        if steps is None or not steps.steps():  # before the folder is created
+            raise FileFormatError(f"{steps and steps.folder}: holds no checkpoint")
         with self.held(empty=False):
-            found = self._steps.newest(read)
-            if found is None:
-                raise missing
-            yield self._steps.path(found[0]), found[1]
+            step, manifest = steps.newest(read)
+            yield steps.path(step), manifest
 
     def write(self, shards: Shards, counters: Counters) -> Path:
         """Write a checkpoint, use its files as roots of the shards, and return its path."""
@@ -141,13 +118,7 @@ def _write_manifest(
 
 
 def check_shards(folder: Path, manifest: Manifest, client: Client) -> None:
-    """Let the workers compare every shard with the manifest.
-
-    Raises
-    ------
-    DamagedError
-        The file of a shard is damaged, or holds other cells than the manifest states.
-    """
+    """Let the workers compare every shard with the manifest; ``DamagedError`` if one differs."""
     roots = saved_roots(folder, manifest)
     for found in client.gather(client.map(shard.problem, roots, pure=False)):
         if found is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
+from synfab.cells.identity import CellOptions
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.io.archive import DamagedError
 from synfab.io.files import atomic_path
-from synfab.io.json_file import exact_digest, read_object
+from synfab.io.json_file import exact_digest, newer, read_object
 from synfab.io.limits import read_whole
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import document, parse
@@ -22,14 +23,6 @@ MANIFEST = "manifest.json"
 OPTIONS = ("seed", "order", "history")
 
 logger = logging.getLogger(__name__)
-
-
-class CellOptions(TypedDict):
-    """Options of a ``CellArray``."""
-
-    seed: int
-    order: int
-    history: str
 
 
 class Manifest(NamedTuple):
@@ -103,10 +96,7 @@ def _undamaged(folder: Path) -> dict[str, Any]:
             folder,
         )
     elif version != VERSION:
-        raise FileFormatError(
-            f"version: the folder has version {version}; this version of synfab reads up to "
-            f"{VERSION}"
-        )
+        raise newer(version, VERSION)
     elif found.pop("digest", None) != exact_digest(found):
         raise DamagedError(f"{MANIFEST}: damaged: the digest does not match the content")
     return found

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.cells.identity import CellOptions
 from synfab.cells.reading import currents, row_currents
-from synfab.cluster.manifest import CellOptions, shard_file
+from synfab.cluster.manifest import shard_file
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.common.interrupts import pass_on
 from synfab.io.archive import checksum, open_checked
@@ -35,14 +36,7 @@ from synfab.pulses.blocks import Pulses, read_pulses
 
 Key = tuple[str, int]
 ENGINE = "numba"  # of all shards
-IDENTITY = (
-    "shape",
-    "first_cell",
-    "engine",
-    "seed",
-    "order",
-    "history",
-)
+IDENTITY = ("shape", "first_cell", "engine", "seed", "order", "history")
 
 
 @dataclass(frozen=True)
@@ -265,11 +259,6 @@ def matvec(
         return row_currents(cells, batch, NONE, None)
     z = cells.readout_noise(len(batch), number, first_row=first_row)
     return row_currents(cells, batch, noise, z)
-
-
-def attribute(cells: CellArray, name: str) -> Any:
-    """Return an attribute of the cells of a shard."""
-    return getattr(cells, name)
 
 
 def save(cells: CellArray, path: str) -> str:

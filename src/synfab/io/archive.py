@@ -23,7 +23,7 @@ import numpy as np
 from synfab.common.errors import CapacityError, FileFormatError, SynfabError, ToolError
 from synfab.common.interrupts import pass_on
 from synfab.io.files import atomic_path
-from synfab.io.json_file import read_object
+from synfab.io.json_file import newer, read_object
 from synfab.io.limits import one_line_errors
 from synfab.io.npy_file import open_archive, read_member
 
@@ -76,9 +76,7 @@ class Archive:
             raise FileFormatError(f'format: expected "{kind}"')
         found = self.manifest.get("version")
         if found != version:
-            raise FileFormatError(
-                f"version: the file has version {found}; this version of synfab reads {version}"
-            )
+            raise newer(found, version)
 
 
 def write_archive(

@@ -101,9 +101,11 @@ class Checkpoints:
         with self.steps.held():
             if not self.resume:
                 self.steps.require_empty("pass resume=True to continue from them")
-            found = self.steps.newest(lambda path: read_checkpoint(path, wanted))
-            step, state = found or (0, None)
-            yield Run(self, wanted, step, state)
+            if self.steps.steps():
+                found = self.steps.newest(lambda path: read_checkpoint(path, wanted))
+                yield Run(self, wanted, *found)
+            else:
+                yield Run(self, wanted, 0, None)
 
 
 def as_checkpoints(given: Checkpoints | str | os.PathLike[str]) -> Checkpoints:

@@ -83,6 +83,12 @@ def _plain(value: object) -> object:
     return value
 
 
+def newer(found: object, newest: int, where: str = "") -> FileFormatError:
+    """Return the error for a file of an unknown version."""
+    text = f"version: the file has version {found}; this version of synfab reads up to {newest}"
+    return FileFormatError(where + text)
+
+
 class Fields:
     """Access to the fields of a JSON object with checks that name the field in errors."""
 

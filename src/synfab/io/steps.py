@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 
 NAME = re.compile(r"step-(\d{12})(|\.npz)")
 LAST_STEP = 10**12 - 1
+SKIPPED = "%s: damaged; resuming from the checkpoint before it (%s)"
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +46,7 @@ class StepFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Lock the folder for the block, and remove incomplete steps of a killed process.
-
-        Raises
-        ------
-        InvalidValueError
-            Another process uses the folder, or it cannot be written.
-        """
+        """Lock the folder for the block, and remove incomplete steps of a killed process."""
         # Names of folders are matched narrowly, because more would be lost with one of the user.
         random = r"\w+" if self.suffix else "[0-9a-f]{32}"
         incomplete = re.compile(rf"\.step-\d{{12}}{re.escape(self.suffix)}\.{random}")
@@ -80,8 +75,8 @@ class StepFolder:
                 f"another folder"
             )
 
-    def newest(self, read: Callable[[Path], Result]) -> tuple[int, Result] | None:
-        """Return the newest undamaged step and what ``read`` returns for it; None without steps.
+    def newest(self, read: Callable[[Path], Result]) -> tuple[int, Result]:
+        """Return the newest undamaged step and what ``read`` returns for it.
 
         A step for which ``read`` raises ``DamagedError`` is skipped with a warning, and renamed if
         an earlier one is undamaged, so that it does not count for ``keep``. Other errors of
@@ -90,7 +85,7 @@ class StepFolder:
         Raises
         ------
         FileFormatError
-            All steps are damaged.
+            No step is undamaged.
         """
         damaged: list[Path] = []
         for step in reversed(self.steps()):
@@ -98,8 +93,7 @@ class StepFolder:
             try:
                 result = read(path)
             except DamagedError as error:
-                text = "%s: damaged; resuming from the checkpoint before it (%s)"
-                logger.warning(text, path, error)
+                logger.warning(SKIPPED, path, error)
                 damaged.append(path)
                 continue
             for other in damaged:
@@ -108,9 +102,8 @@ class StepFolder:
                     target = target.with_name(f"{target.name}.damaged")
                 other.rename(target)
             return step, result
-        if damaged:
-            raise FileFormatError(f"{self.folder}: all checkpoints are damaged")
-        return None
+        text = "all checkpoints are damaged" if damaged else "holds no checkpoint"
+        raise FileFormatError(f"{self.folder}: {text}")
 
     def prune(self, step: int) -> None:
         """Remove the oldest steps up to ``step`` beyond the number to keep."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from synfab import __version__
 from synfab.common.errors import FileFormatError
 from synfab.io.files import LOCK, sync, sync_folders
-from synfab.io.json_file import exact_digest, read_object
+from synfab.io.json_file import exact_digest, newer, read_object
 from synfab.io.limits import one_line_errors, read_whole, require_size
 from synfab.io.steps import require_settings
 from synfab.io.zarr_file import check_metadata, compression, decompressed_size, require_zarr
@@ -259,10 +259,7 @@ def _checked_version(path: Path, found: dict[str, object], settings: Settings) -
         )
         return 1
     if version != VERSION:
-        raise FileFormatError(
-            f"{path}: version: the file has version {version}; this version of synfab reads up to "
-            f"{VERSION}"
-        )
+        raise newer(version, VERSION, f"{path}: ")
     # Users may add attributes of their own.
     content = {name: found.get(name) for name in _attributes(settings, {}) if name != "digest"}
     if exact_digest(content) != found.get("digest"):
