@@ -328,7 +328,7 @@ class ShardedCellArray:
             content, or one was written by a later version.
         """
         check_client(client)
-        kept = CheckpointFolder("folder", folder, every, keep)
+        kept = CheckpointFolder("folder", checks.path("folder", folder), every, keep)
         with kept.newest(client) as (path, manifest):
             return cls._restored(path, manifest, client, kept)
 
