@@ -95,3 +95,36 @@ def test_no_circle_of_files():
     for module in FILES:
         visit(module, ())
     assert circles == []
+
+
+# Members of named tuples are public, in spite of their names; the others are of other libraries.
+NOT_OURS = {
+    *("_replace", "_asdict", "_fields", "_exit", "_handle", "_cache", "_tornado"),
+    *("_disable_dynamo", "_reversed_padding_repeated_twice", "_load_from_state_dict"),
+}
+
+
+def names_defined(tree: ast.AST) -> set[str]:
+    """Functions, and attributes that are assigned, in a file."""
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    stores = (n for n in ast.walk(tree) if isinstance(n, ast.Attribute | ast.Name))
+    return found | {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in stores
+        if isinstance(node.ctx, ast.Store)
+    }
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_private_members_are_used_only_in_the_file_that_defines_them(module):
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    used = {
+        f"{ast.unparse(node)}, line {node.lineno}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and ast.unparse(node.value) not in ("self", "cls")
+        and node.attr not in NOT_OURS | names_defined(tree)
+    }
+    assert used == set()

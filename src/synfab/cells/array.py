@@ -13,6 +13,7 @@ import numpy.typing as npt
 from synfab.cells.arguments import Arguments
 from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first
+from synfab.cells.reading import currents, row_currents
 from synfab.cells.view import CellView
 from synfab.common import checks
 from synfab.common.errors import InvalidIndexError, InvalidValueError
@@ -24,8 +25,7 @@ from synfab.engines.registry import EngineName, HistoryName
 from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.physics import rules
-from synfab.physics.noise import NONE, ReadNoise, row_variance
-from synfab.physics.readout import Readout
+from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import WORD
 
@@ -319,20 +319,14 @@ class CellArray:
             Number of this read: equal numbers give equal noise. None: the next number.
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
-        voltages = self.arguments.voltages(u)
         if not checks.flag("noise", noise):
             return self.current(u)
         given = self.read_number if number is None else checks.word("number", number)
-        result = self.engine_instance.read(voltages, given, read_noise)
+        result = currents(self, u, read_noise, given)
         if number is None:
             # Read numbers wrap around at 2**32, as in the noise generator.
             self.read_number = (given + 1) & WORD
-        return self._shaped(result)
-
-    @locked
-    def _read(self, u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
-        """Return currents with the noise of read ``number``; the read counter does not advance."""
-        return self._shaped(self.engine_instance.read(self.arguments.voltages(u), number, noise))
+        return result
 
     @locked
     def matvec(
@@ -369,31 +363,10 @@ class CellArray:
         given = self.readout_number if number is None else checks.word("number", number, count)
         noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
         z = self.engine_instance.readout_noise(0, self.shape[0], given, count) if noise else None
-        result = self._row_currents(batch, read_noise, z)
+        result = row_currents(self, batch, read_noise, z)
         if noise and number is None:  # last, so that an interrupted call uses no number
             self.readout_number = (given + count) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
-
-    @locked
-    def _row_currents(self, batch: Array, noise: ReadNoise, z: Array | None) -> Array:
-        """Return currents (rows, B) for voltages (B, columns); ``z``: normal noise or None."""
-        library, count = self.engine_instance.library, len(batch)
-        xp = library.xp
-        summed = z is not None and noise.linear
-        readout = Readout.of(self.model.conduction, batch, noise if summed else NONE)
-        # Both sums in a single pass through r.
-        sums = self.engine_instance.row_sums(self.shape[1], readout.weights)
-        result = library.asarray(readout.base) + sums[:, :count]
-        if z is None or noise == NONE:
-            return self.arguments.returned(result)
-        if noise.linear:
-            variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
-        else:
-            r = xp.reshape(self.engine_instance.states, self.shape)
-            volts = library.asarray(np.ascontiguousarray(batch, np.float32))
-            variance = row_variance(self.model, noise, r, volts)
-        drawn = xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * library.asarray(z)
-        return self.arguments.returned(result + drawn)
 
     @locked
     def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:

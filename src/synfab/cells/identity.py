@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from synfab.common import checks
 from synfab.common.errors import CapacityError
@@ -15,6 +15,14 @@ from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.random.backend import Library, find_library
 from synfab.random.streams import MAX_SEED, check_seed
+
+
+class CellOptions(TypedDict):
+    """Checked options of a ``CellArray`` that is part of a larger one."""
+
+    seed: int
+    order: int
+    history: str
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ MAX_NAME = 32  # characters of the file name that the temporary name repeats
 # for this long.
 FOREIGN_SECONDS = 7 * 24 * 3600.0
 
-
 LINUX = sys.platform == "linux"
 
 _numbers = itertools.count()

@@ -19,7 +19,7 @@ from synfab.common.errors import (
     SynfabError,
 )
 from synfab.io.files import atomic_path
-from synfab.io.json_file import Fields, digest, read_object
+from synfab.io.json_file import Fields, digest, newer, read_object
 from synfab.io.limits import read_whole, require_order
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
@@ -130,9 +130,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise FileFormatError(f"version: expected {VERSION}")
     if version > VERSION:
-        raise FileFormatError(
-            f"version: the file has version {version}, this version of synfab reads up to {VERSION}"
-        )
+        raise newer(version, VERSION)
     top = Fields(
         document,
         "",
