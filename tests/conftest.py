@@ -2,9 +2,10 @@ import os
 import tracemalloc
 from pathlib import Path
 
-# Threads of BLAS wait in loops for one another: here and in every program that tests start they
-# would take a third of the machine, and gain nothing.
+# Threads of BLAS and OpenMP (PyTorch, scikit-learn) wait in loops for one another: here and in
+# every program that tests start they would take up to half of the machine, and gain nothing.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
