@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
+from kernels import compile_part
 from marginals import in_pieces, with_marginals
 
 import synfab as sf
@@ -33,6 +34,17 @@ COMMON = {
 hypothesis.settings.register_profile("ci", derandomize=True, **COMMON)
 hypothesis.settings.register_profile("search", max_examples=1000, **COMMON)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+MANY = 1000  # tests: a run of as many needs every kernel
+
+
+def pytest_collection_finish(session):
+    """Compile kernels before many tests, each process its part."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is not None and len(session.items) > MANY:
+        number = int(worker["workerid"].removeprefix("gw"))
+        compile_part(number, worker["workercount"])
 
 
 @pytest.fixture(scope="session")
