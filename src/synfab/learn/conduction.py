@@ -205,8 +205,9 @@ def _fit_curves(
     scale = np.sqrt((shapes**2).mean(axis=0)) + 1e-300
     shapes = shapes / scale
     unit = float(np.median(np.abs(sample.start)))
-    offsets = (owner[:, None] == np.arange(owner.max() + 1)).astype(np.float64)
-    theta = np.zeros(2 * size + offsets.shape[1])
+    devices = int(owner.max()) + 1
+    rows = np.arange(len(u))
+    theta = np.zeros(2 * size + devices)
 
     def parts(theta: Array) -> tuple[Array, Array, Array, Array]:
         known = shapes @ theta[:size] + theta[2 * size :][owner]
@@ -218,11 +219,15 @@ def _fit_curves(
     beta, square, g, rest = parts(theta)
     damping = 1e-6
     for _ in range(MAX_STEPS):
-        design = np.concatenate([shapes, shapes * (g[branch] / unit)[:, None], offsets], axis=1)
-        design *= weight[:, None]
-        for k in range(design.shape[1]):
+        design = np.zeros((len(u), len(theta)))
+        design[:, :size] = shapes * weight[:, None]
+        design[:, size : 2 * size] = shapes * (g[branch] / unit)[:, None] * weight[:, None]
+        for k in range(2 * size):
             share = np.bincount(branch, beta * design[:, k], count) / square
             design[:, k] -= beta * share[branch]
+        # A branch is of one device, so only the column of this device is not zero in its rows.
+        share = np.bincount(branch, beta * weight, count) / square
+        design[rows, 2 * size + owner] = weight - beta * share[branch]
         normal, target = design.T @ design, design.T @ rest
         before = float(rest @ rest)
         while True:
