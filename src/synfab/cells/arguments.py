@@ -10,10 +10,10 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
-Array = Any
 PLAIN = 1e30  # V; smaller magnitudes fit into float32
 MAX_REASON = 200  # characters of a library's error message that are shown
 Checker = Callable[[str, Any], np.ndarray[Any, Any]]

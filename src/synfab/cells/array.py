@@ -18,6 +18,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidIndexError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.locking import add_lock, locked
+from synfab.common.types import AnyArray as Array
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
@@ -33,7 +34,6 @@ MANY_NUMBERS = 2**24  # larger draws check the available memory first
 MAX_REASON = 200  # characters of a NumPy error message that are shown
 
 # Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
-Array = Any
 # Attributes in which an engine passed to the constructor must match the array.
 HELD = ("model", "seed", "order", "first_cell")
 

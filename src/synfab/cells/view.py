@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.locking import lock_of
+from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import FEATURES
 from synfab.physics import rules
 
 if TYPE_CHECKING:
     from synfab.cells.array import CellArray
-
-Array = Any
 
 
 class CellView:

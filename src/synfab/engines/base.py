@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from synfab.common.types import AnyArray as Array
 from synfab.engines import validity
 from synfab.engines.numba.threads import completed, uninterrupted
 from synfab.model.cell_model import CellModel
@@ -25,8 +26,6 @@ from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import WORD, Stream
-
-Array = Any  # of the engine's library
 
 # Number of cells whose working arrays fit into the CPU caches.
 PROGRAMMED_AT_ONCE = 2**16

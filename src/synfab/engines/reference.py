@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from synfab.common.errors import FileFormatError
+from synfab.common.types import AnyArray as Array
 from synfab.engines import validity
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
@@ -15,8 +16,6 @@ from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.random.arrays import count_up
 from synfab.random.streams import Stream
-
-Array = Any
 
 
 class ReferenceEngine(Engine):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from synfab.explore.experiment import Array, Loops, Readout
+from synfab.common.types import FloatArray
+from synfab.explore.experiment import Loops, Readout
 from synfab.figures.cells import COLOURS
 from synfab.model.cell_model import FEATURES
 from synfab.report.panels import LABELS, hover, new_panel
@@ -114,7 +115,7 @@ class CrossbarView:
 
 def read_error(readout: Readout) -> float:
     """Return the largest relative error of a row current due to the wires."""
-    error: Array = np.abs(readout.real / readout.ideal - 1.0)
+    error: FloatArray = np.abs(readout.real / readout.ideal - 1.0)
     return float(error.max())
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, SynfabError
+from synfab.common.types import Array
 from synfab.learn.loops import (
     BACK_SQUARES,
     BACK_SUM,
@@ -35,7 +36,6 @@ from synfab.learn.loops import (
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 from synfab.model.conduction import Conduction
 
-Array = npt.NDArray[Any]
 FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[Any])
 logger = logging.getLogger(__name__)
 

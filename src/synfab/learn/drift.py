@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
+from synfab.common.types import Array
 from synfab.learn.features import FeatureTable
 from synfab.model.cell_model import FEATURES
-
-Array = npt.NDArray[Any]
 
 # Smallest reported change over the record, in sigma.
 MIN_CHANGE = 0.25

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import index_labels, rows_of
 from synfab.model.cell_model import FEATURES
@@ -19,7 +19,6 @@ from synfab.model.cell_model import FEATURES
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[Any]
 # A switching voltage that was not measured: V, or (mean, standard deviation); None: it was.
 AssumedVoltage: TypeAlias = float | tuple[float, float] | None
 
@@ -78,9 +77,9 @@ class FeatureTable:
     @classmethod
     def build(
         cls,
-        device: npt.ArrayLike,
-        cycle: npt.ArrayLike,
-        values: npt.ArrayLike,
+        device: ArrayLike,
+        cycle: ArrayLike,
+        values: ArrayLike,
         *,
         rejected: Mapping[str, int] | None = None,
         notes: Mapping[str, object] | None = None,

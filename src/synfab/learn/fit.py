@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.features import FeatureTable
@@ -22,7 +22,6 @@ from synfab.learn.sweeps import Sweeps
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
 
-Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
 MIN_CYCLES = 10

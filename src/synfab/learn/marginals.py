@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
+from synfab.common.types import Array
 from synfab.model.cell_model import PIECES_END
 from synfab.model.history import N_FEATURES
-
-Array = npt.NDArray[Any]
 
 PIECES = 64
 DEGREE = 4

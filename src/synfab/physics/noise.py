@@ -35,11 +35,10 @@ from array_api_compat import array_namespace
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.random.streams import Stream
-
-Array = Any  # of any Array API namespace; a number where stated
 
 BOLTZMANN = 1.380649e-23  # J/K
 ELEMENTARY_CHARGE = 1.602176634e-19  # C

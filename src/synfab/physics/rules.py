@@ -17,12 +17,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from array_api_compat import array_namespace
 
+from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.model.history import History
 from synfab.random.arrays import constant, count_up, product, word
 from synfab.random.streams import Stream, normals, words
-
-Array = Any
 
 # Relative distance of r(R_HRS) from r_max, above which current would flow against the voltage:
 # larger than float32 rounding errors, but physically negligible.

@@ -12,10 +12,9 @@ import numpy as np
 
 from synfab.common import checks, extras
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import seed_key
-
-Array = Any
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
@@ -21,8 +21,6 @@ from synfab.report.sample import (
     generated_loops,
     measured_loops,
 )
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

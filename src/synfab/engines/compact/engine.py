@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines import validity
 from synfab.engines.compact import kernels
 from synfab.engines.compact.kernels import LEVELS, Compact, Process
@@ -28,8 +27,6 @@ from synfab.model.cell_model import CellModel
 from synfab.model.reduction import QUANTUM, reduce_history
 from synfab.physics import rules
 from synfab.random.backend import Library
-
-Array = npt.NDArray[Any]
 
 LOWEST_STATE = -1.0  # more than twice the conductance of the LLRS
 OPENED_AT_ONCE = 256  # groups unpacked at once

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines import validity
 from synfab.engines.numba import ideal, layout, readout_kernels
 from synfab.engines.numba.fabrication import fabricate
@@ -29,8 +30,6 @@ from synfab.engines.numba.threads import completed, share
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.random.backend import Library
-
-Array = npt.NDArray[Any]
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
 SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells

@@ -7,16 +7,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines.base import Engine
 from synfab.engines.numba import layout, readout_kernels
 from synfab.engines.numba.layout import Parameters
 from synfab.engines.numba.threads import share
 from synfab.physics import rules
 from synfab.physics.noise import ReadNoise, noisy_current
-
-Array = npt.NDArray[Any]
 
 
 def plain(u: Array) -> Array:

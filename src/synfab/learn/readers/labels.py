@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.checks import kind_of
 from synfab.common.errors import InvalidTypeError
 from synfab.common.interrupts import pass_on
-
-Array = npt.NDArray[Any]
+from synfab.common.types import Array
 
 
 def index_labels(values: object) -> tuple[tuple[str, ...], Array]:
