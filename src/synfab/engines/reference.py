@@ -13,7 +13,7 @@ from synfab.engines import validity
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.random.arrays import count_up
 from synfab.random.streams import Stream
 
@@ -22,7 +22,7 @@ class ReferenceEngine(Engine):
     """Engine that stores cells as ``rules.CellState``; with NumPy, the reference in tests."""
 
     ANY_LIBRARY = True
-    devices: rules.Devices
+    devices: drawing.Devices
     state: rules.CellState
 
     def _numbers(self) -> tuple[Array, Array]:
@@ -31,7 +31,9 @@ class ReferenceEngine(Engine):
     def fabricate(self, *, discardable: bool = False) -> None:
         """Initialise all cells as newly fabricated devices."""
         number, library = self._numbers(), self.library
-        self.devices = library.exact(rules.fabricate, (self.model,))(library.key(self.seed), number)
+        self.devices = library.exact(drawing.fabricate, (self.model,))(
+            library.key(self.seed), number
+        )
         index = number[0][None, :] * 0 + count_up(0, self.order, number[0])[:, None]
         eps = self.normals(self.devices.seed, number, index, Stream.INITIAL_HISTORY)
         rest = library.exact(rules.rested_state, (self.model, self.order))
@@ -49,16 +51,16 @@ class ReferenceEngine(Engine):
             after = self._after(devices, state, library.xp.take(u, cells, axis=0))
             completed(lambda: self._replace(cells, after))
 
-    def _after(self, devices: rules.Devices, state: rules.CellState, u: Array) -> rules.CellState:
+    def _after(self, devices: drawing.Devices, state: rules.CellState, u: Array) -> rules.CellState:
         compiled = self.library.compiled
         return rules.apply_voltage(self.model, devices, state, u, self._draw, compiled)
 
     def _draw(
-        self, model: CellModel, devices: rules.Devices, block: Array, cycle: Array, begins: Array
+        self, model: CellModel, devices: drawing.Devices, block: Array, cycle: Array, begins: Array
     ) -> tuple[Array, Array]:
-        """Return what ``rules.draw_cycle`` does, but draw only for cells at the end of a block."""
+        """Do what ``drawing.draw_cycle`` does, but draw only for cells at the end of a block."""
         xp, put = self.library.xp, self.library.put
-        ends = rules.block_ends(begins, cycle, self.order)
+        ends = drawing.block_ends(begins, cycle, self.order)
         after = cycle + xp.astype(begins, cycle.dtype)
         if not bool(xp.any(ends)):
             return block, after
@@ -71,17 +73,17 @@ class ReferenceEngine(Engine):
         # Copy: ``put`` may modify its argument, which is the state until the pulse is complete.
         return put(xp.asarray(block, copy=True), cells, drawn), after
 
-    def _next_block(self, devices: rules.Devices, block: Array, cycle: Array) -> Array:
+    def _next_block(self, devices: drawing.Devices, block: Array, cycle: Array) -> Array:
         index = cycle[None, :] + count_up(1, self.order, cycle)[:, None]
         eps = self.normals(devices.seed, devices.number, index, Stream.INNOVATION)
-        step = self.library.exact(rules.next_block, (self.model.history(self.order),))
+        step = self.library.exact(drawing.next_block, (self.model.history(self.order),))
         return step(block, eps)
 
-    def _taken(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
+    def _taken(self, cells: Array) -> tuple[drawing.Devices, rules.CellState]:
         """Return a copy of the listed cells."""
         xp, index = self.library.xp, self.library.asarray(cells)
         low, high = self.devices.number
-        devices = rules.Devices(
+        devices = drawing.Devices(
             self.devices.seed,
             (xp.take(low, index, axis=0), xp.take(high, index, axis=0)),
             xp.take(self.devices.parameters, index, axis=1),
@@ -109,7 +111,7 @@ class ReferenceEngine(Engine):
         """Set the switching state of the listed cells."""
         self._replace(cells, state)
 
-    def begin_cycle(self, cells: Array) -> rules.Features:
+    def begin_cycle(self, cells: Array) -> drawing.Features:
         """Advance the history of the listed cells by one cycle and return their new features."""
         devices, state = self._taken(cells)
         every = state.r == state.r
@@ -119,14 +121,14 @@ class ReferenceEngine(Engine):
 
     def vectors(self, cells: Array | None = None) -> Array:
         """Return x*_n of cells."""
-        return rules.current_vector(self._some(self.state.block, cells), self.cycles(cells))
+        return drawing.current_vector(self._some(self.state.block, cells), self.cycles(cells))
 
-    def features(self, cells: Array | None = None) -> rules.Features:
+    def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of cells; for all cells, in one compiled function."""
         if cells is not None:
             return super().features(cells)
-        compute = self.library.exact(rules.cycle_features, (self.model,))
-        found: rules.Features = compute(self.devices, self.state.block, self.state.cycle)
+        compute = self.library.exact(drawing.cycle_features, (self.model,))
+        found: drawing.Features = compute(self.devices, self.state.block, self.state.cycle)
         return found
 
     def cycles(self, cells: Array | None = None) -> Array:
@@ -164,5 +166,5 @@ class ReferenceEngine(Engine):
             for name, array in arrays.items()
         }
         parameters = held.pop("parameters")
-        self.devices = rules.Devices(self.library.key(self.seed), self._numbers(), parameters)
+        self.devices = drawing.Devices(self.library.key(self.seed), self._numbers(), parameters)
         self.state = rules.CellState(**held)

@@ -37,7 +37,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.random.streams import Stream
 
 BOLTZMANN = 1.380649e-23  # J/K
@@ -186,7 +186,7 @@ def static_conductance(i: Array, u: Array, slope: Array) -> Array:
 
 def read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
     """Return the normal numbers of a read: number ``lane`` of the four per cell counter."""
-    z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
+    z = drawing.draw_normals(key, counter, index, Stream.READ_NOISE)
     xp = array_namespace(z)
     noise = z[0, :]
     for k in range(1, 4):
