@@ -10,7 +10,6 @@ from functools import cache, partial
 import numpy as np
 
 from synfab.common import checks
-from synfab.common.checks import Float64
 from synfab.common.errors import (
     EditedFileWarning,
     FileFormatError,
@@ -18,6 +17,7 @@ from synfab.common.errors import (
     InvalidValueError,
     SynfabError,
 )
+from synfab.common.types import FloatArray
 from synfab.io.files import atomic_path
 from synfab.io.json_file import Fields, digest, read_object
 from synfab.io.limits import read_whole, require_order
@@ -156,7 +156,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
     )
 
 
-def _read_marginals(content: object) -> Float64:
+def _read_marginals(content: object) -> FloatArray:
     fields = Fields(content, "marginals", ("type", "coefficients"))
     kind = fields.text("type")
     if kind not in MARGINALS:
