@@ -471,7 +471,7 @@ def test_floating_ideal_lines_are_those_of_very_short_wires(seed):
 @pytest.mark.parametrize("name", ["along", "conducting", "solve_bias", "wires_for"])
 def test_members_of_the_circuit_are_found_on_the_crossbar_for_one_more_release(name):
     bar = sf.Crossbar(sf.CellArray("published", (2, 3), seed=1))
-    with pytest.warns(DeprecationWarning, match=f"use Crossbar.circuit.{name}"):
+    with pytest.warns(DeprecationWarning, match=f"is now Crossbar.circuit.{name}"):
         found = getattr(bar, name)
     np.testing.assert_equal(found, getattr(bar.circuit, name))
     assert not hasattr(bar, "no_such_member")

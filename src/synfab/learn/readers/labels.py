@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from synfab.common.messages import kind_of
 from synfab.common.errors import InvalidTypeError
 from synfab.common.interrupts import pass_on
+from synfab.common.messages import kind_of
 from synfab.common.types import Array
 
 
