@@ -57,7 +57,6 @@ class RowPulser:
 
     @property
     def defects(self) -> Array | None:
-        """See ``Pulser``."""
         return None if self.bar.stuck is None else ~np.isnan(self.bar.stuck)
 
     @property
@@ -68,7 +67,6 @@ class RowPulser:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """See ``Pulser``."""
         bar = self.bar
         return {
             "wires": None if bar.wires is None else digest(*vars(bar.wires).values()),
@@ -80,7 +78,6 @@ class RowPulser:
         }
 
     def apply_voltage(self, voltage: Array) -> None:
-        """See ``Pulser``."""
         for row in np.flatnonzero(np.isfinite(voltage).any(axis=1)):
             self.pulse_row(int(row), voltage[row])
 

@@ -29,7 +29,6 @@ class ReferenceEngine(Engine):
         return self.words(np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell))
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Initialise all cells as newly fabricated devices."""
         number, library = self._numbers(), self.library
         self.devices = library.exact(drawing.fabricate, (self.model,))(
             library.key(self.seed), number
@@ -98,7 +97,6 @@ class ReferenceEngine(Engine):
         )
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return the switching state of cells."""
         held = self.state[: len(rules.SwitchingState._fields)]
         return rules.SwitchingState(*(self._some(array, cells) for array in held))
 
@@ -108,11 +106,9 @@ class ReferenceEngine(Engine):
         return self.library.xp.take(array, self.library.asarray(cells), axis=array.ndim - 1)
 
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
-        """Set the switching state of the listed cells."""
         self._replace(cells, state)
 
     def begin_cycle(self, cells: Array) -> drawing.Features:
-        """Advance the history of the listed cells by one cycle and return their new features."""
         devices, state = self._taken(cells)
         every = state.r == state.r
         block, cycle = self._draw(self.model, devices, state.block, state.cycle, every)
@@ -120,7 +116,6 @@ class ReferenceEngine(Engine):
         return self.features(cells)
 
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return x*_n of cells."""
         return drawing.current_vector(self._some(self.state.block, cells), self.cycles(cells))
 
     def features(self, cells: Array | None = None) -> drawing.Features:
@@ -132,11 +127,9 @@ class ReferenceEngine(Engine):
         return found
 
     def cycles(self, cells: Array | None = None) -> Array:
-        """Return the cycle numbers of cells."""
         return self._some(self.state.cycle, cells)
 
     def parameters(self, cells: Array | None = None) -> Array:
-        """Return the device parameters, (M, 8)."""
         return self._some(self.devices.parameters, cells).T
 
     STORED = (*rules.CellState._fields, "parameters")
@@ -146,7 +139,6 @@ class ReferenceEngine(Engine):
         return {**self.state._asdict(), "parameters": self.devices.parameters}
 
     def check(self, arrays: Mapping[str, Any]) -> None:
-        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         n = self.n_cells
         shapes = {"block": (self.order, 4, n), "parameters": (8, n)}
         types = {"in_hrs": ("bool",), "in_lrs": ("bool",), "cycle": ("uint32", "int64")}
@@ -159,7 +151,6 @@ class ReferenceEngine(Engine):
         validity.check_rules(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Set the state from the arrays of ``storage``."""
         # Copy: NumPy arrays are modified in place later, and these belong to the caller.
         held = {
             name: self.library.asarray(np.array(array, array.dtype.newbyteorder("="), order="C"))

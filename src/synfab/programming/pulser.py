@@ -72,11 +72,9 @@ class DirectPulser:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """See ``Pulser``."""
         return {"duration": self.duration}
 
     def apply_voltage(self, voltage: Array) -> None:
-        """See ``Pulser``."""
         given = np.isfinite(voltage)
         self.cells.apply_voltage(voltage, where=given)
         u = np.where(given, voltage, 0.0)

@@ -51,7 +51,6 @@ class CompactEngine(KernelEngine):
     cells: Compact
 
     def round_model(self) -> Parameters:
-        """Return the model rounded to float32."""
         return round_model(self.model, self.order, np.float32(1.0), False)
 
     @cached_property
@@ -60,7 +59,6 @@ class CompactEngine(KernelEngine):
         return round_process(self.model, self.order)
 
     def allocate(self) -> Compact:
-        """Return memory for all cells."""
         padded, states = self.groups * GROUP, len(self.process.step)
         return Compact(
             r=np.zeros(padded, np.uint16),
@@ -70,7 +68,6 @@ class CompactEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Initialise all cells; ``discardable``: the caller discards them after an interrupt."""
         self.cells.threshold.fill(0)  # the kernel does not reset the thresholds of earlier cells
 
         def work(low: int, high: int) -> None:
@@ -79,7 +76,6 @@ class CompactEngine(KernelEngine):
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Apply a voltage pulse; see ``NumbaEngine.apply_voltage``."""
         u, each = plain(u), int(u.size != 1)
         masked = where is not None
         mask = np.zeros(1, np.bool_) if where is None else plain(where)
@@ -124,7 +120,6 @@ class CompactEngine(KernelEngine):
         return drawing.Features(*out)
 
     def parameters(self, cells: Array | None = None) -> Array:
-        """Return the device parameters, (M, 8)."""
         if cells is not None:
             groups, local = _places(cells)
             return device_rows(self._open(groups).devices, local)
@@ -136,7 +131,6 @@ class CompactEngine(KernelEngine):
         return out
 
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return x*_n of cells."""
         groups, local = self._places(cells)
         history = self._open(groups).history
         found: Array = history.transpose(0, 2, 4, 1, 3).reshape(-1, 4)[local].T
@@ -146,7 +140,6 @@ class CompactEngine(KernelEngine):
         return _places(np.arange(self.n_cells) if cells is None else cells)
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return a copy of the switching state of cells."""
         groups, local = self._places(cells)
         return taken_state(self._open(groups), local)
 
@@ -162,7 +155,6 @@ class CompactEngine(KernelEngine):
         self.cells.threshold[cells[exact]] = levels[exact].astype(np.int16)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Set the listed cells to the states ``r``; see ``rules.program``."""
         at_once = OPENED_AT_ONCE * GROUP
         for start in range(0, len(cells), at_once):
             groups, local = _places(cells[start : start + at_once])
@@ -191,12 +183,10 @@ class CompactEngine(KernelEngine):
         return {**self.cells._asdict(), **matrices}
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_compact(arrays)
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state from the arrays of ``storage``."""
         cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
         matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}
         process = self.process._replace(**matrices)

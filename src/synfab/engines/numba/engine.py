@@ -142,7 +142,6 @@ class NumbaEngine(KernelEngine):
         return twin
 
     def round_model(self) -> Parameters:
-        """Return the model rounded to float32."""
         return round_model(self.model, self.order, self.level, self.history == "int16")
 
     @property
@@ -162,7 +161,6 @@ class NumbaEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Initialise all cells; ``discardable``: the caller discards them after an interrupt."""
         model, cells = self.parameters32, self.cells
         fixed = (
             *population32(self.model),
@@ -177,7 +175,6 @@ class NumbaEngine(KernelEngine):
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Apply a voltage pulse ``u``, float32, (1,) or (n_cells,); ``where``: mask or None."""
         u, each = plain(u), int(u.size != 1)
         touched = self.n_cells
         if where is None:
@@ -206,7 +203,6 @@ class NumbaEngine(KernelEngine):
         return np.asarray(self.cells.r[: self.n_cells])
 
     def parameters(self, cells: Array | None = None) -> Array:
-        """Return the device parameters, (M, 8)."""
         return device_rows(self.cells.devices, self._listed(cells))
 
     def _listed(self, cells: Array | None) -> Array:
@@ -220,34 +216,27 @@ class NumbaEngine(KernelEngine):
         return (block.astype(np.float32) / self.level).transpose(1, 2, 0)
 
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return x*_n of cells."""
         return np.asarray(drawing.current_vector(self.blocks(cells), self.cycles(cells)))
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return a copy of the switching state of cells."""
         return taken_state(self.cells, self._listed(cells))
 
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
-        """Set the switching state of the listed cells."""
         put_state(self.cells, cells, state)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Set the listed cells to the states ``r``; see ``rules.program``."""
         self.program_storage(self.cells, self.n_cells, cells, r)
 
     STORED = Storage._fields
 
     def storage(self) -> dict[str, Array]:
-        """Return the arrays of the complete state for saving; not copies."""
         return self.cells._asdict()
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_tiles(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state from the arrays of ``storage``."""
         completed(lambda: self._copy_from(arrays))
 
     def _copy_from(self, arrays: Mapping[str, Array]) -> None:

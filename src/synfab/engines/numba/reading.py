@@ -83,7 +83,6 @@ class KernelEngine(Engine):
         """Return memory for all cells."""
 
     def begin_at(self, first_cell: int) -> None:
-        """Set the global number of cell 0."""
         super().begin_at(first_cell)
         self.parameters32 = self.parameters32._replace(first=np.uint64(first_cell))
 
@@ -104,7 +103,6 @@ class KernelEngine(Engine):
         return self.features(cells)
 
     def current(self, u: Array) -> Array:
-        """Return the noiseless current (A) of all cells; ``u`` as in ``apply_voltage``."""
         out = np.empty(self.n_cells, np.float32)
         u, each = plain(u), int(u.size != 1)
         model, r = self.parameters32, self.states
@@ -164,11 +162,9 @@ class KernelEngine(Engine):
         return out
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
-        """Return normal numbers for crossbar readouts, (rows, count); see ``Engine``."""
         return row_normals(self.seed, first, rows, number, count).T
 
     def row_sums(self, columns: int, weights: Array) -> Array:
-        """Return the matrix product of r, (rows, columns), and ``weights``.T: (rows, B)."""
         rows = self.n_cells // columns
         out = np.empty((rows, len(weights)), np.float64)
         r = self.states
@@ -206,15 +202,12 @@ class KernelEngine(Engine):
 
     @property
     def in_hrs(self) -> Array:
-        """Mask of the cells that are completely RESET, (n_cells,)."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
 
     @property
     def in_lrs(self) -> Array:
-        """Mask of the cells that are SET, (n_cells,)."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
 
     def cycles(self, cells: Array | None = None) -> Array:
-        """Return the cycle numbers of cells."""
         status = self.cells.status[: self.n_cells] if cells is None else self.cells.status[cells]
         return np.asarray(status >> layout.CYCLE_BITS)
