@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synfab as sf
+from synfab.network.bias import make_bias
 from synfab.network.direct import matrix
 from synfab.network.network import Cells
-from synfab.network.solver import solve
+from synfab.network.solver import solve_lines
 from synfab.network.wires import make_wires
+
+
+def solve(wires, cells, v, w=0.0):
+    return solve_lines(wires, cells, make_bias(wires.shape, v, w))
+
 
 PEER = badcrossbar_peer.load()
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 import synfab as sf
 from synfab import learn
 from synfab.figures import learn as figures
-from synfab.learn.fit import to_y
+from synfab.learn.features import to_y
 from synfab.physics import drawing
 
 comparing = importlib.import_module("synfab.learn.compare")

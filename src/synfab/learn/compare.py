@@ -12,8 +12,8 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
-from synfab.learn.features import FeatureTable
-from synfab.learn.fit import MIN_CYCLES, to_y
+from synfab.learn.features import FeatureTable, to_y
+from synfab.learn.fit import MIN_CYCLES
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 

@@ -15,6 +15,7 @@ from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import index_labels, rows_of
 from synfab.model.cell_model import FEATURES
+from synfab.random.streams import Stream, normals, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,6 +170,20 @@ class FeatureTable:
         return pd.DataFrame({**data, **dict(zip(FEATURES, self.values.T, strict=True))})
 
 
+def to_y(values: Array) -> Array:
+    """Return features on the scale of the model: log10 of r_hrs, the others unchanged."""
+    y = np.array(values, np.float64)
+    y[..., 0] = np.log10(y[..., 0])
+    return y
+
+
+def row_normals(seed: int, count: int, stream: Stream) -> Array:
+    """Return a standard normal number for each of ``count`` rows, float64."""
+    rows = np.arange(count, dtype=np.uint32)
+    zero = np.zeros_like(rows)
+    return np.asarray(normals(words(seed, (rows, zero), zero, stream))[0], np.float64)
+
+
 def _plausible(rows: Array) -> None:
     """Raise for swapped columns and wrong units, which a fit would not detect."""
     with np.errstate(invalid="ignore"):
@@ -232,8 +247,6 @@ def read_frame(
     ``u_set`` and ``u_reset`` replace missing columns of switching voltages (endurance tables): a
     constant (V), or (mean, standard deviation).
     """
-    from synfab.random.streams import Stream, normals, words
-
     found = find_columns(frame.columns, columns)
     need(found, ("r_hrs", "r_lrs"), frame.columns)
 
@@ -257,9 +270,7 @@ def read_frame(
         mean, spread = assumed_voltage(name, given[name])
         z = np.zeros(count)
         if spread:
-            rows = np.arange(count, dtype=np.uint32)
-            drawn = words(f, (rows, np.zeros_like(rows)), np.zeros_like(rows), Stream.POPULATION)
-            z = np.asarray(normals(drawn)[0], np.float64)
+            z = row_normals(f, count, Stream.POPULATION)
         values[:, f] = mean + spread * z
         assumed[name] = [mean, spread]
     device = frame[found["device"][0]] if "device" in found else np.zeros(count, int)

@@ -60,21 +60,13 @@ class Verdict:
 def verdicts(found: Comparison) -> list[Verdict]:
     """Return verdicts on distributions, memory and differences between devices."""
     checks.instance("found", found, Comparison)
+    distance = "Wasserstein distance, standard deviations"
+    error = "largest error of a correlation"
     result = [
-        judge(
-            f"Distribution of {NAMES[name]}",
-            "Wasserstein distance, standard deviations",
-            found.wasserstein[name],
-            found.yardstick[name],
-        )
-        for name in FEATURES
-    ]
-    result += [
-        judge(
-            f"Memory of {NAMES[name]}",
-            "largest error of a correlation",
-            found.correlation_error[name],
-            found.correlation_yardstick[name],
+        judge(f"{what} of {NAMES[name]}", quantity, distances[name], yardsticks[name])
+        for what, quantity, distances, yardsticks in (
+            ("Distribution", distance, found.wasserstein, found.yardstick),
+            ("Memory", error, found.correlation_error, found.correlation_yardstick),
         )
         for name in FEATURES
     ]

@@ -6,12 +6,12 @@ import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import FileFormatError, SynfabError
+from synfab.common.types import Array
 from synfab.io.limits import CHUNK_BYTES, one_line_errors
 from synfab.io.memory import available_memory, require_memory
 from synfab.learn.readers.columns import (
@@ -37,7 +37,6 @@ TIDY = ("device", "cycle", *SWEEP_COLUMNS)
 FLETCHER, SZIP, LZF = 3, 4, 32000
 PACKING = (DEFLATE, SZIP, LZF)
 SLACK, CHECKSUM = 4096, 4
-Numbers: TypeAlias = npt.NDArray[Any]
 # First index to the offsets of chunks that must be decompressed by hand before HDF5 reads them.
 Large: TypeAlias = dict[int, list[tuple[int, ...]]]
 
@@ -132,18 +131,18 @@ def _points(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
         yield device_sweeps(names[k], mine)
 
 
-def _whole(dataset: h5py.Dataset) -> Numbers:
+def _whole(dataset: h5py.Dataset) -> Array:
     for large in _check(dataset, dataset.shape).values():
         _unpack(dataset, large)
-    values: Numbers = dataset[()]
+    values: Array = dataset[()]
     return values
 
 
-def _part(dataset: h5py.Dataset, k: int, large: Large) -> Numbers:
+def _part(dataset: h5py.Dataset, k: int, large: Large) -> Array:
     length = dataset.chunks[0] if dataset.chunks else 1
     # Removed from ``large``: a chunk that holds many devices is checked once.
     _unpack(dataset, large.pop(k // length * length, []))
-    values: Numbers = dataset[k]
+    values: Array = dataset[k]
     return values
 
 
