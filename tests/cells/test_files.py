@@ -80,7 +80,7 @@ def test_a_failed_save_leaves_the_old_file(cells, tmp_path, monkeypatch):
     cells.save(path)
     before = path.read_bytes()
 
-    def full_disk(*_):
+    def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "open", full_disk)

@@ -10,12 +10,12 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.messages import reason_of
 from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
 PLAIN = 1e30  # V; smaller magnitudes fit into float32
-MAX_REASON = 200  # characters of a library's error message that are shown
 Checker = Callable[[str, Any], np.ndarray[Any, Any]]
 
 
@@ -63,19 +63,11 @@ class Arguments:
         try:
             return library.asarray(value)
         except (RuntimeError, NotImplementedError, TypeError) as error:  # a tensor without data
-            reason = " ".join(str(error).split())[:MAX_REASON]
-            raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
+            raise InvalidTypeError(f"{name}: cannot be read: {reason_of(error)}") from None
 
     def broadcast(self, name: str, array: Array) -> Array:
         """Return ``array`` broadcast to the shape of the cells."""
-        try:
-            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidValueError(
-                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
-            )
+        checks.broadcasts(name, tuple(array.shape), self.shape)
         return self.library.xp.broadcast_to(array, self.shape)
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:

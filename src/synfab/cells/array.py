@@ -18,6 +18,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidIndexError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.locking import add_lock, locked
+from synfab.common.messages import reason_of
 from synfab.common.types import AnyArray as Array
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
@@ -31,7 +32,6 @@ from synfab.random.arrays import to_numpy
 from synfab.random.streams import WORD
 
 MANY_NUMBERS = 2**24  # larger draws check the available memory first
-MAX_REASON = 200  # characters of a NumPy error message that are shown
 
 # Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
 # Attributes in which an engine passed to the constructor must match the array.
@@ -461,9 +461,8 @@ class CellArray:
             index = np.arange(self.size).reshape(self.shape)[key]
         except Exception as error:  # NumPy raises several types, a custom key any type
             pass_on(error)
-            reason = " ".join(str(error).split())
             raise InvalidIndexError(
-                f"key: no cells of shape {self.shape}: {reason[:MAX_REASON]}"
+                f"key: no cells of shape {self.shape}: {reason_of(error)}"
             ) from None
         return CellView(self, np.asarray(index))
 

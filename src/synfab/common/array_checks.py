@@ -108,6 +108,16 @@ def numbers(name: str, value: object, shape: tuple[int | None, ...]) -> FloatArr
     return result
 
 
+def broadcasts(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Raise unless an array of ``shape`` broadcasts to the shape ``wanted``."""
+    try:
+        fits = np.broadcast_shapes(shape, wanted) == wanted
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidValueError(f"{name}: shape {shape} does not broadcast to {wanted}")
+
+
 def lower_factor(name: str, factor: FloatArray) -> None:
     """Raise if the last two axes are not lower triangular with a positive diagonal."""
     if np.any(np.triu(factor, 1) != 0.0):

@@ -17,6 +17,7 @@ import numpy as np
 from synfab.common.array_checks import (  # noqa: F401 - checks of this module's callers, too
     MAX_AXES,
     boolean_array,
+    broadcasts,
     numbers,
     real_array,
     selection,

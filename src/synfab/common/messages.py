@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 MAX_SHOWN = 60  # characters of a value in a message
+MAX_REASON = 500  # characters of the message of a library
 
 
 def kind_of(value: object) -> str:
@@ -22,3 +23,8 @@ def shown(value: object) -> str:
         found = repr(value)
         return found if len(found) <= MAX_SHOWN else f"{found[:MAX_SHOWN]}…"
     return kind_of(value)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the message of an exception in one line; without one, the name of its type."""
+    return " ".join(str(error).split())[:MAX_REASON] or type(error).__name__

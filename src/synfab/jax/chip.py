@@ -96,13 +96,7 @@ def _voltages(chip: Chip, u: Array | ArrayLike) -> Array:
             given = checks.real_array("u", u).astype(np.float32)
         if not np.isfinite(given).all():
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
-    if given.shape not in ((), shape):
-        try:
-            fits = np.broadcast_shapes(given.shape, shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidValueError(f"u: shape {given.shape} does not broadcast to {shape}")
+    checks.broadcasts("u", given.shape, shape)
     return jnp.broadcast_to(given, shape)
 
 

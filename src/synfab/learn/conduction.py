@@ -7,10 +7,9 @@ I = alpha(U) + beta(U) G. Each branch of a loop has one G.
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, SynfabError
@@ -36,7 +35,6 @@ from synfab.learn.loops import (
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 from synfab.model.conduction import Conduction
 
-FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[Any])
 logger = logging.getLogger(__name__)
 
 SAMPLE_DEVICES, SAMPLE_LOOPS = 48, 1000

@@ -13,7 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
-from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.labels import counted, grouped, index_labels
 from synfab.model.cell_model import FEATURES
 from synfab.random.streams import Stream, normals, words
 
@@ -274,13 +274,7 @@ def read_frame(
         values[:, f] = mean + spread * z
         assumed[name] = [mean, spread]
     device = frame[found["device"][0]] if "device" in found else np.zeros(count, int)
-    if "cycle" in found:
-        cycle = column("cycle")
-    else:
-        cycle = np.zeros(count)
-        names, codes = index_labels(device)
-        for mine in rows_of(codes, len(names)):
-            cycle[mine] = np.arange(len(mine))
+    cycle = column("cycle") if "cycle" in found else counted(grouped(device)[1], count)
     extra = {"assumed_voltages": assumed} if assumed else {}
     return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
 

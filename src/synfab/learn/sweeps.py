@@ -116,12 +116,8 @@ def sweeps_from_arrays(
         )
     if i.size == 0:
         raise InvalidValueError(f"current: expected numbers, found shape {i.shape}")
-    try:
-        v = np.broadcast_to(u, i.shape)
-    except ValueError:
-        raise InvalidValueError(
-            f"voltage: shape {u.shape} does not broadcast to {i.shape}"
-        ) from None
+    checks.broadcasts("voltage", u.shape, i.shape)
+    v = np.broadcast_to(u, i.shape)
     numbered = tuple(str(k) for k in range(len(i)))
     labels = numbered if names is None else checks.texts("names", names, len(i))
     _, cycles, points = i.shape

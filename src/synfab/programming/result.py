@@ -73,12 +73,8 @@ class Programming:
 def check_targets(shape: tuple[int, ...], targets: ArrayLike) -> Array:
     """Return validated targets, broadcast to the cells' shape, S, float64; NaN: no target."""
     array = checks.real_array("targets", targets)
-    try:
-        wanted = np.array(np.broadcast_to(array, shape), np.float64)
-    except ValueError:
-        raise InvalidValueError(
-            f"targets: shape {array.shape} does not broadcast to {shape}"
-        ) from None
+    checks.broadcasts("targets", array.shape, shape)
+    wanted = np.array(np.broadcast_to(array, shape), np.float64)
     if np.isinf(wanted).any() or (wanted <= 0.0).any():
         raise InvalidValueError("targets: expected S above 0, or NaN for no target")
     return wanted

@@ -23,7 +23,7 @@ from synfab.learn.readers.columns import (
     split_name,
 )
 from synfab.learn.readers.hdf5links import inside, split_names
-from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.labels import grouped
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
 
@@ -124,11 +124,10 @@ def _points(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
     shapes = {name: values.shape for name, values in data.items()}
     if len(set(shapes.values())) > 1:
         raise FileFormatError(f"expected as many values of each quantity, found shapes {shapes}")
-    names, codes = index_labels(data.pop("device", np.zeros(shapes["current"], int)))
-    rows = rows_of(codes, len(names))
-    for k in np.argsort([mine[0] for mine in rows]):
-        mine = {name: columns[name][1] * values[rows[k]] for name, values in data.items()}
-        yield device_sweeps(names[k], mine)
+    names, rows = grouped(data.pop("device", np.zeros(shapes["current"], int)))
+    for name, index in zip(names, rows, strict=True):
+        mine = {key: columns[key][1] * values[index] for key, values in data.items()}
+        yield device_sweeps(name, mine)
 
 
 def _whole(dataset: h5py.Dataset) -> Array:
