@@ -10,10 +10,11 @@ from typing import Any
 from synfab.common import checks
 from synfab.common.errors import CapacityError
 from synfab.engines.base import Engine
-from synfab.engines.registry import check_engine, library_name, make_engine
+from synfab.engines.capacity import check_capacity
+from synfab.engines.registry import check_engine, engine_class, library_name
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.random.backend import Library, find_library
+from synfab.random.backend import NUMPY, Library, find_library
 from synfab.random.streams import MAX_SEED, check_seed
 
 
@@ -63,11 +64,22 @@ class Identity:
         return find_library(library_name(self.engine), device)
 
     def make_engine(self, library: Library) -> Engine:
-        """Return an engine with memory for these cells, which are not fabricated yet."""
-        return make_engine(
-            self.engine, self.history, library,
-            self.model, math.prod(self.shape), self.seed, self.first_cell, self.order,
-        )  # fmt: skip
+        """Return an engine with memory for these cells, which are not fabricated yet.
+
+        ``library`` is the user's array library; the engine uses it if it supports any library.
+
+        Raises
+        ------
+        CapacityError
+            The cells do not fit into memory.
+        """
+        kind, size = engine_class(self.engine, self.history), math.prod(self.shape)
+        own = library if kind.ANY_LIBRARY else NUMPY
+        if own.place.startswith("cpu"):
+            check_capacity(size, self.order, self.history)
+        made = kind(self.model, size, self.seed, self.first_cell, self.order, self.history, own)
+        made.name = self.engine
+        return made
 
 
 def check_first(first_cell: Any, size: int) -> int:

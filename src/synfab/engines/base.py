@@ -52,7 +52,7 @@ class Engine(ABC):
     Attributes
     ----------
     name
-        Name under which the engine is registered; set by ``make_engine``.
+        Name under which the engine is registered; set by ``CellArray``.
     STORED
         Names of the arrays that ``storage`` returns.
     ANY_LIBRARY

@@ -65,13 +65,10 @@ def _quantiles(column: Array) -> tuple[Array, Array]:
     return z, np.quantile(column, norm.cdf(z), method="median_unbiased")
 
 
-def _weights(z: Array) -> Array:
-    return np.asarray(np.exp(-0.25 * z * z))
-
-
 def _polynomial(z: Array, q: Array) -> Array | None:
     """Return a polynomial of degree 4, or None if it is not increasing or does not fit."""
-    row = np.polyfit(z, q, DEGREE, w=_weights(z)) if np.ptp(q) > 0.0 else np.zeros(DEGREE + 1)
+    weights = np.exp(-0.25 * z * z)
+    row = np.polyfit(z, q, DEGREE, w=weights) if np.ptp(q) > 0.0 else np.zeros(DEGREE + 1)
     if not row.any():
         return np.asarray(row)
     everywhere = np.linspace(-PIECES_END, PIECES_END, 1001)

@@ -61,7 +61,7 @@ def differential_pairs(weights: ArrayLike, g_min: float, g_max: float) -> Mappin
     targets = np.empty((2 * len(w), w.shape[1]))
     targets[0::2] = low + siemens * np.maximum(w, 0.0)
     targets[1::2] = low + siemens * np.maximum(-w, 0.0)
-    return Mapping(targets, _pairs(len(w)) / siemens)
+    return Mapping(targets, np.kron(np.eye(len(w)), [1.0, -1.0]) / siemens)
 
 
 def offset_line(weights: ArrayLike, g_min: float, g_max: float) -> Mapping:
@@ -101,10 +101,6 @@ def bit_slices(
     targets[:, :, 1] = low + siemens * np.where(w[:, None] < 0.0, digits, 0)
     one = np.kron(2.0**shifts, [1.0, -1.0]) * step / siemens
     return Mapping(targets.reshape(-1, w.shape[1]), np.kron(np.eye(len(w)), one))
-
-
-def _pairs(count: int) -> Array:
-    return np.asarray(np.kron(np.eye(count), [1.0, -1.0]))
 
 
 def _largest(weights: Array) -> float:
