@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synfab.common import checks
-from synfab.common.errors import CapacityError
+from synfab.common.errors import CapacityError, InvalidValueError
 from synfab.engines.base import Engine
 from synfab.engines.capacity import check_capacity
 from synfab.engines.registry import check_engine, engine_class, library_name
@@ -58,6 +58,16 @@ class Identity:
             loaded, axes, check_seed(seed), loaded.history(order).order,
             check_engine(engine, history), history, check_first(first_cell, size),
         )  # fmt: skip
+
+    def check_held(self, engine: Engine) -> None:
+        """Raise ``InvalidValueError`` unless an engine already contains these cells."""
+        wanted = {"n_cells": math.prod(self.shape)}
+        wanted |= {name: getattr(self, name) for name in ("model", "seed", "order", "first_cell")}
+        for name, value in wanted.items():
+            if getattr(engine, name) != value:
+                raise InvalidValueError(
+                    f"engine: expected {name} {value}, found {getattr(engine, name)}"
+                )
 
     def library(self, device: Any = None) -> Library:
         """Return the library of the arrays that users pass and receive."""
