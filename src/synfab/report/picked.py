@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from bokeh.layouts import row
+from bokeh.models import ColumnDataSource
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
@@ -55,9 +57,6 @@ def _loop_panels(
         raise InvalidValueError(f"sweeps: no loops of device {missing[0]}, which was compared")
     measured = [by_name[name] for name in names]
     generated = generated_loops(found.model, measured, found.seed)
-    from bokeh.layouts import row
-    from bokeh.models import ColumnDataSource
-
     figures: list[Any] = []
     for word, loops, colour in (
         ("measured", measured, MEASURED),
@@ -89,8 +88,6 @@ def _loop_panels(
 def _series_panels(
     found: Comparison, index: list[int], columns: dict[str, list[dict[str, str]]]
 ) -> list[Panel]:
-    from bokeh.models import ColumnDataSource
-
     record = {
         "measured": [device_series(found.measured, k) for k in index],
         "generated": [device_series(found.generated, k) for k in index],
