@@ -42,7 +42,9 @@ class Arguments:
     def returned(self, array: Array, shape: tuple[int, ...] | None = None) -> Array:
         """Return an engine array in the user's library, reshaped to ``shape`` (None: as it is)."""
         found = array if self.outer is self.library else self.outer.asarray(array)
-        return found if shape is None else self.outer.xp.reshape(found, shape)
+        if shape is None or found.shape == shape:
+            return found
+        return self.outer.xp.reshape(found, shape)
 
     def real(self, name: str, value: Any) -> Array:
         """Return real numbers as an array of the engine's library, on its device."""

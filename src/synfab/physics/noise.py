@@ -97,6 +97,7 @@ def register(term: NoiseTerm) -> None:
     if term.name in TERMS:
         raise InvalidValueError(f"term: a noise term {checks.shown(term.name)} already exists")
     TERMS[term.name] = term
+    _made.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,11 @@ class ReadNoise:
         InvalidTypeError, InvalidValueError
             The bandwidth is negative, the temperature not positive, or a coefficient negative.
         """
-        width = checks.number("bandwidth", bandwidth, minimum=0.0)
-        if temperature is not TEMPERATURE:  # the check slows reads of few cells
+        if type(bandwidth) is not float:
+            bandwidth = checks.number("bandwidth", bandwidth, minimum=0.0)
+        if type(temperature) is not float:
             temperature = checks.positive("temperature", temperature)
-        return _made(tuple(TERMS.values()), width, temperature)
+        return _made(bandwidth, temperature, tuple(TERMS))
 
     @property
     def linear(self) -> bool:
@@ -166,9 +168,12 @@ NONE = ReadNoise(LINEAR, (0.0, 0.0))
 
 
 @lru_cache(maxsize=64)
-def _made(terms: tuple[NoiseTerm, ...], bandwidth: float, temperature: float) -> ReadNoise:
+def _made(bandwidth: float, temperature: float, names: tuple[str, ...]) -> ReadNoise:
+    width = checks.number("bandwidth", bandwidth, minimum=0.0)
+    kelvin = checks.positive("temperature", temperature)
+    terms = tuple(TERMS[name] for name in names)
     found = (
-        checks.number(f"{t.name}: coefficient", t.coefficient(bandwidth, temperature), minimum=0.0)
+        checks.number(f"{t.name}: coefficient", t.coefficient(width, kelvin), minimum=0.0)
         for t in terms
     )
     return ReadNoise(terms, tuple(found))
