@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.account import processor
 from synfab.cells.array import CellArray
-from synfab.cli.bench import processor
 
 SIZES = (1, 16, 256, 4096)
 ROUNDS = 300

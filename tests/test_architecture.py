@@ -1,4 +1,4 @@
-"""The layout of the package, read from its imports: one direction and no circles."""
+"""The layout of the package, read from its imports, and the names that tests use."""
 
 from __future__ import annotations
 
@@ -128,3 +128,41 @@ def test_private_members_are_used_only_in_the_file_that_defines_them(module):
         and node.attr not in NOT_OURS | names_defined(tree)
     }
     assert used == set()
+
+
+# ---- private names ------------------------------------------------------------------------------
+
+TESTS = Path(__file__).parent
+# Names with an underscore that Python documents, or that belong to another library.
+PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}
+OF_OTHERS = {"_render_variables": "what Panel puts into the page, which nothing else shows"}
+# Folders: written by earlier versions, and tests that look into the shards of an array.
+LEFT_OUT = ("fixtures", "cluster")
+
+
+def is_private(name: str) -> bool:
+    dunder = name.startswith("__") and name.endswith("__")
+    return name.startswith("_") and not dunder and name not in PUBLIC and name not in OF_OTHERS
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """Private attributes, imports and names to patch that a test uses, except its own."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("synfab"):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("attr"):
+            texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            found.update(part for text in texts for part in str(text).split("."))
+    return set(filter(is_private, found))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted(TESTS.rglob("*.py")) if not set(LEFT_OUT) & set(p.parts)],
+    ids=lambda path: str(path.relative_to(TESTS)),
+)
+def test_a_test_uses_public_names_only(path):
+    assert private_names(ast.parse(path.read_text(encoding="utf-8"))) == set()

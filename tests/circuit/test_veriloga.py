@@ -10,7 +10,7 @@ from verilog_a import EVAS, finish, instrumented, restarted, start
 import synfab as sf
 from synfab.circuit import crossbar_netlist, to_veriloga
 from synfab.circuit.veriloga import DEVICE, core_inputs, core_outputs, to_veriloga_core
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.random.streams import Stream, normals, words
 
 needs_evas = pytest.mark.skipif(not EVAS.is_file(), reason="evas-sim is not installed")
@@ -51,7 +51,7 @@ class Life:
     def __init__(self, model, count):
         self.model, self.order = model, model.orders[-1]
         self.number = (np.arange(count, dtype=np.uint32), np.zeros(count, np.uint32))
-        self.devices = rules.fabricate(model, SEED, self.number)
+        self.devices = drawing.fabricate(model, SEED, self.number)
         self.state = rules.fresh_state(model, self.order, self.devices)
         self.register = self.state.block[::-1].astype(np.float64)  # (p, 4, cells), newest first
 
@@ -61,7 +61,7 @@ class Life:
         z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
         self.state = rules.apply_voltage(self.model, self.devices, before, u)
         begun = self.state.cycle > before.cycle
-        newest = rules.current_vector(self.state.block, self.state.cycle)
+        newest = drawing.current_vector(self.state.block, self.state.cycle)
         shifted = np.concatenate([newest[None], register[:-1]])
         self.register = np.where(begun, shifted, register)
         names = core_inputs(self.order)
@@ -74,7 +74,7 @@ class Life:
                 register.reshape(4 * self.order, -1),
             ]
         )
-        u_set = rules.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
+        u_set = drawing.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
         u_max = self.model.conduction.u_max
         ties = np.min(np.abs([u - u_set, u - before.threshold, u - u_max]), axis=0) < 1e-5
         return [f"in_{name}" for name in names], values.astype(np.float64), ties

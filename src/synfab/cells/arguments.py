@@ -10,12 +10,14 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.messages import reason_of
+from synfab.common.types import AnyArray as Array
+from synfab.model.cell_model import CellModel
+from synfab.physics import rules
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
-Array = Any
 PLAIN = 1e30  # V; smaller magnitudes fit into float32
-MAX_REASON = 200  # characters of a library's error message that are shown
 Checker = Callable[[str, Any], np.ndarray[Any, Any]]
 
 
@@ -65,19 +67,11 @@ class Arguments:
         try:
             return library.asarray(value)
         except (RuntimeError, NotImplementedError, TypeError) as error:  # a tensor without data
-            reason = " ".join(str(error).split())[:MAX_REASON]
-            raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
+            raise InvalidTypeError(f"{name}: cannot be read: {reason_of(error)}") from None
 
     def broadcast(self, name: str, array: Array) -> Array:
         """Return ``array`` broadcast to the shape of the cells."""
-        try:
-            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidValueError(
-                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
-            )
+        checks.broadcasts(name, tuple(array.shape), self.shape)
         return self.library.xp.broadcast_to(array, self.shape)
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:
@@ -99,6 +93,29 @@ class Arguments:
         if not bool(xp.all(xp.isfinite(used))):
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
         return contiguous(flat) if self.library is NUMPY else flat
+
+    def states(self, g: Any, mask: Array | None, model: CellModel) -> Array:
+        """Return the mixing states of static conductances ``g`` (S) at U_0, one per cell, float32.
+
+        Raises
+        ------
+        InvalidValueError
+            The conductance of a cell inside the mask is outside the technology's range.
+        """
+        xp, conduction = self.library.xp, model.conduction
+        given = self.broadcast("g", self.real("g", g))
+        wanted = xp.reshape(xp.astype(given, self.library.wide), (-1,))
+        top = rules.highest_state(model)
+        low, high = conduction.g_llrs - top * conduction.g_span, conduction.g_llrs
+        fits = (wanted >= low) & (wanted <= high)
+        used = wanted if mask is None else xp.where(mask, wanted, high)
+        if not bool(xp.all(fits if mask is None else fits | ~mask)):
+            raise InvalidValueError(
+                f"g: expected {low:.4g} … {high:.4g} S, found "
+                f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
+            )
+        r = xp.astype(conduction.state(used), xp.float32)
+        return xp.where(r > top, top, r)
 
     def mask(self, where: Any) -> Array | None:
         """Return one flag per cell; None (all cells) stays None."""

@@ -14,11 +14,11 @@ from synfab.cells.arguments import Arguments
 from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first
 from synfab.cells.reading import currents, row_currents
-from synfab.cells.view import CellView
+from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
-from synfab.common.errors import InvalidIndexError, InvalidValueError
-from synfab.common.interrupts import pass_on
+from synfab.common.errors import InvalidValueError
 from synfab.common.locking import add_lock, locked
+from synfab.common.types import AnyArray as Array
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
@@ -30,12 +30,8 @@ from synfab.random.arrays import to_numpy
 from synfab.random.streams import WORD
 
 MANY_NUMBERS = 2**24  # larger draws check the available memory first
-MAX_REASON = 200  # characters of a NumPy error message that are shown
 
 # Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
-Array = Any
-# Attributes in which an engine passed to the constructor must match the array.
-HELD = ("model", "seed", "order", "first_cell")
 
 
 class CellArray:
@@ -101,7 +97,7 @@ class CellArray:
         self.engine, self.history = identity.engine, identity.history
         self._library = identity.library(device)
         if isinstance(engine, Engine):
-            self._check_held(engine)
+            identity.check_held(engine)
             self.engine_instance = engine
         else:
             self.engine_instance = identity.make_engine(self._library)
@@ -112,13 +108,6 @@ class CellArray:
         # Upper bound of all cycle numbers; the first pulse on a supplied engine determines it.
         self.cycle_bound = rules.MAX_CYCLE if isinstance(engine, Engine) else 0
         add_lock(self)
-
-    def _check_held(self, engine: Engine) -> None:
-        for name, wanted in (("n_cells", self.size), *((n, getattr(self, n)) for n in HELD)):
-            if getattr(engine, name) != wanted:
-                raise InvalidValueError(
-                    f"engine: expected {name} {wanted}, found {getattr(engine, name)}"
-                )
 
     # ---- properties and copies ------------------------------------------------------------------
 
@@ -261,25 +250,11 @@ class CellArray:
         InvalidValueError
             A conductance is outside the technology's range; no cell is changed in that case.
         """
-        library, conduction = self.engine_instance.library, self.model.conduction
-        xp = library.xp
-        mask = self.arguments.mask(where)
-        given = self.arguments.broadcast("g", self.arguments.real("g", g))
-        wanted = xp.reshape(xp.astype(given, library.wide), (-1,))
-        top = rules.highest_state(self.model)
-        low, high = conduction.g_llrs - top * conduction.g_span, conduction.g_llrs
-        fits = (wanted >= low) & (wanted <= high)
-        used = wanted if mask is None else xp.where(mask, wanted, high)
-        if not bool(xp.all(fits if mask is None else fits | ~mask)):
-            raise InvalidValueError(
-                f"g: expected {low:.4g} … {high:.4g} S, found "
-                f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
-            )
-        r = xp.astype(conduction.state(used), xp.float32)
-        r = xp.where(r > top, top, r)
+        library, mask = self.engine_instance.library, self.arguments.mask(where)
+        r = self.arguments.states(g, mask, self.model)
         everything = np.arange(self.size)
         cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)
-        targets = r if mask is None else xp.take(r, cells, axis=0)
+        targets = r if mask is None else library.xp.take(r, cells, axis=0)
         completed(lambda: self.engine_instance.program(cells, targets))
         return self
 
@@ -428,17 +403,7 @@ class CellArray:
 
     def __getitem__(self, key: Any) -> CellView:
         """Return a read-only view of the selected cells; it reflects later changes of the array."""
-        if isinstance(key, np.ma.MaskedArray):
-            raise InvalidIndexError("key: masked arrays are not accepted")
-        try:
-            index = np.arange(self.size).reshape(self.shape)[key]
-        except Exception as error:  # NumPy raises several types, a custom key any type
-            pass_on(error)
-            reason = " ".join(str(error).split())
-            raise InvalidIndexError(
-                f"key: no cells of shape {self.shape}: {reason[:MAX_REASON]}"
-            ) from None
-        return CellView(self, np.asarray(index))
+        return CellView(self, selected_cells(self.shape, key))
 
     # ---- files ----------------------------------------------------------------------------------
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from synfab.common import checks
-from synfab.common.errors import CapacityError
+from synfab.common.errors import CapacityError, InvalidValueError
 from synfab.engines.base import Engine
-from synfab.engines.registry import check_engine, library_name, make_engine
+from synfab.engines.capacity import check_capacity
+from synfab.engines.registry import check_engine, engine_class, library_name
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.random.backend import Library, find_library
+from synfab.random.backend import NUMPY, Library, find_library
 from synfab.random.streams import MAX_SEED, check_seed
 
 
@@ -66,16 +67,37 @@ class Identity:
             check_engine(engine, history), history, check_first(first_cell, size),
         )  # fmt: skip
 
+    def check_held(self, engine: Engine) -> None:
+        """Raise ``InvalidValueError`` unless an engine already contains these cells."""
+        wanted = {"n_cells": math.prod(self.shape)}
+        wanted |= {name: getattr(self, name) for name in ("model", "seed", "order", "first_cell")}
+        for name, value in wanted.items():
+            if getattr(engine, name) != value:
+                raise InvalidValueError(
+                    f"engine: expected {name} {value}, found {getattr(engine, name)}"
+                )
+
     def library(self, device: Any = None) -> Library:
         """Return the library of the arrays that users pass and receive."""
         return find_library(library_name(self.engine), device)
 
     def make_engine(self, library: Library) -> Engine:
-        """Return an engine with memory for these cells, which are not fabricated yet."""
-        return make_engine(
-            self.engine, self.history, library,
-            self.model, math.prod(self.shape), self.seed, self.first_cell, self.order,
-        )  # fmt: skip
+        """Return an engine with memory for these cells, which are not fabricated yet.
+
+        ``library`` is the user's array library; the engine uses it if it supports any library.
+
+        Raises
+        ------
+        CapacityError
+            The cells do not fit into memory.
+        """
+        kind, size = engine_class(self.engine, self.history), math.prod(self.shape)
+        own = library if kind.ANY_LIBRARY else NUMPY
+        if own.place.startswith("cpu"):
+            check_capacity(size, self.order, self.history)
+        made = kind(self.model, size, self.seed, self.first_cell, self.order, self.history, own)
+        made.name = self.engine
+        return made
 
 
 def check_first(first_cell: Any, size: int) -> int:

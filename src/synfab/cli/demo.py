@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import extras
+from synfab.common.types import Array
 from synfab.figures import cells as figures
 from synfab.io.files import atomic_path, make_folder
 from synfab.io.own_files import own_files
@@ -19,7 +19,6 @@ from synfab.io.table_writer import csv_lines
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, normals, words
 
-Array = npt.NDArray[Any]
 Result = TypeVar("Result")
 
 SIDE = 1024

@@ -17,9 +17,6 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.processors import requested_threads
 from synfab.engines.base import Engine
-from synfab.engines.capacity import check_capacity
-from synfab.model.cell_model import CellModel
-from synfab.random.backend import NUMPY, Library
 
 EngineName = Literal["auto", "numba", "array", "torch", "jax"] | str  # any registered name
 HistoryName = Literal["float32", "int16", "compact"] | str
@@ -83,34 +80,6 @@ def check_engine(engine: str, history: str) -> str:
 def library_name(engine: str) -> str:
     """Return the name of the array library that an engine is used with."""
     return next(iter(_entries[engine].values())).library
-
-
-def make_engine(
-    engine: str,
-    history: str,
-    library: Library,
-    model: CellModel,
-    size: int,
-    seed: int,
-    first_cell: int,
-    order: int,
-) -> Engine:
-    """Return a new engine for ``size`` cells, which are not fabricated yet; ``engine`` is checked.
-
-    ``library`` is the user's array library; the engine uses it if it supports any library.
-
-    Raises
-    ------
-    CapacityError
-        The cells do not fit into memory.
-    """
-    kind = engine_class(engine, history)
-    own = library if kind.ANY_LIBRARY else NUMPY
-    if own.place.startswith("cpu"):
-        check_capacity(size, order, history)
-    made = kind(model, size, seed, first_cell, order, history, own)
-    made.name = engine
-    return made
 
 
 def engine_class(engine: str, history: str) -> type[Engine]:

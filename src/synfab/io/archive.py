@@ -16,12 +16,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from synfab.common.errors import CapacityError, FileFormatError, SynfabError, ToolError
 from synfab.common.interrupts import pass_on
+from synfab.common.types import Array
 from synfab.io.files import atomic_path
 from synfab.io.json_file import newer, read_object
 from synfab.io.limits import one_line_errors
@@ -31,8 +32,6 @@ COMMENT = b"sha256:%064x"
 COMMENT_BYTES = len(COMMENT % 0)
 CHUNK = 1 << 24
 MANIFEST = "manifest"
-
-Array = np.ndarray[Any, Any]
 
 
 class DamagedError(FileFormatError):

@@ -7,21 +7,19 @@ numbers continue from tile to tile, so all cells of a layer are distinct devices
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array
 from synfab.engines.capacity import check_capacity
 from synfab.engines.registry import EngineName, HistoryName, check_engine
 from synfab.model.cell_model import CellModel
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED
-
-Array = npt.NDArray[Any]
 
 
 class Tile(NamedTuple):

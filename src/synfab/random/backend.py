@@ -6,16 +6,22 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from synfab.common import checks, extras
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import seed_key
 
-Array = Any
+Compiler: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+
+
+def as_it_is(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return ``function`` with its first arguments bound, without compiling it."""
+    return partial(function, *first)
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,8 @@ class Library:
     put: Callable[[Array, Array, Array], Array]
     flatnonzero: Callable[[Array], Array]
     key: Callable[[int], Any]
-    compiled: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
-    exact: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+    compiled: Compiler
+    exact: Compiler
 
     def __deepcopy__(self, memo: dict[int, object]) -> Library:
         return self  # immutable, and modules cannot be copied
@@ -114,6 +120,6 @@ NUMPY = Library(
     put=put_in_place,
     flatnonzero=np.flatnonzero,
     key=seed_key,  # NumPy warns when scalar words wrap around, so integers are used
-    compiled=lambda function, first: partial(function, *first),
-    exact=lambda function, first: partial(function, *first),
+    compiled=as_it_is,
+    exact=as_it_is,
 )

@@ -12,11 +12,10 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import check_seed, seed_key
-
-Array = Any
 
 
 def library(device: object = None) -> Library:

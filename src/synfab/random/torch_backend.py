@@ -18,11 +18,10 @@ from torch.utils import _pytree as pytree
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library, put_in_place
 from synfab.random.streams import seed_key
-
-Array = Any  # of PyTorch, NumPy or JAX
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.common.types import FloatArray
 from synfab.learn.compare import Comparison, Data
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 from synfab.model.cell_model import CellModel
-
-Array = npt.NDArray[np.float64]
 
 MAX_DEVICES = 64
 MAX_LOOPS = 10
@@ -23,17 +22,17 @@ MAX_BLOCKS = 100
 class Loops(NamedTuple):
     """Loops of one device, V and A, (loops, points); shorter loops end with NaN."""
 
-    voltage: Array
-    current: Array
+    voltage: FloatArray
+    current: FloatArray
 
 
 class Series(NamedTuple):
     """Features in blocks of cycles: mean cycle (B,); median, 10 % and 90 % quantiles (B, 4)."""
 
-    cycle: Array
-    median: Array
-    low: Array
-    high: Array
+    cycle: FloatArray
+    median: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
 def chosen_devices(count: int) -> list[int]:
@@ -105,7 +104,7 @@ def _thinned(device: DeviceSweeps) -> Loops:
     return Loops(voltage, current)
 
 
-def _kept_points(voltage: Array) -> npt.NDArray[np.intp]:
+def _kept_points(voltage: FloatArray) -> npt.NDArray[np.intp]:
     """Return evenly spaced points of a loop, including those of extreme voltage."""
     n = len(voltage)
     if n <= MAX_POINTS:

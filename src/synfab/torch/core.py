@@ -207,16 +207,6 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         layer.train(self.training)
         return layer
 
-    def take(self, layer: Plain) -> None:
-        """Call ``load_weights_from``, its present name; deprecated."""
-        former.warn("take", "load_weights_from")
-        self.load_weights_from(layer)
-
-    def give(self, layer: Layer) -> Layer:
-        """Call ``copy_weights_to``, its present name; deprecated."""
-        former.warn("give", "copy_weights_to")
-        return self.copy_weights_to(layer)
-
     # ---- reading --------------------------------------------------------------------------------
 
     def check_input(self, x: Tensor) -> None:

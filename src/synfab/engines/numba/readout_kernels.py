@@ -83,7 +83,7 @@ def add_read_noise(  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
-    """Write ``rules.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
+    """Write ``drawing.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
     cells = np.empty(GROUP, np.int64)
     buffer = np.empty((6, GROUP), np.float32)
     marginals = model.marginals
