@@ -38,8 +38,8 @@ class Arguments:
         self.library, self.shape, self.outer = library, shape, outer or library
 
     def returned(self, array: Array, shape: tuple[int, ...] | None = None) -> Array:
-        """Return an engine array in the user's library, reshaped to ``shape`` (None: as it is)."""
-        found = array if self.outer is self.library else self.outer.asarray(array)
+        """Return a new engine array in the user's library, reshaped to ``shape`` (None: not)."""
+        found = array if self.outer is self.library else self.outer.adopt(to_numpy(array))
         if shape is None or found.shape == shape:
             return found
         return self.outer.xp.reshape(found, shape)
@@ -52,18 +52,18 @@ class Arguments:
         self, name: str, value: Any, kinds: str | tuple[str, ...], check: Checker
     ) -> Array:
         """Return an array of an allowed type in the engine's library, on its device."""
-        library = self.library
-        if library is NUMPY or not isinstance(value, library.kind):
+        library, outer = self.library, self.outer
+        if outer is NUMPY or not isinstance(value, outer.kind):
             array = check(name, value)
             return array if library is NUMPY else library.asarray(_ordinary(array))
         try:
-            fits = library.xp.isdtype(value.dtype, kinds)
+            fits = outer.xp.isdtype(value.dtype, kinds)
         except TypeError:  # library-specific types, such as JAX keys
             fits = False
         if not fits:
             raise InvalidTypeError(f"{name}: expected {kinds}, found {value.dtype}")
         try:
-            return library.asarray(value)
+            return library.asarray(outer.asarray(value))
         except (RuntimeError, NotImplementedError, TypeError) as error:  # a tensor without data
             reason = " ".join(str(error).split())[:MAX_REASON]
             raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None

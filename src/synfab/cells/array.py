@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from synfab.cells.arguments import Arguments
 from synfab.cells.files import load_array, save_array
-from synfab.cells.identity import Identity, check_first
+from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.view import CellView
 from synfab.common import checks
 from synfab.common.errors import InvalidIndexError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.locking import add_lock, locked
+from synfab.common.types import ArraysName
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
@@ -27,12 +28,13 @@ from synfab.physics import rules
 from synfab.physics.noise import NONE, ReadNoise, row_variance
 from synfab.physics.readout import Readout
 from synfab.random.arrays import to_numpy
+from synfab.random.backend import find_library
 from synfab.random.streams import WORD
 
 MANY_NUMBERS = 2**24  # larger draws check the available memory first
 MAX_REASON = 200  # characters of a NumPy error message that are shown
 
-# Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
+# Arrays of the library that the user has chosen: NumPy, PyTorch or JAX.
 Array = Any
 # Attributes in which an engine passed to the constructor must match the array.
 HELD = ("model", "seed", "order", "first_cell")
@@ -56,18 +58,21 @@ class CellArray:
     order
         Order of the cycle-to-cycle history; None: the highest order of the model.
     engine
-        ``"numba"`` (selected by ``"auto"``); ``"torch"`` or ``"jax"``, whose methods accept and
-        return arrays of that library; ``"array"``, the NumPy reference; or another registered
-        engine (``synfab.engines.registry``). An ``Engine`` instance that already contains these
-        cells is used unchanged, with its history.
+        ``"numba"``, kernels for CPUs (selected by ``"auto"`` there); ``"array"``, the reference,
+        which computes with the operations of the array library on any of its devices; or another
+        registered engine (``synfab.engines.registry``). An ``Engine`` instance that already
+        contains these cells is used unchanged, with its history.
     history
         ``"float32"``; ``"int16"``, which halves its memory; or ``"compact"``: 16 bytes per cell in
         total, with a history of eight numbers that retains nearly as much information. The last
         two require engine numba.
     first_cell
         Global number of the first cell.
+    arrays
+        Library of the arrays that methods accept and return: ``"numpy"``, ``"torch"`` or
+        ``"jax"``. On the CPU they share memory with the engine where possible.
     device
-        Device that stores the cells, such as ``"cuda"`` (engines torch and jax).
+        Device that stores the cells, such as ``"cuda"`` with PyTorch or JAX; None: the CPU.
 
     Raises
     ------
@@ -89,17 +94,19 @@ class CellArray:
         engine: EngineName | Engine = "auto",
         history: HistoryName = "float32",
         first_cell: int = 0,
+        arrays: ArraysName = "numpy",
         device: Any = None,
     ) -> None:
         if isinstance(engine, Engine):
             name, kept = engine.name, engine.history
         else:
-            name, kept = engine, history
-        identity = Identity.of(model, shape, seed, order, name, kept, first_cell)
+            (name, arrays), kept = earlier_engine(engine, arrays), history
+        self._library = find_library(arrays, device)
+        place = self._library.place
+        identity = Identity.of(model, shape, seed, order, name, kept, first_cell, place)
         self.model, self.shape = identity.model, identity.shape
         self.seed, self.order, self.first_cell = identity.seed, identity.order, identity.first_cell
         self.engine, self.history = identity.engine, identity.history
-        self._library = identity.library(device)
         if isinstance(engine, Engine):
             self._check_held(engine)
             self.engine_instance = engine
@@ -128,8 +135,13 @@ class CellArray:
         return math.prod(self.shape)
 
     @property
+    def arrays(self) -> ArraysName:
+        """Name of the array library of arguments and results."""
+        return self._library.name
+
+    @property
     def device(self) -> Any:
-        """Device that stores the cells: "cpu", or a device of the engine's library."""
+        """Device that stores the cells: "cpu", or a device of the array library."""
         return self._library.device
 
     @property
@@ -176,7 +188,8 @@ class CellArray:
     def __deepcopy__(self, memo: dict[int, Any]) -> CellArray:
         result = type(self)(
             self.model, self.shape, seed=self.seed, order=self.order, first_cell=self.first_cell,
-            engine=copy.deepcopy(self.engine_instance, memo), device=self._library.device,
+            engine=copy.deepcopy(self.engine_instance, memo),
+            arrays=self.arrays, device=self.device,
         )  # fmt: skip
         for name in ("read_number", "readout_number", "cycle_bound"):
             setattr(result, name, getattr(self, name))
@@ -296,7 +309,7 @@ class CellArray:
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return self.current(u) / voltage[0]
+        return self._shaped(self.engine_instance.current(voltage) / voltage[0])
 
     @locked
     def read(
@@ -474,9 +487,28 @@ class CellArray:
         save_array(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> CellArray:
-        """Return the array stored in a file; raise ``FileFormatError`` if the file is invalid."""
-        return load_array(cls, path)
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        arrays: ArraysName | None = None,
+        device: Any = None,
+    ) -> CellArray:
+        """Return the array stored in a file.
+
+        Parameters
+        ----------
+        arrays
+            Array library; None: that of the saved array.
+        device
+            Device of this library that is to store the cells; None: the CPU.
+
+        Raises
+        ------
+        FileFormatError
+            The file is invalid.
+        """
+        return load_array(cls, path, arrays, device)
 
     def _shaped(self, array: Array) -> Array:
         return self.arguments.returned(array, self.shape)

@@ -264,8 +264,8 @@ class Engine(ABC):
         return asarray(low.astype(word)), asarray(high.astype(word))
 
     def normals(self, key: Any, number: tuple[Array, Array], index: Array, stream: Stream) -> Array:
-        """Return the numbers of ``rules.draw_normals``, compiled where that is faster."""
-        draw = self.library.compiled(rules.draw_normals, ())
+        """Return the numbers of ``rules.draw_normals``."""
+        draw = self.library.exact(rules.draw_normals, ())
         return draw(key, number, index, self._word(int(stream)))
 
     def _word(self, value: int) -> Array:

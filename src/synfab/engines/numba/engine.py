@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ from synfab.engines.numba.layout import (
     TILES,
     Parameters,
     Storage,
+    aligned,
 )
 from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
@@ -35,15 +35,6 @@ Array = npt.NDArray[Any]
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
 SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells
 MODELS = 16  # number of models whose rounded values are cached
-LINE = 64  # bytes of a cache line; tiles are aligned to it
-
-
-def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array that is aligned to a cache line."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.empty(size + LINE, np.uint8)
-    start = -raw.__array_interface__["data"][0] % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _eights(mask: Array) -> Array:
@@ -193,7 +184,7 @@ class NumbaEngine(KernelEngine):
         return super().features(cells) if cells is not None else rules.Features(*self._features())
 
     def _features(self) -> Array:
-        out = np.empty((4, self.n_cells), np.float32)
+        out = aligned((4, self.n_cells), np.float32)
 
         def work(low: int, high: int) -> None:
             readout_kernels.features(
