@@ -10,6 +10,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.io.memory import require_memory
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
@@ -98,6 +99,36 @@ class Arguments:
             used = xp.where(mask, flat, 0.0)
         if not bool(xp.all(xp.isfinite(used))):
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
+        return contiguous(flat) if self.library is NUMPY else flat
+
+    def program(self, name: str, voltages: Any, pulses: int | None = None) -> Array:
+        """Return voltages of pulses, float32, (pulses, 1) or (pulses, cells).
+
+        ``pulses`` is their number if it is known; one voltage then serves all of them.
+        """
+        xp, array = self.library.xp, self.real(name, voltages)
+        if pulses is not None and array.ndim == 0:
+            array = xp.broadcast_to(array, (pulses,))
+        if array.ndim == 0 or pulses not in (None, array.shape[0]):
+            wanted = "pulses" if pulses is None else f"{pulses} voltages, one per pulse"
+            raise InvalidValueError(
+                f"{name}: expected {wanted} along the first axis, found shape {tuple(array.shape)}"
+            )
+        count = array.shape[0]
+        if array.ndim > 1:
+            require_memory(4 * count * math.prod(self.shape), name)
+            try:
+                array = xp.broadcast_to(array, (count, *self.shape))
+            except (ValueError, RuntimeError):
+                raise InvalidValueError(
+                    f"{name}: shape {tuple(array.shape)} does not broadcast to {count} pulses of "
+                    f"{self.shape} cells"
+                ) from None
+        with np.errstate(over="ignore"):  # overflow is detected below
+            each = 1 if array.ndim == 1 else math.prod(self.shape)
+            flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (count, each))
+        if not bool(xp.all(xp.isfinite(flat))):
+            raise InvalidValueError(f"{name}: expected finite voltages, found NaN or infinity")
         return contiguous(flat) if self.library is NUMPY else flat
 
     def mask(self, where: Any) -> Array | None:
