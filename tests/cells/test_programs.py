@@ -82,15 +82,16 @@ def test_rows_broadcast_and_one_voltage_reads_all(published):
     assert_same(ours, theirs)
 
 
-def test_no_thread_count_and_no_length_of_a_piece_changes_a_bit(monkeypatch, threads):
+@pytest.mark.parametrize("size", [300, 20_000])  # in a kernel, and one call per pulse
+def test_no_thread_count_and_no_length_of_a_piece_changes_a_bit(monkeypatch, threads, size):
     from synfab.engines.numba import engine
 
     program = np.random.default_rng(2).normal(0.0, 1.3, 12)
     found = []
-    for count, at_once in ((1, 2**26), (2, 2**26), (2, 50_000)):
+    for count, at_once in ((1, 2**24), (2, 2**24), (2, 900)):
         threads(count)
         monkeypatch.setattr(engine, "CELLS_AT_ONCE", at_once)
-        cells = sf.CellArray("published", 20_000, seed=4)
+        cells = sf.CellArray("published", size, seed=4)
         found.append((cells.apply_program(program, read="pulse"), cells.r))
     for current, r in found[1:]:
         assert np.array_equal(current, found[0][0])

@@ -15,6 +15,7 @@ from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
 Array = Any
+MANY_NUMBERS = 2**24  # the available memory is checked first
 PLAIN = 1e30  # V; smaller magnitudes fit into float32
 MAX_REASON = 200  # characters of a library's error message that are shown
 Checker = Callable[[str, Any], np.ndarray[Any, Any]]
@@ -116,7 +117,8 @@ class Arguments:
             )
         count = array.shape[0]
         if array.ndim > 1:
-            require_memory(4 * count * math.prod(self.shape), name)
+            if count > MANY_NUMBERS // math.prod(self.shape):
+                require_memory(4 * count * math.prod(self.shape), name)
             try:
                 array = xp.broadcast_to(array, (count, *self.shape))
             except (ValueError, RuntimeError):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from synfab.cells.arguments import Arguments
+from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.view import CellView
@@ -31,7 +31,6 @@ from synfab.random.arrays import to_numpy
 from synfab.random.backend import find_library
 from synfab.random.streams import WORD
 
-MANY_NUMBERS = 2**24  # larger draws check the available memory first
 MAX_REASON = 200  # characters of a NumPy error message that are shown
 
 # Arrays of the library that the user has chosen: NumPy, PyTorch or JAX.
@@ -304,7 +303,7 @@ class CellArray:
             reads = pulses
         else:
             reads = self.arguments.program("read", read, count)
-        if reads is not None:
+        if reads is not None and count > MANY_NUMBERS // self.size:
             require_memory(4 * count * self.size, "voltages")
         if self.cycle_bound + count >= rules.MAX_CYCLE:
             self._check_program(count)

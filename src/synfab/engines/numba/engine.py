@@ -26,7 +26,7 @@ from synfab.engines.numba.layout import (
 from synfab.engines.numba.programs import apply_program
 from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
-from synfab.engines.numba.threads import completed, share
+from synfab.engines.numba.threads import SMALL, completed, share
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.physics.noise import NONE, ReadNoise
@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
 SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells
-CELLS_AT_ONCE = 2**26  # pulses times cells of a program between two chances of an interrupt
+CELLS_AT_ONCE = 2**24  # pulses times cells of a program between two chances of an interrupt
 MODELS = 16  # number of models whose rounded values are cached
 
 
@@ -186,32 +186,22 @@ class NumbaEngine(KernelEngine):
     def apply_program(
         self, voltages: Array, reads: Array | None, noise: ReadNoise | None, number: int
     ) -> Array:
-        """Apply pulses with reads between them, group by group, so that a group stays in cache."""
-        if noise is not None and not noise.linear:
-            found: Array = super().apply_program(voltages, reads, noise, number)
-            return found
-        johnson, shot = (noise or NONE).coefficients
-        linear = (np.float32(johnson), np.float32(shot), *self._slopes)
+        """Apply pulses with reads between them; for few cells, a kernel does all of it."""
+        if self.n_cells >= SMALL or not (noise is None or noise.linear):
+            many: Array = super().apply_program(voltages, reads, noise, number)
+            return many
+        linear = (*map(np.float32, (noise or NONE).coefficients), *self._slopes)
         pulses = len(voltages)
         out = np.empty((0 if reads is None else pulses, self.n_cells), np.float32)
-        at = plain(voltages if reads is None else reads)
-        # An interrupt waits for the end of a piece.
-        most = max(1, CELLS_AT_ONCE // self.n_cells)
-        for low in range(0, pulses, most):
-            high = min(low + most, pulses)
-            piece = (
-                plain(voltages[low:high]), at[low:high], noise is not None,
-                linear, (number + low) & WORD, out[low:high],
+        at = voltages if reads is None else reads
+        piece = max(1, CELLS_AT_ONCE // self.n_cells)  # an interrupt waits for the end of one
+        for low in range(0, pulses, piece):
+            high = min(low + piece, pulses)
+            apply_program(
+                self.groups, self.n_cells, plain(voltages[low:high]), plain(at[low:high]),
+                noise is not None, linear, (number + low) & WORD, out[low:high], self.cells,
+                self.parameters32,
             )  # fmt: skip
-
-            def work(start: int, stop: int, piece: tuple[Any, ...] = piece) -> None:
-                for group in range(start, stop):
-                    apply_program(
-                        group, min(group + 1, stop), self.n_cells, *piece,
-                        self.cells, self.parameters32,
-                    )  # fmt: skip
-
-            share(work, self.groups, (high - low) * self.n_cells)
         return out
 
     def features(self, cells: Array | None = None) -> rules.Features:
