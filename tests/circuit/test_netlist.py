@@ -23,8 +23,8 @@ from synfab.pulses.timeline import as_pulses, lay_out
 OPTIONS = (
     {"engine": "numba"},
     {"engine": "array"},
-    {"engine": "torch"},
-    {"engine": "jax"},
+    {"arrays": "torch"},
+    {"arrays": "jax"},
     {"history": "int16"},
     {"history": "compact"},
 )

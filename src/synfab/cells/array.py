@@ -5,20 +5,21 @@ from __future__ import annotations
 import copy
 import math
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from synfab.cells.arguments import Arguments
+from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
-from synfab.cells.identity import Identity, check_first
+from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.reading import currents, row_currents
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.locking import add_lock, locked
 from synfab.common.types import AnyArray as Array
+from synfab.common.types import ArraysName
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
@@ -27,11 +28,8 @@ from synfab.model.cell_model import FEATURES, CellModel
 from synfab.physics import rules
 from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
+from synfab.random.backend import find_library
 from synfab.random.streams import WORD
-
-MANY_NUMBERS = 2**24  # larger draws check the available memory first
-
-# Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
 
 
 class CellArray:
@@ -52,18 +50,21 @@ class CellArray:
     order
         Order of the cycle-to-cycle history; None: the highest order of the model.
     engine
-        ``"numba"`` (selected by ``"auto"``); ``"torch"`` or ``"jax"``, whose methods accept and
-        return arrays of that library; ``"array"``, the NumPy reference; or another registered
-        engine (``synfab.engines.registry``). An ``Engine`` instance that already contains these
-        cells is used unchanged, with its history.
+        ``"numba"``, kernels for CPUs (selected by ``"auto"`` there); ``"array"``, the reference,
+        which computes with the operations of the array library on any of its devices; or another
+        registered engine (``synfab.engines.registry``). An ``Engine`` instance that already
+        contains these cells is used unchanged, with its history.
     history
         ``"float32"``; ``"int16"``, which halves its memory; or ``"compact"``: 16 bytes per cell in
         total, with a history of eight numbers that retains nearly as much information. The last
         two require engine numba.
     first_cell
         Global number of the first cell.
+    arrays
+        Library of the arrays that methods accept and return: ``"numpy"``, ``"torch"`` or
+        ``"jax"``. On the CPU they share memory with the engine where possible.
     device
-        Device that stores the cells, such as ``"cuda"`` (engines torch and jax).
+        Device that stores the cells, such as ``"cuda"`` with PyTorch or JAX; None: the CPU.
 
     Raises
     ------
@@ -85,17 +86,19 @@ class CellArray:
         engine: EngineName | Engine = "auto",
         history: HistoryName = "float32",
         first_cell: int = 0,
+        arrays: ArraysName = "numpy",
         device: Any = None,
     ) -> None:
         if isinstance(engine, Engine):
             name, kept = engine.name, engine.history
         else:
-            name, kept = engine, history
-        identity = Identity.of(model, shape, seed, order, name, kept, first_cell)
+            (name, arrays), kept = earlier_engine(engine, arrays), history
+        self._library = find_library(arrays, device)
+        place = self._library.place
+        identity = Identity.of(model, shape, seed, order, name, kept, first_cell, place)
         self.model, self.shape = identity.model, identity.shape
         self.seed, self.order, self.first_cell = identity.seed, identity.order, identity.first_cell
         self.engine, self.history = identity.engine, identity.history
-        self._library = identity.library(device)
         if isinstance(engine, Engine):
             identity.check_held(engine)
             self.engine_instance = engine
@@ -117,8 +120,13 @@ class CellArray:
         return math.prod(self.shape)
 
     @property
+    def arrays(self) -> ArraysName:
+        """Name of the array library of arguments and results."""
+        return self._library.name
+
+    @property
     def device(self) -> Any:
-        """Device that stores the cells: "cpu", or a device of the engine's library."""
+        """Device that stores the cells: "cpu", or a device of the array library."""
         return self._library.device
 
     @property
@@ -165,7 +173,8 @@ class CellArray:
     def __deepcopy__(self, memo: dict[int, Any]) -> CellArray:
         result = type(self)(
             self.model, self.shape, seed=self.seed, order=self.order, first_cell=self.first_cell,
-            engine=copy.deepcopy(self.engine_instance, memo), device=self._library.device,
+            engine=copy.deepcopy(self.engine_instance, memo),
+            arrays=self.arrays, device=self.device,
         )  # fmt: skip
         for name in ("read_number", "readout_number", "cycle_bound"):
             setattr(result, name, getattr(self, name))
@@ -220,6 +229,89 @@ class CellArray:
         self.engine_instance.apply_voltage(voltages, mask)
         return self
 
+    @locked
+    def apply_program(
+        self,
+        voltages: npt.ArrayLike,
+        *,
+        read: npt.ArrayLike | Literal["pulse"] | None = None,
+        noise: bool = True,
+        bandwidth: float = 1e8,
+    ) -> Array:
+        """Apply a sequence of pulses in one call, and read every cell after each of them.
+
+        The same as ``apply_voltage`` and ``read`` in a loop, but without the time that each of
+        these calls takes, which exceeds the computation for fewer than about 1000 cells.
+
+        Parameters
+        ----------
+        voltages
+            Voltage of each pulse (V), shape (pulses,), or voltages that broadcast to
+            (pulses, shape of the array).
+        read
+            Voltage of the reads (V), or one for each pulse, shaped like ``voltages``; ``"pulse"``:
+            the voltage of the pulse, as in an I-V sweep. None: no reads.
+        noise, bandwidth
+            As in ``read``; each pulse has a read number of its own.
+
+        Returns
+        -------
+        array
+            Current of every cell after each pulse (A), (pulses, shape of the array); without reads
+            the ``CellArray`` itself.
+
+        Raises
+        ------
+        InvalidValueError
+            Voltages are not finite or have a wrong shape, or a cell might start a cycle beyond
+            number 2**30 - 1; no cell is changed in that case.
+        CapacityError
+            The currents do not fit into memory.
+
+        Notes
+        -----
+        An interrupt leaves a whole number of pulses applied.
+
+        Examples
+        --------
+        >>> cells = CellArray("published", 16, seed=1)
+        >>> u = np.concatenate([np.linspace(0, -1.5, 100), np.linspace(-1.5, 1.5, 200)])
+        >>> cells.apply_program(u, read="pulse", noise=False).shape
+        (300, 16)
+        """
+        pulses = self.arguments.program("voltages", voltages)
+        count = pulses.shape[0]
+        noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
+        if read is None:
+            reads = None
+        elif isinstance(read, str):
+            checks.choice("read", read, ("pulse",))
+            reads = pulses
+        else:
+            reads = self.arguments.program("read", read, count)
+        if reads is not None and count > MANY_NUMBERS // self.size:
+            require_memory(4 * count * self.size, "voltages")
+        if self.cycle_bound + count >= rules.MAX_CYCLE:
+            self._check_program(count)
+        self.cycle_bound += count
+        found = self.engine_instance.apply_program(
+            pulses, reads, read_noise if noise else None, self.read_number
+        )
+        if reads is None:
+            return self
+        if noise:
+            self.read_number = (self.read_number + count) & WORD
+        return self.arguments.returned(found, (count, *self.shape))
+
+    def _check_program(self, count: int) -> None:
+        """Update ``cycle_bound``; raise if ``count`` pulses might exceed the last cycle."""
+        self.cycle_bound = int(to_numpy(self.engine_instance.cycles()).max())
+        if self.cycle_bound + count > rules.MAX_CYCLE:
+            raise InvalidValueError(
+                f"voltages: {count} pulses could take a cell from cycle {self.cycle_bound} beyond "
+                f"the last, number {rules.MAX_CYCLE}; renew() makes fresh cells"
+            )
+
     def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
         """Update ``cycle_bound``; raise if a pulse would start a cycle beyond the last."""
         cycle = to_numpy(self.engine_instance.cycles())
@@ -271,7 +363,7 @@ class CellArray:
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return self.current(u) / voltage[0]
+        return self._shaped(self.engine_instance.current(voltage) / voltage[0])
 
     @locked
     def read(
@@ -412,9 +504,28 @@ class CellArray:
         save_array(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> CellArray:
-        """Return the array stored in a file; raise ``FileFormatError`` if the file is invalid."""
-        return load_array(cls, path)
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        arrays: ArraysName | None = None,
+        device: Any = None,
+    ) -> CellArray:
+        """Return the array stored in a file.
+
+        Parameters
+        ----------
+        arrays
+            Array library; None: that of the saved array.
+        device
+            Device of this library that is to store the cells; None: the CPU.
+
+        Raises
+        ------
+        FileFormatError
+            The file is invalid.
+        """
+        return load_array(cls, path, arrays, device)
 
     def _shaped(self, array: Array) -> Array:
         return self.arguments.returned(array, self.shape)

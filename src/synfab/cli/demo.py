@@ -124,22 +124,17 @@ def sweep(model: CellModel) -> tuple[Array, Array]:
     """Return I-V loops: voltages (points,) in V and currents (cycles, points, cells) in A."""
     cells = CellArray(model, SWEEP_CELLS, seed=SEED)
     voltages = triangle(SWEEP_POINTS)
-    currents = np.empty((SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS), np.float32)
-    for loop in currents:
-        for point, u in enumerate(voltages):
-            loop[point] = cells.apply_voltage(u).current(u)
-    return voltages, currents
+    loops = cells.apply_program(np.tile(voltages, SWEEP_CYCLES), read="pulse", noise=False)
+    return voltages, loops.reshape(SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS)
 
 
 def measure(model: CellModel, path: Path) -> None:
     """Write I-V loops with read noise to a CSV file, as an instrument would."""
     cells = CellArray(model, MEASURED_CELLS, seed=SEED + 4)
     voltages = triangle(MEASURED_POINTS)
-    shape = (MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
-    currents = np.empty(shape, np.float32)
-    for loop in currents:
-        for point, u in enumerate(voltages):
-            loop[point] = cells.apply_voltage(u).read(u, bandwidth=1e7)
+    program = np.tile(voltages, MEASURED_LOOPS)
+    currents = cells.apply_program(program, read="pulse", bandwidth=1e7)
+    currents = currents.reshape(MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
     # Ordered by device, as a tester measures a wafer.
     cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))
     table = {

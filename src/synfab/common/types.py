@@ -24,6 +24,7 @@ GridShape: TypeAlias = tuple[int, int]  # (rows, columns)
 # Lines of a crossbar: a mask, one or several line numbers, or a slice.
 LineSelection: TypeAlias = int | slice | Sequence[int] | Sequence[bool] | Array
 
+ArraysName: TypeAlias = Literal["numpy", "torch", "jax"]
 HistoryName: TypeAlias = Literal["float32", "int16", "compact"]
 SchemeName: TypeAlias = Literal["V/2", "V/3", "floating", "ground"]
 DriveEnd: TypeAlias = Literal["top", "bottom", "both"]

@@ -185,6 +185,39 @@ class Engine(ABC):
 
         uninterrupted(switch)
 
+    def apply_program(
+        self, voltages: Array, reads: Array | None, noise: ReadNoise | None, number: int
+    ) -> Array:
+        """Apply pulses in turn, and return the current (A) of all cells after each of them.
+
+        An interrupt leaves a whole number of pulses applied.
+
+        Parameters
+        ----------
+        voltages
+            Pulse amplitudes (V), (pulses, 1 or n_cells), float32.
+        reads
+            Voltages (V) of the reads after each pulse, shape as of ``voltages``; None: no reads.
+        noise
+            Noise of the reads; None: noiseless.
+        number
+            Number of the first read; noisy reads are numbered consecutively.
+
+        Returns
+        -------
+        array
+            Currents (A), float32, (pulses, n_cells), or (0, n_cells) without reads.
+        """
+        found = []
+        for k in range(voltages.shape[0]):
+            self.apply_voltage(voltages[k, :], None)
+            if reads is not None:
+                u = reads[k, :]
+                read = (number + k) & WORD
+                found.append(self.current(u) if noise is None else self.read(u, read, noise))
+        xp = self.library.xp
+        return xp.stack(found) if found else xp.zeros((0, self.n_cells), dtype=xp.float32)
+
     def program(self, cells: Array, r: Array) -> None:
         """Set the listed cells to the mixing states ``r``, (M,); see ``rules.program``."""
         for start in range(0, cells.shape[0], PROGRAMMED_AT_ONCE):
@@ -263,8 +296,8 @@ class Engine(ABC):
         return asarray(low.astype(word)), asarray(high.astype(word))
 
     def normals(self, key: Any, number: tuple[Array, Array], index: Array, stream: Stream) -> Array:
-        """Return the numbers of ``drawing.draw_normals``, compiled where that is faster."""
-        draw = self.library.compiled(drawing.draw_normals, ())
+        """Return the numbers of ``drawing.draw_normals``."""
+        draw = self.library.exact(drawing.draw_normals, ())
         return draw(key, number, index, self._word(int(stream)))
 
     def _word(self, value: int) -> Array:

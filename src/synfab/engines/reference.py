@@ -51,8 +51,7 @@ class ReferenceEngine(Engine):
             completed(lambda: self._replace(cells, after))
 
     def _after(self, devices: drawing.Devices, state: rules.CellState, u: Array) -> rules.CellState:
-        compiled = self.library.compiled
-        return rules.apply_voltage(self.model, devices, state, u, self._draw, compiled)
+        return rules.apply_voltage(self.model, devices, state, u, self._draw, self.library.exact)
 
     def _draw(
         self, model: CellModel, devices: drawing.Devices, block: Array, cycle: Array, begins: Array

@@ -118,8 +118,7 @@ def sweep(model: CellModel, program: Program, count: int, order: int, seed: int)
         now = cells.features
         for name in FEATURES:
             features[name][cycle] = now[name]
-        for point, u in enumerate(voltage):
-            current[cycle, point] = cells.apply_voltage(u).current(u)
+        current[cycle] = cells.apply_program(voltage, read="pulse", noise=False)
     return Loops(voltage, current, features)
 
 

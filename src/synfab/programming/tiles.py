@@ -14,7 +14,7 @@ import numpy as np
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
-from synfab.common.types import Array
+from synfab.common.types import Array, ArraysName
 from synfab.engines.capacity import check_capacity
 from synfab.engines.registry import EngineName, HistoryName, check_engine
 from synfab.model.cell_model import CellModel
@@ -41,7 +41,7 @@ class Tiles:
         (outputs, inputs) of the layer.
     size
         Maximum (rows, columns) of a tile; rows are even, two per output.
-    seed, first_cell, order, engine, history, device
+    seed, first_cell, order, engine, history, arrays, device
         As in ``CellArray``.
     """
 
@@ -56,6 +56,7 @@ class Tiles:
         order: int | None = None,
         engine: EngineName = "auto",
         history: HistoryName = "float32",
+        arrays: ArraysName = "numpy",
         device: object = None,
     ) -> None:
         rows, columns = check_size(size)
@@ -74,7 +75,7 @@ class Tiles:
                 extent = (2 * (high - low), right - left)
                 cells = CellArray(
                     model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
-                    history=history, device=device,
+                    history=history, arrays=arrays, device=device,
                 )  # fmt: skip
                 self.tiles.append(Tile(cells, slice(low, high), slice(left, right)))
                 begin += cells.size

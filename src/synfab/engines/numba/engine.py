@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.types import Array
 from synfab.engines import validity
@@ -23,24 +21,20 @@ from synfab.engines.numba.layout import (
     TILES,
     Parameters,
     Storage,
+    aligned,
 )
+from synfab.engines.numba.programs import apply_program
 from synfab.engines.numba.reading import SCATTERED, KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
-from synfab.engines.numba.threads import completed, share
+from synfab.engines.numba.threads import SMALL, completed, share
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
+from synfab.physics.noise import NONE, ReadNoise
+from synfab.random.streams import WORD
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
+CELLS_AT_ONCE = 2**24  # pulses times cells of a program between two chances of an interrupt
 MODELS = 16  # number of models whose rounded values are cached
-LINE = 64  # bytes of a cache line; tiles are aligned to it
-
-
-def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array that is aligned to a cache line."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.empty(size + LINE, np.uint8)
-    start = -raw.__array_interface__["data"][0] % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _eights(mask: Array) -> Array:
@@ -190,6 +184,27 @@ class NumbaEngine(KernelEngine):
                 apply_voltage_where(low, high, u, each, mask, self.cells, self.parameters32)
 
         share(work, self.groups, touched)
+
+    def apply_program(
+        self, voltages: Array, reads: Array | None, noise: ReadNoise | None, number: int
+    ) -> Array:
+        """Apply pulses with reads between them; for few cells, a kernel does all of it."""
+        if self.n_cells >= SMALL or not (noise is None or noise.linear):
+            many: Array = super().apply_program(voltages, reads, noise, number)
+            return many
+        linear = (*map(np.float32, (noise or NONE).coefficients), *self._slopes)
+        pulses = len(voltages)
+        out = np.empty((0 if reads is None else pulses, self.n_cells), np.float32)
+        at = voltages if reads is None else reads
+        piece = max(1, CELLS_AT_ONCE // self.n_cells)  # an interrupt waits for the end of one
+        for low in range(0, pulses, piece):
+            high = min(low + piece, pulses)
+            apply_program(
+                self.groups, self.n_cells, plain(voltages[low:high]), plain(at[low:high]),
+                noise is not None, linear, (number + low) & WORD, out[low:high], self.cells,
+                self.parameters32,
+            )  # fmt: skip
+        return out
 
     def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of cells; for all cells, a kernel computes them."""

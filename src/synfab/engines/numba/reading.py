@@ -11,8 +11,8 @@ import numpy as np
 from synfab.common.types import Array
 from synfab.engines.base import Engine
 from synfab.engines.numba import ideal, layout, readout_kernels
-from synfab.engines.numba.layout import GROUP, Parameters, Storage
-from synfab.engines.numba.threads import share
+from synfab.engines.numba.layout import GROUP, Parameters, Storage, aligned
+from synfab.engines.numba.threads import SMALL, share
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing
 from synfab.physics.noise import ReadNoise, noisy_current
@@ -103,7 +103,9 @@ class KernelEngine(Engine):
         return self.features(cells)
 
     def current(self, u: Array) -> Array:
-        out = np.empty(self.n_cells, np.float32)
+        # Aligned memory costs a microsecond, copying few cells costs less.
+        many = self.n_cells > SMALL
+        out = aligned((self.n_cells,), np.float32) if many else np.empty(self.n_cells, np.float32)
         u, each = plain(u), int(u.size != 1)
         model, r = self.parameters32, self.states
 

@@ -21,6 +21,7 @@ from synfab.engines.numba.transition import span
 @cached_njit(nogil=True, error_model="numpy")
 def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: ignore[no-untyped-def]
     """Write ``rules.current`` of cells ``low`` … ``high`` to ``out``."""
+    wide_vectors()  # inlined into another kernel, its loops would not be vectorised
     if each:
         for c in range(low, high):
             out[c] = span(llrs, hhrs, constants, r[c], voltages[c])[2]
