@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.account import account, processor
 from benchmarks.overhead import report as overhead
-from synfab.cli.bench import account, compare_with_published, processor, table_rows
+from synfab.cli.bench import compare_with_published, table_rows
 
 HEADER = """# Performance
 

@@ -1,4 +1,4 @@
-"""Speed of the PyTorch and JAX engines: python benchmarks/engines.py [device].
+"""Speed of cells with PyTorch and JAX arrays: python benchmarks/engines.py [device].
 
 They are compared with the published package in alternating runs in one process. A pair is a pulse
 of -2 V and one of +1.5 V on 2**20 cells; ten pairs, a whole block of the history, are timed
@@ -76,14 +76,20 @@ def main() -> None:
         for _ in range(2):
             published.applyVoltage(published.applyVoltage(theirs, -2.0), 1.5)
 
-    names = ("torch", "jax", "numba")
-    arrays = {
-        name: sf.CellArray(
-            "published", CELLS, seed=1, engine=name, device=None if name == "numba" else device
-        )
-        for name in names
+    on_cpu = device == "cpu"
+    kinds = {
+        "numba, NumPy": {},
+        "numba, PyTorch": {"arrays": "torch"},
+        "numba, JAX": {"arrays": "jax"},
+        "array, PyTorch": {"arrays": "torch", "engine": "array", "device": device},
+        "array, JAX": {"arrays": "jax", "engine": "array", "device": device},
     }
-    times: dict[str, list[float]] = {name: [] for name in ("published", *names)}
+    arrays = {
+        name: sf.CellArray("published", CELLS, seed=1, **options)
+        for name, options in kinds.items()
+        if on_cpu or "device" in options
+    }
+    times: dict[str, list[float]] = {name: [] for name in ("published", *arrays)}
     for number in range(ROUNDS + 1):
         for name, took in times.items():
             begin = time.perf_counter()
@@ -94,13 +100,13 @@ def main() -> None:
     bandwidth = copy_bandwidth(device)
     theirs_median = statistics.median(times["published"])
     print(f"device: {device_name(device)}; a copy moves {bandwidth / 1e9:.1f} GB/s on it")
-    print("| engine | pair | ratio | updates/s | bytes per update | of copy bandwidth |")
+    print("| engine, arrays | pair | ratio | updates/s | bytes per update | of copy bandwidth |")
     print("|---|---|---|---|---|---|")
     for name, values in times.items():
         pair = statistics.median(values)
         rate = 2 * CELLS / pair
         row = f"| {name} | {1e3 * pair:.0f} ms | {theirs_median / pair:.1f} | {rate / 1e6:.1f} M |"
-        if name in ("torch", "jax"):
+        if name.startswith("array"):
             least = bytes_per_update(arrays[name])
             row += f" {least:.0f} | {rate * least / bandwidth:.0%} |"
         else:

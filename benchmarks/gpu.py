@@ -14,10 +14,10 @@ import time
 import numpy as np
 import torch
 
+from synfab.cells.identity import Identity
 from synfab.common.errors import InvalidValueError
 from synfab.engines.base import Engine
 from synfab.engines.capacity import bytes_per_cell
-from synfab.engines.registry import make_engine
 from synfab.engines.warp.layout import MAX_CELLS
 from synfab.model.model_file import load_model
 from synfab.physics.noise import ReadNoise
@@ -132,7 +132,8 @@ def main() -> None:
     print("| engine | cells | operation | time | M cells/s | bytes counted | of copy bandwidth |")
     print("|---|---|---|---|---|---|---|")
     for name, n in sizes.items():
-        engine = make_engine(name, "float32", library, MODEL, n, 1, 0, ORDER)
+        identity = Identity.of(MODEL, n, 1, ORDER, name, "float32", 0, library.place)
+        engine = identity.make_engine(library)
         for operation, took in measure(library, engine).items():
             row = f"| {NAMES[name]} | {n} | {operation} | {1e3 * took:.3g} ms |"
             row += f" {n / took / 1e6:.4g} |"

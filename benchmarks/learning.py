@@ -39,10 +39,7 @@ def write_loops(path: Path) -> None:
     cells = sf.CellArray("published", LOOPS_DEVICES, seed=2)
     corners = [0.0, -1.5, 0.0, 1.5, 0.0]
     voltage = np.interp(np.linspace(0.0, 4.0, POINTS), range(5), corners)
-    current = np.empty((LOOPS_DEVICES, LOOPS, POINTS), np.float32)
-    for n in range(LOOPS):
-        for k, u in enumerate(voltage):
-            current[:, n, k] = cells.apply_voltage(u).read(u)
+    current = cells.apply_program(np.tile(voltage, LOOPS), read="pulse").T
     each = LOOPS * POINTS
     frame = pd.DataFrame(
         {

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.account import processor
 from synfab.cells.array import CellArray
-from synfab.cli.bench import processor
 
 SIZES = (1, 16, 256, 4096)
 ROUNDS = 300
@@ -56,10 +56,21 @@ def jobs(size: int) -> list[Job]:
         for u in pulses:
             ours[1].apply_voltage(u, where=mask)
 
+    program = np.resize(pulses, 100)
+
+    def their_program() -> None:
+        for u in program:
+            published.applyVoltage(theirs[0], u)
+            published.Iread(theirs[0])
+
+    def our_program() -> None:
+        ours[0].apply_program(program, read=0.2)
+
     return [
         Job("pair of pulses", their_pair, our_pair, PAIRS),
         Job("masked pair, every other cell", their_masked, our_masked, PAIRS),
         Job("read with noise", lambda: published.Iread(theirs[0]), ours[0].read, PAIRS),
+        Job("program: 100 pulses, each with a read", their_program, our_program, 1),
         Job(
             "construction",
             lambda: published.CellArrayCPU(size),

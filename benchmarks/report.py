@@ -27,9 +27,8 @@ def measurement(model):
             values[:, n, f] = found[name]
         cells.apply_voltage(-2.0).apply_voltage(1.5)
     voltage = np.interp(np.linspace(0, 4, 400), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
-    loops = np.array(
-        [[cells.apply_voltage(u).read(u, bandwidth=1e6) for u in voltage] for _ in range(10)]
-    )
+    loops = cells.apply_program(np.tile(voltage, 10), read="pulse", bandwidth=1e6)
+    loops = loops.reshape(10, len(voltage), DEVICES)
     names = tuple(f"{k:03d}" for k in range(DEVICES))
     device, cycle = np.repeat(names, CYCLES), np.tile(np.arange(CYCLES), DEVICES)
     table = learn.FeatureTable.build(device, cycle, values.reshape(-1, 4))

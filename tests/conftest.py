@@ -2,12 +2,14 @@ import os
 import tracemalloc
 from pathlib import Path
 
-# Threads of BLAS wait in loops for one another: here and in every program that tests start they
-# would take a third of the machine, and gain nothing.
+# Threads of BLAS and OpenMP (PyTorch, scikit-learn) wait in loops for one another: here and in
+# every program that tests start they would take up to half of the machine, and gain nothing.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
+from kernels import compile_part
 from marginals import in_pieces, with_marginals
 
 import synfab as sf
@@ -34,6 +36,17 @@ COMMON = {
 hypothesis.settings.register_profile("ci", derandomize=True, **COMMON)
 hypothesis.settings.register_profile("search", max_examples=1000, **COMMON)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+MANY = 1000  # tests: a run of as many needs every kernel
+
+
+def pytest_collection_finish(session):
+    """Compile kernels before many tests, each process its part."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is not None and len(session.items) > MANY:
+        number = int(worker["workerid"].removeprefix("gw"))
+        compile_part(number, worker["workercount"])
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The layout of the package, read from its imports: one direction and no circles."""
+"""The layout of the package, read from its imports, and the names that tests use."""
 
 from __future__ import annotations
 
@@ -95,3 +95,74 @@ def test_no_circle_of_files():
     for module in FILES:
         visit(module, ())
     assert circles == []
+
+
+# Members of named tuples are public, in spite of their names; the others are of other libraries.
+NOT_OURS = {
+    *("_replace", "_asdict", "_fields", "_exit", "_handle", "_cache", "_tornado"),
+    *("_disable_dynamo", "_reversed_padding_repeated_twice", "_load_from_state_dict"),
+}
+
+
+def names_defined(tree: ast.AST) -> set[str]:
+    """Functions, and attributes that are assigned, in a file."""
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    stores = (n for n in ast.walk(tree) if isinstance(n, ast.Attribute | ast.Name))
+    return found | {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in stores
+        if isinstance(node.ctx, ast.Store)
+    }
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_private_members_are_used_only_in_the_file_that_defines_them(module):
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    used = {
+        f"{ast.unparse(node)}, line {node.lineno}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and ast.unparse(node.value) not in ("self", "cls")
+        and node.attr not in NOT_OURS | names_defined(tree)
+    }
+    assert used == set()
+
+
+# ---- private names ------------------------------------------------------------------------------
+
+TESTS = Path(__file__).parent
+# Names with an underscore that Python documents, or that belong to another library.
+PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}
+OF_OTHERS = {"_render_variables": "what Panel puts into the page, which nothing else shows"}
+# Folders: written by earlier versions, and tests that look into the shards of an array.
+LEFT_OUT = ("fixtures", "cluster")
+
+
+def is_private(name: str) -> bool:
+    dunder = name.startswith("__") and name.endswith("__")
+    return name.startswith("_") and not dunder and name not in PUBLIC and name not in OF_OTHERS
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """Private attributes, imports and names to patch that a test uses, except its own."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("synfab"):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("attr"):
+            texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            found.update(part for text in texts for part in str(text).split("."))
+    return set(filter(is_private, found))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted(TESTS.rglob("*.py")) if not set(LEFT_OUT) & set(p.parts)],
+    ids=lambda path: str(path.relative_to(TESTS)),
+)
+def test_a_test_uses_public_names_only(path):
+    assert private_names(ast.parse(path.read_text(encoding="utf-8"))) == set()

@@ -25,12 +25,26 @@ RUNS = ("python", "bash")
 SHELL = """set -eu
 export PATH={path}:$PATH
 synfab() {{
-    if [ "$*" = demo ] && [ -n "${{{demo}:-}}" ]; then cp -R "${demo}" synfab-demo
-    else {python} -m synfab "$@"; fi
+    if [ -n "${{{earlier}:-}}" ]; then
+        case "$*" in
+            "{demo}") cp -R "${earlier}/synfab-demo" .; return;;
+            "{fit}")
+                if cmp -s {table} "${earlier}/{table}"; then
+                    cp "${earlier}/mine.json" "${earlier}/report.html" .; return
+                fi;;
+        esac
+    fi
+    {python} -m synfab "$@"
 }}
 """
-# Environment variable with the folder of an earlier `synfab demo`, so that pages can share it.
-DEMO = "SYNFAB_DEMO_IS_IN"
+# Commands of many pages: they are run once, and the pages get copies of what they wrote
+# (of the fit, if the table is still the same).
+DEMO = "demo"
+TABLE = "synfab-demo/cycling.csv"
+FIT = f"fit {TABLE} -o mine.json --report report.html"
+SHARED = f"synfab {DEMO}\nsynfab {FIT}\n"
+# Environment variable with the folder in which they were run.
+EARLIER = "SYNFAB_SHARED_COMMANDS_ARE_IN"
 
 
 class Block(NamedTuple):
@@ -57,18 +71,20 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-def run_page(page: Path, folder: Path, demo: Path | None = None) -> str:
+def run_page(page: Path, folder: Path, earlier: Path | None = None) -> str:
     """Run the blocks of a page in a folder; return an error message, or an empty string.
 
-    ``demo`` is the output folder of an earlier ``synfab demo``; pages that run it get a copy.
+    ``earlier`` is the folder of a page with ``SHARED``; pages that run one of its commands after it
+    get copies of what it wrote.
     """
+    shared = {} if earlier is None else {EARLIER: str(earlier)}
     done = subprocess.run(
         [sys.executable, "-W", "error", __file__, str(page.resolve())],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"MPLBACKEND": "Agg"} | ({} if demo is None else {DEMO: str(demo)}),
+        env=os.environ | {"MPLBACKEND": "Agg"} | shared,
     )
     return done.stderr[-3000:] if done.returncode else ""
 
@@ -83,7 +99,10 @@ def _main(page: Path) -> None:
             text = "\n" * block.line + block.text
             exec(compile(text, str(page), "exec"), names)
             continue
-        setup = SHELL.format(path=Path(sys.executable).parent, python=sys.executable, demo=DEMO)
+        setup = SHELL.format(
+            path=Path(sys.executable).parent, python=sys.executable, earlier=EARLIER, demo=DEMO,
+            fit=FIT, table=TABLE,
+        )  # fmt: skip
         done = subprocess.run(
             ["bash", "-c", setup + block.text], capture_output=True, text=True, check=False
         )

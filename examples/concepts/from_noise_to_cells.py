@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import synfab as sf
-from synfab.physics.rules import marginal
+from synfab.physics.drawing import marginal
 
 CYCLES, FEATURE = 300, 2  # r_lrs
 model = sf.load_model()

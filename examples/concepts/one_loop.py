@@ -10,7 +10,7 @@ cell = sf.CellArray(model, 1, seed=1)
 cell.apply_voltage(-2.0).apply_voltage(2.0)  # the previous cycle
 voltage = np.interp(np.linspace(0, 4, 1201), range(5), [0.0, -1.5, 0.0, 1.5, 0.0])
 u_set, u_reset = (float(cell.features[name][0]) for name in ("u_set", "u_reset"))
-current = 1e6 * np.array([cell.apply_voltage(u).current(u)[0] for u in voltage])
+current = 1e6 * cell.apply_program(voltage, read="pulse", noise=False)[:, 0]
 
 figure = Figure(figsize=(7.2, 4.6), layout="constrained")
 axis = figure.subplots()

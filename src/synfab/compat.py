@@ -12,11 +12,11 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray as _CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.physics.readout import adc
@@ -34,8 +34,6 @@ __all__ = [
     "default_params",
     "load_params",
 ]
-
-Array = npt.NDArray[Any]
 
 default_params = "published"
 _numbers = itertools.count()
@@ -56,7 +54,7 @@ class CellArrayCPU:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def __matmul__(self, v: npt.ArrayLike) -> Array:
+    def __matmul__(self, v: ArrayLike) -> Array:
         voltages = checks.real_array("v", v)
         if voltages.ndim != 1:
             raise InvalidValueError(f"v: expected one voltage a column, found {voltages.shape}")
@@ -79,18 +77,18 @@ def load_params(param_fp: str | os.PathLike[str] = "published", p: int = 10) -> 
     return model, model.history(checks.integer("p", p)).order
 
 
-def applyVoltage(c: CellArrayCPU, Ua: npt.ArrayLike) -> CellArrayCPU:  # noqa: N802
+def applyVoltage(c: CellArrayCPU, Ua: ArrayLike) -> CellArrayCPU:  # noqa: N802
     """Apply voltages (V) to the cells and return the array."""
     _cells(c).apply_voltage(Ua)
     return c
 
 
-def Iread(c: CellArrayCPU, U: npt.ArrayLike = 0.2, BW: float = 1e8) -> Array:  # noqa: N802
+def Iread(c: CellArrayCPU, U: ArrayLike = 0.2, BW: float = 1e8) -> Array:  # noqa: N802
     """Return read currents (A) with noise at ``U`` (V); ``BW`` is the bandwidth (Hz)."""
     return np.asarray(_cells(c).read(U, bandwidth=BW))
 
 
-def I(c: CellArrayCPU, U: npt.ArrayLike) -> Array:  # noqa: N802, E743
+def I(c: CellArrayCPU, U: ArrayLike) -> Array:  # noqa: N802, E743
     """Return the currents (A) at ``U`` (V) without noise."""
     return np.asarray(_cells(c).current(U))
 
@@ -116,7 +114,7 @@ def UR(c: CellArrayCPU) -> Array:  # noqa: N802
 
 
 def ADC(  # noqa: N802
-    v: npt.ArrayLike, vmin: float = 1e-6, vmax: float = 5e-5, nbits: int = 4
+    v: ArrayLike, vmin: float = 1e-6, vmax: float = 5e-5, nbits: int = 4
 ) -> Array:
     """Return values quantised to 2**nbits levels, clipped at both ends."""
     return adc(v, vmin, vmax, nbits)

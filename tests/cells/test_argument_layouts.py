@@ -215,9 +215,10 @@ def test_lists_without_end_are_refused():
 
 
 @pytest.mark.filterwarnings("ignore:.*prototype:UserWarning")
-def test_tensors_that_are_no_plain_arrays_are_refused():
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_tensors_that_are_no_plain_arrays_are_refused(engine):
     torch = pytest.importorskip("torch")
-    cells = sf.CellArray("published", (2, 2), seed=1, engine="torch")
+    cells = sf.CellArray("published", (2, 2), seed=1, engine=engine, arrays="torch")
     masked = torch.masked.masked_tensor(torch.ones(2, 2), torch.ones(2, 2, dtype=torch.bool))
     ragged = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
     for value in (torch.ones(2, 2).to_sparse(), masked, ragged):
@@ -229,8 +230,9 @@ def test_tensors_that_are_no_plain_arrays_are_refused():
     assert torch.equal(cells.matvec(half, number=0), cells.matvec(half.float(), number=0))
 
 
-def test_keys_of_jax_are_no_voltages():
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_keys_of_jax_are_no_voltages(engine):
     jax = pytest.importorskip("jax")
-    cells = sf.CellArray("published", 4, seed=1, engine="jax")
+    cells = sf.CellArray("published", 4, seed=1, engine=engine, arrays="jax")
     with pytest.raises(sf.InvalidTypeError, match=r"^u: "):
         cells.apply_voltage(jax.random.key(0))

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 
 import synfab as sf
-from synfab.physics import rules
+from synfab.physics import drawing
 from synfab.random import streams
 
 ERRORS = 4.5  # bounds in standard errors: one false alarm in 150,000 tests
@@ -47,7 +47,7 @@ def test_each_component_is_normal_in_every_marginal(published, parameters, compo
     population, seed = published.population, 12
     cells = np.arange(len(parameters), dtype=np.uint32)
     word = streams.words(seed, (cells, np.zeros_like(cells)), 0, streams.Stream.POPULATION)[0]
-    bounds = np.array(rules.component_bounds(published), np.uint64)
+    bounds = np.array(drawing.component_bounds(published), np.uint64)
     picked = (word[:, None].astype(np.uint64) >= bounds[None, :-1]).sum(axis=1) == component
     share, n = population.probabilities[component], len(parameters)
     assert abs(picked.mean() - share) < ERRORS * np.sqrt(share * (1.0 - share) / n)

@@ -32,7 +32,8 @@ def test_a_registered_dialect_writes_every_kind_of_element(written):
     assert (plain["cell"], plain["supply"], plain["solve"], plain["use"]) == (6, 5, 1, 1)
     pulsed = written("-2, 0.2", wire=2.0, access=Transistor())
     assert (pulsed["resistor"], pulsed["switch"], pulsed["simulate"]) == (2 * 6, 6, 1)
-    assert pulsed["drive"] == 3 + 2 + 2  # columns, rows, gates
+    # Columns, rows and gates; rows stay at 0 V.
+    assert (pulsed["drive"], pulsed["supply"]) == (3 + 2, 2)
     assert written(access=Transistor(), mosfet=True)["transistor"] == 6
     assert written(access=Selector())["selector"] == 6
 

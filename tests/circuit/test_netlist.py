@@ -23,8 +23,8 @@ from synfab.pulses.timeline import as_pulses, lay_out
 OPTIONS = (
     {"engine": "numba"},
     {"engine": "array"},
-    {"engine": "torch"},
-    {"engine": "jax"},
+    {"arrays": "torch"},
+    {"arrays": "jax"},
     {"history": "int16"},
     {"history": "compact"},
 )
@@ -247,7 +247,7 @@ def test_wires_have_a_segment_before_each_crosspoint_and_named_ends(cells):
     [
         ({"dialect": "hspice"}, "dialect: expected one of ngspice, spectre"),
         ({"mosfet": True}, "mosfet: expected False, the crossbar has no transistors"),
-        ({"voltages": np.ones(3)}, r"voltages: expected one number or \(4,\)"),
+        ({"voltages": np.ones(3)}, r"voltages: expected shape \(4,\)"),
         ({"voltages": np.nan}, "voltages: expected finite"),
         ({"device": "1x"}, "device: expected letters"),
         ({"snapshot": True, "dialect": "spectre"}, "snapshot: expected dialect"),

@@ -344,12 +344,14 @@ def test_defective_cells_keep_their_state_and_the_others_switch(ngspice):
     np.testing.assert_array_equal(after.in_lrs, ~np.eye(3, 4, dtype=bool))
 
 
-@pytest.mark.parametrize("engine", ["array", "torch", "jax"])
-def test_cells_of_another_engine_come_back_as_such(ngspice, engine):
-    pytest.importorskip(engine.replace("array", "numpy"))
-    cells = sf.CellArray("published", (2, 3), seed=7, engine=engine).apply_voltage(-2.0)
+@pytest.mark.parametrize("engine", ["numba", "array"])
+@pytest.mark.parametrize("arrays", ["numpy", "torch", "jax"])
+def test_cells_of_another_engine_or_library_come_back_as_such(ngspice, engine, arrays):
+    pytest.importorskip(arrays)
+    cells = sf.CellArray("published", (2, 3), seed=7, engine=engine, arrays=arrays)
+    cells.apply_voltage(-2.0)
     run = run_crossbar(crossbar_netlist(ideal(cells), [1.1, read_pulse()]))
-    assert run.cells.engine == engine
+    assert (run.cells.engine, run.cells.arrays) == (engine, arrays)
     same_state(run.cells, cells.copy().apply_voltage(1.1))
 
 

@@ -5,12 +5,12 @@ import subprocess
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
-from verilog_a import EVAS, finish, instrumented, start, start_alone
+from verilog_a import EVAS, finish, instrumented, restarted, start
 
 import synfab as sf
 from synfab.circuit import crossbar_netlist, to_veriloga
 from synfab.circuit.veriloga import DEVICE, core_inputs, core_outputs, to_veriloga_core
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.random.streams import Stream, normals, words
 
 needs_evas = pytest.mark.skipif(not EVAS.is_file(), reason="evas-sim is not installed")
@@ -51,7 +51,7 @@ class Life:
     def __init__(self, model, count):
         self.model, self.order = model, model.orders[-1]
         self.number = (np.arange(count, dtype=np.uint32), np.zeros(count, np.uint32))
-        self.devices = rules.fabricate(model, SEED, self.number)
+        self.devices = drawing.fabricate(model, SEED, self.number)
         self.state = rules.fresh_state(model, self.order, self.devices)
         self.register = self.state.block[::-1].astype(np.float64)  # (p, 4, cells), newest first
 
@@ -61,7 +61,7 @@ class Life:
         z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
         self.state = rules.apply_voltage(self.model, self.devices, before, u)
         begun = self.state.cycle > before.cycle
-        newest = rules.current_vector(self.state.block, self.state.cycle)
+        newest = drawing.current_vector(self.state.block, self.state.cycle)
         shifted = np.concatenate([newest[None], register[:-1]])
         self.register = np.where(begun, shifted, register)
         names = core_inputs(self.order)
@@ -74,7 +74,7 @@ class Life:
                 register.reshape(4 * self.order, -1),
             ]
         )
-        u_set = rules.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
+        u_set = drawing.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
         u_max = self.model.conduction.u_max
         ties = np.min(np.abs([u - u_set, u - before.threshold, u - u_max]), axis=0) < 1e-5
         return [f"in_{name}" for name in names], values.astype(np.float64), ties
@@ -274,37 +274,24 @@ def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
     assert "completes with 0 errors" in done.stdout, done.stdout[-800:]
 
 
-def in_two_processes(folder, text, device, count, outputs, wave, stop, step):
-    """Outputs (instances, outputs, times) of instances with the seeds 1, 2, …, count, and times."""
-    half = count // 2
-    parts = [range(1, half + 1), range(half + 1, count + 1)]
-    running = [
-        start(folder / str(i), text, device, seeds, outputs, wave, stop, step)
-        for i, seeds in enumerate(parts)
-    ]
-    tables = [finish(process, folder / str(i)) for i, process in enumerate(running)]
-    return [
-        (
-            table["time"].to_numpy(),
-            np.array(
-                [
-                    [table[f"o{i}_{k}"].to_numpy() for k in range(len(outputs))]
-                    for i in range(len(seeds))
-                ]
-            ),
-        )
-        for table, seeds in zip(tables, parts, strict=True)
-    ]
-
-
 @needs_evas
 @pytest.mark.slow
 def test_2000_devices_have_the_population_of_python(published, tmp_path):
-    text = start_alone(instrumented(to_veriloga(published, order=1), DEVICE))
-    runs = in_two_processes(
-        tmp_path, text, "synfab_published", 2000, DEVICE, "0 0 1n 0", "2n", "1n"
+    count = 1000
+    text = restarted(instrumented(to_veriloga(published, order=1), DEVICE), "1n")
+    folder, seeds = tmp_path / "run", (1, 1 + count)
+    process = start(
+        folder, text, "synfab_published", seeds, DEVICE, "0 0 1n 0", f"{count}n", "0.5n"
     )
-    drawn = np.concatenate([lives[:, :, -1] for _, lives in runs])
+    table = finish(process, folder)
+    rows = np.searchsorted(table["time"], (np.arange(count) + 0.25) * 1e-9)
+    drawn = np.concatenate(
+        [
+            np.stack([table[f"o{i}_{k}"].to_numpy()[rows] for k in range(8)], axis=1)
+            for i in range(len(seeds))
+        ]
+    )
+    assert len(np.unique(drawn, axis=0)) == 2 * count  # a device for each seed
     python = sf.CellArray(published, 200_000, seed=1).device_parameters.astype(np.float64)
     for k in range(8):
         ours, theirs = (np.subtract(*np.quantile(x[:, k], (0.95, 0.05))) for x in (drawn, python))
@@ -324,19 +311,17 @@ def test_2000_devices_have_the_population_of_python(published, tmp_path):
 
 @needs_evas
 @pytest.mark.slow
-def test_150_devices_remember_their_cycles_as_in_python(published, tmp_path):
-    count, cycles = 150, 40
+def test_devices_remember_their_cycles_as_in_python(published, tmp_path):
+    count, cycles = 15, 400
     wave, _ = pulse_train((-2.0, 1.6), cycles)
     outputs = ["r_lrs"]
     text = instrumented(to_veriloga(published), outputs)
     stop = f"{200 * cycles}n"
-    runs = in_two_processes(tmp_path, text, "synfab_published", count, outputs, wave, stop, "25n")
-    lives = np.concatenate(
-        [
-            values[:, 0, np.searchsorted(time, (np.arange(cycles) + 0.999) * 200e-9)]
-            for time, values in runs
-        ]
-    )
+    folder, seeds = tmp_path / "run", range(1, count + 1)
+    process = start(folder, text, "synfab_published", seeds, outputs, wave, stop, "25n")
+    table = finish(process, folder)
+    rows = np.searchsorted(table["time"], (np.arange(cycles) + 0.999) * 200e-9)
+    lives = np.stack([table[f"o{i}_0"].to_numpy()[rows] for i in range(count)])
     cells, python = sf.CellArray(published, count, seed=2), []
     for _ in range(cycles):
         cells.apply_voltage(-2.0).apply_voltage(1.6)

@@ -118,7 +118,7 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(tmp_path):
 
 
 def test_other_characters_have_a_plain_form():
-    stdio.codecs.register_error(stdio.HANDLER, stdio._plain)
+    stdio.codecs.register_error(stdio.HANDLER, stdio.replace_characters)
     assert "3 µA … ×2 ⣿".encode("ascii", stdio.HANDLER) == b"3 uA ... x2 ?"
     assert "n\udcffme".encode("ascii", stdio.HANDLER) == b"n\xffme"
     with pytest.raises(UnicodeDecodeError):
@@ -130,7 +130,7 @@ def test_a_stream_fails_once_and_is_silent_afterwards():
         def write(self, _):
             raise OSError(28, "No space left on device")
 
-    stream = stdio._Guarded(Full(), strict=True)
+    stream = stdio.guarded(Full(), strict=True)
     with pytest.raises(stdio.OutputError):
         stream.write(b"a")
     assert stream.write(b"ab") == 2

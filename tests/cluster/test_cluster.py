@@ -392,7 +392,9 @@ def test_a_checkpoint_that_is_not_as_it_was_written_is_passed_over(
 def test_a_checkpoint_renamed_to_another_number_of_pulses_is_refused(client, tmp_path):
     live(make(client, folder=tmp_path, every=4), 0, 8).close()
     exchange(tmp_path / "step-000000000004", tmp_path / "step-000000000008")
-    with pytest.raises(sf.FileFormatError, match="the name states 8 pulses, the manifest 4"):
+    with pytest.raises(
+        sf.FileFormatError, match="000008: step: the file name states 8, the content 4"
+    ):
         sf.cluster.ShardedCellArray.resume(tmp_path, client)
 
 

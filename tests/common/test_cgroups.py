@@ -211,14 +211,14 @@ def test_the_processor_quota_of_version_1(tmp_path, quota, expected):
 @pytest.mark.parametrize(("quota", "threads"), [(None, 6), (0.2, 1), (1.5, 2), (4.0, 4), (99.0, 6)])
 def test_threads_are_those_of_the_affinity_within_the_quota(monkeypatch, quota, threads):
     monkeypatch.delenv("SYNFAB_NUM_THREADS", raising=False)
-    monkeypatch.setattr(processors, "_quota", lambda: quota)
+    monkeypatch.setattr(processors, "quota", lambda: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     assert processors.default_threads() == threads
 
 
 def test_threads_without_an_affinity_are_all_processors(monkeypatch):
     monkeypatch.delenv("SYNFAB_NUM_THREADS", raising=False)
-    monkeypatch.setattr(processors, "_quota", lambda: None)
+    monkeypatch.setattr(processors, "quota", lambda: None)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
     assert processors.default_threads() == 5
@@ -275,7 +275,7 @@ print(array.read(0.2).shape)
 @pytest.fixture
 def group():
     """Make a control group with a limit of 700 MiB below that of this process."""
-    for version, groups in cgroups._hierarchies("memory", Path("/")):
+    for version, groups in cgroups.hierarchies("memory", Path("/")):
         folder = groups[0] / f"synfab-test-{os.getpid()}"
         limit = folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")
         try:

@@ -15,7 +15,7 @@ def limited(value, *, maximum=5):
 
 def test_the_earlier_name_does_the_same_with_a_warning():
     assert limited(9, maximum=7) == 7
-    with pytest.warns(DeprecationWarning, match="^most is now called maximum") as caught:
+    with pytest.warns(DeprecationWarning, match="^most is now maximum") as caught:
         assert limited(9, most=7) == 7
     assert caught[0].filename == __file__
 
@@ -34,7 +34,7 @@ def test_programming_accepts_the_earlier_name_of_max_passes():
         return sf.Crossbar(sf.CellArray("published", (2, 3), seed=1), 0.0).program(1e-4, **options)
 
     found = programmed(max_passes=1)
-    with pytest.warns(DeprecationWarning, match="most_passes is now called max_passes"):
+    with pytest.warns(DeprecationWarning, match="most_passes is now max_passes"):
         again = programmed(most_passes=1)
     assert len(again.pending) == len(found.pending) == 2
     np.testing.assert_array_equal(again.pulses, found.pulses)

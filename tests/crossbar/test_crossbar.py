@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synfab as sf
+from synfab.network.bias import make_bias
 from synfab.network.direct import matrix
 from synfab.network.network import Cells
-from synfab.network.solver import solve
+from synfab.network.solver import solve_lines
 from synfab.network.wires import make_wires
+
+
+def solve(wires, cells, v, w=0.0):
+    return solve_lines(wires, cells, make_bias(wires.shape, v, w))
+
 
 PEER = badcrossbar_peer.load()
 
@@ -471,7 +477,7 @@ def test_floating_ideal_lines_are_those_of_very_short_wires(seed):
 @pytest.mark.parametrize("name", ["along", "conducting", "solve_bias", "wires_for"])
 def test_members_of_the_circuit_are_found_on_the_crossbar_for_one_more_release(name):
     bar = sf.Crossbar(sf.CellArray("published", (2, 3), seed=1))
-    with pytest.warns(DeprecationWarning, match=f"use Crossbar.circuit.{name}"):
+    with pytest.warns(DeprecationWarning, match=f"is now Crossbar.circuit.{name}"):
         found = getattr(bar, name)
     np.testing.assert_equal(found, getattr(bar.circuit, name))
     assert not hasattr(bar, "no_such_member")

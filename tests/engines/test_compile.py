@@ -1,5 +1,6 @@
 """Kernels compile wherever Numba can keep nothing, and say so once."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -9,9 +10,9 @@ import warnings
 from pathlib import Path
 
 import pytest
+from numba.core.caching import FunctionCache
 
 import synfab
-from synfab.engines.numba import compile as compiling
 from synfab.engines.numba.reading import row_normals
 
 SOURCES = Path(synfab.__file__).parent
@@ -92,11 +93,19 @@ def test_compiled_kernels_are_kept_and_found_again(tmp_path):
 
 
 def test_one_warning_names_the_reason_and_what_to_do(monkeypatch):
-    monkeypatch.setattr(compiling, "_first", compiling.Lock())
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    # A module of its own, as in a process that has not warned yet.
+    spec = importlib.util.find_spec("synfab.engines.numba.compile")
+    compiling = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compiling)
+    monkeypatch.setattr(FunctionCache, "save_overload", full_disk)
+    cache = compiling.OptionalCache(run)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for reason in ("[Errno 28] No space left on device", "again"):
-            compiling._warn(OSError(reason))
+        cache.save_overload(None, None)
+        cache.save_overload(None, None)
     (warning,) = caught
     assert issubclass(warning.category, RuntimeWarning)
     assert re.search("No space left.*NUMBA_CACHE_DIR", str(warning.message))

@@ -16,9 +16,22 @@ LIBRARIES = ("torch", "jax")
 
 
 @pytest.fixture(params=LIBRARIES)
-def engine(request):
+def arrays(request):
     pytest.importorskip(request.param)
     return request.param
+
+
+@pytest.fixture(params=["numba", "array"])
+def options(request, arrays):
+    """Kernels and reference, with the arrays of each library."""
+    return {"engine": request.param, "arrays": arrays}
+
+
+def assert_same_bits(ours, theirs):
+    for name in ("r", "cycle", "in_lrs", "device_parameters"):
+        assert np.array_equal(getattr(ours, name), to_numpy(getattr(theirs, name)))
+    for name, feature in ours.features.items():
+        assert np.array_equal(feature, to_numpy(theirs.features[name]))
 
 
 def live(cells, pulses):
@@ -39,53 +52,17 @@ def agree(ours, theirs, allowed):
     assert off.sum() <= allowed
 
 
-def test_a_hundred_random_pulses_make_the_same_cells(published, engine):
-    pair = [live(sf.CellArray(published, 10_000, seed=5, engine=e), 100) for e in ("numba", engine)]
+def test_a_hundred_random_pulses_make_the_same_cells(published, arrays):
+    pair = [
+        live(sf.CellArray(published, 10_000, seed=5, **options), 100)
+        for options in ({}, {"engine": "array", "arrays": arrays})
+    ]
     assert pair[0].cycle.max() > 20
     agree(*pair, allowed=10)
 
 
-# PyTorch's compiler uses parts of PyTorch that warn of their age.
-compiles = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-@compiles
-@pytest.mark.slow
-def test_compiled_functions_make_the_same_cells(published):
-    pytest.importorskip("torch")
-    from synfab.random.torch_backend import COMPILE_FROM
-
-    pair = [
-        live(sf.CellArray(published, COMPILE_FROM, seed=5, engine=e), 12)
-        for e in ("numba", "torch")
-    ]
-    agree(*pair, allowed=10)
-
-
-@compiles
-@pytest.mark.slow
-def test_what_is_compiled_serves_any_number_of_cells_and_any_order(published, caplog):
-    pytest.importorskip("torch")
-    from synfab.random.torch_backend import COMPILE_FROM
-
-    size = 2 * COMPILE_FROM
-    some = np.arange(size) % 3 != 0
-    for order in (4, 8):
-        pair = [
-            sf.CellArray(published, size, seed=5, engine=e, order=order) for e in ("numba", "torch")
-        ]
-        for cells in pair:
-            cells.apply_voltage(-2.0).apply_voltage(1.5)
-            for _ in range(order):  # the cells' blocks end at two different pulses
-                cells.apply_voltage(-2.0, where=some).apply_voltage(1.2, where=some)
-            cells.apply_voltage(-2.0).apply_voltage(1.5)
-        agree(*pair, allowed=10)
-    gave_up = [record for record in caplog.records if record.name.startswith("synfab")]
-    assert not gave_up
-
-
-def test_masks_reads_and_files(published, engine, tmp_path):
-    pair = [sf.CellArray(published, (20, 50), seed=1, engine=e) for e in ("numba", engine)]
+def test_masks_reads_and_files(published, options, tmp_path):
+    pair = [sf.CellArray(published, (20, 50), seed=1, **kind) for kind in ({}, options)]
     mask = random_voltages((20, 50), 1) > 0.0
     target = np.linspace(3e-5, 9e-5, 1000, dtype=np.float32).reshape(20, 50)
     v = random_voltages((50, 3), 2) * np.float32(0.3)
@@ -101,43 +78,118 @@ def test_masks_reads_and_files(published, engine, tmp_path):
     np.testing.assert_allclose(to_numpy(theirs.r), ours.r, atol=2e-5)  # the copy is apart
     theirs.save(tmp_path / "cells.npz")
     again = sf.CellArray.load(tmp_path / "cells.npz")
-    assert again.engine == engine
+    assert {name: getattr(again, name) for name in options} == options
     for cells in (theirs, again):
         cells.apply_voltage(1.5)
     assert np.array_equal(to_numpy(again.r), to_numpy(theirs.r))
 
 
+def test_kernels_make_the_same_bits_for_arrays_of_any_library(published, arrays):
+    ours, theirs = (
+        sf.CellArray(published, (50, 70), seed=3, arrays=kind) for kind in ("numpy", arrays)
+    )
+    bring = theirs.arguments.outer.asarray
+    for k in range(8):
+        u = random_voltages((50, 70), k) * np.float32(1.2)
+        where = None if k % 2 else random_voltages((50, 70), k + 100) > 0.5
+        ours.apply_voltage(u, where=where)
+        theirs.apply_voltage(bring(u), where=None if where is None else bring(where))
+    assert_same_bits(ours, theirs)
+    v = random_voltages((70, 2), 5) * np.float32(0.2)
+    for mine, other in (
+        (ours.read(), theirs.read()), (ours @ v, theirs @ bring(v)),
+        (ours.current(0.1), theirs.current(0.1)), (ours.conductance(), theirs.conductance()),
+        (ours[3:5].r, theirs[3:5].r), (ours.readout_noise(2), theirs.readout_noise(2)),
+    ):  # fmt: skip
+        assert isinstance(other, theirs.arguments.outer.kind)
+        found = to_numpy(other)  # JAX rounds float64 to float32
+        assert np.array_equal(mine.astype(found.dtype), found)
+    g = np.linspace(3e-5, 9e-5, 3500, dtype=np.float32).reshape(50, 70)
+    assert_same_bits(ours.set_conductance(g), theirs.set_conductance(bring(g)))
+
+
+def test_results_and_arguments_are_not_memory_of_the_cells(published, options):
+    """Changing what was returned, or what was passed, changes no cell."""
+    cells = sf.CellArray(published, 20_000, seed=1, **options)
+    u = np.full(20_000, -2.0, np.float32)
+    cells.apply_voltage(u)
+    u[:] = 5.0
+    before = to_numpy(cells.r).copy()
+    for array in (cells.r, cells.cycle, cells.device_parameters, cells.read(number=0)):
+        if options["arrays"] == "torch":  # arrays of JAX are immutable
+            array.zero_()
+    assert np.array_equal(to_numpy(cells.r), before)
+    assert to_numpy(cells.in_lrs).all()
+
+
+def test_few_copies_between_the_kernels_and_tensors(published):
+    """PyTorch and the kernels share memory: a tensor is no copy of what the kernel wrote."""
+    torch = pytest.importorskip("torch")
+    cells = sf.CellArray(published, 1000, seed=1, arrays="torch")
+    written = np.zeros(1000, np.float32)
+    assert cells.arguments.returned(written).data_ptr() == written.ctypes.data
+    given = torch.zeros(1000)
+    assert cells.arguments.voltages(given).ctypes.data == given.data_ptr()
+
+
 def test_tensors_go_in_and_come_out(published):
     torch = pytest.importorskip("torch")
-    cells = sf.CellArray(published, 1000, seed=1, engine="torch")
-    u = torch.full((1000,), -2.0, requires_grad=True)
-    cells.apply_voltage(u, where=torch.ones(1000, dtype=torch.bool))
-    assert isinstance(cells.read(), torch.Tensor)
-    assert bool(cells.in_lrs.all())
+    for engine in ("numba", "array"):
+        cells = sf.CellArray(published, 1000, seed=1, engine=engine, arrays="torch")
+        u = torch.full((1000,), -2.0, requires_grad=True)
+        cells.apply_voltage(u, where=torch.ones(1000, dtype=torch.bool))
+        assert isinstance(cells.read(), torch.Tensor)
+        assert bool(cells.in_lrs.all())
 
 
-def test_a_crossbar_takes_cells_of_any_engine(published, engine):
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_engines_named_after_a_library_are_the_reference_on_its_arrays(published, tmp_path, name):
+    pytest.importorskip(name)
+    with pytest.warns(DeprecationWarning, match=f'engine="{name}" is now arrays="{name}"'):
+        cells = sf.CellArray(published, 40, seed=1, engine=name)
+    assert (cells.engine, cells.arrays) == ("array", name)
+
+
+def test_a_saved_array_is_loaded_for_another_library(published, tmp_path, arrays):
+    cells = sf.CellArray(published, 40, seed=1, arrays=arrays).apply_voltage(-2.0)
+    cells.save(tmp_path / "cells.npz")
+    for asked, found in ((None, arrays), ("numpy", "numpy"), ("torch", "torch")):
+        again = sf.CellArray.load(tmp_path / "cells.npz", arrays=asked)
+        assert again.arrays == found
+        assert np.array_equal(to_numpy(again.r), to_numpy(cells.r))
+        assert again.copy().arrays == found
+    with pytest.raises(sf.InvalidValueError, match=r"^arrays: expected one of numpy"):
+        sf.CellArray.load(tmp_path / "cells.npz", arrays="cupy")
+
+
+def test_a_crossbar_takes_cells_of_any_engine(published, options):
     v = np.full(8, 0.2)
     read = [
-        sf.Crossbar(sf.CellArray(published, (8, 8), seed=1, engine=e)).read(v, noise=False)
-        for e in ("numba", engine)
+        sf.Crossbar(sf.CellArray(published, (8, 8), seed=1, **kind)).read(v, noise=False)
+        for kind in ({}, options)
     ]
     np.testing.assert_allclose(read[1], read[0], rtol=3e-5)
 
 
 @pytest.mark.parametrize("device", ["nowhere", "cuda:7"])
-def test_a_device_that_is_not_there(published, engine, device):
+def test_a_device_that_is_not_there(published, options, device):
     with pytest.raises(sf.InvalidValueError, match="device: expected"):
-        sf.CellArray(published, 4, seed=1, engine=engine, device=device)
+        sf.CellArray(published, 4, seed=1, device=device, **options)
 
 
-def test_other_engines_have_no_devices(published):
-    with pytest.raises(sf.InvalidValueError, match="device"):
+def test_kernels_for_cpus_refuse_other_devices(published):
+    pytest.importorskip("torch")
+    with pytest.raises(sf.InvalidValueError, match=r'^device: engine "numba" computes on the CPU'):
+        sf.CellArray(published, 4, seed=1, engine="numba", arrays="torch", device="meta")
+
+
+def test_numpy_has_no_devices(published):
+    with pytest.raises(sf.InvalidValueError, match=r"^device: NumPy arrays are on"):
         sf.CellArray(published, 4, seed=1, device="cuda")
 
 
-def test_bad_voltages_change_nothing(published, engine):
-    cells = sf.CellArray(published, 4, seed=1, engine=engine)
+def test_bad_voltages_change_nothing(published, options):
+    cells = sf.CellArray(published, 4, seed=1, **options)
     with pytest.raises(sf.InvalidValueError, match="u: expected finite"):
         cells.apply_voltage(np.array([1.0, np.nan, 0.0, 0.0]))
     with pytest.raises(sf.InvalidTypeError, match="u: expected real numbers"):

@@ -124,8 +124,7 @@ def test_messages_list_what_is_registered():
 
 def test_an_engine_of_numpy_serves_the_arrays_of_another_library():
     torch = pytest.importorskip("torch")
-    register("dictionary on torch", dictionary_engine.DictionaryEngine, library="torch")
-    ours, theirs = (live(fresh(name)) for name in ("dictionary on torch", "array"))
+    ours, theirs = live(fresh("dictionary", arrays="torch")), live(fresh("array"))
     u = torch.full(SHAPE, -2.0)
     ours.apply_voltage(u, where=u < 0.0)
     theirs.apply_voltage(-2.0)

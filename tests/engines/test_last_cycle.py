@@ -10,8 +10,9 @@ from synfab.physics import rules
 from synfab.random.arrays import to_numpy
 
 ENGINES = [
-    ("numba", "float32"), ("numba", "int16"), ("numba", "compact"), ("array", "float32"),
-    ("torch", "float32"), ("jax", "float32"), ("warp", "float32"),
+    ("numba", "float32", "numpy"), ("numba", "int16", "numpy"), ("numba", "compact", "numpy"),
+    ("array", "float32", "numpy"), ("array", "float32", "torch"), ("array", "float32", "jax"),
+    ("warp", "float32", "numpy"), ("warp", "float32", "torch"), ("warp", "float32", "jax"),
 ]  # fmt: skip
 LAST = rules.MAX_CYCLE
 
@@ -32,13 +33,16 @@ def state(cells):
     return [np.array(to_numpy(array)) for array in cells.engine_instance.storage().values()]
 
 
-@pytest.mark.parametrize(("engine", "history"), ENGINES)
+@pytest.mark.parametrize(("engine", "history", "arrays"), ENGINES)
 def test_the_pulse_that_would_go_beyond_is_refused_and_changes_nothing(
-    published, tmp_path, engine, history
+    published, tmp_path, engine, history, arrays
 ):
-    if engine in ("torch", "jax", "warp"):
-        pytest.importorskip(engine)
-    cells = sf.CellArray(published, 40, seed=3, order=2, engine=engine, history=history)
+    if arrays != "numpy":
+        pytest.importorskip(arrays)
+    if engine == "warp":
+        pytest.importorskip("warp")
+    options = {"engine": engine, "history": history, "arrays": arrays}
+    cells = sf.CellArray(published, 40, seed=3, order=2, **options)
     at_cycle(cells, LAST - 1)
     cells.save(tmp_path / "cells")
     cells = sf.CellArray.load(tmp_path / "cells")

@@ -81,7 +81,7 @@ def test_models_of_one_name_keep_their_own_numbers():
     )
     sf.CellArray(published, 8, seed=1)
     ours, alone = sf.CellArray(other, 8, seed=1), sf.CellArray(other, 8, seed=1)
-    numba_engine._rounded.cache_clear()
+    numba_engine.round_model.cache_clear()
     numba_engine.stationary_blocks.cache_clear()
     fresh = sf.CellArray(other, 8, seed=1)
     for cells in (ours, alone, fresh):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import synfab as sf
-from synfab.engines import registry
 from synfab.random import streams
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import find_library
@@ -18,7 +17,7 @@ from synfab.random.backend import find_library
 wp = pytest.importorskip("warp")
 
 from synfab.engines.warp import kernels, scalar, setup  # noqa: E402
-from synfab.engines.warp.engine import WarpEngine, bytes_per_cell  # noqa: E402
+from synfab.engines.warp.engine import bytes_per_cell  # noqa: E402
 from synfab.engines.warp.layout import MAX_CELLS  # noqa: E402
 
 # The Random123 known answers: two words of the cell number, index, stream; key; words.
@@ -158,8 +157,7 @@ def test_a_file_with_impossible_cells_is_refused():
 def test_arrays_of_other_libraries_are_the_same_cells(name):
     """Arguments and results share memory with the kernels' arrays."""
     pytest.importorskip(name)
-    registry.register(f"warp on {name}", WarpEngine, library=name)
-    ours, theirs = live(fresh(engine=f"warp on {name}", device="cpu")), live(fresh())
+    ours, theirs = live(fresh(arrays=name, device="cpu")), live(fresh())
     kind = find_library(name, "cpu").kind
     mask = np.arange(400) % 3 == 0
     for cells in (ours, theirs):
@@ -182,8 +180,7 @@ def test_arrays_of_other_libraries_are_the_same_cells(name):
 def test_state_of_torch_shares_the_memory_of_the_kernels():
     pytest.importorskip("torch")
     library = find_library("torch", "cpu")
-    engine = registry.make_engine("warp", "float32", library, sf.load_model(), 50, 1, 0, 2)
-    engine.fabricate()
+    engine = fresh(50, arrays="torch").engine_instance
     states = engine.states
     engine.apply_voltage(library.asarray(np.array([-3.0], np.float32)), None)
     assert bool((states < 0.5).all())
@@ -199,7 +196,7 @@ def test_devices_without_kernels_are_refused():
 
 
 def test_more_cells_than_addresses_reach_are_refused(monkeypatch):
-    monkeypatch.setattr(registry, "check_capacity", lambda *_: None)
+    monkeypatch.setattr("synfab.cells.identity.check_capacity", lambda *_: None)
     with pytest.raises(sf.CapacityError, match=f"up to {MAX_CELLS} cells, found {MAX_CELLS + 1}"):
         fresh(MAX_CELLS + 1)
 
@@ -285,8 +282,7 @@ def gpu(library):
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_a_gpu_simulates_the_cells_of_the_cpu(name):
     library = gpu(name)
-    registry.register(f"warp on {name}", WarpEngine, library=name)
-    ours = live(fresh(engine=f"warp on {name}", device=library.device))
+    ours = live(fresh(arrays=name, device=library.device))
     theirs = live(fresh(engine="array"))
     np.testing.assert_array_equal(to_numpy(ours.cycle), theirs.cycle)
     np.testing.assert_allclose(to_numpy(ours.r), theirs.r, atol=3e-5)
@@ -295,5 +291,5 @@ def test_a_gpu_simulates_the_cells_of_the_cpu(name):
     mine = to_numpy(ours.read(number=4))
     np.testing.assert_allclose(mine, theirs.read(number=4), rtol=1e-4, atol=1e-12)
     assert_same(pickle.loads(pickle.dumps(ours)), ours)
-    part = live(fresh(97, engine=f"warp on {name}", device=library.device, first_cell=3), start=3)
+    part = live(fresh(97, arrays=name, device=library.device, first_cell=3), start=3)
     assert_same(part, ours, slice(3, 100))

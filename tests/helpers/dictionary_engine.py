@@ -4,7 +4,7 @@ import numpy as np
 
 from synfab.engines.base import Engine
 from synfab.engines.registry import register
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 
 
 class DictionaryEngine(Engine):
@@ -12,7 +12,7 @@ class DictionaryEngine(Engine):
 
     def fabricate(self, *, discardable=False):
         number = self.words(np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell))
-        devices = rules.fabricate(self.model, self.library.key(self.seed), number)
+        devices = drawing.fabricate(self.model, self.library.key(self.seed), number)
         state = rules.fresh_state(self.model, self.order, devices)
         self.restore({**state._asdict(), "parameters": devices.parameters})
 
@@ -37,7 +37,7 @@ class DictionaryEngine(Engine):
             self.cells[i].update(zip(state._fields, map(np.array, values), strict=True))
 
     def vectors(self, cells=None):
-        return rules.current_vector(self.column("block", cells), self.cycles(cells))
+        return drawing.current_vector(self.column("block", cells), self.cycles(cells))
 
     def cycles(self, cells=None):
         return self.column("cycle", cells)
@@ -48,9 +48,9 @@ class DictionaryEngine(Engine):
     def begin_cycle(self, cells):
         for i in cells:
             number = self.words(np.array([self.first_cell + int(i)], np.uint64))
-            devices = rules.Devices(self.library.key(self.seed), number, None)
+            devices = drawing.Devices(self.library.key(self.seed), number, None)
             block, cycle = self.cells[i]["block"][..., None], self.cells[i]["cycle"][None]
-            drawn = rules.draw_cycle(self.model, devices, block, cycle, np.array([True]))
+            drawn = drawing.draw_cycle(self.model, devices, block, cycle, np.array([True]))
             self.cells[i].update(block=drawn[0][..., 0], cycle=drawn[1][0])
         return self.features(cells)
 

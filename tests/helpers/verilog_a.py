@@ -23,11 +23,22 @@ def instrumented(text, outputs):
     return text.replace(old, new).replace(CURRENT, CURRENT + shown)
 
 
-def start_alone(text):
-    """Module that only draws its start: what happens in time is cut out."""
+def restarted(text, period):
+    """Module that draws its start every ``period``, each time from the next seed.
+
+    Everything else that happens in time is removed. The simulator takes much longer to translate
+    an instance than to run it, so a few instances that are restarted replace thousands.
+    """
     head, _, rest = text.partition(COMMIT)
     _, _, rest = rest.partition(CURRENT)
     shown, _, _ = rest.partition(NOISE)
+    once = "    analog initial begin\n        stream = seed;\n"
+    often = (
+        f"    integer restarts;\n    analog begin\n        @(timer(0.0, {period})) begin\n"
+        "        stream = seed + restarts;\n        restarts = restarts + 1;\n"
+    )
+    assert once in head
+    head = head.replace(once, often).replace("    end\n\n    analog begin\n", "    end\n")
     return head + CURRENT + shown + "    end\nendmodule\n"
 
 

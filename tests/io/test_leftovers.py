@@ -143,7 +143,7 @@ def test_a_process_that_has_the_number_of_a_dead_one_is_another_one(tmp_path, st
     kill(start(WRITE_A_FILE, tmp_path / "file"))
     (stale,) = tmp_path.iterdir()
     monkeypatch.setattr("psutil.pid_exists", lambda _: True)
-    monkeypatch.setattr(temporary, "_started", lambda _: 12345)
+    monkeypatch.setattr(temporary, "start_time", lambda _: 12345)
     assert temporary.is_stale(stale)
 
 
@@ -156,7 +156,7 @@ def test_a_process_that_ended_and_was_not_waited_for_is_dead(tmp_path, start):
 
 
 def test_files_of_other_machines_are_removed_once_they_are_old(tmp_path, monkeypatch):
-    monkeypatch.setattr(temporary, "_this_writer", lambda _: temporary.Writer(1, 2, 3))
+    monkeypatch.setattr(temporary, "this_writer", lambda _: temporary.Writer(1, 2, 3))
     foreign = tmp_path / temporary.temporary_name("file")
     monkeypatch.undo()
     foreign.write_text("half")

@@ -11,8 +11,8 @@ from scipy.stats import norm
 import synfab as sf
 from synfab import learn
 from synfab.figures import learn as figures
-from synfab.learn.fit import to_y
-from synfab.physics import rules
+from synfab.learn.features import to_y
+from synfab.physics import drawing
 
 comparing = importlib.import_module("synfab.learn.compare")
 learn_marginals = importlib.import_module("synfab.learn.marginals")
@@ -104,7 +104,7 @@ def _gamma_moments(model):
     x = np.random.default_rng(0).standard_normal(1_000_000).astype(np.float32)
     history = np.sqrt(np.diag(model.history(10).autocovariance(0)[0]))
     values = np.stack(
-        [rules.marginal(model.marginals[f], x * np.float32(history[f])) for f in range(4)]
+        [drawing.marginal(model.marginals[f], x * np.float32(history[f])) for f in range(4)]
     )
     return values.mean(axis=1), values.std(axis=1)
 
@@ -181,7 +181,7 @@ def test_a_marginal_with_a_step_is_no_polynomial_and_goes_on_beyond_the_sample()
     found = learn.fit_marginals((z + 0.5 * np.tanh(8.0 * z)) / 1.45)
     assert found.kind == "pieces"
     for ends in ([-4.5, -3.5], [3.5, 4.5]):
-        low, high = rules.marginal(found.coefficients[0], np.array(ends, np.float32))
+        low, high = drawing.marginal(found.coefficients[0], np.array(ends, np.float32))
         assert high - low == pytest.approx(1.0 / 1.45, rel=0.2)
 
 
@@ -241,7 +241,7 @@ def test_marginals_take_the_form_that_fits():
     found = learn.fit_marginals(steep / steep.std())
     assert found.kind == "pieces"
     x = np.linspace(-5.0, 5.0, 2001, dtype=np.float32)
-    curve = rules.marginal(found.coefficients[0], x)
+    curve = drawing.marginal(found.coefficients[0], x)
     assert (np.diff(curve) >= -1e-6).all()
     inside = np.abs(x) < 2.5
     exact = np.sign(x) * np.abs(x) ** 0.4 / steep.std()

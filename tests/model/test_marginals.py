@@ -5,15 +5,15 @@ import pytest
 from marginals import with_marginals
 
 import synfab as sf
-from synfab.physics import rules
+from synfab.physics import drawing
 
 
 def test_pieces_equal_the_polynomial_and_go_on_straight(published, pieces):
     x = np.linspace(-4.99, 4.99, 2001, dtype=np.float32)
     for f in range(4):
         exact = np.polyval(published.marginals[f], x)
-        np.testing.assert_allclose(rules.marginal(pieces.marginals[f], x), exact, atol=3e-5)
-        outside = rules.marginal(pieces.marginals[f], np.array([5.0, 6.0, 7.0], np.float32))
+        np.testing.assert_allclose(drawing.marginal(pieces.marginals[f], x), exact, atol=3e-5)
+        outside = drawing.marginal(pieces.marginals[f], np.array([5.0, 6.0, 7.0], np.float32))
         assert np.isclose(outside[2] - outside[1], outside[1] - outside[0], rtol=1e-4)
         slope = np.polyval(np.polyder(published.marginals[f]), 5.0)
         assert np.isclose(outside[1] - outside[0], slope, rtol=1e-3, atol=1e-4)

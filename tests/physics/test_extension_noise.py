@@ -22,13 +22,13 @@ from synfab.torch.noise import readout_normals
 
 NEEDS_WARP = pytest.mark.skipif(not extras.installed("warp"), reason="Warp is not installed")
 KINDS = [
-    ("numba", "float32"),
-    ("numba", "int16"),
-    ("numba", "compact"),
-    ("array", "float32"),
-    ("torch", "float32"),
-    ("jax", "float32"),
-    pytest.param(("warp", "float32"), marks=NEEDS_WARP),
+    ("numba", "float32", "numpy"),
+    ("numba", "int16", "numpy"),
+    ("numba", "compact", "numpy"),
+    ("array", "float32", "numpy"),
+    ("array", "float32", "torch"),
+    ("array", "float32", "jax"),
+    pytest.param(("warp", "float32", "numpy"), marks=NEEDS_WARP),
 ]
 SHAPE = (20, 30)
 V = np.linspace(-0.4, 0.5, 30)
@@ -49,7 +49,8 @@ def flicker(registry):
 
 def used(model, kind=KINDS[0], shape=SHAPE):
     """Cells in many states, on one engine."""
-    cells = sf.CellArray(model, shape, seed=1, engine=kind[0], history=kind[1])
+    options = dict(zip(("engine", "history", "arrays"), kind, strict=True))
+    cells = sf.CellArray(model, shape, seed=1, **options)
     u = np.linspace(0.6, 1.4, cells.size).astype(np.float32).reshape(shape)
     return cells.apply_voltage(-2.0).apply_voltage(u)
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from synfab.model.cell_model import FEATURES
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 
 N = 2000
 
 
 def lab(model, xp=np, seed=11, order=10):
     number = xp.asarray(np.arange(N, dtype=np.uint32))
-    devices = rules.fabricate(model, seed, (number, number * 0))
+    devices = drawing.fabricate(model, seed, (number, number * 0))
     return devices, rules.fresh_state(model, order, devices)
 
 
@@ -57,7 +57,7 @@ def test_a_fresh_cell_ignores_a_positive_voltage(published, fresh):
 
 def test_set_happens_at_the_threshold_itself(published, fresh):
     devices, state = fresh
-    u_set = rules.cycle_features(published, devices, state.block, state.cycle).u_set
+    u_set = drawing.cycle_features(published, devices, state.block, state.cycle).u_set
     assert rules.apply_voltage(published, devices, state, u_set).in_lrs.all()
     above = np.nextafter(u_set, np.float32(1.0))
     assert not rules.apply_voltage(published, devices, state, above).in_lrs.any()
@@ -65,7 +65,7 @@ def test_set_happens_at_the_threshold_itself(published, fresh):
 
 def test_a_set_cell_has_the_resistance_of_its_lrs(published, lrs):
     devices, state = lrs
-    r_lrs = rules.cycle_features(published, devices, state.block, state.cycle).r_lrs
+    r_lrs = drawing.cycle_features(published, devices, state.block, state.cycle).r_lrs
     current = rules.current(published, state.r, volts(0.2))
     np.testing.assert_allclose(0.2 / current, r_lrs, rtol=2e-6)
 
@@ -91,7 +91,7 @@ def test_a_full_reset_gives_the_hrs_of_the_new_cycle(published, lrs):
     devices, state = lrs
     after = rules.apply_voltage(published, devices, state, volts(1.46))
     assert after.in_hrs.all()
-    r_hrs = rules.cycle_features(published, devices, after.block, after.cycle).r_hrs
+    r_hrs = drawing.cycle_features(published, devices, after.block, after.cycle).r_hrs
     np.testing.assert_allclose(after.r, rules.hrs_state(published, r_hrs), rtol=1e-6)
 
 
@@ -136,7 +136,7 @@ def test_the_rules_need_nothing_but_the_array_standard(published):
 def test_an_ideally_programmed_cell_resists_until_its_threshold(published, fresh):
     devices, state = fresh
     wanted = volts(0.5)
-    features = rules.cycle_features(published, devices, state.block, state.cycle)
+    features = drawing.cycle_features(published, devices, state.block, state.cycle)
     state = rules.program(published, features, state, wanted)
     between = ~state.in_lrs & ~state.in_hrs
     assert between.mean() > 0.95
@@ -151,7 +151,7 @@ def test_an_ideally_programmed_cell_resists_until_its_threshold(published, fresh
 
 def test_a_cell_programmed_to_its_lrs_or_hrs_is_in_it(published, fresh):
     devices, state = fresh
-    features = rules.cycle_features(published, devices, state.block, state.cycle)
+    features = drawing.cycle_features(published, devices, state.block, state.cycle)
     lrs = rules.program(published, features, state, rules.lrs_state(published, features.r_lrs))
     hrs = rules.program(published, features, state, rules.hrs_state(published, features.r_hrs))
     assert lrs.in_lrs.all()
@@ -160,7 +160,7 @@ def test_a_cell_programmed_to_its_lrs_or_hrs_is_in_it(published, fresh):
 
 def test_a_cell_that_resets_beyond_u_max_is_programmed_with_u_max_as_threshold(published, fresh):
     devices = all_with(fresh[0], u_reset=1.6)
-    features = rules.cycle_features(published, devices, fresh[1].block, fresh[1].cycle)
+    features = drawing.cycle_features(published, devices, fresh[1].block, fresh[1].cycle)
     state = rules.program(published, features, fresh[1], volts(0.5))
     assert (state.threshold[~state.in_lrs & ~state.in_hrs] == np.float32(1.46)).all()
     assert np.isfinite(state.steepness).all()

@@ -14,6 +14,8 @@ SCRIPTS = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.py"))
 
 def test_every_job_beside_the_published_package(monkeypatch):
     pytest.importorskip("synaptogen")
+    monkeypatch.syspath_prepend(str(SCRIPTS[0].parents[1]))
+    account = importlib.import_module("benchmarks.account").account
     monkeypatch.setattr(bench, "SIDE", 64)
     result = bench.compare_with_published(repeats=1)
     rows = bench.table_rows(result)
@@ -21,7 +23,7 @@ def test_every_job_beside_the_published_package(monkeypatch):
         f"-2 V / +1.5 V pair, {history}" for history in ("float32", "int16", "compact")
     ]
     assert all(row["synfab_s"] > 0.0 for row in result.values() if "synfab_s" in row)
-    text = bench.account(result)
+    text = account(result)
     assert "A pair with float32 history moves 160 bytes per cell" in text
     assert "of a full pair" in text
 

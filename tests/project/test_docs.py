@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
-from blocks import Block, blocks, run_page  # noqa: E402
+from blocks import SHARED, Block, blocks, run_page  # noqa: E402
 from english import DISCOURAGED, discouraged  # noqa: E402
 from figures import SOURCES  # noqa: E402
 
@@ -49,25 +49,25 @@ def name(page):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """Run `synfab demo` as a page has it, once for all pages that have it."""
-    folder = tmp_path_factory.mktemp("demo")
+def earlier(tmp_path_factory):
+    """Run the commands that many pages have once for all of them."""
+    folder = tmp_path_factory.mktemp("earlier")
     page = folder / "page.md"
-    page.write_text("```bash\nsynfab demo\n```\n")
+    page.write_text(f"```bash\n{SHARED}```\n")
     assert run_page(page, folder) == ""
-    return folder / "synfab-demo"
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
-def test_every_block_runs(page, tmp_path, request, demo):
+def test_every_block_runs(page, tmp_path, request, earlier):
     if name(page) in NGSPICE:
         request.getfixturevalue("ngspice")
     code = "".join(block.text for block in blocks(page) if not block.reason)
     for word, package in NEEDS.items():
         if word in code:
             pytest.importorskip(package)
-    assert run_page(page, tmp_path, demo) == ""
+    assert run_page(page, tmp_path, earlier) == ""
 
 
 def test_blocks_are_found_and_a_reason_leaves_one_out(tmp_path):
@@ -88,6 +88,12 @@ def test_a_block_that_fails_is_reported(tmp_path, text):
     page = tmp_path / "page.md"
     page.write_text(text)
     assert "page.md" in run_page(page, tmp_path)
+
+
+def test_commands_that_many_pages_have_are_shared():
+    texts = [block.text for page in WITH_CODE for block in blocks(page)]
+    for command in SHARED.splitlines():
+        assert sum(f"{command}\n" in text for text in texts) > 2, command
 
 
 def test_commands_stand_in_blocks_that_run():

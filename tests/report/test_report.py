@@ -19,7 +19,7 @@ from synfab import learn
 from synfab.cli.app import app
 from synfab.report import headline, save_report, verdicts
 from synfab.report.sample import MAX_DEVICES, chosen_devices, measured_loops
-from synfab.report.verdict import _verdict
+from synfab.report.verdict import judge
 
 pytest.importorskip("bokeh")
 
@@ -113,9 +113,9 @@ def test_a_short_record_of_one_device_cannot_judge_its_memory(published, cycles)
 
 
 def test_a_measurement_far_from_itself_does_not_make_a_model_agree():
-    assert _verdict("x", "", 0.5, 0.9).words == "agrees"
-    assert _verdict("x", "", 0.5, 1.0).words == "cannot be judged"
-    assert _verdict("x", "", 2.5, 1.0).words == "differs"
+    assert judge("x", "", 0.5, 0.9).words == "agrees"
+    assert judge("x", "", 0.5, 1.0).words == "cannot be judged"
+    assert judge("x", "", 2.5, 1.0).words == "differs"
 
 
 def test_the_page_states_where_every_number_comes_from(found, path, tmp_path, published):

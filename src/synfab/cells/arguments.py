@@ -10,12 +10,16 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.messages import reason_of
+from synfab.common.types import AnyArray as Array
+from synfab.io.memory import require_memory
+from synfab.model.cell_model import CellModel
+from synfab.physics import rules
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import NUMPY, Library
 
-Array = Any
+MANY_NUMBERS = 2**24  # the available memory is checked first
 PLAIN = 1e30  # V; smaller magnitudes fit into float32
-MAX_REASON = 200  # characters of a library's error message that are shown
 Checker = Callable[[str, Any], np.ndarray[Any, Any]]
 
 
@@ -38,8 +42,8 @@ class Arguments:
         self.library, self.shape, self.outer = library, shape, outer or library
 
     def returned(self, array: Array, shape: tuple[int, ...] | None = None) -> Array:
-        """Return an engine array in the user's library, reshaped to ``shape`` (None: as it is)."""
-        found = array if self.outer is self.library else self.outer.asarray(array)
+        """Return a new engine array in the user's library, reshaped to ``shape`` (None: not)."""
+        found = array if self.outer is self.library else self.outer.adopt(to_numpy(array))
         if shape is None or found.shape == shape:
             return found
         return self.outer.xp.reshape(found, shape)
@@ -52,32 +56,24 @@ class Arguments:
         self, name: str, value: Any, kinds: str | tuple[str, ...], check: Checker
     ) -> Array:
         """Return an array of an allowed type in the engine's library, on its device."""
-        library = self.library
-        if library is NUMPY or not isinstance(value, library.kind):
+        library, outer = self.library, self.outer
+        if outer is NUMPY or not isinstance(value, outer.kind):
             array = check(name, value)
             return array if library is NUMPY else library.asarray(_ordinary(array))
         try:
-            fits = library.xp.isdtype(value.dtype, kinds)
+            fits = outer.xp.isdtype(value.dtype, kinds)
         except TypeError:  # library-specific types, such as JAX keys
             fits = False
         if not fits:
             raise InvalidTypeError(f"{name}: expected {kinds}, found {value.dtype}")
         try:
-            return library.asarray(value)
+            return library.asarray(outer.asarray(value))
         except (RuntimeError, NotImplementedError, TypeError) as error:  # a tensor without data
-            reason = " ".join(str(error).split())[:MAX_REASON]
-            raise InvalidTypeError(f"{name}: cannot be read: {reason}") from None
+            raise InvalidTypeError(f"{name}: cannot be read: {reason_of(error)}") from None
 
     def broadcast(self, name: str, array: Array) -> Array:
         """Return ``array`` broadcast to the shape of the cells."""
-        try:
-            fits = np.broadcast_shapes(tuple(array.shape), self.shape) == self.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidValueError(
-                f"{name}: shape {tuple(array.shape)} does not broadcast to {self.shape}"
-            )
+        checks.broadcasts(name, tuple(array.shape), self.shape)
         return self.library.xp.broadcast_to(array, self.shape)
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:
@@ -98,6 +94,60 @@ class Arguments:
             used = xp.where(mask, flat, 0.0)
         if not bool(xp.all(xp.isfinite(used))):
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
+        return contiguous(flat) if self.library is NUMPY else flat
+
+    def states(self, g: Any, mask: Array | None, model: CellModel) -> Array:
+        """Return the mixing states of static conductances ``g`` (S) at U_0, one per cell, float32.
+
+        Raises
+        ------
+        InvalidValueError
+            The conductance of a cell inside the mask is outside the technology's range.
+        """
+        xp, conduction = self.library.xp, model.conduction
+        given = self.broadcast("g", self.real("g", g))
+        wanted = xp.reshape(xp.astype(given, self.library.wide), (-1,))
+        top = rules.highest_state(model)
+        low, high = conduction.g_llrs - top * conduction.g_span, conduction.g_llrs
+        fits = (wanted >= low) & (wanted <= high)
+        used = wanted if mask is None else xp.where(mask, wanted, high)
+        if not bool(xp.all(fits if mask is None else fits | ~mask)):
+            raise InvalidValueError(
+                f"g: expected {low:.4g} … {high:.4g} S, found "
+                f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
+            )
+        r = xp.astype(conduction.state(used), xp.float32)
+        return xp.where(r > top, top, r)
+
+    def program(self, name: str, voltages: Any, pulses: int | None = None) -> Array:
+        """Return voltages of pulses, float32, (pulses, 1) or (pulses, cells).
+
+        ``pulses`` is their number if it is known; one voltage then serves all of them.
+        """
+        xp, array = self.library.xp, self.real(name, voltages)
+        if pulses is not None and array.ndim == 0:
+            array = xp.broadcast_to(array, (pulses,))
+        if array.ndim == 0 or pulses not in (None, array.shape[0]):
+            wanted = "pulses" if pulses is None else f"{pulses} voltages, one per pulse"
+            raise InvalidValueError(
+                f"{name}: expected {wanted} along the first axis, found shape {tuple(array.shape)}"
+            )
+        count = array.shape[0]
+        if array.ndim > 1:
+            if count > MANY_NUMBERS // math.prod(self.shape):
+                require_memory(4 * count * math.prod(self.shape), name)
+            try:
+                array = xp.broadcast_to(array, (count, *self.shape))
+            except (ValueError, RuntimeError):
+                raise InvalidValueError(
+                    f"{name}: shape {tuple(array.shape)} does not broadcast to {count} pulses of "
+                    f"{self.shape} cells"
+                ) from None
+        with np.errstate(over="ignore"):  # overflow is detected below
+            each = 1 if array.ndim == 1 else math.prod(self.shape)
+            flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (count, each))
+        if not bool(xp.all(xp.isfinite(flat))):
+            raise InvalidValueError(f"{name}: expected finite voltages, found NaN or infinity")
         return contiguous(flat) if self.library is NUMPY else flat
 
     def mask(self, where: Any) -> Array | None:

@@ -5,37 +5,31 @@ from __future__ import annotations
 import copy
 import math
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from synfab.cells.arguments import Arguments
+from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
-from synfab.cells.identity import Identity, check_first
-from synfab.cells.view import CellView
+from synfab.cells.identity import Identity, check_first, earlier_engine
+from synfab.cells.reading import currents, row_currents
+from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
-from synfab.common.errors import InvalidIndexError, InvalidValueError
-from synfab.common.interrupts import pass_on
+from synfab.common.errors import InvalidValueError
 from synfab.common.locking import add_lock, locked
+from synfab.common.types import AnyArray as Array
+from synfab.common.types import ArraysName
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
 from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.physics import rules
-from synfab.physics.noise import NONE, ReadNoise, row_variance
-from synfab.physics.readout import Readout
+from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
+from synfab.random.backend import find_library
 from synfab.random.streams import WORD
-
-MANY_NUMBERS = 2**24  # larger draws check the available memory first
-MAX_REASON = 200  # characters of a NumPy error message that are shown
-
-# Arrays of the library that the engine is registered with: NumPy, PyTorch or JAX.
-Array = Any
-# Attributes in which an engine passed to the constructor must match the array.
-HELD = ("model", "seed", "order", "first_cell")
 
 
 class CellArray:
@@ -56,18 +50,21 @@ class CellArray:
     order
         Order of the cycle-to-cycle history; None: the highest order of the model.
     engine
-        ``"numba"`` (selected by ``"auto"``); ``"torch"`` or ``"jax"``, whose methods accept and
-        return arrays of that library; ``"warp"``, kernels for NVIDIA GPUs; ``"array"``, the NumPy
-        reference; or another registered engine (``synfab.engines.registry``). An ``Engine``
-        instance that already contains these cells is used unchanged, with its history.
+        ``"numba"``, kernels for CPUs (selected by ``"auto"`` there); ``"warp"``, kernels for NVIDIA
+        GPUs; ``"array"``, the reference, which computes with the operations of the array library on
+        any of its devices; or another registered engine (``synfab.engines.registry``). An
+        ``Engine`` instance that already contains these cells is used unchanged, with its history.
     history
         ``"float32"``; ``"int16"``, which halves its memory; or ``"compact"``: 16 bytes per cell in
         total, with a history of eight numbers that retains nearly as much information. The last
         two require engine numba.
     first_cell
         Global number of the first cell.
+    arrays
+        Library of the arrays that methods accept and return: ``"numpy"``, ``"torch"`` or
+        ``"jax"``. On the CPU they share memory with the engine where possible.
     device
-        Device that stores the cells, such as ``"cuda"`` (engines torch and jax).
+        Device that stores the cells, such as ``"cuda"`` with PyTorch or JAX; None: the CPU.
 
     Raises
     ------
@@ -89,19 +86,21 @@ class CellArray:
         engine: EngineName | Engine = "auto",
         history: HistoryName = "float32",
         first_cell: int = 0,
+        arrays: ArraysName = "numpy",
         device: Any = None,
     ) -> None:
         if isinstance(engine, Engine):
             name, kept = engine.name, engine.history
         else:
-            name, kept = engine, history
-        identity = Identity.of(model, shape, seed, order, name, kept, first_cell)
+            (name, arrays), kept = earlier_engine(engine, arrays), history
+        self._library = find_library(arrays, device)
+        place = self._library.place
+        identity = Identity.of(model, shape, seed, order, name, kept, first_cell, place)
         self.model, self.shape = identity.model, identity.shape
         self.seed, self.order, self.first_cell = identity.seed, identity.order, identity.first_cell
         self.engine, self.history = identity.engine, identity.history
-        self._library = identity.library(device)
         if isinstance(engine, Engine):
-            self._check_held(engine)
+            identity.check_held(engine)
             self.engine_instance = engine
         else:
             self.engine_instance = identity.make_engine(self._library)
@@ -113,13 +112,6 @@ class CellArray:
         self.cycle_bound = rules.MAX_CYCLE if isinstance(engine, Engine) else 0
         add_lock(self)
 
-    def _check_held(self, engine: Engine) -> None:
-        for name, wanted in (("n_cells", self.size), *((n, getattr(self, n)) for n in HELD)):
-            if getattr(engine, name) != wanted:
-                raise InvalidValueError(
-                    f"engine: expected {name} {wanted}, found {getattr(engine, name)}"
-                )
-
     # ---- properties and copies ------------------------------------------------------------------
 
     @property
@@ -128,8 +120,13 @@ class CellArray:
         return math.prod(self.shape)
 
     @property
+    def arrays(self) -> ArraysName:
+        """Name of the array library of arguments and results."""
+        return self._library.name
+
+    @property
     def device(self) -> Any:
-        """Device that stores the cells: "cpu", or a device of the engine's library."""
+        """Device that stores the cells: "cpu", or a device of the array library."""
         return self._library.device
 
     @property
@@ -176,7 +173,8 @@ class CellArray:
     def __deepcopy__(self, memo: dict[int, Any]) -> CellArray:
         result = type(self)(
             self.model, self.shape, seed=self.seed, order=self.order, first_cell=self.first_cell,
-            engine=copy.deepcopy(self.engine_instance, memo), device=self._library.device,
+            engine=copy.deepcopy(self.engine_instance, memo),
+            arrays=self.arrays, device=self.device,
         )  # fmt: skip
         for name in ("read_number", "readout_number", "cycle_bound"):
             setattr(result, name, getattr(self, name))
@@ -231,6 +229,89 @@ class CellArray:
         self.engine_instance.apply_voltage(voltages, mask)
         return self
 
+    @locked
+    def apply_program(
+        self,
+        voltages: npt.ArrayLike,
+        *,
+        read: npt.ArrayLike | Literal["pulse"] | None = None,
+        noise: bool = True,
+        bandwidth: float = 1e8,
+    ) -> Array:
+        """Apply a sequence of pulses in one call, and read every cell after each of them.
+
+        The same as ``apply_voltage`` and ``read`` in a loop, but without the time that each of
+        these calls takes, which exceeds the computation for fewer than about 1000 cells.
+
+        Parameters
+        ----------
+        voltages
+            Voltage of each pulse (V), shape (pulses,), or voltages that broadcast to
+            (pulses, shape of the array).
+        read
+            Voltage of the reads (V), or one for each pulse, shaped like ``voltages``; ``"pulse"``:
+            the voltage of the pulse, as in an I-V sweep. None: no reads.
+        noise, bandwidth
+            As in ``read``; each pulse has a read number of its own.
+
+        Returns
+        -------
+        array
+            Current of every cell after each pulse (A), (pulses, shape of the array); without reads
+            the ``CellArray`` itself.
+
+        Raises
+        ------
+        InvalidValueError
+            Voltages are not finite or have a wrong shape, or a cell might start a cycle beyond
+            number 2**30 - 1; no cell is changed in that case.
+        CapacityError
+            The currents do not fit into memory.
+
+        Notes
+        -----
+        An interrupt leaves a whole number of pulses applied.
+
+        Examples
+        --------
+        >>> cells = CellArray("published", 16, seed=1)
+        >>> u = np.concatenate([np.linspace(0, -1.5, 100), np.linspace(-1.5, 1.5, 200)])
+        >>> cells.apply_program(u, read="pulse", noise=False).shape
+        (300, 16)
+        """
+        pulses = self.arguments.program("voltages", voltages)
+        count = pulses.shape[0]
+        noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
+        if read is None:
+            reads = None
+        elif isinstance(read, str):
+            checks.choice("read", read, ("pulse",))
+            reads = pulses
+        else:
+            reads = self.arguments.program("read", read, count)
+        if reads is not None and count > MANY_NUMBERS // self.size:
+            require_memory(4 * count * self.size, "voltages")
+        if self.cycle_bound + count >= rules.MAX_CYCLE:
+            self._check_program(count)
+        self.cycle_bound += count
+        found = self.engine_instance.apply_program(
+            pulses, reads, read_noise if noise else None, self.read_number
+        )
+        if reads is None:
+            return self
+        if noise:
+            self.read_number = (self.read_number + count) & WORD
+        return self.arguments.returned(found, (count, *self.shape))
+
+    def _check_program(self, count: int) -> None:
+        """Update ``cycle_bound``; raise if ``count`` pulses might exceed the last cycle."""
+        self.cycle_bound = int(to_numpy(self.engine_instance.cycles()).max())
+        if self.cycle_bound + count > rules.MAX_CYCLE:
+            raise InvalidValueError(
+                f"voltages: {count} pulses could take a cell from cycle {self.cycle_bound} beyond "
+                f"the last, number {rules.MAX_CYCLE}; renew() makes fresh cells"
+            )
+
     def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
         """Update ``cycle_bound``; raise if a pulse would start a cycle beyond the last."""
         cycle = to_numpy(self.engine_instance.cycles())
@@ -261,25 +342,11 @@ class CellArray:
         InvalidValueError
             A conductance is outside the technology's range; no cell is changed in that case.
         """
-        library, conduction = self.engine_instance.library, self.model.conduction
-        xp = library.xp
-        mask = self.arguments.mask(where)
-        given = self.arguments.broadcast("g", self.arguments.real("g", g))
-        wanted = xp.reshape(xp.astype(given, library.wide), (-1,))
-        top = rules.highest_state(self.model)
-        low, high = conduction.g_llrs - top * conduction.g_span, conduction.g_llrs
-        fits = (wanted >= low) & (wanted <= high)
-        used = wanted if mask is None else xp.where(mask, wanted, high)
-        if not bool(xp.all(fits if mask is None else fits | ~mask)):
-            raise InvalidValueError(
-                f"g: expected {low:.4g} … {high:.4g} S, found "
-                f"{float(xp.min(used)):.4g} … {float(xp.max(used)):.4g} S"
-            )
-        r = xp.astype(conduction.state(used), xp.float32)
-        r = xp.where(r > top, top, r)
+        library, mask = self.engine_instance.library, self.arguments.mask(where)
+        r = self.arguments.states(g, mask, self.model)
         everything = np.arange(self.size)
         cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)
-        targets = r if mask is None else xp.take(r, cells, axis=0)
+        targets = r if mask is None else library.xp.take(r, cells, axis=0)
         completed(lambda: self.engine_instance.program(cells, targets))
         return self
 
@@ -296,7 +363,7 @@ class CellArray:
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return self.current(u) / voltage[0]
+        return self._shaped(self.engine_instance.current(voltage) / voltage[0])
 
     @locked
     def read(
@@ -319,20 +386,14 @@ class CellArray:
             Number of this read: equal numbers give equal noise. None: the next number.
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
-        voltages = self.arguments.voltages(u)
         if not checks.flag("noise", noise):
             return self.current(u)
         given = self.read_number if number is None else checks.word("number", number)
-        result = self.engine_instance.read(voltages, given, read_noise)
+        result = currents(self, u, read_noise, given)
         if number is None:
             # Read numbers wrap around at 2**32, as in the noise generator.
             self.read_number = (given + 1) & WORD
-        return self._shaped(result)
-
-    @locked
-    def _read(self, u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
-        """Return currents with the noise of read ``number``; the read counter does not advance."""
-        return self._shaped(self.engine_instance.read(self.arguments.voltages(u), number, noise))
+        return result
 
     @locked
     def matvec(
@@ -369,31 +430,10 @@ class CellArray:
         given = self.readout_number if number is None else checks.word("number", number, count)
         noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
         z = self.engine_instance.readout_noise(0, self.shape[0], given, count) if noise else None
-        result = self._row_currents(batch, read_noise, z)
+        result = row_currents(self, batch, read_noise, z)
         if noise and number is None:  # last, so that an interrupted call uses no number
             self.readout_number = (given + count) & WORD
         return result[:, 0] if voltages.ndim == 1 else result
-
-    @locked
-    def _row_currents(self, batch: Array, noise: ReadNoise, z: Array | None) -> Array:
-        """Return currents (rows, B) for voltages (B, columns); ``z``: normal noise or None."""
-        library, count = self.engine_instance.library, len(batch)
-        xp = library.xp
-        summed = z is not None and noise.linear
-        readout = Readout.of(self.model.conduction, batch, noise if summed else NONE)
-        # Both sums in a single pass through r.
-        sums = self.engine_instance.row_sums(self.shape[1], readout.weights)
-        result = library.asarray(readout.base) + sums[:, :count]
-        if z is None or noise == NONE:
-            return self.arguments.returned(result)
-        if noise.linear:
-            variance = readout.unit * sums[:, count:] + library.asarray(readout.noise_base)
-        else:
-            r = xp.reshape(self.engine_instance.states, self.shape)
-            volts = library.asarray(np.ascontiguousarray(batch, np.float32))
-            variance = row_variance(self.model, noise, r, volts)
-        drawn = xp.sqrt(xp.where(variance > 0.0, variance, 0.0)) * library.asarray(z)
-        return self.arguments.returned(result + drawn)
 
     @locked
     def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:
@@ -455,17 +495,7 @@ class CellArray:
 
     def __getitem__(self, key: Any) -> CellView:
         """Return a read-only view of the selected cells; it reflects later changes of the array."""
-        if isinstance(key, np.ma.MaskedArray):
-            raise InvalidIndexError("key: masked arrays are not accepted")
-        try:
-            index = np.arange(self.size).reshape(self.shape)[key]
-        except Exception as error:  # NumPy raises several types, a custom key any type
-            pass_on(error)
-            reason = " ".join(str(error).split())
-            raise InvalidIndexError(
-                f"key: no cells of shape {self.shape}: {reason[:MAX_REASON]}"
-            ) from None
-        return CellView(self, np.asarray(index))
+        return CellView(self, selected_cells(self.shape, key))
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -474,9 +504,28 @@ class CellArray:
         save_array(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> CellArray:
-        """Return the array stored in a file; raise ``FileFormatError`` if the file is invalid."""
-        return load_array(cls, path)
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        arrays: ArraysName | None = None,
+        device: Any = None,
+    ) -> CellArray:
+        """Return the array stored in a file.
+
+        Parameters
+        ----------
+        arrays
+            Array library; None: that of the saved array.
+        device
+            Device of this library that is to store the cells; None: the CPU.
+
+        Raises
+        ------
+        FileFormatError
+            The file is invalid.
+        """
+        return load_array(cls, path, arrays, device)
 
     def _shaped(self, array: Array) -> Array:
         return self.arguments.returned(array, self.shape)

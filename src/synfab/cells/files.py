@@ -12,13 +12,15 @@ from synfab.cells.identity import Identity
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import lock_of
+from synfab.common.types import ArraysName
 from synfab.engines.capacity import bytes_per_cell
-from synfab.engines.registry import engine_class
+from synfab.engines.registry import EARLIER_NAMES, engine_class, present_name
 from synfab.io.archive import open_checked, write_archive
 from synfab.io.limits import require_size
 from synfab.model.model_file import document, parse
 from synfab.physics import rules
 from synfab.random.arrays import to_numpy
+from synfab.random.backend import Library, find_library
 
 if TYPE_CHECKING:
     from synfab.cells.array import CellArray
@@ -34,13 +36,21 @@ def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
     target = checks.path("path", path)
     with lock_of(cells):
         state = dump_cells(cells)
-        arrays = state.pop("storage")
+        stored = state.pop("storage")
         manifest = {"format": FORMAT, "version": VERSION, **state, "model": document(cells.model)}
-        write_archive(target, manifest, arrays)
+        if cells.arrays != "numpy":
+            manifest["arrays"] = cells.arrays
+        write_archive(target, manifest, stored)
 
 
-def load_array(kind: type[CellArray], path: str | os.PathLike[str]) -> CellArray:
+def load_array(
+    kind: type[CellArray],
+    path: str | os.PathLike[str],
+    arrays: ArraysName | None = None,
+    device: object = None,
+) -> CellArray:
     """Return the array stored at ``path``; raise ``FileFormatError`` if the file is invalid."""
+    library = None if arrays is None else find_library(arrays, device)
     with open_checked(checks.path("path", path), "an array file") as archive:
         archive.check(FORMAT, VERSION)
         manifest = archive.manifest
@@ -48,30 +58,35 @@ def load_array(kind: type[CellArray], path: str | os.PathLike[str]) -> CellArray
         shape = checks.axes("shape", manifest["shape"])
         # Cells are stored as in memory, so the size of the file limits their number.
         require_size(math.prod(shape) * SMALLEST_CELL, archive.size, f"shape: {shape} cells")
-        identity = Identity.of(model, shape, *(manifest[key] for key in FIELDS[1:]))
+        saved = manifest.get("arrays", "numpy")
+        if manifest["engine"] in EARLIER_NAMES:  # named after its library in version 0.1
+            saved = manifest["engine"]
+        library = library or find_library(saved, device)
+        fields = {key: manifest[key] for key in FIELDS[1:]}
+        identity = Identity.of(model, shape, **fields, place=library.place)
         counters = {key: checks.word(key, manifest[key]) for key in COUNTERS}
         names = engine_class(identity.engine, identity.history).STORED
         unknown = set(archive.names) - set(names)
         if unknown:
             raise FileFormatError(f"{min(unknown)}: not a part of an array")
-        arrays = {key: archive.array(key) for key in names}
-        return array_of(kind, identity, None, arrays, counters)
+        stored = {key: archive.array(key) for key in names}
+        return array_of(kind, identity, library, stored, counters)
 
 
 def array_of(
     kind: type[CellArray],
     identity: Identity,
-    device: Any,
-    arrays: Mapping[str, Any],
+    library: Library,
+    stored: Mapping[str, Any],
     counters: Mapping[str, int],
 ) -> CellArray:
-    """Return the array with the stored state ``arrays``; raise ``FileFormatError`` if invalid."""
-    engine = identity.make_engine(identity.library(device))
-    engine.check(arrays)
-    engine.restore(arrays)
+    """Return the array with the state ``stored``; raise ``FileFormatError`` if invalid."""
+    engine = identity.make_engine(library)
+    engine.check(stored)
+    engine.restore(stored)
     cells = kind(
         identity.model, identity.shape, seed=identity.seed, order=identity.order, engine=engine,
-        first_cell=identity.first_cell, device=device,
+        first_cell=identity.first_cell, arrays=library.name, device=library.device,
     )  # fmt: skip
     vars(cells).update(counters)
     return cells
@@ -97,6 +112,7 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         The state is malformed.
     """
     mine = dump_cells(cells)
+    state = {**state, "engine": present_name(state.get("engine"))}
     for name in ("model", *FIELDS):
         if state.get(name) != mine[name]:
             raise InvalidValueError(

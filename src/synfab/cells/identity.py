@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from synfab.common import checks
-from synfab.common.errors import CapacityError
+from synfab.common.errors import CapacityError, InvalidValueError
 from synfab.engines.base import Engine
-from synfab.engines.registry import check_engine, library_name, make_engine
+from synfab.engines.capacity import check_capacity
+from synfab.engines.registry import EARLIER_NAMES, check_engine, engine_class
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
-from synfab.random.backend import Library, find_library
+from synfab.random.backend import NUMPY, Library
 from synfab.random.streams import MAX_SEED, check_seed
+
+
+class CellOptions(TypedDict):
+    """Checked options of a ``CellArray`` that is part of a larger one."""
+
+    seed: int
+    order: int
+    history: str
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,9 @@ class Identity:
         engine: str,
         history: str,
         first_cell: int,
+        place: str = "cpu",
     ) -> Identity:
-        """Return the checked arguments.
+        """Return the checked arguments; ``place`` is the device as in ``check_engine``.
 
         Raises
         ------
@@ -55,21 +66,51 @@ class Identity:
             raise CapacityError(f"shape: expected up to 2**64 - 1 cells, found {size}")
         return cls(
             loaded, axes, check_seed(seed), loaded.history(order).order,
-            check_engine(engine, history), history, check_first(first_cell, size),
+            check_engine(engine, history, place), history, check_first(first_cell, size),
         )  # fmt: skip
 
-    def library(self, device: Any = None) -> Library:
-        """Return the library of the arrays that users pass and receive."""
-        return find_library(library_name(self.engine), device)
+    def check_held(self, engine: Engine) -> None:
+        """Raise ``InvalidValueError`` unless an engine already contains these cells."""
+        wanted = {"n_cells": math.prod(self.shape)}
+        wanted |= {name: getattr(self, name) for name in ("model", "seed", "order", "first_cell")}
+        for name, value in wanted.items():
+            if getattr(engine, name) != value:
+                raise InvalidValueError(
+                    f"engine: expected {name} {value}, found {getattr(engine, name)}"
+                )
 
     def make_engine(self, library: Library) -> Engine:
-        """Return an engine with memory for these cells, which are not fabricated yet."""
-        return make_engine(
-            self.engine, self.history, library,
-            self.model, math.prod(self.shape), self.seed, self.first_cell, self.order,
-        )  # fmt: skip
+        """Return an engine with memory for these cells, which are not fabricated yet.
+
+        ``library`` is the user's array library; the engine uses it if it supports any library.
+
+        Raises
+        ------
+        CapacityError
+            The cells do not fit into memory.
+        """
+        kind, size = engine_class(self.engine, self.history), math.prod(self.shape)
+        own = library if kind.ANY_LIBRARY else NUMPY
+        if own.place.startswith("cpu"):
+            check_capacity(size, self.order, self.history)
+        made = kind(self.model, size, self.seed, self.first_cell, self.order, self.history, own)
+        made.name = self.engine
+        return made
 
 
 def check_first(first_cell: Any, size: int) -> int:
     """Return the checked number of the first of ``size`` cells."""
     return checks.integer("first_cell", first_cell, 0, MAX_SEED - size)
+
+
+def earlier_engine(engine: object, arrays: Any) -> tuple[Any, Any]:
+    """Return engine and array library; warn if the engine is named as in version 0.1."""
+    if not (isinstance(engine, str) and engine in EARLIER_NAMES):
+        return engine, arrays
+    warnings.warn(
+        f'engine="{engine}" is now arrays="{engine}", engine="array"; without engine="array", '
+        f"the cells are computed by kernels, which are faster on a CPU",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return EARLIER_NAMES[engine], engine

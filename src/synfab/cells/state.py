@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.locking import lock_of
+from synfab.common.types import Array
 from synfab.physics import rules
 from synfab.random.arrays import to_numpy
-
-Array = npt.NDArray[Any]
 
 IN_HRS, IN_LRS, BETWEEN = 0, 1, 2  # phases of a cell: completely RESET, SET, partially RESET
 NAMES = ("r", "threshold", "steepness", "phase", "cycle")

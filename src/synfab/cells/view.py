@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from synfab.common.errors import InvalidValueError
+import numpy as np
+
+from synfab.common.errors import InvalidIndexError, InvalidValueError
+from synfab.common.interrupts import pass_on
 from synfab.common.locking import lock_of
+from synfab.common.messages import reason_of
+from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import FEATURES
 from synfab.physics import rules
 
 if TYPE_CHECKING:
     from synfab.cells.array import CellArray
 
-Array = Any
+
+def selected_cells(shape: tuple[int, ...], key: Any) -> Array:
+    """Return the numbers of the cells of an array that a key selects, in the selection's shape.
+
+    Raises
+    ------
+    InvalidIndexError
+        The key selects cells that do not exist, or is not an index of NumPy.
+    """
+    if isinstance(key, np.ma.MaskedArray):
+        raise InvalidIndexError("key: masked arrays are not accepted")
+    try:
+        return np.asarray(np.arange(math.prod(shape)).reshape(shape)[key])
+    except Exception as error:  # NumPy raises several types, a custom key any type
+        pass_on(error)
+        raise InvalidIndexError(f"key: no cells of shape {shape}: {reason_of(error)}") from None
 
 
 class CellView:

@@ -66,18 +66,17 @@ def wire_segments(writer: Dialect, wires: Wires | None) -> Iterator[str]:
     rows, columns = wires.shape
     yield writer.comment("wires")
     for j in range(columns):
-        ends = ((wires.top[j], f"c{j}_0", "t"), (wires.bottom[j], f"c{j}_{rows - 1}", "b"))
-        for conductance, node, end in ends:
-            if conductance > 0.0:
-                yield writer.resistor(f"c{j}{end}", f"dc{j}", node, 1.0 / conductance)
-        for i in range(rows - 1):
-            ohm = 1.0 / wires.column[i, j]
-            yield writer.resistor(f"c{j}_{i}", f"c{j}_{i}", f"c{j}_{i + 1}", ohm)
+        ends = {"t": wires.top[j], "b": wires.bottom[j]}
+        yield from _line(writer, f"c{j}", ends, wires.column[:, j])
     for i in range(rows):
-        ends = ((wires.left[i], f"r{i}_0", "l"), (wires.right[i], f"r{i}_{columns - 1}", "r"))
-        for conductance, node, end in ends:
-            if conductance > 0.0:
-                yield writer.resistor(f"r{i}{end}", f"dr{i}", node, 1.0 / conductance)
-        for j in range(columns - 1):
-            ohm = 1.0 / wires.row[i, j]
-            yield writer.resistor(f"r{i}_{j}", f"r{i}_{j}", f"r{i}_{j + 1}", ohm)
+        ends = {"l": wires.left[i], "r": wires.right[i]}
+        yield from _line(writer, f"r{i}", ends, wires.row[i])
+
+
+def _line(writer: Dialect, line: str, ends: dict[str, float], segments: Array) -> Iterator[str]:
+    """Yield the connections of a line's two ends and its segments; arguments in S."""
+    for (end, conductance), place in zip(ends.items(), (0, len(segments)), strict=True):
+        if conductance > 0.0:
+            yield writer.resistor(f"{line}{end}", f"d{line}", f"{line}_{place}", 1.0 / conductance)
+    for k, conductance in enumerate(segments):
+        yield writer.resistor(f"{line}_{k}", f"{line}_{k}", f"{line}_{k + 1}", 1.0 / conductance)

@@ -16,7 +16,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -69,7 +69,7 @@ def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
         "stationary": lower_triangle(history.stationary_factor),
         "components": len(population.weights),
         "cumulative": population.cumulative,
-        "bounds": rules.component_bounds(model),
+        "bounds": drawing.component_bounds(model),
         "means": population.means,
         "factors": np.array([lower_triangle(factor) for factor in population.factors]),
         "pieces": marginals.shape[1] if marginals.ndim == 3 else 0,

@@ -23,6 +23,7 @@ from synfab.crossbar.circuit import Circuit
 from synfab.io.files import atomic_path
 from synfab.io.memory import require_memory
 from synfab.network.access import Transistor
+from synfab.network.bias import line_voltages
 from synfab.pulses.timeline import Program, Pulse, Timeline, as_pulses, lay_out
 
 BYTES_PER_CELL = 600  # text and the lists it is built from
@@ -145,7 +146,7 @@ def crossbar_netlist(
     pulses = None if program is None else as_pulses(program)
     gates = access.gates if isinstance(access, Transistor) else None
     timeline = None if pulses is None else lay_out(pulses, (rows, columns), gates or "rows")
-    levels = _levels(voltages, columns)
+    levels = line_voltages("voltages", voltages, columns)
     _warn_of_untrained(cells, pulses, levels)
     kind = "snapshot of " if snapshot else ""
     parts = [
@@ -167,17 +168,6 @@ def _check_include(include: object) -> None:
             f"include: expected a path without quotes and line breaks, "
             f"found {checks.shown(include)}"
         )
-
-
-def _levels(voltages: ArrayLike, columns: int) -> Array:
-    levels = checks.real_array("voltages", voltages)
-    if levels.shape not in {(), (columns,)}:
-        raise InvalidValueError(
-            f"voltages: expected one number or ({columns},) volts, found {levels.shape}"
-        )
-    if not np.isfinite(levels).all():
-        raise InvalidValueError("voltages: expected finite volts, found NaN or infinity")
-    return np.broadcast_to(levels.astype(np.float64), (columns,))
 
 
 def _warn_of_untrained(cells: CellArray, pulses: list[Pulse] | None, levels: Array) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,19 +19,7 @@ Results: TypeAlias = dict[str, dict[str, Any]]
 
 SIDE = 1024
 REPEATS = 5
-# Histories limited by memory bandwidth; compact cells are limited by arithmetic.
-ACCOUNTED = ("float32", "int16")
 PAIRS = 10  # one block of the history, so that the time to draw it is included
-
-
-def processor() -> str:
-    """Return name (if known) and architecture of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
 def compare_with_published(repeats: int = REPEATS) -> Results:
@@ -149,19 +135,6 @@ def copy_bandwidth() -> float:
     return 2 * source.nbytes / statistics.median(times)
 
 
-def bytes_per_pair(history: str) -> int:
-    """Return the bytes that the kernels read and write per cell for a pulse pair -2 V, +1.5 V.
-
-    SET reads status 4, threshold and u_set 8, device 16, r 4 and the history, and writes r 4,
-    threshold 8 and status 4. RESET also reads and writes r(R_HRS) and steepness, 8. A block of p
-    vectors is read and written once in p pairs.
-    """
-    number = 4 if history == "float32" else 2
-    pulse = 4 + 8 + 16 + 4 + 2 * number + 4 + 8 + 4
-    block = 2 * 4 * number  # p vectors of four numbers, in and out, over p pairs
-    return 2 * pulse + 2 * 8 + block
-
-
 def table_rows(result: Results) -> list[tuple[str, str, str, str]]:
     """Return the rows of the table: job, published time, own time, ratio."""
     rows = []
@@ -180,29 +153,3 @@ def table_rows(result: Results) -> list[tuple[str, str, str, str]]:
         ("copy bandwidth", "", f"{result['copy bandwidth']['bytes_per_s'] / 1e9:.1f} GB/s", "")
     )
     return rows
-
-
-def account(result: Results) -> str:
-    """Describe how close a pair is to the copy bandwidth, and where its time is spent."""
-    bandwidth = result["copy bandwidth"]["bytes_per_s"]
-    cells = SIDE * SIDE
-    lines = []
-    for history in ACCOUNTED:
-        seconds = result[f"-2 V / +1.5 V pair, {history}"]["synfab_s"]
-        ideal = cells * bytes_per_pair(history) / bandwidth
-        lines.append(
-            f"- A pair with {history} history moves {bytes_per_pair(history)} bytes per cell. At "
-            f"the copy bandwidth this would take {ideal * 1e3:.1f} ms; the pair reaches "
-            f"{100 * ideal / seconds:.0f} % of the copy bandwidth, or "
-            f"{2e-6 * cells / seconds:.0f} million updates (pulses on a cell) per second."
-        )
-    parts = result["parts of a float32 pair"]
-    pair = result["-2 V / +1.5 V pair, float32"]["synfab_s"]
-    mask = result["write of a random 1 % of the cells"]["synfab_s"]
-    lines.append(
-        f"- Within a float32 pair, SET takes {parts['set_s'] * 1e3:.1f} ms, RESET "
-        f"{parts['reset_s'] * 1e3:.1f} ms, and drawing the cycles (random words, normal numbers, "
-        f"VAR steps: arithmetic with little memory traffic) {parts['drawing_s'] * 1e3:.1f} ms."
-    )
-    lines.append(f"- A pulse on 1 % of the cells takes {100 * mask / pair:.1f} % of a full pair.")
-    return "\n".join(lines) + "\n"

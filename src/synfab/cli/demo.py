@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import extras
+from synfab.common.types import Array
 from synfab.figures import cells as figures
 from synfab.io.files import atomic_path, make_folder
 from synfab.io.own_files import own_files
@@ -19,7 +19,6 @@ from synfab.io.table_writer import csv_lines
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, normals, words
 
-Array = npt.NDArray[Any]
 Result = TypeVar("Result")
 
 SIDE = 1024
@@ -125,22 +124,17 @@ def sweep(model: CellModel) -> tuple[Array, Array]:
     """Return I-V loops: voltages (points,) in V and currents (cycles, points, cells) in A."""
     cells = CellArray(model, SWEEP_CELLS, seed=SEED)
     voltages = triangle(SWEEP_POINTS)
-    currents = np.empty((SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS), np.float32)
-    for loop in currents:
-        for point, u in enumerate(voltages):
-            loop[point] = cells.apply_voltage(u).current(u)
-    return voltages, currents
+    loops = cells.apply_program(np.tile(voltages, SWEEP_CYCLES), read="pulse", noise=False)
+    return voltages, loops.reshape(SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS)
 
 
 def measure(model: CellModel, path: Path) -> None:
     """Write I-V loops with read noise to a CSV file, as an instrument would."""
     cells = CellArray(model, MEASURED_CELLS, seed=SEED + 4)
     voltages = triangle(MEASURED_POINTS)
-    shape = (MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
-    currents = np.empty(shape, np.float32)
-    for loop in currents:
-        for point, u in enumerate(voltages):
-            loop[point] = cells.apply_voltage(u).read(u, bandwidth=1e7)
+    program = np.tile(voltages, MEASURED_LOOPS)
+    currents = cells.apply_program(program, read="pulse", bandwidth=1e7)
+    currents = currents.reshape(MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
     # Ordered by device, as a tester measures a wafer.
     cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))
     table = {

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from synfab.cli.terminal import out, plain, print_json, progress_bar, say
+from synfab.common import extras
 from synfab.common.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -161,11 +162,10 @@ def compare(
 def _check_report(path: Path | None, **others: object) -> None:
     """Check the path of the report before the fit; ``others``: files it must not overwrite."""
     from synfab.io.files import refuse_overwrite
-    from synfab.report.page import require_bokeh
 
     if path is None:
         return
-    require_bokeh()
+    extras.check("bokeh")
     if path.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"--report: expected a name ending in .html, found {path.name!r}")
     if not path.absolute().parent.is_dir():

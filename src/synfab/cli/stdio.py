@@ -34,7 +34,7 @@ def run(command: Callable[[], object]) -> int:
     If standard output cannot be written, the status is 1, with one line on standard error, or 141,
     without a line, if a reader such as ``| head`` closed the pipe.
     """
-    codecs.register_error(HANDLER, _plain)
+    codecs.register_error(HANDLER, replace_characters)
     _guard("stdout", strict=True)
     _guard("stderr", strict=False)
     status = 0
@@ -89,6 +89,11 @@ class _Guarded(io.RawIOBase):
         return written
 
 
+def guarded(raw: Any, strict: bool) -> io.RawIOBase:
+    """Return a stream whose first error raises ``OutputError`` (if strict) and silences it."""
+    return _Guarded(raw, strict)
+
+
 def _guard(name: str, *, strict: bool) -> None:
     """Replace a standard stream, unless this process has already replaced it."""
     stream = getattr(sys, name)
@@ -101,7 +106,7 @@ def _guard(name: str, *, strict: bool) -> None:
         _flush(stream)
     else:
         return
-    buffer = io.BufferedWriter(_Guarded(raw, strict))
+    buffer = io.BufferedWriter(guarded(raw, strict))
     lines = not strict or raw.isatty()
     setattr(sys, name, io.TextIOWrapper(buffer, encoding, HANDLER, line_buffering=lines))
 
@@ -113,7 +118,7 @@ def _flush(stream: TextIO) -> None:
         return
 
 
-def _plain(error: UnicodeError) -> tuple[bytes, int]:
+def replace_characters(error: UnicodeError) -> tuple[bytes, int]:
     """Replace characters that cannot be encoded; undecodable bytes of file names are kept."""
     if not isinstance(error, UnicodeEncodeError):
         raise error

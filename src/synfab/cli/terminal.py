@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TextIO
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -69,18 +69,11 @@ def show_warnings_in_one_line() -> None:
     """Print warnings about files like errors, without the line of the source."""
     before = warnings.showwarning
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, EditedFileWarning):
             sys.stderr.write(f"synfab: warning: {shown(str(message))}\n")
         else:
-            before(message, category, filename, lineno, file, line)
+            before(message, category, *place, **more)
 
     warnings.showwarning = show
 

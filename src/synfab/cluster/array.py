@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.cells.identity import CellOptions
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
-from synfab.cluster.folder import (
-    check_empty,
-    held,
-    newest_whole,
-    read_folder,
-    saved_roots,
-    step_folder,
-    steps,
-)
-from synfab.cluster.manifest import CellOptions, Manifest, read_manifest, shard_file, write_manifest
+from synfab.cluster.folder import CheckpointFolder, check_shards, save, saved_roots
+from synfab.cluster.manifest import Manifest, read_manifest
 from synfab.cluster.shard import make_roots
-from synfab.cluster.shards import QUEUE, Shards
+from synfab.cluster.shards import QUEUE, Array, Shards, Voltage
 from synfab.common import checks
-from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import add_lock, locked
-from synfab.io import archive
-from synfab.io.files import atomic_folder
 from synfab.io.memory import require_memory
-from synfab.io.zarr_file import require_zarr
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
 from synfab.physics.noise import ReadNoise
@@ -44,8 +30,6 @@ from synfab.random.streams import WORD
 if TYPE_CHECKING:
     from distributed import Client
 
-Array = npt.NDArray[Any]
-Voltage: TypeAlias = npt.ArrayLike | Callable[[int, int], npt.ArrayLike]
 
 SHARD = 2**22
 
@@ -98,36 +82,11 @@ class ShardedCellArray:
         options: CellOptions = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
         check_memory(client, math.prod(axes), one.order, history)
-        self._plan("folder", folder, every, keep)
-        self._hold("folder")
+        self._checkpoints = CheckpointFolder("folder", folder, every, keep)
         shapes = shard.shard_shapes(axes, largest)
-        self._shards = Shards(client, make_roots(technology, shapes, options))
+        with self._checkpoints.held(empty=True):
+            self._shards = Shards(client, make_roots(technology, shapes, options))
         self.read_number = self.readout_number = 0
-
-    def _plan(
-        self,
-        argument: str,
-        folder: str | os.PathLike[str] | None,
-        every: int | None,
-        keep: int,
-    ) -> None:
-        """Set folder and interval of checkpoints; nothing is written."""
-        self.every = None if every is None else checks.count("every", every)
-        self.keep = checks.count("keep", keep)
-        if every is not None and folder is None:
-            raise InvalidValueError(
-                f"every: requires a folder for the checkpoints; pass {argument}="
-            )
-        self.folder = None if folder is None else checks.path(argument, folder).absolute()
-
-    def _hold(self, argument: str, *, empty: bool = True) -> None:
-        """Lock the folder of the checkpoints until ``close``."""
-        with ExitStack() as holding:  # released if the folder is refused
-            if self.folder is not None:
-                holding.enter_context(held(self.folder, argument))
-            if empty:
-                check_empty(argument, self.folder)
-            self._holding = holding.pop_all()
 
     # ---- properties -----------------------------------------------------------------------------
 
@@ -187,7 +146,7 @@ class ShardedCellArray:
             Boolean mask that broadcasts to the shape; other cells do not receive the pulse.
         """
         self._shards.apply(u, where)
-        if self.every is not None and self._shards.since >= self.every:
+        if self._checkpoints.every and self._shards.since >= self._checkpoints.every:
             self.checkpoint()
         else:
             self._shards.send(QUEUE)
@@ -201,18 +160,14 @@ class ShardedCellArray:
         ----------
         program
             ``"-2, 0.9"``; a CSV or Parquet file with a column ``voltage``; or, on a file system
-            that the workers share, a ``.npy`` or Zarr array of voltages (pulses, cells), in V.
+            that the workers share, a ``.npy`` or Zarr array of voltages (pulses, cells), in V. It
+            must not change until the next checkpoint: another worker reads it again if one is lost.
 
         Raises
         ------
         InvalidValueError, FileFormatError
             The program is not valid, is for another number of cells, or has a voltage that is not
             finite. ``pulses`` is the number of pulses that were applied.
-
-        Notes
-        -----
-        If a worker is lost, another one reads the file again. It must not change until the next
-        checkpoint.
         """
         if not isinstance(program, str):
             checks.path("program", program)
@@ -254,33 +209,17 @@ class ShardedCellArray:
         read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
         target = None if output is None else checks.path("output", output).absolute()
-        options = (read_noise if noise else None, given)
-        arguments = [(part, *options) for part in self._shards.voltages(u)]
+        used = read_noise if noise else None
+        arguments = [(part, used, given) for part in self._shards.voltages(u)]
         if target is None:
             require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
-            self._read_into(target, arguments)
+            self._shards.read_into(target, arguments)
             result = None
         if number is None and noise:
             self.read_number = (given + 1) & WORD
         return result
-
-    def _read_into(self, path: Path, arguments: list[tuple[Array, ReadNoise | None, int]]) -> None:
-        """Let the workers write a Zarr array, which is renamed to ``path`` when it is complete."""
-        zarr = require_zarr()
-        from zarr.codecs import Crc32cCodec
-
-        with atomic_folder(path, "output") as temporary:
-            target = zarr.create_array(
-                store=str(temporary), shape=(self.size,), dtype="f4", zarr_format=3,
-                chunks=(math.prod(self._shards.roots[0].shape),), compressors=(Crc32cCodec(),),
-            )  # fmt: skip
-            target.attrs.update(
-                {"first_cell": 0, "seed": self.seed, "model": self.model.fingerprint,
-                 "shape": list(self.shape)}
-            )  # fmt: skip
-            self._shards.act(shard.read_into, [(str(temporary), *given) for given in arguments])
 
     @locked
     def matvec(
@@ -298,8 +237,7 @@ class ShardedCellArray:
         noise = checks.flag("noise", noise)
         given = self.readout_number if number is None else checks.word("number", number, count)
         options = (batch, given, read_noise if noise else None)
-        rows = self._shards.first_rows
-        parts = self._shards.act(shard.matvec, [(row, *options) for row in rows])
+        parts = self._shards.act(shard.matvec, [(row, *options) for row in self._shards.first_rows])
         if number is None and noise:
             self.readout_number = (given + count) & WORD
         result = np.concatenate(parts)
@@ -326,50 +264,20 @@ class ShardedCellArray:
 
     @locked
     def _attribute(self, name: str) -> list[Any]:
-        return self._shards.act(shard.attribute, [(name,)] * self.shards)
+        return self._shards.act(getattr, [(name,)] * self.shards)
 
     # ---- files ----------------------------------------------------------------------------------
 
     @locked
     def checkpoint(self) -> Path:
         """Write all shards to the folder and return its path; lost shards restart from there."""
-        if self.folder is None:
-            raise InvalidValueError("folder: expected one when the array was created, found none")
-        path = step_folder(self.folder, self.pulses)
-        roots = self._shards.roots
-        files = [str(path / shard_file(number)) for number in range(self.shards)]
-        if roots[0].file == files[0]:  # unchanged files; only the counters of reads are new
-            checksums = tuple(
-                root.checksum or archive.checksum(file)
-                for root, file in zip(roots, files, strict=True)
-            )
-            self._write_manifest(path, checksums)
-        else:
-            checksums = self._save(path)
-        self._shards.begin_at(files, checksums)
-        for old in steps(self.folder)[: -self.keep]:
-            shutil.rmtree(step_folder(self.folder, old))
-        return path
+        return self._checkpoints.write(self._shards, (self.read_number, self.readout_number))
 
     @locked
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder with a checksummed file per shard and a manifest; an error leaves none."""
-        self._save(checks.path("folder", folder).absolute())
-
-    def _save(self, folder: Path) -> tuple[str, ...]:
-        with atomic_folder(folder, "folder") as temporary:
-            files = [(str(temporary / shard_file(number)),) for number in range(self.shards)]
-            checksums = tuple(self._shards.act(shard.save, files))
-            self._write_manifest(temporary, checksums)
-        return checksums
-
-    def _write_manifest(self, folder: Path, checksums: tuple[str, ...]) -> None:
-        roots = self._shards.roots
-        shapes, options = tuple(root.shape for root in roots), roots[0].options
-        counters = (self.pulses, self.read_number, self.readout_number)
-        write_manifest(
-            folder, Manifest(self.model, self.shape, shapes, options, *counters, checksums)
-        )
+        counters = (self.read_number, self.readout_number)
+        save(checks.path("folder", folder).absolute(), self._shards, counters)
 
     @classmethod
     def load(
@@ -393,23 +301,11 @@ class ShardedCellArray:
         """
         check_client(client)
         place = checks.path("folder", folder).absolute()
-        result = cls.__new__(cls)
-        add_lock(result)
-        result._plan("checkpoints", checkpoints, every, keep)
-        read_manifest(place)  # before the folder of checkpoints is created
-        result._hold("checkpoints")
-        result._read(lambda: read_folder(place, client), client)
-        return result
-
-    def _read(self, find: Callable[[], tuple[Path, Manifest]], client: Client) -> None:
-        """Use the cells in the folder that ``find`` returns; unlock the checkpoints if it fails."""
-        try:
-            path, found = find()
-        except BaseException:
-            self._holding.close()
-            raise
-        self._shards = Shards(client, saved_roots(path, found))
-        self.read_number, self.readout_number = found.read_number, found.readout_number
+        kept = CheckpointFolder("checkpoints", checkpoints, every, keep)
+        manifest = read_manifest(place)  # before the folder of checkpoints is created
+        with kept.held(empty=True):
+            check_shards(place, manifest, client)
+            return cls._restored(place, manifest, client, kept)
 
     @classmethod
     def resume(
@@ -432,18 +328,22 @@ class ShardedCellArray:
             content, or one was written by a later version.
         """
         check_client(client)
-        place = checks.path("folder", folder).absolute()
-        if not steps(place):
-            raise FileFormatError(f"{folder}: holds no checkpoint")
-        result = cls.__new__(cls)
-        add_lock(result)
-        result._plan("folder", place, every, keep)
-        result._hold("folder", empty=False)
-        result._read(lambda: newest_whole(place, client), client)
+        kept = CheckpointFolder("folder", checks.path("folder", folder), every, keep)
+        with kept.newest(client) as (path, manifest):
+            return cls._restored(path, manifest, client, kept)
+
+    @classmethod
+    def _restored(
+        cls, folder: Path, saved: Manifest, client: Client, kept: CheckpointFolder
+    ) -> ShardedCellArray:
+        """Return the cells in a folder, with checkpoints in another one."""
+        result = cls(saved.model, saved.shape, client=client, **saved.options)
+        result._checkpoints, result._shards = kept, Shards(client, saved_roots(folder, saved))
+        result.read_number, result.readout_number = saved.read_number, saved.readout_number
         return result
 
     @locked
     def close(self) -> None:
         """Free the cells on the workers and unlock the folder of checkpoints."""
-        self._holding.close()
+        self._checkpoints.close()
         self._shards.forget()

@@ -1,126 +1,126 @@
-"""Folder of checkpoints of an array: finding, verifying and locking them."""
+"""Folders of an array on a cluster: saved cells, and the checkpoints of a run."""
 
 from __future__ import annotations
 
-import logging
-import re
-import shutil
-import uuid
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synfab.cluster.manifest import DamagedError, Manifest, read_manifest
-from synfab.cluster.shard import Root, make_roots, problem
+from synfab.cluster import shard
+from synfab.cluster.manifest import Manifest, read_manifest, shard_file, write_manifest
+from synfab.cluster.shard import Root, make_roots
+from synfab.cluster.shards import Shards
+from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
-from synfab.io.files import locked, make_folder
-
-STEP = re.compile(r"step-(\d{12})")
-INCOMPLETE = re.compile(r"\.step-\d{12}\.[0-9a-f]{32}")  # names of ``atomic_folder``
+from synfab.io import archive
+from synfab.io.archive import DamagedError
+from synfab.io.files import atomic_folder, make_folder
+from synfab.io.steps import StepFolder, check_step
 
 if TYPE_CHECKING:
     from distributed import Client
 
-logger = logging.getLogger(__name__)
+Counters = tuple[int, int]  # numbers of the next read and of the next readout
 
 
-@contextmanager
-def held(folder: Path, argument: str) -> Iterator[None]:
-    """Lock the folder for one array, and remove incomplete checkpoints of a killed process.
+class CheckpointFolder:
+    """Checkpoints of a ``ShardedCellArray``; ``argument`` names its ``folder`` in messages."""
 
-    Raises
-    ------
-    InvalidValueError
-        Another array has locked it, or it cannot be written; the message names ``argument``.
-    """
-    make_folder(folder, argument)
-    with locked(folder, argument):
-        for path in folder.iterdir():
-            if INCOMPLETE.fullmatch(path.name) and path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-        yield
+    def __init__(
+        self, argument: str, folder: str | os.PathLike[str] | None, every: int | None, keep: int
+    ) -> None:
+        self.every = None if every is None else checks.count("every", every)
+        keep = checks.count("keep", keep)
+        if every is not None and folder is None:
+            raise InvalidValueError(f"every: requires a folder for checkpoints; pass {argument}=")
+        self._steps = None
+        if folder is not None:
+            self._steps = StepFolder(checks.path(argument, folder).absolute(), argument, keep)
+        self._holding = ExitStack()
 
+    @contextmanager
+    def held(self, *, empty: bool) -> Iterator[None]:
+        """Lock the folder until ``close``, or until the end of a block that raises an error.
 
-def step_folder(folder: Path, pulses: int) -> Path:
-    """Return the folder of the checkpoint after a number of pulses."""
-    return folder / f"step-{pulses:012d}"
+        Raises ``InvalidValueError`` if it cannot be locked, or holds checkpoints and ``empty``.
+        """
+        with ExitStack() as holding:
+            if self._steps:
+                make_folder(self._steps.folder, self._steps.argument)
+                holding.enter_context(self._steps.held())
+                if empty:
+                    self._steps.require_empty("continue them with ShardedCellArray.resume")
+            yield
+            self._holding = holding.pop_all()
 
+    def close(self) -> None:
+        """Unlock the folder."""
+        self._holding.close()
 
-def steps(folder: Path) -> list[int]:
-    """Return the numbers of pulses of the checkpoints in a folder, ascending."""
-    if not folder.is_dir():
-        return []
-    found = (STEP.fullmatch(path.name) for path in folder.iterdir())
-    return sorted(int(match[1]) for match in found if match)
+    @contextmanager
+    def newest(self, client: Client) -> Iterator[tuple[Path, Manifest]]:
+        """Lock the folder as ``held``, and yield its newest undamaged checkpoint and its manifest.
 
+        Raises ``FileFormatError`` if there is none, if the name of one states another number of
+        pulses than its manifest, or if a manifest is of a later version.
+        """
 
-def check_empty(argument: str, folder: Path | None) -> None:
-    """Raise ``InvalidValueError`` if a folder holds checkpoints of another array."""
-    if folder is not None and steps(folder):
-        raise InvalidValueError(
-            f"{argument}: {folder} already holds checkpoints; continue them with "
-            f"ShardedCellArray.resume, or choose another folder"
-        )
-
-
-def newest_whole(folder: Path, client: Client) -> tuple[Path, Manifest]:
-    """Return the newest undamaged checkpoint and its manifest; the workers verify its shards.
-
-    A checkpoint whose manifest or shards are missing or changed is skipped with a warning and
-    renamed, so that it does not count for ``keep``.
-
-    Raises
-    ------
-    FileFormatError
-        There is none, the name of one states another number of pulses than its manifest, or a
-        manifest is of a later version.
-    """
-    found = steps(folder)
-    damaged: list[Path] = []
-    for number in reversed(found):
-        path = step_folder(folder, number)
-        try:
+        def read(path: Path) -> Manifest:
             manifest = read_manifest(path)
-            if manifest.pulses != number:
-                raise FileFormatError(
-                    f"{path}: the name states {number} pulses, the manifest {manifest.pulses}; "
-                    f"rename or remove it"
-                )
+            check_step(path, manifest.pulses)
             check_shards(path, manifest, client)
-        except DamagedError as error:
-            logger.warning("%s: damaged; resuming from the checkpoint before it (%s)", path, error)
-            damaged.append(path)
-            continue
-        for other in damaged:
-            other.rename(other.with_name(f"{other.name}.{uuid.uuid4().hex[:8]}.damaged"))
-        return path, manifest
-    what = "all checkpoints are damaged" if found else "holds no checkpoint"
-    raise FileFormatError(f"{folder}: {what}")
+            return manifest
+
+        steps = self._steps
+        if steps is None or not steps.steps():  # before the folder is created
+            raise FileFormatError(f"{steps and steps.folder}: holds no checkpoint")
+        with self.held(empty=False):
+            step, manifest = steps.newest(read)
+            yield steps.path(step), manifest
+
+    def write(self, shards: Shards, counters: Counters) -> Path:
+        """Write a checkpoint, use its files as roots of the shards, and return its path."""
+        if self._steps is None:
+            raise InvalidValueError("folder: expected one when the array was created, found none")
+        path = self._steps.path(shards.pulses)
+        files = [str(path / shard_file(number)) for number in range(len(shards))]
+        if shards.roots[0].file == files[0]:  # unchanged files; only the counters of reads are new
+            checksums = tuple(
+                root.checksum or archive.checksum(file)
+                for root, file in zip(shards.roots, files, strict=True)
+            )
+            _write_manifest(path, shards, counters, checksums)
+        else:
+            checksums = save(path, shards, counters)
+        shards.begin_at(files, checksums)
+        self._steps.prune(shards.pulses)
+        return path
 
 
-def read_folder(folder: Path, client: Client) -> tuple[Path, Manifest]:
-    """Return a folder of saved cells and its manifest after the workers verified its shards.
+def save(folder: Path, shards: Shards, counters: Counters) -> tuple[str, ...]:
+    """Write a folder with a file per shard and a manifest, and return the checksums."""
+    with atomic_folder(folder, "folder") as temporary:
+        files = [(str(temporary / shard_file(number)),) for number in range(len(shards))]
+        checksums = tuple(shards.act(shard.save, files))
+        _write_manifest(temporary, shards, counters, checksums)
+    return checksums
 
-    Raises
-    ------
-    FileFormatError
-        The folder does not hold saved cells, or is damaged.
-    """
-    manifest = read_manifest(folder)
-    check_shards(folder, manifest, client)
-    return folder, manifest
+
+def _write_manifest(
+    folder: Path, shards: Shards, counters: Counters, checksums: tuple[str, ...]
+) -> None:
+    roots = shards.roots
+    shapes, options = tuple(root.shape for root in roots), roots[0].options
+    content = (shards.given.shape, shapes, options, shards.pulses, *counters, checksums)
+    write_manifest(folder, Manifest(roots[0].model, *content))
 
 
 def check_shards(folder: Path, manifest: Manifest, client: Client) -> None:
-    """Let the workers compare every shard with the manifest.
-
-    Raises
-    ------
-    DamagedError
-        The file of a shard is damaged, or holds other cells than the manifest states.
-    """
-    for found in client.gather(client.map(problem, saved_roots(folder, manifest), pure=False)):
+    """Let the workers compare every shard with the manifest; ``DamagedError`` if one differs."""
+    roots = saved_roots(folder, manifest)
+    for found in client.gather(client.map(shard.problem, roots, pure=False)):
         if found is not None:
             raise DamagedError(found)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
+from synfab.cells.identity import CellOptions
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
+from synfab.io.archive import DamagedError
 from synfab.io.files import atomic_path
-from synfab.io.json_file import read_object
+from synfab.io.json_file import exact_digest, newer, read_object
 from synfab.io.limits import read_whole
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import document, parse
@@ -23,14 +23,6 @@ MANIFEST = "manifest.json"
 OPTIONS = ("seed", "order", "history")
 
 logger = logging.getLogger(__name__)
-
-
-class CellOptions(TypedDict):
-    """Options of a ``CellArray``."""
-
-    seed: int
-    order: int
-    history: str
 
 
 class Manifest(NamedTuple):
@@ -50,10 +42,6 @@ class Manifest(NamedTuple):
     checksums: tuple[str | None, ...]
 
 
-class DamagedError(FileFormatError):
-    """A manifest or shard is missing or was changed."""
-
-
 def shard_file(number: int) -> str:
     """Return the file name of a shard."""
     return f"shard-{number:06d}.npz"
@@ -66,7 +54,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         **manifest._asdict(), "model": document(manifest.model),
     }  # fmt: skip
     with atomic_path(folder / MANIFEST) as path:
-        text = json.dumps({**content, "digest": _digest(content)})
+        text = json.dumps({**content, "digest": exact_digest(content)})
         path.write_text(text, encoding="utf-8")
 
 
@@ -108,18 +96,10 @@ def _undamaged(folder: Path) -> dict[str, Any]:
             folder,
         )
     elif version != VERSION:
-        raise FileFormatError(
-            f"version: the folder has version {version}; this version of synfab reads up to "
-            f"{VERSION}"
-        )
-    elif found.pop("digest", None) != _digest(found):
+        raise newer(version, VERSION)
+    elif found.pop("digest", None) != exact_digest(found):
         raise DamagedError(f"{MANIFEST}: damaged: the digest does not match the content")
     return found
-
-
-def _digest(content: Mapping[str, object]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked(folder: Path, found: dict[str, Any]) -> Manifest:

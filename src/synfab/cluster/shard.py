@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
-from synfab.cluster.manifest import CellOptions, shard_file
+from synfab.cells.identity import CellOptions
+from synfab.cells.reading import currents, row_currents
+from synfab.cluster.manifest import shard_file
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.common.interrupts import pass_on
 from synfab.io.archive import checksum, open_checked
@@ -34,22 +36,7 @@ from synfab.pulses.blocks import Pulses, read_pulses
 
 Key = tuple[str, int]
 ENGINE = "numba"  # of all shards
-IDENTITY = (
-    "shape",
-    "first_cell",
-    "engine",
-    "seed",
-    "order",
-    "history",
-)
-
-
-class ReadOptions(TypedDict):
-    """Options of a read: bandwidth (Hz), noise, and number of the read."""
-
-    bandwidth: float
-    noise: bool
-    number: int
+IDENTITY = ("shape", "first_cell", "engine", "seed", "order", "history")
 
 
 @dataclass(frozen=True)
@@ -246,7 +233,7 @@ def forget(name: str) -> None:
 
 def read(cells: CellArray, u: npt.ArrayLike, noise: ReadNoise | None, number: int) -> Any:
     """Return the currents of a shard, with the noise of read ``number`` or without."""
-    return cells.current(u) if noise is None else cells._read(u, noise, number)
+    return cells.current(u) if noise is None else currents(cells, u, noise, number)
 
 
 def read_into(
@@ -269,14 +256,9 @@ def matvec(
 ) -> Any:
     """Return the row currents of a shard with the noise of these rows in the whole array."""
     if noise is None:
-        return cells._row_currents(batch, NONE, None)
+        return row_currents(cells, batch, NONE, None)
     z = cells.readout_noise(len(batch), number, first_row=first_row)
-    return cells._row_currents(batch, noise, z)
-
-
-def attribute(cells: CellArray, name: str) -> Any:
-    """Return an attribute of the cells of a shard."""
-    return getattr(cells, name)
+    return row_currents(cells, batch, noise, z)
 
 
 def save(cells: CellArray, path: str) -> str:

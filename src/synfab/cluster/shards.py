@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,8 @@ import numpy.typing as npt
 from synfab.cells.arguments import Arguments
 from synfab.cluster import shard
 from synfab.cluster.shard import Pulse, Root
+from synfab.io.files import atomic_folder
+from synfab.io.zarr_file import require_zarr
 from synfab.random.backend import NUMPY
 
 if TYPE_CHECKING:
@@ -119,6 +123,23 @@ class Shards:
             [pulse[number] for pulse in self._pulses[sent:]], task, arguments, pure=False,
             **preferred,
         )  # fmt: skip
+
+    def read_into(self, path: Path, arguments: Sequence[tuple[object, ...]]) -> None:
+        """Let the workers write a Zarr array, which is renamed to ``path`` when it is complete."""
+        zarr = require_zarr()
+        from zarr.codecs import Crc32cCodec
+
+        first, shape = self.roots[0], self.given.shape
+        with atomic_folder(path, "output") as temporary:
+            target = zarr.create_array(
+                store=str(temporary), shape=(math.prod(shape),), dtype="f4", zarr_format=3,
+                chunks=(math.prod(first.shape),), compressors=(Crc32cCodec(),),
+            )  # fmt: skip
+            target.attrs.update(
+                {"first_cell": 0, "seed": int(first.options["seed"]),
+                 "model": first.model.fingerprint, "shape": list(shape)}
+            )  # fmt: skip
+            self.act(shard.read_into, [(str(temporary), *given) for given in arguments])
 
     def begin_at(self, files: Sequence[str], checksums: Sequence[str | None]) -> None:
         """Use files of the present state as roots."""

@@ -41,7 +41,7 @@ def available_memory(system: Path = SYSTEM) -> int | None:
     """
     available = [
         count
-        for version, groups in _hierarchies("memory", system)
+        for version, groups in hierarchies("memory", system)
         for group in groups
         for count in (_free_v2(group) if version == 2 else _free_v1(group, len(groups) == 1))
     ]
@@ -57,7 +57,7 @@ def processor_quota(system: Path = SYSTEM) -> float | None:
         Folder that contains ``proc`` and ``sys``.
     """
     quotas = []
-    for version, groups in _hierarchies("cpu", system):
+    for version, groups in hierarchies("cpu", system):
         for group in groups:
             if version == 2:
                 words = _text(group / "cpu.max").split()
@@ -103,7 +103,7 @@ def _statistics(group: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in pairs if len(words) == 2 and words[1].isdecimal()}
 
 
-def _hierarchies(controller: str, system: Path) -> Iterator[Hierarchy]:
+def hierarchies(controller: str, system: Path) -> Iterator[Hierarchy]:
     """Yield the folders of a controller; both versions may be mounted at the same time."""
     mine = _memberships(system)
     for line in _text(system / "proc/self/mountinfo").splitlines():

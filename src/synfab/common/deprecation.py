@@ -1,4 +1,4 @@
-"""Earlier names of arguments, which work for one release with a ``DeprecationWarning``."""
+"""Earlier names, which work for one release with a ``DeprecationWarning``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from synfab.common.errors import InvalidTypeError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def warn_renamed(former: str, present: str, *, stacklevel: int) -> None:
+    """Warn that a name will be removed; ``stacklevel`` as of ``warnings.warn``, 2 is the caller."""
+    warnings.warn(
+        f"{former} is now {present}; the former name will be removed in the next release",
+        DeprecationWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -53,10 +62,6 @@ def renamed(
             continue
         if new in given:
             raise InvalidTypeError(f"{old}: found along with {new}, its present name; expected one")
-        warnings.warn(
-            f"{old} is now called {new}; the earlier name will be removed in the next release",
-            DeprecationWarning,
-            stacklevel=stacklevel,
-        )
+        warn_renamed(old, new, stacklevel=stacklevel)
         given[new] = given.pop(old)
     return given

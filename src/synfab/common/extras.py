@@ -21,8 +21,8 @@ PACKAGES = {
     "panel": ("explore", "interactive pages (synfab explore)"),
     "zarr": ("zarr", "simulations into Zarr (synfab simulate)"),
     "distributed": ("cluster", "arrays on many machines"),
-    "torch": ("torch", 'PyTorch layers and engine="torch"'),
-    "jax": ("jax", 'synfab.jax and engine="jax"'),
+    "torch": ("torch", 'PyTorch layers and arrays="torch"'),
+    "jax": ("jax", 'synfab.jax and arrays="jax"'),
     "warp": ("gpu", 'engine="warp"'),
 }
 

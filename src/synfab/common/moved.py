@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import sys
-import warnings
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from synfab.common.deprecation import warn_renamed
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
@@ -54,11 +55,7 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Put the module of the present name in the place of ``module``."""
         former = module.__name__
-        warnings.warn(
-            f"{former} is now {MOVED[former]}; the former name will be removed in the next release",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warn_renamed(former, MOVED[former], stacklevel=2)
         sys.modules[former] = importlib.import_module(MOVED[former])
 
 

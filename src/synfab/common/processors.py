@@ -51,9 +51,8 @@ def available_processors() -> int:
 
     A quota of 1.5 processors counts as 2.
     """
-    quota = _quota()
-    count = _affinity()
-    return count if quota is None else max(1, min(count, math.ceil(quota)))
+    count, allowed = _affinity(), quota()
+    return count if allowed is None else max(1, min(count, math.ceil(allowed)))
 
 
 def _affinity() -> int:
@@ -64,6 +63,6 @@ def _affinity() -> int:
 
 
 @cache
-def _quota() -> float | None:
-    """Return the quota at the first call; every large kernel needs it."""
+def quota() -> float | None:
+    """Return ``processor_quota()`` at the first call; every large kernel needs it."""
     return processor_quota()

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]  # a NumPy array of any number type
+AnyArray: TypeAlias = Any  # an array of any Array API library; a number where stated
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 ArrayLike: TypeAlias = npt.ArrayLike
@@ -23,6 +24,7 @@ GridShape: TypeAlias = tuple[int, int]  # (rows, columns)
 # Lines of a crossbar: a mask, one or several line numbers, or a slice.
 LineSelection: TypeAlias = int | slice | Sequence[int] | Sequence[bool] | Array
 
+ArraysName: TypeAlias = Literal["numpy", "torch", "jax"]
 HistoryName: TypeAlias = Literal["float32", "int16", "compact"]
 SchemeName: TypeAlias = Literal["V/2", "V/3", "floating", "ground"]
 DriveEnd: TypeAlias = Literal["top", "bottom", "both"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from synfab.cells.arguments import Arguments
 from synfab.cells.array import CellArray
 from synfab.common import checks
-from synfab.common.deprecation import renamed_arguments
+from synfab.common.deprecation import renamed_arguments, warn_renamed
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import (
     Array,
@@ -101,8 +100,7 @@ class Crossbar:
 
     def __getattr__(self, name: str) -> Any:
         if name in MOVED:
-            message = f"Crossbar.{name} is deprecated: use Crossbar.circuit.{name}"
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            warn_renamed(f"Crossbar.{name}", f"Crossbar.circuit.{name}", stacklevel=2)
             return getattr(self.circuit, name)
         raise AttributeError(f"'Crossbar' object has no attribute {name!r}")
 

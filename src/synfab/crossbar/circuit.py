@@ -127,7 +127,7 @@ class Circuit:
         start: tuple[Array, Array] | None = None,
         tolerance: float = TOLERANCE,
     ) -> Solution:
-        """Return the solution for one bias; ``start`` and ``tolerance`` as in ``solver.solve``."""
+        """Return the solution for one bias; see ``solver.solve_lines``."""
         return solve_lines(self.wires_for(bias), cells, bias, start, tolerance)
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
-from synfab.common.types import SchemeName
+from synfab.common.types import Array, SchemeName
 from synfab.crossbar.circuit import Circuit
 from synfab.crossbar.edge import Pulse
 from synfab.crossbar.pulses import power, write_bias
@@ -21,8 +20,6 @@ from synfab.network.access import Transistor
 from synfab.network.schemes import SCHEMES
 from synfab.programming.pulser import DURATION
 from synfab.random.arrays import digest
-
-Array = npt.NDArray[Any]
 
 # Minimum voltage of columns that are pulsed together, relative to the strongest, if the scheme puts
 # a fraction of the strongest on every cell; it limits the disturb voltage of unselected cells.
@@ -60,7 +57,6 @@ class RowPulser:
 
     @property
     def defects(self) -> Array | None:
-        """See ``Pulser``."""
         return None if self.bar.stuck is None else ~np.isnan(self.bar.stuck)
 
     @property
@@ -71,7 +67,6 @@ class RowPulser:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """See ``Pulser``."""
         bar = self.bar
         return {
             "wires": None if bar.wires is None else digest(*vars(bar.wires).values()),
@@ -83,7 +78,6 @@ class RowPulser:
         }
 
     def apply_voltage(self, voltage: Array) -> None:
-        """See ``Pulser``."""
         for row in np.flatnonzero(np.isfinite(voltage).any(axis=1)):
             self.pulse_row(int(row), voltage[row])
 

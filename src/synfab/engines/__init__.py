@@ -1,1 +1,1 @@
-"""Compute backends: each implements ``synfab.physics.rules`` for one kind of hardware."""
+"""Compute backends: each implements ``synfab.physics`` for one kind of hardware."""

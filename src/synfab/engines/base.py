@@ -17,16 +17,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from synfab.common.types import AnyArray as Array
 from synfab.engines import validity
 from synfab.engines.numba.threads import completed, uninterrupted
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import WORD, Stream
-
-Array = Any  # of the engine's library
 
 # Number of cells whose working arrays fit into the CPU caches.
 PROGRAMMED_AT_ONCE = 2**16
@@ -53,7 +52,7 @@ class Engine(ABC):
     Attributes
     ----------
     name
-        Name under which the engine is registered; set by ``make_engine``.
+        Name under which the engine is registered; set by ``CellArray``.
     STORED
         Names of the arrays that ``storage`` returns.
     ANY_LIBRARY
@@ -114,7 +113,7 @@ class Engine(ABC):
         """Return the normalised feature vectors x*_n of the current cycle n, (4, M), float32."""
 
     @abstractmethod
-    def begin_cycle(self, cells: Array) -> rules.Features:
+    def begin_cycle(self, cells: Array) -> drawing.Features:
         """Advance the history of the listed cells by one cycle and return their new features.
 
         Each engine chooses its own history format. The switching state does not change.
@@ -173,18 +172,51 @@ class Engine(ABC):
         voltages = xp.take(self._spread(u), cells, axis=0)
         now = self.features(cells)
 
-        def begin_cycle(begins: Array) -> rules.Features:
+        def begin_cycle(begins: Array) -> drawing.Features:
             some = library.flatnonzero(begins)
             if not some.shape[0]:
                 return now
             started = self.begin_cycle(xp.take(cells, some, axis=0))
-            return rules.Features(*(map(library.put, now, (some,) * 4, started)))
+            return drawing.Features(*(map(library.put, now, (some,) * 4, started)))
 
         def switch() -> None:
             state = self.take(cells)
             self.put(cells, rules.pulse(self.model, now, state, voltages, begin_cycle))
 
         uninterrupted(switch)
+
+    def apply_program(
+        self, voltages: Array, reads: Array | None, noise: ReadNoise | None, number: int
+    ) -> Array:
+        """Apply pulses in turn, and return the current (A) of all cells after each of them.
+
+        An interrupt leaves a whole number of pulses applied.
+
+        Parameters
+        ----------
+        voltages
+            Pulse amplitudes (V), (pulses, 1 or n_cells), float32.
+        reads
+            Voltages (V) of the reads after each pulse, shape as of ``voltages``; None: no reads.
+        noise
+            Noise of the reads; None: noiseless.
+        number
+            Number of the first read; noisy reads are numbered consecutively.
+
+        Returns
+        -------
+        array
+            Currents (A), float32, (pulses, n_cells), or (0, n_cells) without reads.
+        """
+        found = []
+        for k in range(voltages.shape[0]):
+            self.apply_voltage(voltages[k, :], None)
+            if reads is not None:
+                u = reads[k, :]
+                read = (number + k) & WORD
+                found.append(self.current(u) if noise is None else self.read(u, read, noise))
+        xp = self.library.xp
+        return xp.stack(found) if found else xp.zeros((0, self.n_cells), dtype=xp.float32)
 
     def program(self, cells: Array, r: Array) -> None:
         """Set the listed cells to the mixing states ``r``, (M,); see ``rules.program``."""
@@ -194,9 +226,9 @@ class Engine(ABC):
             state = rules.program(self.model, self.features(part), self.take(part), wanted)
             completed(lambda part=part, state=state: self.put(part, state))  # type: ignore[misc]
 
-    def features(self, cells: Array | None = None) -> rules.Features:
+    def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of the current cycle of cells, (M,) each."""
-        return rules.features_of(self.model, self.parameters(cells).T, self.vectors(cells))
+        return drawing.features_of(self.model, self.parameters(cells).T, self.vectors(cells))
 
     @property
     def states(self) -> Array:
@@ -264,8 +296,8 @@ class Engine(ABC):
         return asarray(low.astype(word)), asarray(high.astype(word))
 
     def normals(self, key: Any, number: tuple[Array, Array], index: Array, stream: Stream) -> Array:
-        """Return the numbers of ``rules.draw_normals``, compiled where that is faster."""
-        draw = self.library.compiled(rules.draw_normals, ())
+        """Return the numbers of ``drawing.draw_normals``."""
+        draw = self.library.exact(drawing.draw_normals, ())
         return draw(key, number, index, self._word(int(stream)))
 
     def _word(self, value: int) -> Array:

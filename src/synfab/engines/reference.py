@@ -8,31 +8,31 @@ from typing import Any
 import numpy as np
 
 from synfab.common.errors import FileFormatError
+from synfab.common.types import AnyArray as Array
 from synfab.engines import validity
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.random.arrays import count_up
 from synfab.random.streams import Stream
-
-Array = Any
 
 
 class ReferenceEngine(Engine):
     """Engine that stores cells as ``rules.CellState``; with NumPy, the reference in tests."""
 
     ANY_LIBRARY = True
-    devices: rules.Devices
+    devices: drawing.Devices
     state: rules.CellState
 
     def _numbers(self) -> tuple[Array, Array]:
         return self.words(np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell))
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Initialise all cells as newly fabricated devices."""
         number, library = self._numbers(), self.library
-        self.devices = library.exact(rules.fabricate, (self.model,))(library.key(self.seed), number)
+        self.devices = library.exact(drawing.fabricate, (self.model,))(
+            library.key(self.seed), number
+        )
         index = number[0][None, :] * 0 + count_up(0, self.order, number[0])[:, None]
         eps = self.normals(self.devices.seed, number, index, Stream.INITIAL_HISTORY)
         rest = library.exact(rules.rested_state, (self.model, self.order))
@@ -50,16 +50,15 @@ class ReferenceEngine(Engine):
             after = self._after(devices, state, library.xp.take(u, cells, axis=0))
             completed(lambda: self._replace(cells, after))
 
-    def _after(self, devices: rules.Devices, state: rules.CellState, u: Array) -> rules.CellState:
-        compiled = self.library.compiled
-        return rules.apply_voltage(self.model, devices, state, u, self._draw, compiled)
+    def _after(self, devices: drawing.Devices, state: rules.CellState, u: Array) -> rules.CellState:
+        return rules.apply_voltage(self.model, devices, state, u, self._draw, self.library.exact)
 
     def _draw(
-        self, model: CellModel, devices: rules.Devices, block: Array, cycle: Array, begins: Array
+        self, model: CellModel, devices: drawing.Devices, block: Array, cycle: Array, begins: Array
     ) -> tuple[Array, Array]:
-        """Return what ``rules.draw_cycle`` does, but draw only for cells at the end of a block."""
+        """Do what ``drawing.draw_cycle`` does, but draw only for cells at the end of a block."""
         xp, put = self.library.xp, self.library.put
-        ends = rules.block_ends(begins, cycle, self.order)
+        ends = drawing.block_ends(begins, cycle, self.order)
         after = cycle + xp.astype(begins, cycle.dtype)
         if not bool(xp.any(ends)):
             return block, after
@@ -72,17 +71,17 @@ class ReferenceEngine(Engine):
         # Copy: ``put`` may modify its argument, which is the state until the pulse is complete.
         return put(xp.asarray(block, copy=True), cells, drawn), after
 
-    def _next_block(self, devices: rules.Devices, block: Array, cycle: Array) -> Array:
+    def _next_block(self, devices: drawing.Devices, block: Array, cycle: Array) -> Array:
         index = cycle[None, :] + count_up(1, self.order, cycle)[:, None]
         eps = self.normals(devices.seed, devices.number, index, Stream.INNOVATION)
-        step = self.library.exact(rules.next_block, (self.model.history(self.order),))
+        step = self.library.exact(drawing.next_block, (self.model.history(self.order),))
         return step(block, eps)
 
-    def _taken(self, cells: Array) -> tuple[rules.Devices, rules.CellState]:
+    def _taken(self, cells: Array) -> tuple[drawing.Devices, rules.CellState]:
         """Return a copy of the listed cells."""
         xp, index = self.library.xp, self.library.asarray(cells)
         low, high = self.devices.number
-        devices = rules.Devices(
+        devices = drawing.Devices(
             self.devices.seed,
             (xp.take(low, index, axis=0), xp.take(high, index, axis=0)),
             xp.take(self.devices.parameters, index, axis=1),
@@ -97,7 +96,6 @@ class ReferenceEngine(Engine):
         )
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return the switching state of cells."""
         held = self.state[: len(rules.SwitchingState._fields)]
         return rules.SwitchingState(*(self._some(array, cells) for array in held))
 
@@ -107,11 +105,9 @@ class ReferenceEngine(Engine):
         return self.library.xp.take(array, self.library.asarray(cells), axis=array.ndim - 1)
 
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
-        """Set the switching state of the listed cells."""
         self._replace(cells, state)
 
-    def begin_cycle(self, cells: Array) -> rules.Features:
-        """Advance the history of the listed cells by one cycle and return their new features."""
+    def begin_cycle(self, cells: Array) -> drawing.Features:
         devices, state = self._taken(cells)
         every = state.r == state.r
         block, cycle = self._draw(self.model, devices, state.block, state.cycle, every)
@@ -119,23 +115,20 @@ class ReferenceEngine(Engine):
         return self.features(cells)
 
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return x*_n of cells."""
-        return rules.current_vector(self._some(self.state.block, cells), self.cycles(cells))
+        return drawing.current_vector(self._some(self.state.block, cells), self.cycles(cells))
 
-    def features(self, cells: Array | None = None) -> rules.Features:
+    def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of cells; for all cells, in one compiled function."""
         if cells is not None:
             return super().features(cells)
-        compute = self.library.exact(rules.cycle_features, (self.model,))
-        found: rules.Features = compute(self.devices, self.state.block, self.state.cycle)
+        compute = self.library.exact(drawing.cycle_features, (self.model,))
+        found: drawing.Features = compute(self.devices, self.state.block, self.state.cycle)
         return found
 
     def cycles(self, cells: Array | None = None) -> Array:
-        """Return the cycle numbers of cells."""
         return self._some(self.state.cycle, cells)
 
     def parameters(self, cells: Array | None = None) -> Array:
-        """Return the device parameters, (M, 8)."""
         return self._some(self.devices.parameters, cells).T
 
     STORED = (*rules.CellState._fields, "parameters")
@@ -145,7 +138,6 @@ class ReferenceEngine(Engine):
         return {**self.state._asdict(), "parameters": self.devices.parameters}
 
     def check(self, arrays: Mapping[str, Any]) -> None:
-        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         n = self.n_cells
         shapes = {"block": (self.order, 4, n), "parameters": (8, n)}
         types = {"in_hrs": ("bool",), "in_lrs": ("bool",), "cycle": ("uint32", "int64")}
@@ -158,12 +150,11 @@ class ReferenceEngine(Engine):
         validity.check_rules(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Set the state from the arrays of ``storage``."""
         # Copy: NumPy arrays are modified in place later, and these belong to the caller.
         held = {
             name: self.library.asarray(np.array(array, array.dtype.newbyteorder("="), order="C"))
             for name, array in arrays.items()
         }
         parameters = held.pop("parameters")
-        self.devices = rules.Devices(self.library.key(self.seed), self._numbers(), parameters)
+        self.devices = drawing.Devices(self.library.key(self.seed), self._numbers(), parameters)
         self.state = rules.CellState(**held)

@@ -1,4 +1,4 @@
-"""Registry of the engines: name, history formats, class and array library.
+"""Registry of the engines: name, history formats and class.
 
 To add an engine, subclass ``Engine`` and register the class:
 
@@ -11,29 +11,23 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.processors import requested_threads
 from synfab.engines.base import Engine
-from synfab.engines.capacity import check_capacity
-from synfab.model.cell_model import CellModel
-from synfab.random.backend import NUMPY, Library
 
-EngineName = Literal["auto", "numba", "array", "torch", "jax", "warp"] | str  # any registered name
+EngineName = Literal["auto", "numba", "array", "warp"] | str  # any registered name
 HistoryName = Literal["float32", "int16", "compact"] | str
-AUTO = "numba"  # what "auto" means
+# What "auto" means on the CPU, and on other devices.
+AUTO, AUTO_ELSEWHERE = "numba", "array"
+# Engine names of version 0.1 that stand for the reference engine on arrays of a library.
+EARLIER_NAMES = {"torch": "array", "jax": "array"}
 
 
-class Entry(NamedTuple):
-    """Registered engine of one name and history format."""
-
-    location: str | type[Engine]  # "module:class" is imported on first use
-    library: str  # array library of arguments and results
-
-
-_entries: dict[str, dict[str, Entry]] = {}
+# Classes by name and history format; "module:class" is imported on first use.
+_entries: dict[str, dict[str, str | type[Engine]]] = {}
 
 
 def register(
@@ -41,7 +35,6 @@ def register(
     location: str | type[Engine],
     *,
     histories: Iterable[HistoryName] = ("float32",),
-    library: str = "numpy",
 ) -> None:
     """Register an engine under a name and history formats; replaces earlier registrations.
 
@@ -49,13 +42,11 @@ def register(
     ----------
     location
         Engine class, or ``"module:class"``, which is imported on first use.
-    library
-        Library of the arrays that ``CellArray`` accepts and returns: "numpy", "torch" or "jax".
     """
     if name == "auto":
         raise InvalidValueError('name: "auto" stands for an engine, expected another name')
     entries = _entries.setdefault(checks.text("name", name), {})
-    entries.update(dict.fromkeys(histories, Entry(location, library)))
+    entries.update(dict.fromkeys(histories, location))
 
 
 def histories(engine: str) -> tuple[str, ...]:
@@ -68,54 +59,47 @@ def engines() -> tuple[str, ...]:
     return tuple(_entries)
 
 
-def check_engine(engine: str, history: str) -> str:
-    """Return the engine's name, with "auto" resolved; raise if it lacks this history format."""
+def present_name(engine: object) -> Any:
+    """Return the present name of an engine that a file may name as in version 0.1."""
+    return EARLIER_NAMES.get(engine, engine) if isinstance(engine, str) else engine
+
+
+def check_engine(engine: str, history: str, place: str = "cpu") -> str:
+    """Return the name of an engine that supports a history format.
+
+    Parameters
+    ----------
+    engine
+        A registered name, "auto", or a name of version 0.1.
+    history
+        History format.
+    place
+        Device that is to store the cells, as ``Library.place``.
+
+    Raises
+    ------
+    InvalidValueError
+        There is no such engine, or it does not support the history format or the device.
+    """
     requested_threads()  # invalid values raise even if this engine uses no threads
-    checks.choice("engine", engine, ("auto", *_entries))
-    name = AUTO if engine == "auto" else engine
+    name = checks.choice("engine", present_name(engine), ("auto", *_entries))
+    if name == "auto":
+        name = AUTO if place.startswith("cpu") else AUTO_ELSEWHERE
     checks.choice("history", history, dict.fromkeys(h for e in _entries.values() for h in e))
     if history not in _entries[name]:
         able = " or ".join(f'"{other}"' for other in _entries if history in _entries[other])
         raise InvalidValueError(f'history: "{history}" needs engine {able}')
+    if not (place.startswith("cpu") or engine_class(name, history).ANY_LIBRARY):
+        raise InvalidValueError(
+            f'device: engine "{name}" computes on the CPU, found {place}; expected device="cpu" or '
+            f'engine="auto"'
+        )
     return name
-
-
-def library_name(engine: str) -> str:
-    """Return the name of the array library that an engine is used with."""
-    return next(iter(_entries[engine].values())).library
-
-
-def make_engine(
-    engine: str,
-    history: str,
-    library: Library,
-    model: CellModel,
-    size: int,
-    seed: int,
-    first_cell: int,
-    order: int,
-) -> Engine:
-    """Return a new engine for ``size`` cells, which are not fabricated yet; ``engine`` is checked.
-
-    ``library`` is the user's array library; the engine uses it if it supports any library.
-
-    Raises
-    ------
-    CapacityError
-        The cells do not fit into memory.
-    """
-    kind = engine_class(engine, history)
-    own = library if kind.ANY_LIBRARY else NUMPY
-    if own.place.startswith("cpu"):
-        check_capacity(size, order, history)
-    made = kind(model, size, seed, first_cell, order, history, own)
-    made.name = engine
-    return made
 
 
 def engine_class(engine: str, history: str) -> type[Engine]:
     """Return the class of an engine, importing it if necessary."""
-    location = _entries[engine][history].location
+    location = _entries[engine][history]
     if isinstance(location, str):
         module, _, name = location.partition(":")
         location = getattr(importlib.import_module(module), name)
@@ -128,6 +112,4 @@ REFERENCE = "synfab.engines.reference:ReferenceEngine"
 register("numba", "synfab.engines.numba.engine:NumbaEngine", histories=("float32", "int16"))
 register("numba", "synfab.engines.compact.engine:CompactEngine", histories=("compact",))
 register("array", REFERENCE)
-register("torch", REFERENCE, library="torch")
-register("jax", REFERENCE, library="jax")
 register("warp", "synfab.engines.warp.engine:WarpEngine")

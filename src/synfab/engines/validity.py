@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import FileFormatError
+from synfab.common.types import Array
 from synfab.engines.numba import layout
 from synfab.physics.rules import MAX_CYCLE
-
-Array = npt.NDArray[Any]
 
 # States beyond r_max are LRSs of negative resistance, which occur in the tails of a wide
 # distribution; a conductance of 1e9 times that of the LRS never occurs.

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import FloatArray
 from synfab.model.cell_model import FEATURES, CellModel
 
-Array = npt.NDArray[np.float64]
 Number = TypeVar("Number", int, float)
 
 LOOP_POINTS = 120
@@ -30,7 +29,7 @@ class Program(NamedTuple):
     u_max: float
     cycles: int
 
-    def voltages(self) -> Array:
+    def voltages(self) -> FloatArray:
         """Return the voltages (V) of one sweep, which starts and ends at 0 V."""
         corners = [0.0, self.u_min, 0.0, self.u_max, 0.0]
         return np.interp(np.linspace(0.0, 4.0, LOOP_POINTS + 1), range(5), corners)
@@ -96,17 +95,17 @@ def _one_of(name: str, value: object, allowed: tuple[Number, ...]) -> Number:
 class Loops(NamedTuple):
     """Voltages (points,), currents (cycles, points, cells) in A, features (cycles, cells) each."""
 
-    voltage: Array
-    current: Array
-    features: dict[str, Array]
+    voltage: FloatArray
+    current: FloatArray
+    features: dict[str, FloatArray]
 
 
 class Readout(NamedTuple):
     """Conductances (S) and read currents of the rows (A) with ideal and with real wires."""
 
-    conductance: Array
-    ideal: Array
-    real: Array
+    conductance: FloatArray
+    ideal: FloatArray
+    real: FloatArray
 
 
 def sweep(model: CellModel, program: Program, count: int, order: int, seed: int) -> Loops:
@@ -119,8 +118,7 @@ def sweep(model: CellModel, program: Program, count: int, order: int, seed: int)
         now = cells.features
         for name in FEATURES:
             features[name][cycle] = now[name]
-        for point, u in enumerate(voltage):
-            current[cycle, point] = cells.apply_voltage(u).current(u)
+        current[cycle] = cells.apply_program(voltage, read="pulse", noise=False)
     return Loops(voltage, current, features)
 
 

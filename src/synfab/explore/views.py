@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from bokeh.models import ColumnDataSource, LinearColorMapper
+from bokeh.palettes import Blues256
 
-from synfab.explore.experiment import Array, Loops, Readout
+from synfab.common.types import FloatArray
+from synfab.explore.experiment import Loops, Readout
 from synfab.figures.cells import COLOURS
 from synfab.model.cell_model import FEATURES
 from synfab.report.panels import LABELS, hover, new_panel
@@ -17,8 +20,6 @@ class LoopView:
     """I-V loops, one line per cell."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource
-
         self.source = ColumnDataSource({"voltage": [], "current": [], "cell": [], "colour": []})
         self.figure = new_panel("voltage (V)", "current (uA)", width=520, height=400)
         lines = self.figure.multi_line(
@@ -43,8 +44,6 @@ class DistributionView:
     """Densities of the four features over cells and cycles."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource
-
         self.sources, self.figures = [], []
         for f, label in enumerate(LABELS):
             source = ColumnDataSource({"left": [], "right": [], "density": []})
@@ -69,9 +68,6 @@ class CrossbarView:
     """Conductances of an array with a checkered pattern, and the currents of its rows."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource, LinearColorMapper
-        from bokeh.palettes import Blues256
-
         self.cells = ColumnDataSource({"row": [], "column": [], "conductance": []})
         self.rows = ColumnDataSource({"row": [], "ideal": [], "real": []})
         self.map = new_panel("column", "row", width=420, height=330)
@@ -114,7 +110,7 @@ class CrossbarView:
 
 def read_error(readout: Readout) -> float:
     """Return the largest relative error of a row current due to the wires."""
-    error: Array = np.abs(readout.real / readout.ideal - 1.0)
+    error: FloatArray = np.abs(readout.real / readout.ideal - 1.0)
     return float(error.max())
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import extras
+from synfab.common.types import Array
 from synfab.model.cell_model import FEATURES, CellModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Array = npt.NDArray[Any]
 
 LABELS = {
     "r_hrs": "R$_{HRS}$ (ohm)",

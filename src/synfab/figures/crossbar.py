@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import extras
+from synfab.common.types import Array
 from synfab.crossbar.pulses import Write
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.network.network import Solution
@@ -16,8 +16,6 @@ from synfab.programming.result import Outcome, Programming
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Array = npt.NDArray[Any]
 
 MICRO = 1e6
 

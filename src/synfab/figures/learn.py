@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.figures import cells as report
 from synfab.figures.cells import COLOURS, new_figure
@@ -15,8 +14,6 @@ from synfab.model.cell_model import FEATURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Array = npt.NDArray[Any]
 
 LABELS = {**report.LABELS, "r_hrs": "log10 R$_{HRS}$ (ohm)"}
 SHORT = ("R$_{HRS}$", "U$_{SET}$", "R$_{LRS}$", "U$_{RESET}$")

@@ -16,14 +16,15 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from synfab.common.errors import CapacityError, FileFormatError, SynfabError, ToolError
 from synfab.common.interrupts import pass_on
+from synfab.common.types import Array
 from synfab.io.files import atomic_path
-from synfab.io.json_file import read_object
+from synfab.io.json_file import newer, read_object
 from synfab.io.limits import one_line_errors
 from synfab.io.npy_file import open_archive, read_member
 
@@ -32,7 +33,9 @@ COMMENT_BYTES = len(COMMENT % 0)
 CHUNK = 1 << 24
 MANIFEST = "manifest"
 
-Array = np.ndarray[Any, Any]
+
+class DamagedError(FileFormatError):
+    """Content is missing or was changed after it was written."""
 
 
 class Archive:
@@ -72,9 +75,7 @@ class Archive:
             raise FileFormatError(f'format: expected "{kind}"')
         found = self.manifest.get("version")
         if found != version:
-            raise FileFormatError(
-                f"version: the file has version {found}; this version of synfab reads {version}"
-            )
+            raise newer(found, version)
 
 
 def write_archive(
@@ -103,8 +104,10 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
 
     Raises
     ------
+    DamagedError
+        The file is missing, incomplete, or was changed.
     FileFormatError
-        The file is damaged, incomplete, of another format, or has invalid content.
+        It is of another format, or has invalid content.
     CapacityError
         It does not fit into memory.
     """
@@ -115,11 +118,12 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
         with one_line_errors(f"not {what}"), open_archive(name, math.inf) as opened:
             yield Archive(opened, name.stat().st_size)
     except SynfabError as error:
-        kind = type(error) if isinstance(error, (CapacityError, ToolError)) else FileFormatError
+        kept = (CapacityError, ToolError, DamagedError)
+        kind = type(error) if isinstance(error, kept) else FileFormatError
         raise kind(f"{name}: {' '.join(str(error).split())}") from None
     except OSError as error:
         pass_on(error)
-        raise FileFormatError(f"{name}: cannot read: {error.strerror or error}") from None
+        raise DamagedError(f"{name}: cannot read: {error.strerror or error}") from None
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
@@ -183,7 +187,7 @@ def _stored_digest(file: BinaryIO, what: str) -> str:
     file.seek(max(0, size - COMMENT_BYTES))
     found = re.fullmatch(rb"sha256:([0-9a-f]{64})", file.read())
     if not found:
-        raise FileFormatError(f"not {what}, or incomplete: the checksum at its end is missing")
+        raise DamagedError(f"not {what}, or incomplete: the checksum at its end is missing")
     stored: str = found[1].decode()
     return stored
 
@@ -191,4 +195,4 @@ def _stored_digest(file: BinaryIO, what: str) -> str:
 def _verify(file: BinaryIO, what: str) -> None:
     stored = _stored_digest(file, what)
     if _digest(file, file.seek(0, os.SEEK_END)) != stored:
-        raise FileFormatError("damaged: the checksum does not match the content")
+        raise DamagedError("damaged: the checksum does not match the content")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +16,9 @@ import numpy.typing as npt
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.io.archive import Archive, is_whole, open_checked, write_archive
-from synfab.io.files import locked
+from synfab.io.steps import LAST_STEP, StepFolder, check_step, require_settings
 
 FORMAT, VERSION = "synfab-checkpoint", 1
-NAME = re.compile(r"step-(\d{12})\.npz")
-INCOMPLETE = re.compile(r"\.step-\d{12}\.npz\.\w+")  # left by a killed process
-LAST_STEP = 10**12 - 1
 # Arrays are named by their path of keys in the state.
 ROOT, SEPARATOR = "state", "/"
 VALUES = "values"  # JSON of everything that is not an array
@@ -32,8 +27,6 @@ FORBIDDEN = {SEPARATOR, "\0"}
 # Settings that earlier versions wrote under another name.
 RENAMED = {"most_passes": "max_passes"}
 MAX_TEXT = 100_000  # characters of a setting; larger ones are passed as a digest
-
-logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
 Array = npt.NDArray[Any]
@@ -75,6 +68,7 @@ class Checkpoints:
         self.interval = checks.number("interval", interval, minimum=0.0)
         self.keep = None if keep is None else checks.count("keep", keep)
         self.resume = checks.flag("resume", resume)
+        self.steps = StepFolder(self.folder, "checkpoints", self.keep, ".npz")
 
     def __repr__(self) -> str:
         return (
@@ -104,32 +98,14 @@ class Checkpoints:
         wanted = {
             checks.text("settings", name): _setting(name, value) for name, value in given.items()
         }
-        with locked(self.folder, "checkpoints"):
-            for path in self.folder.iterdir():
-                if INCOMPLETE.fullmatch(path.name) and path.is_file():
-                    path.unlink()
-            found = steps(self.folder)
-            if found and not self.resume:
-                raise InvalidValueError(
-                    f"checkpoints: {self.folder} already holds checkpoints; pass resume=True to "
-                    f"continue from them, or choose another folder"
-                )
-            yield Run(self, wanted, *self._newest(found, wanted))
-
-    def _newest(self, found: list[int], settings: State) -> tuple[int, State | None]:
-        damaged: list[Path] = []
-        for step in reversed(found):
-            path = self.folder / _file(step)
-            if is_whole(path):
-                state = read_checkpoint(path, settings)
-                for other in damaged:  # renamed, so that they do not count for ``keep``
-                    other.replace(other.with_name(f"{other.name}.damaged"))
-                return step, state
-            logger.warning("%s: damaged; resuming from the checkpoint before it", path)
-            damaged.append(path)
-        if found:
-            raise FileFormatError(f"{self.folder}: all checkpoints are damaged")
-        return 0, None
+        with self.steps.held():
+            if not self.resume:
+                self.steps.require_empty("pass resume=True to continue from them")
+            if self.steps.steps():
+                found = self.steps.newest(lambda path: read_checkpoint(path, wanted))
+                yield Run(self, wanted, *found)
+            else:
+                yield Run(self, wanted, 0, None)
 
 
 def as_checkpoints(given: Checkpoints | str | os.PathLike[str]) -> Checkpoints:
@@ -178,17 +154,14 @@ class Run:
         manifest = {
             "format": FORMAT, "version": VERSION, "step": step, "settings": self._settings,
         }  # fmt: skip
-        folder, keep = self._checkpoints.folder, self._checkpoints.keep
         try:
-            write_archive(folder / _file(step), manifest, arrays)
+            write_archive(self._checkpoints.steps.path(step), manifest, arrays)
         except InvalidValueError as error:
             raise InvalidValueError(
                 f"checkpoints: {error}; earlier checkpoints are kept, pass resume=True to continue"
             ) from None
         self._last = time.monotonic()
-        before = [old for old in steps(folder) if old <= step]
-        for old in [] if keep is None else before[:-keep]:
-            (folder / _file(old)).unlink(missing_ok=True)
+        self._checkpoints.steps.prune(step)
 
     def has(self, step: int) -> bool:
         """Return True if the checkpoint of a step exists and is undamaged."""
@@ -199,13 +172,7 @@ class Run:
         return read_checkpoint(self._path(step), self._settings)
 
     def _path(self, step: int) -> Path:
-        return self._checkpoints.folder / _file(checks.integer("step", step, 0, LAST_STEP))
-
-
-def steps(folder: Path) -> list[int]:
-    """Return the steps of the checkpoints in a folder in ascending order."""
-    found = (NAME.fullmatch(path.name) for path in folder.iterdir())
-    return sorted(int(match[1]) for match in found if match)
+        return self._checkpoints.steps.path(checks.integer("step", step, 0, LAST_STEP))
 
 
 def read_checkpoint(path: Path, settings: Mapping[str, object]) -> State:
@@ -213,27 +180,22 @@ def read_checkpoint(path: Path, settings: Mapping[str, object]) -> State:
 
     Raises
     ------
+    DamagedError
+        The file is damaged.
     FileFormatError
-        The file is damaged, not a checkpoint of this version, or its name states another step.
+        It is not a checkpoint of this version, or its name states another step.
     InvalidValueError
         A run with other settings wrote it; the message names the first difference.
     """
     with open_checked(path, "a checkpoint") as archive:
         archive.check(FORMAT, VERSION)
-        named, step = NAME.fullmatch(path.name), archive.manifest.get("step")
-        if named and int(named[1]) != step:
-            raise FileFormatError(f"step: the file name states {int(named[1])}, the content {step}")
-        written = archive.manifest.get("settings")
+        step, written = (archive.manifest.get(name) for name in ("step", "settings"))
         if not isinstance(written, dict):
             raise FileFormatError("settings: expected a JSON object")
         written = _present_names(written)
         state = _join_arrays(archive) if written == settings else {}
-    for name in dict.fromkeys((*settings, *written)):
-        if written.get(name) != settings.get(name):
-            raise InvalidValueError(
-                f"{name}: {path} was written with {_shown(written.get(name))}, found "
-                f"{_shown(settings.get(name))}"
-            )
+    check_step(path, step)
+    require_settings(path, written, settings)
     return state
 
 
@@ -243,16 +205,6 @@ def _present_names(settings: State) -> State:
         RENAMED.get(name, name): _present_names(value) if isinstance(value, dict) else value
         for name, value in settings.items()
     }
-
-
-def _file(step: int) -> str:
-    return f"step-{step:012d}.npz"
-
-
-def _shown(value: object) -> str:
-    """Return a setting as text for a message; digests are shortened."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:9]}…"
 
 
 def _setting(name: str, value: object) -> object:

@@ -175,10 +175,8 @@ def _is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
     except Exception as error:  # text that cannot be encoded, or objects of other libraries
         pass_on(error)
         return False
-    return isinstance(text, str) and text not in ("", PUBLISHED) and _is_short(text)
-
-
-def _is_short(text: str) -> bool:
+    if not isinstance(text, str) or text in ("", PUBLISHED):
+        return False
     return len(text) <= MAX_PATH and "\0" not in text
 
 

@@ -60,7 +60,12 @@ def digest(document: object) -> str:
     It does not depend on white space, the order of fields, or how numbers are written: programs
     that rewrite JSON turn 1.0 into 1.
     """
-    text = json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return exact_digest(_plain(document))
+
+
+def exact_digest(content: object) -> str:
+    """Return the SHA-256 of a JSON value, which depends on how numbers are written."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -76,6 +81,12 @@ def _plain(value: object) -> object:
             return value
         return number if number == value else value
     return value
+
+
+def newer(found: object, newest: int, where: str = "") -> FileFormatError:
+    """Return the error for a file of an unknown version."""
+    text = f"version: the file has version {found}; this version of synfab reads up to {newest}"
+    return FileFormatError(where + text)
 
 
 class Fields:

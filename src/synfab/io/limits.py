@@ -11,6 +11,7 @@ from pathlib import Path
 
 from synfab.common.errors import CapacityError, FileFormatError, SynfabError
 from synfab.common.interrupts import pass_on
+from synfab.common.messages import reason_of
 from synfab.io.memory import require_memory, size_text
 
 # Largest JSON document. Parsed into Python objects it takes about twenty times as much memory.
@@ -20,7 +21,6 @@ CHUNK_BYTES = 2**30
 # Largest order of one history, and sum of the orders in a file. Checking the stability of order p
 # takes (4 p)**2 numbers and (4 p)**3 operations.
 MAX_ORDER, MAX_TOTAL_ORDER = 100, 1000
-MAX_REASON = 500  # characters of the message of a library
 
 
 def require_size(claimed: int, allowed: int, where: str) -> None:
@@ -98,9 +98,7 @@ def one_line_errors(where: str) -> Iterator[None]:
     except SynfabError:
         raise
     except MemoryError as error:
-        reason = " ".join(str(error).split()) or "out of memory"
-        raise CapacityError(f"{where}: does not fit into memory: {reason}") from None
+        raise CapacityError(f"{where}: does not fit into memory: {reason_of(error)}") from None
     except Exception as error:
         pass_on(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileFormatError(f"{where}: {reason[:MAX_REASON]}") from None
+        raise FileFormatError(f"{where}: {reason_of(error)}") from None

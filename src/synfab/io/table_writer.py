@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import extras
 from synfab.common.errors import InvalidValueError
-
-Array = npt.NDArray[Any]
+from synfab.common.types import Array
 
 COLUMNS = {
     "pulse": np.uint32,

@@ -29,7 +29,6 @@ MAX_NAME = 32  # characters of the file name that the temporary name repeats
 # for this long.
 FOREIGN_SECONDS = 7 * 24 * 3600.0
 
-
 LINUX = sys.platform == "linux"
 
 _numbers = itertools.count()
@@ -46,7 +45,7 @@ class Writer(NamedTuple):
 def temporary_name(name: str) -> str:
     """Return a unique temporary name for a file that will be renamed to ``name``."""
     start = name[:MAX_NAME]
-    host, process, started = _this_writer(os.getpid())
+    host, process, started = this_writer(os.getpid())
     body = f"{host:08x}{process:08x}{started:08x}{next(_numbers) & 0xFFFF:04x}"
     return f".{start}.{body}{_check(start, body)}"
 
@@ -132,8 +131,9 @@ def _host() -> int:
 
 
 @cache
-def _this_writer(process: int) -> Writer:
-    return Writer(_host(), process & 0xFFFFFFFF, _started(process) or 0)
+def this_writer(process: int) -> Writer:
+    """Return this process, whose number is ``process``, which differs in forked children."""
+    return Writer(_host(), process & 0xFFFFFFFF, start_time(process) or 0)
 
 
 def _is_alive(writer: Writer) -> bool:
@@ -142,14 +142,14 @@ def _is_alive(writer: Writer) -> bool:
     if not psutil.pid_exists(writer.process):
         return False
     try:
-        started = _started(writer.process)
+        started = start_time(writer.process)
     except (OSError, psutil.Error) as error:  # a process of another user
         pass_on(error)
         return True
     return started is not None and started == writer.started
 
 
-def _started(process: int) -> int | None:
+def start_time(process: int) -> int | None:
     """Return the start time of a process, unaffected by clock changes; None if it has ended."""
     if LINUX:
         # Clock ticks since boot. The time of psutil changes when the clock is set.

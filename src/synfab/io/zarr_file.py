@@ -10,17 +10,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import extras
 from synfab.common.errors import FileFormatError
+from synfab.common.types import Array
 from synfab.io.limits import one_line_errors, read_whole, require_size
 from synfab.io.memory import require_memory
 
 if TYPE_CHECKING:
     import zarr
-
-Array = npt.NDArray[Any]
 
 # Codecs that cannot run code (numcodecs' pickle can) and whose output size is known beforehand.
 PLAIN = frozenset(("bytes", "transpose", "crc32c"))

@@ -13,7 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.types import ArrayLike
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise, noisy_current, read_normals
 from synfab.random.arrays import count_up
 from synfab.random.jax_backend import full_products, seed_words
@@ -26,7 +26,7 @@ Seed: TypeAlias = int | Array | Sequence[int | Array]
 class Chip(NamedTuple):
     """Devices and states of M cells; a pytree of arrays."""
 
-    devices: rules.Devices
+    devices: drawing.Devices
     cells: rules.CellState
 
 
@@ -55,7 +55,7 @@ def _check_chip(model: object, chip: object) -> None:
     _check_model(model)
     checks.instance("chip", chip, Chip)
     assert isinstance(chip, Chip)
-    checks.instance("chip: devices", chip.devices, rules.Devices)
+    checks.instance("chip: devices", chip.devices, drawing.Devices)
     checks.instance("chip: cells", chip.cells, rules.CellState)
 
 
@@ -96,20 +96,14 @@ def _voltages(chip: Chip, u: Array | ArrayLike) -> Array:
             given = checks.real_array("u", u).astype(np.float32)
         if not np.isfinite(given).all():
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
-    if given.shape not in ((), shape):
-        try:
-            fits = np.broadcast_shapes(given.shape, shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidValueError(f"u: shape {given.shape} does not broadcast to {shape}")
+    checks.broadcasts("u", given.shape, shape)
     return jnp.broadcast_to(given, shape)
 
 
 @full_products
 def _fabricate(model: CellModel, size: int, key: tuple[Array, Array], order: int) -> Chip:
     low = jnp.arange(size, dtype=np.uint32)
-    devices = rules.fabricate(model, tuple(key), (low, low * 0))
+    devices = drawing.fabricate(model, tuple(key), (low, low * 0))
     return Chip(devices, rules.fresh_state(model, order, devices))
 
 
@@ -130,17 +124,17 @@ def _apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
 
 
 def _draw_cycle(
-    model: CellModel, devices: rules.Devices, block: Array, cycle: Array, begins: Array
+    model: CellModel, devices: drawing.Devices, block: Array, cycle: Array, begins: Array
 ) -> tuple[Array, Array]:
-    """Equal ``rules.draw_cycle``, without a branch in Python; beyond the last cycle NaN."""
+    """Equal ``drawing.draw_cycle``, without a branch in Python; beyond the last cycle NaN."""
     order = block.shape[0]
-    ends = rules.block_ends(begins, cycle, order)
+    ends = drawing.block_ends(begins, cycle, order)
     beyond = begins & (cycle >= rules.MAX_CYCLE)
 
     def draw(block: Array) -> Array:
         index = cycle[None, :] + count_up(1, order, cycle)[:, None]
-        eps = rules.draw_normals(devices.seed, devices.number, index, Stream.INNOVATION)
-        block = jnp.where(ends, rules.next_block(model.history(order), block, eps), block)
+        eps = drawing.draw_normals(devices.seed, devices.number, index, Stream.INNOVATION)
+        block = jnp.where(ends, drawing.next_block(model.history(order), block, eps), block)
         return jnp.where(beyond, np.float32(np.nan), block)
 
     block = jax.lax.cond((ends | beyond).any(), draw, lambda block: block, block)

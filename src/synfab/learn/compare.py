@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.learn.features import FeatureTable
-from synfab.learn.fit import MIN_CYCLES, to_y
+from synfab.common.types import Array
+from synfab.learn.features import FeatureTable, to_y
+from synfab.learn.fit import MIN_CYCLES
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
-
-Array = npt.NDArray[Any]
 
 LAGS = 20
 HALVES = 30

@@ -7,13 +7,13 @@ I = alpha(U) + beta(U) G. Each branch of a loop has one G.
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, SynfabError
+from synfab.common.types import Array
 from synfab.learn.loops import (
     BACK_SQUARES,
     BACK_SUM,
@@ -35,8 +35,6 @@ from synfab.learn.loops import (
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 from synfab.model.conduction import Conduction
 
-Array = npt.NDArray[Any]
-FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[Any])
 logger = logging.getLogger(__name__)
 
 SAMPLE_DEVICES, SAMPLE_LOOPS = 48, 1000
@@ -129,9 +127,8 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
         raise InvalidValueError(
             f"sweeps: {sum(len(g) for _, g in kept)} of {seen} loops can be evaluated; need 3"
         )
-    v_parts, i_parts, branches, owners, starts = [], [], [], [], []
-    weights = []
-    number = 0
+    parts: list[tuple[Array, ...]] = []  # voltage, current, branch, device, weight
+    starts: list[float] = []
     for owner, (loops, good) in enumerate(kept):
         offset = float(np.median(loops.numbers[good, OFFSET]))
         for k in good:
@@ -149,18 +146,13 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
                 if use.sum() < 4:
                     continue
                 u, current = v[low:high][use], i[low:high][use]
-                v_parts.append(u)
-                i_parts.append(current)
-                branches.append(np.full(len(u), number))
                 noise = max(float(loops.numbers[k, NOISE]), 1e-12)
-                weights.append(1.0 / np.hypot(noise, RELATIVE_ERROR * current))
-                owners.append(np.full(len(u), owner))
+                weight = 1.0 / np.hypot(noise, RELATIVE_ERROR * current)
+                branch, owners = np.full(len(u), len(starts)), np.full(len(u), owner)
+                parts.append((u, current, branch, owners, weight))
                 starts.append((u @ current) / (u @ u))
-                number += 1
-    return _Sample(
-        np.concatenate(v_parts), np.concatenate(i_parts), np.concatenate(branches),
-        np.concatenate(owners), np.concatenate(weights), np.asarray(starts), kept,
-    )  # fmt: skip
+    u, i, branch, owners, weight = map(np.concatenate, zip(*parts, strict=True))
+    return _Sample(u, i, branch, owners, weight, np.asarray(starts), kept)
 
 
 def _covered(sample: _Sample) -> tuple[float, float]:
@@ -205,8 +197,9 @@ def _fit_curves(
     scale = np.sqrt((shapes**2).mean(axis=0)) + 1e-300
     shapes = shapes / scale
     unit = float(np.median(np.abs(sample.start)))
-    offsets = (owner[:, None] == np.arange(owner.max() + 1)).astype(np.float64)
-    theta = np.zeros(2 * size + offsets.shape[1])
+    devices = int(owner.max()) + 1
+    rows = np.arange(len(u))
+    theta = np.zeros(2 * size + devices)
 
     def parts(theta: Array) -> tuple[Array, Array, Array, Array]:
         known = shapes @ theta[:size] + theta[2 * size :][owner]
@@ -218,11 +211,15 @@ def _fit_curves(
     beta, square, g, rest = parts(theta)
     damping = 1e-6
     for _ in range(MAX_STEPS):
-        design = np.concatenate([shapes, shapes * (g[branch] / unit)[:, None], offsets], axis=1)
-        design *= weight[:, None]
-        for k in range(design.shape[1]):
+        design = np.zeros((len(u), len(theta)))
+        design[:, :size] = shapes * weight[:, None]
+        design[:, size : 2 * size] = shapes * (g[branch] / unit)[:, None] * weight[:, None]
+        for k in range(2 * size):
             share = np.bincount(branch, beta * design[:, k], count) / square
             design[:, k] -= beta * share[branch]
+        # A branch is of one device, so only the column of this device is not zero in its rows.
+        share = np.bincount(branch, beta * weight, count) / square
+        design[rows, 2 * size + owner] = weight - beta * share[branch]
         normal, target = design.T @ design, design.T @ rest
         before = float(rest @ rest)
         while True:
@@ -288,12 +285,8 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
     """Fit eta and U_max of I_t = a (U_max - U)**eta + c to the RESET halves."""
     from scipy.optimize import minimize
 
-    voltage: list[Array] = []
-    current: list[Array] = []
-    index: list[Array] = []
-    u_r: list[float] = []
-    i_r: list[float] = []
-    g_next: list[float] = []
+    points: list[tuple[Array, Array, Array]] = []  # voltage, current, number of the transition
+    ends: list[tuple[float, float, float]] = []  # voltage and current of the onset, conductance
     for loops, good in sample.loops:
         again = Loops(loops.device, draft.u_0, draft)
         offset = float(np.nanmedian(again.numbers[:, OFFSET]))
@@ -305,18 +298,15 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
             back = again.numbers[k]
             if not back[BACK_SQUARES] > 0.0:
                 continue
-            onset = float(back[U_RESET])
-            voltage.append(again.device.voltage[part])
-            current.append(again.device.current[part] - offset)
-            index.append(np.full(at[POSITIVE] + 1 - at[ONSET], len(u_r)))
-            u_r.append(onset)
-            i_r.append(float(draft.current(draft.state(float(back[G_LRS])), onset)))
-            g_next.append(float(back[BACK_SUM] / back[BACK_SQUARES]))
-    if len(u_r) < 3:
+            v, onset = again.device.voltage[part], float(back[U_RESET])
+            points.append((v, again.device.current[part] - offset, np.full(len(v), len(ends))))
+            at_onset = float(draft.current(draft.state(float(back[G_LRS])), onset))
+            ends.append((onset, at_onset, float(back[BACK_SUM] / back[BACK_SQUARES])))
+    if len(ends) < 3:
         raise InvalidValueError("conduction: too few loops with a complete RESET transition")
-    u, i, n = np.concatenate(voltage), np.concatenate(current), np.concatenate(index)
-    start, start_current = np.asarray(u_r)[n], np.asarray(i_r)[n]
-    rest = draft.state(np.asarray(g_next)[n])
+    u, i, n = map(np.concatenate, zip(*points, strict=True))
+    start, start_current, g_next = np.asarray(ends)[n].T
+    rest = draft.state(g_next)
     highest, scale = float(np.quantile(u, 0.999)), float(np.std(i))
     lowest = max(float(np.quantile(start, 0.98)) + 0.02, draft.u_0 * 1.01)
 

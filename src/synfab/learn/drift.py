@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
-from synfab.learn.features import FeatureTable
+from synfab.learn.features import FeatureTable, to_y
 from synfab.model.cell_model import FEATURES
-
-Array = npt.NDArray[Any]
 
 # Smallest reported change over the record, in sigma.
 MIN_CHANGE = 0.25
@@ -36,12 +33,6 @@ class Drift(TypedDict):
     drifts: bool
 
 
-def _y(values: Array) -> Array:
-    y = np.array(values, np.float64)
-    y[:, 0] = np.log10(y[:, 0])
-    return y
-
-
 def find_drift(features: FeatureTable) -> dict[str, Drift]:
     """Return the drift of each feature over the record, in sigma of a device."""
     checks.instance("features", features, FeatureTable)
@@ -50,7 +41,7 @@ def find_drift(features: FeatureTable) -> dict[str, Drift]:
         good = np.isfinite(values).all(axis=1)
         if good.sum() < 20:
             continue
-        y = _y(values[good])
+        y = to_y(values[good])
         t = cycles[good].astype(np.float64)
         spread = y.std(axis=0)
         spread[spread == 0.0] = np.inf

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.features import FeatureTable
 from synfab.learn.loops import BELOW_LIMIT, LIMIT, REASONS, VALID, Loops
 from synfab.learn.sweeps import Sweeps
 from synfab.model.conduction import Conduction
 
-Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
 RESET_DEFINITIONS = ("onset", "peak")

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
-from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.labels import counted, grouped, index_labels
 from synfab.model.cell_model import FEATURES
+from synfab.random.streams import Stream, normals, words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[Any]
 # A switching voltage that was not measured: V, or (mean, standard deviation); None: it was.
 AssumedVoltage: TypeAlias = float | tuple[float, float] | None
 
@@ -78,9 +78,9 @@ class FeatureTable:
     @classmethod
     def build(
         cls,
-        device: npt.ArrayLike,
-        cycle: npt.ArrayLike,
-        values: npt.ArrayLike,
+        device: ArrayLike,
+        cycle: ArrayLike,
+        values: ArrayLike,
         *,
         rejected: Mapping[str, int] | None = None,
         notes: Mapping[str, object] | None = None,
@@ -170,6 +170,20 @@ class FeatureTable:
         return pd.DataFrame({**data, **dict(zip(FEATURES, self.values.T, strict=True))})
 
 
+def to_y(values: Array) -> Array:
+    """Return features on the scale of the model: log10 of r_hrs, the others unchanged."""
+    y = np.array(values, np.float64)
+    y[..., 0] = np.log10(y[..., 0])
+    return y
+
+
+def row_normals(seed: int, count: int, stream: Stream) -> Array:
+    """Return a standard normal number for each of ``count`` rows, float64."""
+    rows = np.arange(count, dtype=np.uint32)
+    zero = np.zeros_like(rows)
+    return np.asarray(normals(words(seed, (rows, zero), zero, stream))[0], np.float64)
+
+
 def _plausible(rows: Array) -> None:
     """Raise for swapped columns and wrong units, which a fit would not detect."""
     with np.errstate(invalid="ignore"):
@@ -233,8 +247,6 @@ def read_frame(
     ``u_set`` and ``u_reset`` replace missing columns of switching voltages (endurance tables): a
     constant (V), or (mean, standard deviation).
     """
-    from synfab.random.streams import Stream, normals, words
-
     found = find_columns(frame.columns, columns)
     need(found, ("r_hrs", "r_lrs"), frame.columns)
 
@@ -258,19 +270,11 @@ def read_frame(
         mean, spread = assumed_voltage(name, given[name])
         z = np.zeros(count)
         if spread:
-            rows = np.arange(count, dtype=np.uint32)
-            drawn = words(f, (rows, np.zeros_like(rows)), np.zeros_like(rows), Stream.POPULATION)
-            z = np.asarray(normals(drawn)[0], np.float64)
+            z = row_normals(f, count, Stream.POPULATION)
         values[:, f] = mean + spread * z
         assumed[name] = [mean, spread]
     device = frame[found["device"][0]] if "device" in found else np.zeros(count, int)
-    if "cycle" in found:
-        cycle = column("cycle")
-    else:
-        cycle = np.zeros(count)
-        names, codes = index_labels(device)
-        for mine in rows_of(codes, len(names)):
-            cycle[mine] = np.arange(len(mine))
+    cycle = column("cycle") if "cycle" in found else counted(grouped(device)[1], count)
     extra = {"assumed_voltages": assumed} if assumed else {}
     return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
-from synfab.learn.features import FeatureTable
+from synfab.learn.features import FeatureTable, row_normals, to_y
 from synfab.learn.history import check_order, fit_history
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
 from synfab.learn.sweeps import Sweeps
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
+from synfab.random.streams import Stream
 
-Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
 MIN_CYCLES = 10
@@ -34,13 +34,6 @@ class FitResult:
 
     model: CellModel
     diagnostics: Mapping[str, Any]
-
-
-def to_y(values: Array) -> Array:
-    """Return features on the scale of the model: log10 of r_hrs, the others unchanged."""
-    y = np.array(values, np.float64)
-    y[..., 0] = np.log10(y[..., 0])
-    return y
 
 
 @dataclass(frozen=True)
@@ -144,8 +137,11 @@ def fit(
     parts = standardise(used)
     pooled = np.concatenate(parts.x)
     constant = [FEATURES[f] for f in range(4) if not pooled[:, f].any()]
-    scores = np.stack([normal_scores(c) if c.any() else _noise(c, f)
-                       for f, c in enumerate(pooled.T)], axis=1)  # fmt: skip
+    # The scores of a constant feature are independent normal numbers.
+    scores = np.stack([
+        normal_scores(c) if c.any() else row_normals(f, len(c), Stream.INITIAL_HISTORY)
+        for f, c in enumerate(pooled.T)
+    ], axis=1)  # fmt: skip
     marginals = fit_marginals(pooled)
     edges = np.cumsum([0, *(len(x) for x in parts.x)])
     series = [(c, scores[a:b]) for c, a, b in zip(parts.cycles, edges, edges[1:], strict=False)]
@@ -192,17 +188,6 @@ def fit(
         name, marginals.coefficients, history.histories, population.population, curves, provenance
     )
     return FitResult(model, diagnostics)
-
-
-def _noise(column: Array, feature: int) -> Array:
-    """Return independent normal numbers in place of the scores of a constant feature."""
-    from synfab.random.streams import Stream, normals, words
-
-    rows = np.arange(len(column), dtype=np.uint32)
-    zero = np.zeros_like(rows)
-    return np.asarray(
-        normals(words(feature, (rows, zero), zero, Stream.INITIAL_HISTORY))[0], np.float64
-    )
 
 
 def _parameter_errors(parts: Standardised) -> Array:

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.common.types import Array
 from synfab.model.history import N_FEATURES, History
-
-Array = npt.NDArray[Any]
 
 MAX_ORDER = 10
 MAX_RADIUS = 0.9995  # spectral radius to which unstable fits are shrunk

@@ -8,16 +8,12 @@ if I-V curves are known, otherwise of the points within 1.5 U_0 of zero.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines.numba.compile import cached_njit
 from synfab.learn.sweeps import DeviceSweeps
 from synfab.model.conduction import Conduction
-
-Array = npt.NDArray[Any]
 
 REASONS = (
     "valid",

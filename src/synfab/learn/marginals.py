@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
+from synfab.common.types import Array
 from synfab.model.cell_model import PIECES_END
 from synfab.model.history import N_FEATURES
-
-Array = npt.NDArray[Any]
 
 PIECES = 64
 DEGREE = 4
@@ -67,13 +65,10 @@ def _quantiles(column: Array) -> tuple[Array, Array]:
     return z, np.quantile(column, norm.cdf(z), method="median_unbiased")
 
 
-def _weights(z: Array) -> Array:
-    return np.asarray(np.exp(-0.25 * z * z))
-
-
 def _polynomial(z: Array, q: Array) -> Array | None:
     """Return a polynomial of degree 4, or None if it is not increasing or does not fit."""
-    row = np.polyfit(z, q, DEGREE, w=_weights(z)) if np.ptp(q) > 0.0 else np.zeros(DEGREE + 1)
+    weights = np.exp(-0.25 * z * z)
+    row = np.polyfit(z, q, DEGREE, w=weights) if np.ptp(q) > 0.0 else np.zeros(DEGREE + 1)
     if not row.any():
         return np.asarray(row)
     everywhere = np.linspace(-PIECES_END, PIECES_END, 1001)

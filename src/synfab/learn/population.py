@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.model.population import N_PARAMETERS, Population
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
-
-Array = npt.NDArray[Any]
 
 MAX_COMPONENTS = 6
 FEW_DEVICES = 3 * N_PARAMETERS

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array, ArrayLike
 
-Array = npt.NDArray[Any]
 logger = logging.getLogger(__name__)
 
 # Fraction of the largest voltage below which a point counts as 0 V when loops are split.
@@ -96,7 +95,7 @@ class Sweeps:
 
 
 def sweeps_from_arrays(
-    voltage: npt.ArrayLike, current: npt.ArrayLike, names: tuple[str, ...] | None = None
+    voltage: ArrayLike, current: ArrayLike, names: tuple[str, ...] | None = None
 ) -> Sweeps:
     """Return sweeps from arrays (device, cycle, point), or (cycle, point) of one device, V and A.
 
@@ -117,12 +116,8 @@ def sweeps_from_arrays(
         )
     if i.size == 0:
         raise InvalidValueError(f"current: expected numbers, found shape {i.shape}")
-    try:
-        v = np.broadcast_to(u, i.shape)
-    except ValueError:
-        raise InvalidValueError(
-            f"voltage: shape {u.shape} does not broadcast to {i.shape}"
-        ) from None
+    checks.broadcasts("voltage", u.shape, i.shape)
+    v = np.broadcast_to(u, i.shape)
     numbered = tuple(str(k) for k in range(len(i)))
     labels = numbered if names is None else checks.texts("names", names, len(i))
     _, cycles, points = i.shape

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common import checks
-from synfab.common.checks import Float64, freeze, numbers
+from synfab.common.array_checks import numbers
+from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import FloatArray
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import Population
@@ -25,7 +27,7 @@ FEATURES = ("r_hrs", "u_set", "r_lrs", "u_reset")
 PIECES_END = 5.0
 
 
-def _marginals(value: npt.ArrayLike) -> Float64:
+def _marginals(value: npt.ArrayLike) -> FloatArray:
     pieces = checks.real_array("marginals", value).ndim == 3
     return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
 
@@ -53,7 +55,7 @@ class CellModel:
     """
 
     name: str
-    marginals: Float64
+    marginals: FloatArray
     histories: Mapping[int, History]
     population: Population
     conduction: Conduction
@@ -111,7 +113,7 @@ class CellModel:
             raise InvalidValueError(f"order: the model has no order {found}; allowed: {offered}")
         return self.histories[found]
 
-    def _numbers(self) -> Iterator[Float64]:
+    def _numbers(self) -> Iterator[FloatArray]:
         conduction, population = self.conduction, self.population
         yield self.marginals
         for history in self.histories.values():

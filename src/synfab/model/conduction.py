@@ -9,8 +9,10 @@ from typing import Any, SupportsFloat
 import numpy as np
 import numpy.typing as npt
 
-from synfab.common.checks import Float64, freeze, number, numbers, read_only, real_array
+from synfab.common.array_checks import numbers, read_only, real_array
+from synfab.common.checks import freeze, number
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import FloatArray
 
 # Largest negative conductance (S) that counts as a rounding error.
 ROUNDING = 1e-15
@@ -40,8 +42,8 @@ class Conduction:
         The curves are not passive, or a parameter is out of range.
     """
 
-    hhrs: Float64
-    llrs: Float64
+    hhrs: FloatArray
+    llrs: FloatArray
     eta: float
     u_max: float
     u_0: float
@@ -112,12 +114,12 @@ class Conduction:
         """State r of static conductance ``g`` (S) at u_0; ``g`` may be an array of any library."""
         return (self.g_llrs - g) / self.g_span
 
-    def conductance(self, r: npt.ArrayLike) -> Float64:
+    def conductance(self, r: npt.ArrayLike) -> FloatArray:
         """Static conductance at u_0 of state ``r``, in S, float64."""
         return np.asarray(self.current(r, self.u_0) / self.u_0)
 
     @cached_property
-    def padded(self) -> tuple[Float64, Float64]:
+    def padded(self) -> tuple[FloatArray, FloatArray]:
         """Coefficients of LLRS and HHRS, padded to equal length."""
         length = max(len(self.hhrs), len(self.llrs))
         llrs, hhrs = (np.pad(curve, (length - len(curve), 0)) for curve in (self.llrs, self.hhrs))
@@ -149,7 +151,7 @@ class Conduction:
         u = self._candidates(np.polyder(conductance))
         return float(np.polyval(conductance, u).min())
 
-    def _candidates(self, derivative: Float64) -> Float64:
+    def _candidates(self, derivative: FloatArray) -> FloatArray:
         """Return the voltages of possible extrema: range limits, zero, and roots inside."""
         low, high = self.voltage_range
         scale = np.abs(derivative).max(initial=0.0)
@@ -157,7 +159,7 @@ class Conduction:
         real = roots.real[np.abs(roots.imag) < 1e-6]
         return np.concatenate([[low, 0.0, high], real[(real > low) & (real < high)]])
 
-    def current(self, r: npt.ArrayLike, u: npt.ArrayLike) -> Float64:
+    def current(self, r: npt.ArrayLike, u: npt.ArrayLike) -> FloatArray:
         """Return the current (A) of state ``r`` at ``u`` (V); the arguments broadcast."""
         r, u = _pair(r, u)
         inside = np.clip(u, *self.voltage_range)
@@ -166,7 +168,7 @@ class Conduction:
         llrs, hhrs = np.polyval(self.llrs, inside), np.polyval(self.hhrs, inside)
         return np.asarray((llrs + r * (hhrs - llrs)) * stretch)
 
-    def slope(self, r: npt.ArrayLike, u: npt.ArrayLike) -> Float64:
+    def slope(self, r: npt.ArrayLike, u: npt.ArrayLike) -> FloatArray:
         """Return the small-signal conductance dI/dU (S) of state ``r`` at ``u`` (V)."""
         r, u = _pair(r, u)
         inside = np.clip(u, *self.voltage_range)
@@ -175,7 +177,7 @@ class Conduction:
         return np.asarray(np.where(inside == u, llrs + r * (hhrs - llrs), ohmic))
 
 
-def _pair(r: npt.ArrayLike, u: npt.ArrayLike) -> tuple[Float64, Float64]:
+def _pair(r: npt.ArrayLike, u: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return states and voltages as float64 after checking that their shapes broadcast."""
     state, voltage = (real_array(n, x).astype(np.float64) for n, x in (("r", r), ("u", u)))
     try:

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common import checks
-from synfab.common.checks import Float64, freeze, lower_factor, numbers, read_only
+from synfab.common.array_checks import lower_factor, numbers, read_only
+from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import FloatArray
 
 N_FEATURES = 4
 MAX_LAGS = 1_000_000  # of an autocovariance
@@ -33,8 +35,8 @@ class History:
         A shape is wrong, or the process is not stable.
     """
 
-    innovation: Float64
-    lags: Float64
+    innovation: FloatArray
+    lags: FloatArray
 
     def __init__(self, innovation: npt.ArrayLike, lags: npt.ArrayLike) -> None:
         freeze(
@@ -56,7 +58,7 @@ class History:
         return len(self.lags)
 
     @cached_property
-    def companion(self) -> Float64:
+    def companion(self) -> FloatArray:
         """Companion matrix, (4p, 4p): one step of the stacked vectors, newest first."""
         size = N_FEATURES * self.order
         matrix = np.eye(size, k=-N_FEATURES)
@@ -64,7 +66,7 @@ class History:
         return read_only(matrix)
 
     @cached_property
-    def block_matrices(self) -> tuple[Float64, Float64]:
+    def block_matrices(self) -> tuple[FloatArray, FloatArray]:
         """Matrices F and G, (4p, 4p), that advance p cycles: next block = F last block + G draws.
 
         A block stacks x*_{n+1} … x*_{n+p}, oldest first; the draws hold the first number of
@@ -86,7 +88,7 @@ class History:
         return float(np.abs(np.linalg.eigvals(self.companion)).max())
 
     @cached_property
-    def stationary_covariance(self) -> Float64:
+    def stationary_covariance(self) -> FloatArray:
         """Stationary covariance of p stacked vectors, newest first, (4p, 4p)."""
         from scipy.linalg import solve_discrete_lyapunov
 
@@ -96,7 +98,7 @@ class History:
         return read_only((covariance + covariance.T) / 2.0)
 
     @cached_property
-    def stationary_factor(self) -> Float64:
+    def stationary_factor(self) -> FloatArray:
         """Lower Cholesky factor of the stationary covariance, (4p, 4p)."""
         try:
             return read_only(np.linalg.cholesky(self.stationary_covariance))
@@ -105,7 +107,7 @@ class History:
                 "lags: the stationary covariance is not positive definite"
             ) from None
 
-    def autocovariance(self, n_lags: int) -> Float64:
+    def autocovariance(self, n_lags: int) -> FloatArray:
         """Return the exact E[x*_n x*_{n-k}^T] for lags k = 0 … n_lags, (n_lags + 1, 4, 4)."""
         n_lags = checks.integer("n_lags", n_lags, 0, MAX_LAGS)
         stacked = self.stationary_covariance
@@ -115,7 +117,7 @@ class History:
             stacked = self.companion @ stacked
         return np.stack(result)
 
-    def autocorrelation(self, n_lags: int) -> Float64:
+    def autocorrelation(self, n_lags: int) -> FloatArray:
         """Return the exact autocorrelation of each feature at lags 0 … n_lags, (n_lags + 1, 4)."""
         diagonal = np.diagonal(self.autocovariance(n_lags), axis1=1, axis2=2)
         return np.asarray(diagonal / diagonal[0])

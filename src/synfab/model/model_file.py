@@ -10,7 +10,6 @@ from functools import cache, partial
 import numpy as np
 
 from synfab.common import checks
-from synfab.common.checks import Float64
 from synfab.common.errors import (
     EditedFileWarning,
     FileFormatError,
@@ -18,8 +17,10 @@ from synfab.common.errors import (
     InvalidValueError,
     SynfabError,
 )
+from synfab.common.messages import reason_of
+from synfab.common.types import FloatArray
 from synfab.io.files import atomic_path
-from synfab.io.json_file import Fields, digest, read_object
+from synfab.io.json_file import Fields, digest, newer, read_object
 from synfab.io.limits import read_whole, require_order
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
@@ -85,8 +86,9 @@ def _document_of(model: CellModel) -> dict[str, object]:
         # As it will be read: JSON turns the keys into text.
         found["provenance"] = json.loads(json.dumps(found["provenance"], allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidValueError(f"model: provenance: expected JSON values: {reason}") from None
+        raise InvalidValueError(
+            f"model: provenance: expected JSON values: {reason_of(error)}"
+        ) from None
     return found
 
 
@@ -99,10 +101,9 @@ def parse(data: bytes, where: str) -> CellModel:
         written = _written_digest(document)
         model = _from_own(document)
     except SynfabError as error:
-        raise FileFormatError(f"{where}: {' '.join(str(error).split())}") from None
+        raise FileFormatError(f"{where}: {reason_of(error)}") from None
     except (OverflowError, np.linalg.LinAlgError) as error:
-        reason = " ".join(str(error).split())
-        raise FileFormatError(f"{where}: a number is too large: {reason}") from None
+        raise FileFormatError(f"{where}: a number is too large: {reason_of(error)}") from None
     if written not in (None, digest(document)):
         warnings.warn(
             f"{where}: edited or damaged since it was written: the sha256 does not match the "
@@ -130,9 +131,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise FileFormatError(f"version: expected {VERSION}")
     if version > VERSION:
-        raise FileFormatError(
-            f"version: the file has version {version}, this version of synfab reads up to {VERSION}"
-        )
+        raise newer(version, VERSION)
     top = Fields(
         document,
         "",
@@ -156,7 +155,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
     )
 
 
-def _read_marginals(content: object) -> Float64:
+def _read_marginals(content: object) -> FloatArray:
     fields = Fields(content, "marginals", ("type", "coefficients"))
     kind = fields.text("type")
     if kind not in MARGINALS:

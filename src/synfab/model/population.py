@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from synfab.common.checks import Float64, freeze, lower_factor, numbers
+from synfab.common.array_checks import lower_factor, numbers
+from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import FloatArray
 
 N_PARAMETERS = 8
 
@@ -27,9 +29,9 @@ class Population:
         (K, 8, 8): lower Cholesky factors of the covariances.
     """
 
-    weights: Float64
-    means: Float64
-    factors: Float64
+    weights: FloatArray
+    means: FloatArray
+    factors: FloatArray
 
     def __init__(
         self, weights: npt.ArrayLike, means: npt.ArrayLike, factors: npt.ArrayLike
@@ -47,25 +49,25 @@ class Population:
         lower_factor("factors", self.factors)
 
     @property
-    def probabilities(self) -> Float64:
+    def probabilities(self) -> FloatArray:
         """Probabilities of the components, w_k / sum(w), (K,)."""
         return np.asarray(self.weights / self.weights.sum())
 
     @property
-    def cumulative(self) -> Float64:
+    def cumulative(self) -> FloatArray:
         """Cumulative probabilities of the components, (K,)."""
         return np.asarray(np.cumsum(self.weights) / self.weights.sum())
 
     @property
-    def covariances(self) -> Float64:
+    def covariances(self) -> FloatArray:
         """Covariances of the components, L_k L_k^T, (K, 8, 8)."""
         return np.asarray(self.factors @ self.factors.transpose(0, 2, 1))
 
-    def mean(self) -> Float64:
+    def mean(self) -> FloatArray:
         """Return the mean of the mixture, (8,)."""
         return np.asarray(self.probabilities @ self.means)
 
-    def covariance(self) -> Float64:
+    def covariance(self) -> FloatArray:
         """Return the covariance of the mixture, (8, 8)."""
         spread = self.means - self.mean()
         within = np.tensordot(self.probabilities, self.covariances, axes=1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from synfab.common.checks import Float64
+from synfab.common.types import FloatArray
 from synfab.model.history import N_FEATURES, History
 
 # State variables are stored in 8 bits: steps of 1/24 standard deviation, up to 5.3 of them.
@@ -27,11 +27,11 @@ class ReducedHistory(NamedTuple):
     x* has exactly the covariance of the full process at lag 0.
     """
 
-    step: Float64  # A, (k, k)
-    innovation: Float64  # B, (k, 4)
-    output: Float64  # C, (4, k)
+    step: FloatArray  # A, (k, k)
+    innovation: FloatArray  # B, (k, 4)
+    output: FloatArray  # C, (4, k)
 
-    def autocovariance(self, n_lags: int) -> Float64:
+    def autocovariance(self, n_lags: int) -> FloatArray:
         """Return E[x*_n x*_{n-k}^T] for lags k = 0 … n_lags, (n_lags + 1, 4, 4)."""
         power, result = np.eye(len(self.step)), []
         for _ in range(n_lags + 1):
@@ -73,12 +73,12 @@ def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
     return ReducedHistory(step * sign * sign[:, None], innovation * sign[:, None], output * sign)
 
 
-def _root(covariance: Float64) -> Float64:
+def _root(covariance: FloatArray) -> FloatArray:
     """Return R with R R^T = covariance, which may be singular."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def _symmetric_root(covariance: Float64) -> Float64:
+def _symmetric_root(covariance: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T)

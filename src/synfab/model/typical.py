@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array, ArrayLike
 from synfab.model.cell_model import CellModel
-
-Array = npt.NDArray[Any]
 
 # Voltages and conductances at which the transition of the typical device is tabulated.
 VOLTAGES, CONDUCTANCES = 2001, 200
@@ -41,7 +39,7 @@ def typical_device(model: CellModel) -> TypicalDevice:
     return TypicalDevice(*(float(mean) for mean in most_common[:4]))
 
 
-def typical_voltage(model: CellModel, g: npt.ArrayLike, series: float = 0.0) -> Array:
+def typical_voltage(model: CellModel, g: ArrayLike, series: float = 0.0) -> Array:
     """Return the voltage (V) that RESETs the typical device to conductance ``g`` (S).
 
     The transition I_t(U) = a (U_max - U)**eta + c (Hennen et al. 2022) is tabulated over U and

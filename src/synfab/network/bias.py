@@ -65,8 +65,8 @@ def make_bias(
     """
     n_rows, n_columns = shape
     bias = Bias(
-        columns=voltages("v", columns, n_columns),
-        rows=voltages("row_voltage", rows, n_rows),
+        columns=line_voltages("v", columns, n_columns),
+        rows=line_voltages("row_voltage", rows, n_rows),
         floating_columns=lines("floating_columns", floating_columns, n_columns),
         floating_rows=lines("floating_rows", floating_rows, n_rows),
         gates=gates,
@@ -80,7 +80,7 @@ def make_bias(
     return replace(bias, columns=held[0], rows=held[1])
 
 
-def voltages(name: str, value: ArrayLike, count: int) -> Array:
+def line_voltages(name: str, value: ArrayLike, count: int) -> Array:
     """Return finite voltages (count,), float64, from one number or one per line."""
     array = checks.real_array(name, value)
     if array.shape not in {(), (count,)}:

@@ -94,7 +94,7 @@ class Lines:
 def solve_ideal(
     cells: Cells, bias: Bias, start: tuple[Array, Array] | None, tolerance: float
 ) -> Solution:
-    """Return the solution without wire resistance; arguments as in ``solver.solve``.
+    """Return the solution without wire resistance; arguments as in ``solver.solve_lines``.
 
     Raises
     ------

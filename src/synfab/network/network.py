@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from synfab.common.checks import read_only
+from synfab.common.array_checks import read_only
 from synfab.common.types import Array
 from synfab.model.conduction import Conduction
 from synfab.network import kernels

@@ -119,29 +119,26 @@ class Network:
         )
 
 
-def solve(
-    wires: Wires,
+def solve_lines(
+    wires: Wires | None,
     cells: Cells,
-    v: Array,
-    w: Array | None = None,
+    bias: Bias,
     start: tuple[Array, Array] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Solution:
-    """Return the solution of the network for one vector of voltages.
+    """Return the solution of the network for one bias.
 
     Parameters
     ----------
     wires
-        Conductances of the lines.
+        Conductances of the lines; None: ideal wires, see ``solve_ideal``.
     cells
         Cells at the crosspoints, (rows, columns).
-    v
-        Voltages at the ends of the columns, V, (columns,).
-    w
-        Voltages at the ends of the rows, V, (rows,); None: 0 V.
+    bias
+        Voltages at the ends of the lines.
     start
         Initial guess, for example from a similar solution: deviations (rows, columns) of the column
-        nodes from ``v`` and of the row nodes from ``w``.
+        and row nodes from the voltages at the ends of their lines.
     tolerance
         Largest allowed current residual at a node, A.
 
@@ -150,9 +147,9 @@ def solve(
     SolverError
         Kirchhoff's current law is not met; an unconverged solution is never returned.
     """
-    rows, _ = wires.shape
-    ends = np.zeros(rows) if w is None else np.ascontiguousarray(w, np.float64)
-    network = Network(wires, cells, np.ascontiguousarray(v, np.float64), ends, start, tolerance)
+    if wires is None:
+        return solve_ideal(cells, bias, start, tolerance)
+    network = Network(wires, cells, bias.columns, bias.rows, start, tolerance)
     for step in range(MAX_STEPS):
         if network.worst <= network.allowed():
             return network.solution(step)
@@ -161,16 +158,3 @@ def solve(
         f"crossbar: Kirchhoff's law is violated by {network.worst:.2g} A after {MAX_STEPS} Newton "
         f"steps; allowed: {network.allowed():.2g} A"
     )
-
-
-def solve_lines(
-    wires: Wires | None,
-    cells: Cells,
-    bias: Bias,
-    start: tuple[Array, Array] | None = None,
-    tolerance: float = TOLERANCE,
-) -> Solution:
-    """Return the solution for one bias: by ``solve``, or ``solve_ideal`` without ``wires``."""
-    if wires is None:
-        return solve_ideal(cells, bias, start, tolerance)
-    return solve(wires, cells, bias.columns, bias.rows, start, tolerance)

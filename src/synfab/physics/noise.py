@@ -35,11 +35,10 @@ from array_api_compat import array_namespace
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.random.streams import Stream
-
-Array = Any  # of any Array API namespace; a number where stated
 
 BOLTZMANN = 1.380649e-23  # J/K
 ELEMENTARY_CHARGE = 1.602176634e-19  # C
@@ -192,7 +191,7 @@ def static_conductance(i: Array, u: Array, slope: Array) -> Array:
 
 def read_normals(key: Any, counter: tuple[Array, Array], index: Array, lane: Array) -> Array:
     """Return the normal numbers of a read: number ``lane`` of the four per cell counter."""
-    z = rules.draw_normals(key, counter, index, Stream.READ_NOISE)
+    z = drawing.draw_normals(key, counter, index, Stream.READ_NOISE)
     xp = array_namespace(z)
     noise = z[0, :]
     for k in range(1, 4):

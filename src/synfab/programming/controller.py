@@ -9,16 +9,13 @@ with each attempt.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
 from synfab.model.typical import typical_device
 from synfab.programming.result import Outcome
-
-Array = npt.NDArray[Any]
 
 # SET_* in units of the typical device's U_SET; RESET_FIRST of its U_RESET; RESET_LAST of U_max.
 SET_FIRST, SET_MORE, SET_LAST = 2.0, 0.25, 3.0

@@ -7,15 +7,12 @@ and its outputs are linear combinations of the row currents.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-
-Array = npt.NDArray[Any]
+from synfab.common.types import Array, ArrayLike
 
 MAX_BITS = 16
 
@@ -35,15 +32,15 @@ class Mapping:
     targets: Array
     combine: Array
 
-    def decode(self, currents: npt.ArrayLike) -> Array:
+    def decode(self, currents: ArrayLike) -> Array:
         """Return outputs (weight times V) from row currents (A), (rows,) or (rows, B)."""
         return self._combined("currents", currents)
 
-    def weights(self, conductances: npt.ArrayLike) -> Array:
+    def weights(self, conductances: ArrayLike) -> Array:
         """Return the weights (outputs, inputs) encoded by conductances (rows, inputs), S."""
         return self._combined("conductances", conductances)
 
-    def _combined(self, name: str, values: npt.ArrayLike) -> Array:
+    def _combined(self, name: str, values: ArrayLike) -> Array:
         array = checks.real_array(name, values)
         if array.ndim not in (1, 2) or len(array) != self.combine.shape[1]:
             raise InvalidValueError(
@@ -53,7 +50,7 @@ class Mapping:
         return np.asarray(self.combine @ array)
 
 
-def differential_pairs(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
+def differential_pairs(weights: ArrayLike, g_min: float, g_max: float) -> Mapping:
     """Return a mapping with two rows per output, one for each sign of a weight.
 
     The row of its sign carries the magnitude above ``g_min``, the other row ``g_min``. Rows 2 i and
@@ -64,10 +61,10 @@ def differential_pairs(weights: npt.ArrayLike, g_min: float, g_max: float) -> Ma
     targets = np.empty((2 * len(w), w.shape[1]))
     targets[0::2] = low + siemens * np.maximum(w, 0.0)
     targets[1::2] = low + siemens * np.maximum(-w, 0.0)
-    return Mapping(targets, _pairs(len(w)) / siemens)
+    return Mapping(targets, np.kron(np.eye(len(w)), [1.0, -1.0]) / siemens)
 
 
-def offset_line(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
+def offset_line(weights: ArrayLike, g_min: float, g_max: float) -> Mapping:
     """Return a mapping with one row per output and one shared reference row.
 
     Weights are encoded around the midpoint of the window. The last row carries the midpoint; its
@@ -82,7 +79,7 @@ def offset_line(weights: npt.ArrayLike, g_min: float, g_max: float) -> Mapping:
 
 
 def bit_slices(
-    weights: npt.ArrayLike, g_min: float, g_max: float, bits: int, cell_bits: int = 1
+    weights: ArrayLike, g_min: float, g_max: float, bits: int, cell_bits: int = 1
 ) -> Mapping:
     """Return a mapping of weights rounded to ``bits`` bits and a sign, ``cell_bits`` per cell.
 
@@ -106,15 +103,11 @@ def bit_slices(
     return Mapping(targets.reshape(-1, w.shape[1]), np.kron(np.eye(len(w)), one))
 
 
-def _pairs(count: int) -> Array:
-    return np.asarray(np.kron(np.eye(count), [1.0, -1.0]))
-
-
 def _largest(weights: Array) -> float:
     return float(np.abs(weights).max()) or 1.0
 
 
-def _checked(weights: npt.ArrayLike, g_min: float, g_max: float) -> tuple[Array, float, float]:
+def _checked(weights: ArrayLike, g_min: float, g_max: float) -> tuple[Array, float, float]:
     w = checks.real_array("weights", weights)
     if w.ndim != 2 or w.size == 0 or not np.isfinite(w).all():
         raise InvalidValueError(

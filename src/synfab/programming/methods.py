@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.deprecation import renamed
 from synfab.common.errors import InvalidTypeError
+from synfab.common.types import Array
 from synfab.programming.open_loop import MIN_STEP, open_loop
 from synfab.programming.pulser import DURATION, DirectPulser
 from synfab.programming.result import Programming, unverified
 from synfab.programming.write_verify import WriteVerify
-
-Array = npt.NDArray[Any]
 
 # Allowed options of each method.
 OPTIONS: dict[str, tuple[str, ...]] = {

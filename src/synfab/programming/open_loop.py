@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
+from synfab.common.types import Array, ArrayLike
 from synfab.model.cell_model import CellModel
 from synfab.model.typical import typical_device, typical_voltage
 from synfab.programming.controller import RESET_FIRST, RESET_LAST, SET_FIRST
 from synfab.programming.pulser import Pulser
 from synfab.programming.result import Programming, check_targets, unverified
-
-Array = npt.NDArray[Any]
 
 # Default step of the staircase, V.
 STEP = 0.05
@@ -40,7 +37,7 @@ def stairs(model: CellModel, targets: Array, step: float, series: float = 0.0) -
     yield np.where(has_target, last, np.nan)
 
 
-def open_loop(pulser: Pulser, targets: npt.ArrayLike, *, step: float = STEP) -> Programming:
+def open_loop(pulser: Pulser, targets: ArrayLike, *, step: float = STEP) -> Programming:
     """Program every cell by the staircase of the typical device and return the result.
 
     Parameters

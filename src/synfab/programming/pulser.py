@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
+from synfab.common.types import Array
 from synfab.random.arrays import to_numpy
-
-Array = npt.NDArray[Any]
 
 # Default duration of a pulse, s.
 DURATION = 1e-7
@@ -74,11 +72,9 @@ class DirectPulser:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """See ``Pulser``."""
         return {"duration": self.duration}
 
     def apply_voltage(self, voltage: Array) -> None:
-        """See ``Pulser``."""
         given = np.isfinite(voltage)
         self.cells.apply_voltage(voltage, where=given)
         u = np.where(given, voltage, 0.0)

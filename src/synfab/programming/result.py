@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike
 from synfab.model.population import N_PARAMETERS
 from synfab.random.arrays import to_numpy
-
-Array = npt.NDArray[Any]
 
 # Default tolerance, in units of the LLRS conductance.
 TOLERANCE = 0.01
@@ -73,15 +70,11 @@ class Programming:
         return np.asarray((self.outcome != Outcome.REACHED) & (self.outcome != Outcome.LEFT_ALONE))
 
 
-def check_targets(shape: tuple[int, ...], targets: npt.ArrayLike) -> Array:
+def check_targets(shape: tuple[int, ...], targets: ArrayLike) -> Array:
     """Return validated targets, broadcast to the cells' shape, S, float64; NaN: no target."""
     array = checks.real_array("targets", targets)
-    try:
-        wanted = np.array(np.broadcast_to(array, shape), np.float64)
-    except ValueError:
-        raise InvalidValueError(
-            f"targets: shape {array.shape} does not broadcast to {shape}"
-        ) from None
+    checks.broadcasts("targets", array.shape, shape)
+    wanted = np.array(np.broadcast_to(array, shape), np.float64)
     if np.isinf(wanted).any() or (wanted <= 0.0).any():
         raise InvalidValueError("targets: expected S above 0, or NaN for no target")
     return wanted

@@ -7,21 +7,19 @@ numbers continue from tile to tile, so all cells of a layer are distinct devices
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.types import Array, ArraysName
 from synfab.engines.capacity import check_capacity
 from synfab.engines.registry import EngineName, HistoryName, check_engine
 from synfab.model.cell_model import CellModel
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED
-
-Array = npt.NDArray[Any]
 
 
 class Tile(NamedTuple):
@@ -43,7 +41,7 @@ class Tiles:
         (outputs, inputs) of the layer.
     size
         Maximum (rows, columns) of a tile; rows are even, two per output.
-    seed, first_cell, order, engine, history, device
+    seed, first_cell, order, engine, history, arrays, device
         As in ``CellArray``.
     """
 
@@ -58,6 +56,7 @@ class Tiles:
         order: int | None = None,
         engine: EngineName = "auto",
         history: HistoryName = "float32",
+        arrays: ArraysName = "numpy",
         device: object = None,
     ) -> None:
         rows, columns = check_size(size)
@@ -76,7 +75,7 @@ class Tiles:
                 extent = (2 * (high - low), right - left)
                 cells = CellArray(
                     model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
-                    history=history, device=device,
+                    history=history, arrays=arrays, device=device,
                 )  # fmt: skip
                 self.tiles.append(Tile(cells, slice(low, high), slice(left, right)))
                 begin += cells.size

@@ -6,11 +6,11 @@ import os
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.cells.files import dump_cells, restore_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array, ArrayLike
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.io.limits import one_line_errors
 from synfab.io.progress import ProgressBar
@@ -25,8 +25,6 @@ from synfab.programming.result import (
     outliers,
 )
 from synfab.random.arrays import digest
-
-Array = npt.NDArray[Any]
 
 # Defaults of ``retries`` and ``max_passes``.
 RETRIES, MAX_PASSES = 10, 300
@@ -59,7 +57,7 @@ class WriteVerify:
     def __init__(
         self,
         pulser: Pulser,
-        targets: npt.ArrayLike,
+        targets: ArrayLike,
         *,
         tolerance: float | None = None,
         retries: int = RETRIES,
@@ -180,7 +178,7 @@ class WriteVerify:
 
 def write_verify(
     pulser: Pulser,
-    targets: npt.ArrayLike,
+    targets: ArrayLike,
     *,
     tolerance: float | None = None,
     retries: int = RETRIES,

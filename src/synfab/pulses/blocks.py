@@ -7,23 +7,22 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.common.types import Array, ArrayLike
 from synfab.io.limits import one_line_errors
 from synfab.io.zarr_file import Table
 from synfab.pulses.program import MAX_PULSES, read_program
 from synfab.random.arrays import digest
 
-Array = npt.NDArray[Any]
 # Voltage of a pulse for all cells, V, or a function of (start, stop) for those of the cells start …
 # stop - 1.
-Voltages: TypeAlias = float | Callable[[int, int], npt.ArrayLike]
+Voltages: TypeAlias = float | Callable[[int, int], ArrayLike]
 Program: TypeAlias = str | os.PathLike[str] | Iterable[Voltages]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array
 
-Array = Any
+from synfab.common.types import AnyArray as Array
 
 # Columns per piece of ``product``: a multiple of the block sizes of all libraries, and a size for
 # NumPy that fits into the cache.

@@ -1,4 +1,4 @@
-"""Functions of array libraries that the array engine needs besides the Array API standard."""
+"""Array libraries: functions that engines need besides the Array API standard."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
 from synfab.common import checks, extras
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
+from synfab.common.types import ArraysName
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import seed_key
 
-Array = Any
+Compiler: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+
+
+def as_it_is(function: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return ``function`` with its first arguments bound, without compiling it."""
+    return partial(function, *first)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,11 @@ class Library:
     wide
         Type for long sums.
     asarray
-        Returns an array of any library on the device, without a copy if possible.
+        Returns an array of any library on the device, without a copy if possible. Later changes of
+        a NumPy array do not affect computations that use the result.
+    adopt
+        Returns a NumPy array that nothing else refers to as an array of the library, without a copy
+        if possible.
     put
         ``put(array, index, values)`` returns the array with the indexed cells (last axis)
         replaced; it may change ``array``.
@@ -45,14 +56,12 @@ class Library:
         Returns the numbers of the true cells, possibly padded with numbers that ``put`` ignores.
     key
         Returns the two words of a seed for ``streams.philox``.
-    compiled
-        ``compiled(function, first)`` returns the function with its first arguments bound, compiled
-        if that is faster.
     exact
-        Likewise without compiling, with products in full float32 precision.
+        ``exact(function, first)`` returns the function with its first arguments bound and with
+        products in full float32 precision; JAX compiles it.
     """
 
-    name: str
+    name: ArraysName
     place: str
     xp: Any
     kind: Any
@@ -60,11 +69,11 @@ class Library:
     word: Any
     wide: Any
     asarray: Callable[[Any], Array]
+    adopt: Callable[[np.ndarray[Any, Any]], Array]
     put: Callable[[Array, Array, Array], Array]
     flatnonzero: Callable[[Array], Array]
     key: Callable[[int], Any]
-    compiled: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
-    exact: Callable[[Callable[..., Any], tuple[Any, ...]], Callable[..., Any]]
+    exact: Compiler
 
     def __deepcopy__(self, memo: dict[int, object]) -> Library:
         return self  # immutable, and modules cannot be copied
@@ -80,20 +89,21 @@ def put_in_place(array: Array, index: Array, values: Array) -> Array:
 
 
 def find_library(name: str, device: object = None) -> Library:
-    """Return a library on a device, importing it on first use.
+    """Return the library ``name`` on a device (None: the CPU), importing it on first use.
 
     Raises
     ------
     InvalidValueError
-        The library has no such device.
+        There is no such library, or it has no such device.
     ToolError
         It is not installed.
     """
+    checks.choice("arrays", name, get_args(ArraysName))
     if name == "numpy":
         if not (device is None or (isinstance(device, str) and device == "cpu")):
             raise InvalidValueError(
-                f'device: only engines "torch" and "jax" have others than "cpu", found '
-                f"{checks.shown(device)}"
+                f'device: NumPy arrays are on "cpu", other devices need arrays="torch" or "jax"; '
+                f"found {checks.shown(device)}"
             )
         return NUMPY
     extras.check(name)
@@ -111,9 +121,9 @@ NUMPY = Library(
     word=np.uint32,
     wide=np.float64,
     asarray=to_numpy,
+    adopt=to_numpy,
     put=put_in_place,
     flatnonzero=np.flatnonzero,
     key=seed_key,  # NumPy warns when scalar words wrap around, so integers are used
-    compiled=lambda function, first: partial(function, *first),
-    exact=lambda function, first: partial(function, *first),
+    exact=as_it_is,
 )

@@ -1,4 +1,4 @@
-"""JAX as a library of the array engine."""
+"""JAX as an array library."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import check_seed, seed_key
-
-Array = Any
 
 
 def library(device: object = None) -> Library:
@@ -41,18 +40,18 @@ def _library(place: jax.Device) -> Library:
         word=np.uint32,
         wide=jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32,
         asarray=functools.partial(_asarray, place),
+        adopt=functools.partial(jax.device_put, device=place, may_alias=True),
         put=_put,
         flatnonzero=_flatnonzero,
         key=functools.partial(seed_words, device=place),
-        compiled=_compiled,
         exact=_compiled,
     )
 
 
 def check_device(device: object) -> jax.Device:
-    """Return a device from itself or its name ("cpu", "gpu", "cuda:1"); None: the first one."""
+    """Return a device from itself or its name ("cpu", "gpu", "cuda:1"); None: the CPU."""
     if device is None:
-        return jax.devices()[0]
+        return jax.devices("cpu")[0]
     if isinstance(device, jax.Device):
         return device
     try:
@@ -66,7 +65,10 @@ def check_device(device: object) -> jax.Device:
 
 
 def _asarray(device: jax.Device, value: Array) -> Array:
-    return jax.device_put(value if isinstance(value, jax.Array) else to_numpy(value), device)
+    if isinstance(value, jax.Array):
+        return jax.device_put(value, device)
+    # JAX computes asynchronously, so it must not share memory that the caller may change.
+    return jax.device_put(to_numpy(value), device, may_alias=False)
 
 
 def seed_words(seed: int, device: object = None) -> tuple[Array, Array]:

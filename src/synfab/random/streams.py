@@ -18,9 +18,8 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from synfab.common import checks
+from synfab.common.types import AnyArray as Array
 from synfab.random.arrays import repeat, word
-
-Array = Any
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

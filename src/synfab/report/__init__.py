@@ -1,15 +1,18 @@
 """Interactive reports: an HTML page that compares a model with a measurement."""
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-# Imported on first use, because each needs other packages.
-NAMES = {"save_report": "page", "verdicts": "verdict", "headline": "verdict", "Verdict": "verdict"}
+from synfab.common.lazy import attach
+
+if TYPE_CHECKING:
+    from synfab.report.page import save_report
+    from synfab.report.verdict import Verdict, headline, verdicts
 
 __all__ = ["Verdict", "headline", "save_report", "verdicts"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in NAMES:
-        return getattr(importlib.import_module(f"synfab.report.{NAMES[name]}"), name)
-    raise AttributeError(f"module 'synfab.report' has no attribute {name!r}")
+# Imported on first use, because the page needs further packages.
+JUDGING = ("Verdict", "headline", "verdicts")
+__getattr__, __dir__ = attach(
+    __name__,
+    {"save_report": "synfab.report.page", **dict.fromkeys(JUDGING, "synfab.report.verdict")},
+)

@@ -103,11 +103,6 @@ def save_report(
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def require_bokeh() -> None:
-    """Raise ``ToolError`` with the install command if Bokeh is missing."""
-    extras.check("bokeh")
-
-
 def render(
     found: Comparison,
     sweeps: Sweeps | None,
@@ -115,7 +110,7 @@ def render(
     files: Mapping[str, str | os.PathLike[str]],
 ) -> str:
     """Return the page as text; see ``save_report``."""
-    require_bokeh()
+    extras.check("bokeh")
     from bokeh.embed import json_item
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.figures.cells import COLOURS
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
 from synfab.report.verdict import NAMES
@@ -15,8 +15,6 @@ from synfab.report.verdict import NAMES
 if TYPE_CHECKING:
     from bokeh.models import GlyphRenderer
     from bokeh.plotting import figure as Figure  # noqa: N812
-
-Array = npt.NDArray[Any]
 
 MEASURED, GENERATED = COLOURS[0], COLOURS[1]
 LABELS = ("log10 R_HRS (ohm)", "U_SET (V)", "R_LRS (ohm)", "U_RESET (V)")

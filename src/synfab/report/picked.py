@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from bokeh.layouts import row
+from bokeh.models import ColumnDataSource
 
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
@@ -21,8 +23,6 @@ from synfab.report.sample import (
     generated_loops,
     measured_loops,
 )
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,6 @@ def _loop_panels(
         raise InvalidValueError(f"sweeps: no loops of device {missing[0]}, which was compared")
     measured = [by_name[name] for name in names]
     generated = generated_loops(found.model, measured, found.seed)
-    from bokeh.layouts import row
-    from bokeh.models import ColumnDataSource
-
     figures: list[Any] = []
     for word, loops, colour in (
         ("measured", measured, MEASURED),
@@ -91,8 +88,6 @@ def _loop_panels(
 def _series_panels(
     found: Comparison, index: list[int], columns: dict[str, list[dict[str, str]]]
 ) -> list[Panel]:
-    from bokeh.models import ColumnDataSource
-
     record = {
         "measured": [device_series(found.measured, k) for k in index],
         "generated": [device_series(found.generated, k) for k in index],

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.common.types import FloatArray
 from synfab.learn.compare import Comparison, Data
 from synfab.learn.sweeps import DeviceSweeps, Sweeps
 from synfab.model.cell_model import CellModel
-
-Array = npt.NDArray[np.float64]
 
 MAX_DEVICES = 64
 MAX_LOOPS = 10
@@ -23,17 +22,17 @@ MAX_BLOCKS = 100
 class Loops(NamedTuple):
     """Loops of one device, V and A, (loops, points); shorter loops end with NaN."""
 
-    voltage: Array
-    current: Array
+    voltage: FloatArray
+    current: FloatArray
 
 
 class Series(NamedTuple):
     """Features in blocks of cycles: mean cycle (B,); median, 10 % and 90 % quantiles (B, 4)."""
 
-    cycle: Array
-    median: Array
-    low: Array
-    high: Array
+    cycle: FloatArray
+    median: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
 def chosen_devices(count: int) -> list[int]:
@@ -58,16 +57,11 @@ def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[
         loop_count, point_count = loops.voltage.shape
         voltage[k, :loop_count, :point_count] = loops.voltage
     cells = CellArray(model, len(measured), seed=seed)
-    current = np.full_like(voltage, np.nan)
-    for loop in range(count):
-        for point in range(points):
-            u = voltage[:, loop, point]
-            defined = np.isfinite(u)
-            if defined.any():
-                # Devices with shorter loops get 0 V, which does not change their state.
-                u = np.where(defined, u, 0.0)
-                cells.apply_voltage(u)
-                current[:, loop, point] = np.where(defined, cells.current(u), np.nan)
+    defined = np.isfinite(voltage)
+    # Devices with shorter loops get 0 V, which does not change their state.
+    program = np.where(defined, voltage, 0.0).reshape(len(measured), -1).T
+    currents = cells.apply_program(program, read="pulse", noise=False)
+    current = np.where(defined, currents.T.reshape(voltage.shape), np.nan)
     return [
         Loops(u[: len(like.voltage), : like.voltage.shape[1]],
               i[: len(like.voltage), : like.voltage.shape[1]])
@@ -105,7 +99,7 @@ def _thinned(device: DeviceSweeps) -> Loops:
     return Loops(voltage, current)
 
 
-def _kept_points(voltage: Array) -> npt.NDArray[np.intp]:
+def _kept_points(voltage: FloatArray) -> npt.NDArray[np.intp]:
     """Return evenly spaced points of a loop, including those of extreme voltage."""
     n = len(voltage)
     if n <= MAX_POINTS:

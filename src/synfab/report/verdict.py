@@ -60,26 +60,18 @@ class Verdict:
 def verdicts(found: Comparison) -> list[Verdict]:
     """Return verdicts on distributions, memory and differences between devices."""
     checks.instance("found", found, Comparison)
+    distance = "Wasserstein distance, standard deviations"
+    error = "largest error of a correlation"
     result = [
-        _verdict(
-            f"Distribution of {NAMES[name]}",
-            "Wasserstein distance, standard deviations",
-            found.wasserstein[name],
-            found.yardstick[name],
-        )
-        for name in FEATURES
-    ]
-    result += [
-        _verdict(
-            f"Memory of {NAMES[name]}",
-            "largest error of a correlation",
-            found.correlation_error[name],
-            found.correlation_yardstick[name],
+        judge(f"{what} of {NAMES[name]}", quantity, distances[name], yardsticks[name])
+        for what, quantity, distances, yardsticks in (
+            ("Distribution", distance, found.wasserstein, found.yardstick),
+            ("Memory", error, found.correlation_error, found.correlation_yardstick),
         )
         for name in FEATURES
     ]
     result.append(
-        _verdict(
+        judge(
             "Devices' levels and spreads",
             "relative error of their covariance",
             found.covariance_error,
@@ -92,7 +84,7 @@ def verdicts(found: Comparison) -> list[Verdict]:
     # Two samples of ``count`` devices differ by more in 5 % of cases; at least one device.
     bound = max(1.96 * math.sqrt(2.0 * share * (1.0 - share) / count), 1.0 / count)
     result.append(
-        _verdict(
+        judge(
             "Outlying devices",
             f"share, {measured:.1%} measured and {generated:.1%} generated: their difference",
             abs(measured - generated) if count >= 10 else math.nan,
@@ -122,7 +114,8 @@ def headline(judged: list[Verdict]) -> str:
     return text + "."
 
 
-def _verdict(name: str, quantity: str, distance: float, yardstick: float) -> Verdict:
+def judge(name: str, quantity: str, distance: float, yardstick: float) -> Verdict:
+    """Return the verdict on a property; see ``Verdict`` for the arguments and the levels."""
     level: Level = "far"
     if not (math.isfinite(distance) and math.isfinite(yardstick)):
         level = "open"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from synfab.common.errors import FileFormatError
-from synfab.io.json_file import read_object
+from synfab.io.json_file import exact_digest, read_object
 from synfab.io.limits import read_whole
 from synfab.io.zarr_file import compression, require_zarr
 
@@ -108,11 +106,5 @@ def descriptions(path: Path) -> dict[str, str]:
         file = path / name / "zarr.json"
         content = read_object(read_whole(file, "a description of a Zarr array"), str(file))
         content.pop("attributes", None)
-        result[name] = digest_of(content)
+        result[name] = exact_digest(content)
     return result
-
-
-def digest_of(content: object) -> str:
-    """Return the SHA-256 of a JSON value, independent of the order of fields."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

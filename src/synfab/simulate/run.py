@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.cells.identity import CellOptions
 from synfab.common import checks
 from synfab.common.checks import number
 from synfab.common.errors import InvalidValueError
@@ -37,14 +38,6 @@ BLOCK = 2**21
 MAX_BLOCK, MAX_CELLS = 2**31, 2**63 - 1
 PROBE = 2**17  # cells simulated for the estimate
 READS = ("every", "last")
-
-
-class CellOptions(TypedDict):
-    """Options of a ``CellArray``."""
-
-    seed: int
-    order: int
-    history: str
 
 
 class ReadOptions(TypedDict):

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab import __version__
-from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.errors import FileFormatError
 from synfab.io.files import LOCK, sync, sync_folders
-from synfab.io.json_file import read_object
+from synfab.io.json_file import exact_digest, newer, read_object
 from synfab.io.limits import one_line_errors, read_whole, require_size
+from synfab.io.steps import require_settings
 from synfab.io.zarr_file import check_metadata, compression, decompressed_size, require_zarr
 from synfab.simulate.layout import (
     ARRAYS,
@@ -31,7 +32,6 @@ from synfab.simulate.layout import (
     check_arrays,
     create_arrays,
     descriptions,
-    digest_of,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Results:
         # Chunks of zeros are written too, so that a missing chunk is a lost one.
         with require_zarr().config.set({"array.write_empty_chunks": True}):
             self.arrays = {name: array_of(group, name, str(path)) for name in names}
-        self._identity = digest_of(settings)
+        self._identity = exact_digest(settings)
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> Results:
@@ -117,11 +117,7 @@ class Results:
             group = zarr.open_group(store=str(path), mode="r+", use_consolidated=False)
             found = dict(group.attrs)
             version = _checked_version(path, found, settings)
-            for name, value in settings.items():
-                if found.get(name) != value:
-                    raise InvalidValueError(
-                        f"{name}: {path} was written with {found.get(name)!r}, found {value!r}"
-                    )
+            require_settings(path, {name: found.get(name) for name in settings}, settings)
             check_arrays(path, group, settings, sealed=version > 1)
             if version > 1 and descriptions(path) != found["arrays"]:
                 raise FileFormatError(f"{path}: damaged: the metadata of an array was changed")
@@ -247,7 +243,7 @@ def _attributes(settings: Settings, arrays: dict[str, str]) -> dict[str, Any]:
     content = {
         "format": FORMAT, "version": VERSION, "software": _software(), "arrays": arrays, **settings,
     }  # fmt: skip
-    return {**content, "digest": digest_of(content)}
+    return {**content, "digest": exact_digest(content)}
 
 
 def _checked_version(path: Path, found: dict[str, object], settings: Settings) -> int:
@@ -263,13 +259,10 @@ def _checked_version(path: Path, found: dict[str, object], settings: Settings) -
         )
         return 1
     if version != VERSION:
-        raise FileFormatError(
-            f"{path}: version: the file has version {version}; this version of synfab reads up to "
-            f"{VERSION}"
-        )
+        raise newer(version, VERSION, f"{path}: ")
     # Users may add attributes of their own.
     content = {name: found.get(name) for name in _attributes(settings, {}) if name != "digest"}
-    if digest_of(content) != found.get("digest"):
+    if exact_digest(content) != found.get("digest"):
         raise FileFormatError(f"{path}: damaged: its settings were changed")
     return VERSION
 

@@ -77,7 +77,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self.tiles = Tiles(
             options.model, (outputs, inputs), options.tile, first_cell=options.first_cell,
             seed=options.seed, order=options.order, engine=options.engine,
-            history=options.history, device=options.device,
+            history=options.history, arrays="torch", device=options.device,
         )  # fmt: skip
         if self.wired:
             for rows, columns in (cells.shape for cells in self.tiles.cells):
@@ -206,16 +206,6 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             bias.copy_(self.bias)
         layer.train(self.training)
         return layer
-
-    def take(self, layer: Plain) -> None:
-        """Call ``load_weights_from``, its present name; deprecated."""
-        former.warn("take", "load_weights_from")
-        self.load_weights_from(layer)
-
-    def give(self, layer: Layer) -> Layer:
-        """Call ``copy_weights_to``, its present name; deprecated."""
-        former.warn("give", "copy_weights_to")
-        return self.copy_weights_to(layer)
 
     # ---- reading --------------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import nn
+
+from synfab.common.deprecation import warn_renamed
 
 if TYPE_CHECKING:
     from synfab.torch.core import CrossbarLayer
@@ -19,13 +21,7 @@ SAME = (
 ATTRIBUTES = {**{name: name for name in SAME}, "window": "g_window", "fixed_range": "weight_range"}
 
 
-def warn(former: str, present: str, stacklevel: int = 3) -> None:
-    """Warn that a name will be removed."""
-    warnings.warn(
-        f"{former} is now {present}; the former name will be removed in the next release",
-        DeprecationWarning,
-        stacklevel=stacklevel,
-    )
+METHODS = {"take": "load_weights_from", "give": "copy_weights_to"}
 
 
 class FormerOption:
@@ -38,16 +34,28 @@ class FormerOption:
         """Return the option."""
         if layer is None:
             return self
-        warn(self.former, f"options.{self.option}")
+        warn_renamed(self.former, f"options.{self.option}", stacklevel=2)
         return getattr(layer.options, self.option)
 
     def __set__(self, layer: CrossbarLayer[nn.Module], value: object) -> None:
         """Replace the option."""
-        warn(self.former, f"options.{self.option}", 4)
+        warn_renamed(self.former, f"options.{self.option}", stacklevel=3)
         layer.options = replace(layer.options, **{self.option: value})  # type: ignore[arg-type]
 
 
+def former_method(former: str, present: str) -> Callable[..., object]:
+    """Return a method that calls the one of the present name."""
+
+    def call(layer: CrossbarLayer[nn.Module], *arguments: nn.Module) -> object:
+        warn_renamed(former, present, stacklevel=2)
+        return getattr(layer, present)(*arguments)
+
+    return call
+
+
 def add_attributes(kind: type) -> None:
-    """Give a class of layers the attributes of version 0.1."""
+    """Give a class of layers the attributes and methods of version 0.1."""
     for former, option in ATTRIBUTES.items():
         setattr(kind, former, FormerOption(former, option))
+    for former, present in METHODS.items():
+        setattr(kind, former, former_method(former, present))

@@ -12,22 +12,12 @@ by cell). It is what ``CellArray.matvec`` gives, row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 from synfab.model.conduction import Conduction
+from synfab.physics.drawing import polynomial
 from synfab.physics.noise import ReadNoise
-
-
-def polynomial(coefficients: Iterable[float], x: Tensor) -> Tensor:
-    """Return the value of a polynomial, highest power first (Horner)."""
-    first, *rest = (float(c) for c in coefficients)
-    value = torch.full_like(x, first)
-    for coefficient in rest:
-        value = value * x + coefficient
-    return value
 
 
 def static_conductances(conduction: Conduction, v: Tensor, linear: bool) -> tuple[Tensor, Tensor]:

@@ -18,8 +18,10 @@ from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import copy_contents, lock_of
 from synfab.common.types import Array
 from synfab.engines.numba.threads import completed
+from synfab.engines.registry import present_name
 from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
+from synfab.random.backend import find_library
 from synfab.random.streams import MAX_SEED, check_seed
 
 FORMAT, VERSION = "synfab-layer", 2
@@ -110,6 +112,7 @@ def check(tiles: Tiles, state: object) -> State:
         raise FileFormatError(f'state_dict: expected the state of cells, format "{FORMAT}"')
     _check_digest(state)
     mine = describe(tiles)
+    state = {**state, "engine": present_name(state.get("engine"))}
     for name in SAME:
         if not _same(state.get(name), mine[name]):
             what = "model" if name == "fingerprint" else name
@@ -173,11 +176,13 @@ def restore(tiles: Tiles, state: State) -> None:
     made: list[CellArray] = []
     for k, old in enumerate(tiles.cells):
         part = state[f"tile {k}"]
+        library = find_library(old.arrays, old.device)
         identity = Identity.of(
-            old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin
-        )
+            old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin,
+            library.place,
+        )  # fmt: skip
         counters = {name: int(part[name]) for name in COUNTERS}
-        cells = array_of(CellArray, identity, old.device, _storage(old, part), counters)
+        cells = array_of(CellArray, identity, library, _storage(old, part), counters)
         begin += cells.size
         made.append(cells)
     # The arrays stay the same objects, to which crossbars and optimizers refer.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.common.messages import reason_of
 from synfab.common.types import Array, PathLike
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.io.memory import require_memory
@@ -112,8 +113,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
             return _idx(file, path)
     except (OSError, EOFError, zlib.error) as error:
         pass_on(error)
-        reason = " ".join(str(error).split())
-        raise FileFormatError(f"{path}: cannot read: {reason}") from None
+        raise FileFormatError(f"{path}: cannot read: {reason_of(error)}") from None
 
 
 def _idx(file: io.BufferedIOBase, path: Path) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias, TypedDict
 
 import numpy as np
@@ -60,10 +60,10 @@ def training_state(
     _check(network, optimizer, others)
     generators = [torch.get_rng_state(), *_cuda_generators()]
     return {
-        "network": _plain(network.state_dict()),
+        "network": _converted(network.state_dict(), _array),
         "modes": [module.training for module in network.modules()],
-        "optimizer": _plain(optimizer.state_dict()),
-        "others": [_plain(other.state_dict()) for other in others],
+        "optimizer": _converted(optimizer.state_dict(), _array),
+        "others": [_converted(other.state_dict(), _array) for other in others],
         "generators": [generator.numpy().copy() for generator in generators],
     }
 
@@ -128,15 +128,15 @@ def _restore(
             f"checkpoint: expected {len(modules)} modules and {len(others)} other objects, found "
             f"{counts[0]} and {counts[1]}"
         )
-    network.load_state_dict(_tensors(state["network"]))
-    moved = _tensors(state["optimizer"])
+    network.load_state_dict(_converted(state["network"], _tensor))
+    moved = _converted(state["optimizer"], _tensor)
     # Files turn the numbers of parameters into text, and tuples among the options into lists.
     moved["state"] = {int(number): part for number, part in moved["state"].items()}
     for saved, group in zip(moved["param_groups"], optimizer.param_groups, strict=True):
         saved.update({k: tuple(v) for k, v in saved.items() if isinstance(group.get(k), tuple)})
     optimizer.load_state_dict(moved)
     for other, part in zip(others, state["others"], strict=True):
-        other.load_state_dict(_tensors(part))
+        other.load_state_dict(_converted(part, _tensor))
     for module, mode in zip(modules, state["modes"], strict=True):
         module.training = bool(mode)
     host, *cuda = (torch.from_numpy(np.array(words)) for words in state["generators"])
@@ -149,31 +149,22 @@ def _cuda_generators() -> list[torch.Tensor]:
     return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
 
-def _plain(state: Mapping[Any, object]) -> StateDict:
-    """Return a copy with text as keys, lists in place of tuples, and arrays in place of tensors."""
-    return {str(key): _plain_value(part) for key, part in state.items()}
-
-
-def _plain_value(value: object) -> object:
-    if isinstance(value, dict):
-        return _plain(value)
+def _converted(value: Any, leaf: Callable[[Any], object]) -> Any:
+    """Return a copy with text as keys, lists in place of tuples, and ``leaf`` of all the rest."""
+    if isinstance(value, Mapping):
+        return {str(key): _converted(part, leaf) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain_value(part) for part in value]
-    if isinstance(value, torch.Tensor):
-        host = value.detach().cpu()
-        # NumPy has no bfloat16; float32 holds it exactly, and loading converts it back.
-        return np.array((host.float() if host.dtype == torch.bfloat16 else host).numpy())
-    return value
+        return [_converted(part, leaf) for part in value]
+    return leaf(value)
 
 
-def _tensors(state: Mapping[str, object]) -> StateDict:
-    """Return a copy with tensors in place of arrays."""
-    return {key: _tensor_value(part) for key, part in state.items()}
+def _array(value: object) -> object:
+    if not isinstance(value, torch.Tensor):
+        return value
+    host = value.detach().cpu()
+    # NumPy has no bfloat16; float32 holds it exactly, and loading converts it back.
+    return np.array((host.float() if host.dtype == torch.bfloat16 else host).numpy())
 
 
-def _tensor_value(value: object) -> object:
-    if isinstance(value, dict):
-        return _tensors(value)
-    if isinstance(value, list):
-        return [_tensor_value(part) for part in value]
+def _tensor(value: object) -> object:
     return torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value

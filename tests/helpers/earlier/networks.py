@@ -31,7 +31,8 @@ LAYERS = {
         scale="output",
     ),
     "compact": lambda model: CrossbarLinear(5, 3, model=model, seed=8, history="compact"),
-    "torch": lambda model: CrossbarLinear(5, 3, False, model=model, seed=9, engine="torch"),
+    # Made with engine="torch".
+    "torch": lambda model: CrossbarLinear(5, 3, False, model=model, seed=9, engine="array"),
     "wired": lambda model: CrossbarLinear(
         5, 3, model=model, seed=9, history="compact", wire_resistance=2.0
     ),

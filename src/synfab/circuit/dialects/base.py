@@ -31,6 +31,9 @@ def corners(times: Array, levels: Array) -> Iterator[str]:
 class Dialect(ABC):
     """Writer of netlist statements; each method returns one element with its line break.
 
+    A subclass gives most elements as templates: a field in braces is an argument of the method of
+    the same name, a number is written by ``value``. Any method can also be overridden.
+
     Attributes
     ----------
     name
@@ -39,11 +42,32 @@ class Dialect(ABC):
         Whether random numbers are addressed by the cell's number, as in Python.
     has_snapshots
         Whether ``snapshot`` is supported: a cell that cannot switch and needs no compiled device.
+    DRIVE
+        Text before and after the corners of a piecewise-linear source.
+    SAVE
+        Start of a ``save`` statement, and the name of a current in it.
     """
 
     name: ClassVar[str]
     by_identity: ClassVar[bool]
     has_snapshots: ClassVar[bool] = False
+    COMMENT: ClassVar[str]
+    HEADER: ClassVar[str]
+    RESISTOR: ClassVar[str]
+    DRIVE: ClassVar[tuple[str, str]]
+    SUPPLY: ClassVar[str]
+    SELECTOR: ClassVar[str]
+    SWITCH: ClassVar[str]
+    SWITCH_MODEL: ClassVar[str]
+    TRANSISTOR: ClassVar[str]
+    SAVE: ClassVar[tuple[str, str]]
+    OPERATING_POINT: ClassVar[str]
+    TRANSIENT: ClassVar[str]
+
+    def statement(self, template: str, **fields: str | float) -> str:
+        """Return a line from a template."""
+        texts = {key: x if isinstance(x, str) else value(x) for key, x in fields.items()}
+        return template.format(**texts) + "\n"
 
     def wrapped(self, head: str, items: Iterable[str], tail: str = "") -> str:
         """Return one statement, broken into lines of at most ``WIDTH`` characters."""
@@ -61,69 +85,78 @@ class Dialect(ABC):
         """Return the lines of one statement joined by the dialect's line continuation."""
 
     @abstractmethod
-    def comment(self, text: str) -> str:
-        """Return a comment line."""
-
-    @abstractmethod
-    def header(self, title: str, include: str) -> str:
-        """Return the first lines; ``include`` is the file of the Verilog-A module, if any."""
-
-    @abstractmethod
-    def resistor(self, name: str, a: str, b: str, ohm: float) -> str:
-        """Return a resistor of resistance ``ohm``."""
-
-    @abstractmethod
-    def drive(self, name: str, a: str, times: Array, levels: Array) -> str:
-        """Return a piecewise-linear voltage source to ground."""
-
-    @abstractmethod
-    def supply(self, name: str, a: str, level: float) -> str:
-        """Return a DC voltage source to ground."""
-
-    @abstractmethod
     def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
         """Return a memory cell with its instance parameters."""
-
-    def snapshot(self, name: str, a: str, b: str, model: CellModel, r: float) -> str:
-        """Return a cell frozen in state ``r``."""
-        raise InvalidValueError(f"snapshot: dialect {self.name} has none")
-
-    @abstractmethod
-    def selector(self, name: str, a: str, b: str, saturation: float, voltage: float) -> str:
-        """Return a two-terminal selector: I = saturation sinh(U / voltage), in A and V."""
 
     @abstractmethod
     def model(self, device: str, seed: int, event_tolerance: float | None) -> str:
         """Return the model statement of the cells, if any; tolerance in V, None: the device's."""
 
     @abstractmethod
-    def switch(self, name: str, a: str, b: str, gate: str, model: str) -> str:
-        """Return a switch that conducts while its gate is above 0.5 V."""
-
-    @abstractmethod
-    def switch_model(self, model: str, on: float, off: float) -> str:
-        """Return the model statement of switches; on and off resistance in ohm."""
-
-    @abstractmethod
-    def transistor(self, name: str, drain: str, gate: str, source: str) -> str:
-        """Return an access transistor with its bulk at ground."""
-
-    @abstractmethod
     def transistor_model(self, parameters: dict[str, float]) -> str:
         """Return the model statement of the transistors."""
 
-    @abstractmethod
-    def save(self, currents: Sequence[str]) -> str:
-        """Return the statement that saves only the currents of these sources."""
+    def snapshot(self, name: str, a: str, b: str, model: CellModel, r: float) -> str:
+        """Return a cell frozen in state ``r``."""
+        raise InvalidValueError(f"snapshot: dialect {self.name} has none")
 
     def options(self) -> str:
         """Return simulator options for networks with wires or compiled devices."""
         return ""
 
-    @abstractmethod
+    # ---- from templates -------------------------------------------------------------------------
+
+    def comment(self, text: str) -> str:
+        """Return a comment line."""
+        return self.statement(self.COMMENT, text=text)
+
+    def header(self, title: str, include: str) -> str:
+        """Return the first lines; ``include`` is the file of the Verilog-A module, if any."""
+        return self.statement(self.HEADER, title=title, include=include)
+
+    def resistor(self, name: str, a: str, b: str, ohm: float) -> str:
+        """Return a resistor of resistance ``ohm``."""
+        return self.statement(self.RESISTOR, name=name, a=a, b=b, ohm=ohm)
+
+    def drive(self, name: str, a: str, times: Array, levels: Array) -> str:
+        """Return a piecewise-linear voltage source to ground."""
+        if not levels.any():
+            return self.supply(name, a, 0.0)
+        head, tail = self.DRIVE
+        return self.wrapped(head.format(name=name, a=a), corners(times, levels), tail)
+
+    def supply(self, name: str, a: str, level: float) -> str:
+        """Return a DC voltage source to ground."""
+        return self.statement(self.SUPPLY, name=name, a=a, level=level)
+
+    def selector(self, name: str, a: str, b: str, saturation: float, voltage: float) -> str:
+        """Return a two-terminal selector: I = saturation sinh(U / voltage), in A and V."""
+        values = {"saturation": saturation, "voltage": voltage}
+        return self.statement(self.SELECTOR, name=name, a=a, b=b, **values)
+
+    def switch(self, name: str, a: str, b: str, gate: str, model: str) -> str:
+        """Return a switch that conducts while its gate is above 0.5 V."""
+        return self.statement(self.SWITCH, name=name, a=a, b=b, gate=gate, model=model)
+
+    def switch_model(self, model: str, on: float, off: float) -> str:
+        """Return the model statement of switches; on and off resistance in ohm."""
+        return self.statement(self.SWITCH_MODEL, model=model, on=on, off=off)
+
+    def transistor(self, name: str, drain: str, gate: str, source: str) -> str:
+        """Return an access transistor with its bulk at ground."""
+        return self.statement(self.TRANSISTOR, name=name, drain=drain, gate=gate, source=source)
+
+    def save(self, currents: Sequence[str]) -> str:
+        """Return the statement that saves only the currents of these sources."""
+        start, current = self.SAVE
+        names = [current.format(name) for name in currents]
+        lines = (names[i : i + 8] for i in range(0, len(names), 8))
+        return "".join(" ".join([start, *line]) + "\n" for line in lines)
+
     def operating_point(self) -> str:
         """Return the statement of an operating-point analysis."""
+        return self.statement(self.OPERATING_POINT)
 
-    @abstractmethod
     def transient(self, step: float, stop: float, longest: float) -> str:
         """Return the statement of a transient analysis: output step, end and maximum step, s."""
+        return self.statement(self.TRANSIENT, step=step, stop=stop, longest=longest)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines import validity
 from synfab.engines.compact import kernels
 from synfab.engines.compact.kernels import LEVELS, Compact, Process
-from synfab.engines.numba import ideal, layout, readout_kernels
+from synfab.engines.numba import layout
 from synfab.engines.numba.engine import (
     MODELS,
-    SCATTERED,
     device_rows,
     population32,
+    put_state,
     round_model,
+    taken_state,
 )
-from synfab.engines.numba.layout import GROUP, LANE_BITS, LAST_LANE, Storage
+from synfab.engines.numba.layout import GROUP, Parameters, Storage
 from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.threads import share
 from synfab.model.cell_model import CellModel
 from synfab.model.reduction import QUANTUM, reduce_history
-from synfab.physics import rules
-from synfab.random.backend import Library
-
-Array = npt.NDArray[Any]
+from synfab.physics import drawing, rules
 
 LOWEST_STATE = -1.0  # more than twice the conductance of the LLRS
 OPENED_AT_ONCE = 256  # groups unpacked at once
@@ -51,24 +48,19 @@ def round_process(model: CellModel, order: int) -> Process:
 class CompactEngine(KernelEngine):
     """Engine that stores cells as ``kernels.Compact`` and derives their steepness from it."""
 
-    def __init__(
-        self,
-        model: CellModel,
-        n_cells: int,
-        seed: int,
-        first_cell: int,
-        order: int,
-        history: str,
-        library: Library,
-    ) -> None:
-        super().__init__(model, n_cells, seed, first_cell, order, history, library)
-        self.parameters32 = round_model(
-            model, order, np.uint64(first_cell), np.uint64(seed), np.float32(1.0), False
-        )
-        self.process = round_process(model, order)
-        self.groups = -(-n_cells // GROUP)
+    cells: Compact
+
+    def round_model(self) -> Parameters:
+        return round_model(self.model, self.order, np.float32(1.0), False)
+
+    @cached_property
+    def process(self) -> Process:
+        """Reduced history and population; ``restore`` replaces the matrices of the history."""
+        return round_process(self.model, self.order)
+
+    def allocate(self) -> Compact:
         padded, states = self.groups * GROUP, len(self.process.step)
-        self.cells = Compact(
+        return Compact(
             r=np.zeros(padded, np.uint16),
             threshold=np.zeros(padded, np.int16),
             status=np.zeros(padded, np.uint32),
@@ -76,7 +68,6 @@ class CompactEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Initialise all cells; ``discardable``: the caller discards them after an interrupt."""
         self.cells.threshold.fill(0)  # the kernel does not reset the thresholds of earlier cells
 
         def work(low: int, high: int) -> None:
@@ -85,7 +76,6 @@ class CompactEngine(KernelEngine):
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Apply a voltage pulse; see ``NumbaEngine.apply_voltage``."""
         u, each = plain(u), int(u.size != 1)
         masked = where is not None
         mask = np.zeros(1, np.bool_) if where is None else plain(where)
@@ -115,32 +105,21 @@ class CompactEngine(KernelEngine):
     def _close(self, groups: Array, storage: Storage) -> None:
         kernels.close_groups(0, len(groups), groups, self.cells, storage, self.process)
 
-    def _features(self, storage: Storage) -> Array:
-        count = len(storage.r)
-        out = np.empty((4, count), np.float32)
-
-        def work(low: int, high: int) -> None:
-            readout_kernels.features(low, high, count, storage, self.parameters32, out)
-
-        share(work, count // GROUP, count, discardable=True)
-        return out
-
     def _in_parts(self) -> list[tuple[int, int]]:
         edges = [*range(0, self.groups, OPENED_AT_ONCE), self.groups]
         return list(pairwise(edges))
 
-    def features(self, cells: Array | None = None) -> rules.Features:
+    def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of cells; for all cells, kernels compute them."""
         if cells is not None:
             return super().features(cells)
         out = np.empty((4, self.n_cells), np.float32)
         for low, high in self._in_parts():
             part = out[:, low * GROUP : high * GROUP]
-            part[:] = self._features(self._open(np.arange(low, high)))[:, : part.shape[1]]
-        return rules.Features(*out)
+            part[:] = self.features_of(self._open(np.arange(low, high)), part.shape[1])
+        return drawing.Features(*out)
 
     def parameters(self, cells: Array | None = None) -> Array:
-        """Return the device parameters, (M, 8)."""
         if cells is not None:
             groups, local = _places(cells)
             return device_rows(self._open(groups).devices, local)
@@ -152,7 +131,6 @@ class CompactEngine(KernelEngine):
         return out
 
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return x*_n of cells."""
         groups, local = self._places(cells)
         history = self._open(groups).history
         found: Array = history.transpose(0, 2, 4, 1, 3).reshape(-1, 4)[local].T
@@ -162,29 +140,14 @@ class CompactEngine(KernelEngine):
         return _places(np.arange(self.n_cells) if cells is None else cells)
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return a copy of the switching state of cells."""
         groups, local = self._places(cells)
-        storage = self._open(groups)
-        tile, lane = local >> LANE_BITS, local & LAST_LANE
-        status = storage.status[local]
-        return rules.SwitchingState(
-            r=storage.r[local],
-            threshold=storage.switch[tile, layout.THRESHOLD, lane],
-            steepness=storage.switch[tile, layout.STEEPNESS, lane],
-            in_hrs=(status & layout.IN_HRS) != 0,
-            in_lrs=(status & layout.IN_LRS) != 0,
-        )
+        return taken_state(self._open(groups), local)
 
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
         """Set the rounded switching state of the listed cells; ``steepness`` is derived from it."""
         groups, local = _places(cells)
         storage = self._open(groups)
-        storage.r[local] = state.r
-        tile, lane = local >> LANE_BITS, local & LAST_LANE
-        storage.switch[tile, layout.THRESHOLD, lane] = state.threshold
-        flags = np.where(state.in_hrs, layout.IN_HRS, 0) | np.where(state.in_lrs, layout.IN_LRS, 0)
-        kept = storage.status[local] & np.uint32(0xFFFFFFFC)
-        storage.status[local] = kept | flags.astype(np.uint32)
+        put_state(storage, local, state)
         self._close(groups, storage)
         # The kernel rounds thresholds up, even for a rounding error; preserve exact levels.
         levels = np.rint(state.threshold / self.process.u_step)
@@ -192,25 +155,14 @@ class CompactEngine(KernelEngine):
         self.cells.threshold[cells[exact]] = levels[exact].astype(np.int16)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Set the listed cells to the states ``r``; see ``rules.program``."""
         at_once = OPENED_AT_ONCE * GROUP
         for start in range(0, len(cells), at_once):
-            part = slice(start, start + at_once)
-            self._program(cells[part], np.ascontiguousarray(r[part], np.float32))
-
-    def _program(self, cells: Array, targets: Array) -> None:
-        groups, local = _places(cells)
-        storage, model = self._open(groups), self.parameters32
-        features = self._features(storage)
-
-        def work(low: int, high: int) -> None:
-            ideal.program(
-                low, high, local, targets, features, storage.r, storage.status, storage.switch,
-                model.llrs, model.hhrs, model.constants,
-            )  # fmt: skip
-
-        share(work, len(local), SCATTERED * len(local), discardable=True)
-        self._close(groups, storage)
+            groups, local = _places(cells[start : start + at_once])
+            storage = self._open(groups)
+            self.program_storage(
+                storage, len(storage.r), local, r[start : start + at_once], discardable=True
+            )
+            self._close(groups, storage)
 
     # ---- state ----------------------------------------------------------------------------------
 
@@ -231,12 +183,10 @@ class CompactEngine(KernelEngine):
         return {**self.cells._asdict(), **matrices}
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_compact(arrays)
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state from the arrays of ``storage``."""
         cells = Compact(*(np.array(arrays[name], order="C") for name in Compact._fields))
         matrices = {name: np.array(arrays[name], order="C") for name in self.MATRICES}
         process = self.process._replace(**matrices)

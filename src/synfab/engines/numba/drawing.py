@@ -190,7 +190,7 @@ def store_blocks(history, cells, count, x):  # type: ignore[no-untyped-def]
 def next_blocks(  # type: ignore[no-untyped-def]
     history, cells, cycles, count, x, z, word, lags, innovation, quantise, first, key
 ):
-    """Apply ``rules.next_block`` to ``count`` <= BATCH cells at the end of their block.
+    """Apply ``drawing.next_block`` to ``count`` <= BATCH cells at the end of their block.
 
     ``cells`` and ``cycles`` are padded to whole vectors. With an int16 history, all values are in
     levels, including ``innovation``.

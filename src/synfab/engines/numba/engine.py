@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines import validity
-from synfab.engines.numba import ideal, layout, readout_kernels
+from synfab.engines.numba import layout, readout_kernels
 from synfab.engines.numba.fabrication import fabricate
 from synfab.engines.numba.layout import (
     GROUP,
@@ -22,28 +21,20 @@ from synfab.engines.numba.layout import (
     TILES,
     Parameters,
     Storage,
+    aligned,
 )
-from synfab.engines.numba.reading import KernelEngine, plain
+from synfab.engines.numba.programs import apply_program
+from synfab.engines.numba.reading import SCATTERED, KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
-from synfab.engines.numba.threads import completed, share
+from synfab.engines.numba.threads import SMALL, completed, share
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
-from synfab.random.backend import Library
-
-Array = npt.NDArray[Any]
+from synfab.physics import drawing, rules
+from synfab.physics.noise import NONE, ReadNoise
+from synfab.random.streams import WORD
 
 HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
-SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells
+CELLS_AT_ONCE = 2**24  # pulses times cells of a program between two chances of an interrupt
 MODELS = 16  # number of models whose rounded values are cached
-LINE = 64  # bytes of a cache line; tiles are aligned to it
-
-
-def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array that is aligned to a cache line."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.empty(size + LINE, np.uint8)
-    start = -raw.__array_interface__["data"][0] % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _eights(mask: Array) -> Array:
@@ -55,15 +46,9 @@ def _eights(mask: Array) -> Array:
     return mask.view("<u8")
 
 
-def round_model(
-    model: CellModel, order: int, first: np.uint64, key: np.uint64, level: Any, quantise: bool
-) -> Parameters:
-    """Return a model rounded to float32, for the cells of seed ``key`` starting at ``first``."""
-    return _rounded(model, order, level, quantise)._replace(first=first, key=key)
-
-
 @lru_cache(maxsize=MODELS)
-def _rounded(model: CellModel, order: int, level: Any, quantise: bool) -> Parameters:
+def round_model(model: CellModel, order: int, level: Any, quantise: bool) -> Parameters:
+    """Return a model rounded to float32; the caller sets seed and first cell (``key, first``)."""
     conduction, process = model.conduction, model.history(order)
     llrs, hhrs = (tuple(curve.astype(np.float32)) for curve in conduction.padded)
     marginals = np.array(model.marginals, np.float32)
@@ -101,7 +86,7 @@ def population32(model: CellModel) -> tuple[Array, Array, Array]:
     """Return the bounds of the mixture components, and their means and factors as float32."""
     population = model.population
     return (
-        np.array(rules.component_bounds(model), np.uint64),
+        np.array(drawing.component_bounds(model), np.uint64),
         population.means.astype(np.float32),
         population.factors.astype(np.float32),
     )
@@ -114,6 +99,30 @@ def device_rows(devices: Array, cells: Array) -> Array:
     return np.ascontiguousarray(rows.transpose(0, 3, 1, 2).reshape(-1, 8))
 
 
+def taken_state(storage: Storage, cells: Array) -> rules.SwitchingState:
+    """Return a copy of the switching state of the listed cells."""
+    tile, lane = cells >> LANE_BITS, cells & LAST_LANE
+    status = storage.status[cells]
+    return rules.SwitchingState(
+        r=storage.r[cells],
+        threshold=storage.switch[tile, layout.THRESHOLD, lane],
+        steepness=storage.switch[tile, layout.STEEPNESS, lane],
+        in_hrs=(status & layout.IN_HRS) != 0,
+        in_lrs=(status & layout.IN_LRS) != 0,
+    )
+
+
+def put_state(storage: Storage, cells: Array, state: rules.SwitchingState) -> None:
+    """Set the switching state of the listed cells."""
+    tile, lane = cells >> LANE_BITS, cells & LAST_LANE
+    storage.r[cells] = state.r
+    storage.switch[tile, layout.THRESHOLD, lane] = state.threshold
+    storage.switch[tile, layout.STEEPNESS, lane] = state.steepness
+    flags = np.where(state.in_hrs, layout.IN_HRS, 0) | np.where(state.in_lrs, layout.IN_LRS, 0)
+    kept = storage.status[cells] & np.uint32(0xFFFFFFFC)
+    storage.status[cells] = kept | flags.astype(np.uint32)
+
+
 class NumbaEngine(KernelEngine):
     """Engine that stores the state of ``rules.CellState`` in tiles (``layout``)."""
 
@@ -122,30 +131,20 @@ class NumbaEngine(KernelEngine):
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
         """Return a copy whose arrays are aligned to cache lines, too."""
         twin = copy.copy(self)
-        twin.cells = self._empty()
+        twin.cells = self.allocate()
         twin.restore(self.storage())
         return twin
 
-    def __init__(
-        self,
-        model: CellModel,
-        n_cells: int,
-        seed: int,
-        first_cell: int,
-        order: int,
-        history: str,
-        library: Library,
-    ) -> None:
-        super().__init__(model, n_cells, seed, first_cell, order, history, library)
-        self.quantise = history == "int16"
-        self.level = np.float32(layout.QUANTUM if self.quantise else 1.0)  # stored x* / x*
-        self.parameters32 = round_model(
-            model, order, np.uint64(first_cell), np.uint64(seed), self.level, self.quantise
-        )
-        self.groups = -(-n_cells // GROUP)
-        self.cells = self._empty()
+    def round_model(self) -> Parameters:
+        return round_model(self.model, self.order, self.level, self.history == "int16")
 
-    def _empty(self) -> Storage:
+    @property
+    def level(self) -> np.float32:
+        """Stored x* in units of x*."""
+        return np.float32(layout.QUANTUM if self.history == "int16" else 1.0)
+
+    def allocate(self) -> Storage:
+        """Return memory for all cells, aligned to cache lines."""
         tiles, history = self.groups * GROUP // LANES, HISTORY_TYPES[self.history]
         return Storage(
             r=aligned((LANES * tiles,), np.float32),
@@ -156,7 +155,6 @@ class NumbaEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        """Initialise all cells; ``discardable``: the caller discards them after an interrupt."""
         model, cells = self.parameters32, self.cells
         fixed = (
             *population32(self.model),
@@ -171,7 +169,6 @@ class NumbaEngine(KernelEngine):
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Apply a voltage pulse ``u``, float32, (1,) or (n_cells,); ``where``: mask or None."""
         u, each = plain(u), int(u.size != 1)
         touched = self.n_cells
         if where is None:
@@ -188,20 +185,32 @@ class NumbaEngine(KernelEngine):
 
         share(work, self.groups, touched)
 
-    def features(self, cells: Array | None = None) -> rules.Features:
-        """Return the features of cells; for all cells, a kernel computes them."""
-        return super().features(cells) if cells is not None else rules.Features(*self._features())
-
-    def _features(self) -> Array:
-        out = np.empty((4, self.n_cells), np.float32)
-
-        def work(low: int, high: int) -> None:
-            readout_kernels.features(
-                low, high, self.n_cells, self.cells, self.parameters32, out,
+    def apply_program(
+        self, voltages: Array, reads: Array | None, noise: ReadNoise | None, number: int
+    ) -> Array:
+        """Apply pulses with reads between them; for few cells, a kernel does all of it."""
+        if self.n_cells >= SMALL or not (noise is None or noise.linear):
+            many: Array = super().apply_program(voltages, reads, noise, number)
+            return many
+        linear = (*map(np.float32, (noise or NONE).coefficients), *self._slopes)
+        pulses = len(voltages)
+        out = np.empty((0 if reads is None else pulses, self.n_cells), np.float32)
+        at = voltages if reads is None else reads
+        piece = max(1, CELLS_AT_ONCE // self.n_cells)  # an interrupt waits for the end of one
+        for low in range(0, pulses, piece):
+            high = min(low + piece, pulses)
+            apply_program(
+                self.groups, self.n_cells, plain(voltages[low:high]), plain(at[low:high]),
+                noise is not None, linear, (number + low) & WORD, out[low:high], self.cells,
+                self.parameters32,
             )  # fmt: skip
-
-        share(work, self.groups, self.n_cells, discardable=True)
         return out
+
+    def features(self, cells: Array | None = None) -> drawing.Features:
+        """Return the features of cells; for all cells, a kernel computes them."""
+        if cells is not None:
+            return super().features(cells)
+        return drawing.Features(*self.features_of(self.cells, self.n_cells))
 
     @property
     def states(self) -> Array:
@@ -209,7 +218,6 @@ class NumbaEngine(KernelEngine):
         return np.asarray(self.cells.r[: self.n_cells])
 
     def parameters(self, cells: Array | None = None) -> Array:
-        """Return the device parameters, (M, 8)."""
         return device_rows(self.cells.devices, self._listed(cells))
 
     def _listed(self, cells: Array | None) -> Array:
@@ -223,59 +231,27 @@ class NumbaEngine(KernelEngine):
         return (block.astype(np.float32) / self.level).transpose(1, 2, 0)
 
     def vectors(self, cells: Array | None = None) -> Array:
-        """Return x*_n of cells."""
-        return np.asarray(rules.current_vector(self.blocks(cells), self.cycles(cells)))
+        return np.asarray(drawing.current_vector(self.blocks(cells), self.cycles(cells)))
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
-        """Return a copy of the switching state of cells."""
-        cells = self._listed(cells)
-        tile, lane = cells >> LANE_BITS, cells & LAST_LANE
-        status = self.cells.status[cells]
-        return rules.SwitchingState(
-            r=self.cells.r[cells],
-            threshold=self.cells.switch[tile, layout.THRESHOLD, lane],
-            steepness=self.cells.switch[tile, layout.STEEPNESS, lane],
-            in_hrs=(status & layout.IN_HRS) != 0,
-            in_lrs=(status & layout.IN_LRS) != 0,
-        )
+        return taken_state(self.cells, self._listed(cells))
 
     def put(self, cells: Array, state: rules.SwitchingState) -> None:
-        """Set the switching state of the listed cells."""
-        tile, lane = cells >> LANE_BITS, cells & LAST_LANE
-        self.cells.r[cells] = state.r
-        self.cells.switch[tile, layout.THRESHOLD, lane] = state.threshold
-        self.cells.switch[tile, layout.STEEPNESS, lane] = state.steepness
-        flags = np.where(state.in_hrs, layout.IN_HRS, 0) | np.where(state.in_lrs, layout.IN_LRS, 0)
-        self.cells.status[cells] = (
-            self.cells.status[cells] & np.uint32(0xFFFFFFFC)
-        ) | flags.astype(np.uint32)
+        put_state(self.cells, cells, state)
 
     def program(self, cells: Array, r: Array) -> None:
-        """Set the listed cells to the states ``r``; see ``rules.program``."""
-        model, features = self.parameters32, self._features()
-        targets = np.ascontiguousarray(r, np.float32)
-
-        def work(low: int, high: int) -> None:
-            ideal.program(
-                low, high, cells, targets, features, self.cells.r, self.cells.status,
-                self.cells.switch, model.llrs, model.hhrs, model.constants,
-            )  # fmt: skip
-
-        share(work, len(cells), SCATTERED * len(cells))
+        self.program_storage(self.cells, self.n_cells, cells, r)
 
     STORED = Storage._fields
 
     def storage(self) -> dict[str, Array]:
-        """Return the arrays of the complete state for saving; not copies."""
         return self.cells._asdict()
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raise ``FileFormatError`` if ``restore`` cannot use these arrays from a file."""
         validity.check_fit(arrays, self.storage())
         validity.check_tiles(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state from the arrays of ``storage``."""
         completed(lambda: self._copy_from(arrays))
 
     def _copy_from(self, arrays: Mapping[str, Array]) -> None:

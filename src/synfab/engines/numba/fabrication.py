@@ -30,7 +30,7 @@ from synfab.engines.numba.scalar import philox
 
 @njit(nogil=True, error_model="numpy")
 def pick_components(chosen, bounds, cells, first, key):  # type: ignore[no-untyped-def]
-    """Draw the mixture component of each cell (``rules.fabricate``)."""
+    """Draw the mixture component of each cell (``drawing.fabricate``)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     components = bounds.shape[0]
@@ -93,7 +93,7 @@ def correlate(x, stationary, eps):  # type: ignore[no-untyped-def]
 def fabricate(  # type: ignore[no-untyped-def]
     group_low, group_high, bounds, means, factors, stationary, storage, model
 ):
-    """Apply ``rules.fabricate`` and ``rules.fresh_state`` to whole groups of padded arrays.
+    """Apply ``drawing.fabricate`` and ``rules.fresh_state`` to whole groups of padded arrays.
 
     ``stationary`` (p, p, 4, 4) is the lower Cholesky factor of the history in blocks, in levels
     if the history is int16.

@@ -13,9 +13,11 @@ Kernels process groups of 256 cells: they gather the data of a group into small 
 the L1 cache, compute in plain vector loops, and write the results back.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 GROUP_BITS, LANE_BITS = 8, 3
 GROUP, LANES = 1 << GROUP_BITS, 1 << LANE_BITS
@@ -34,6 +36,8 @@ THRESHOLD, U_SET, R_HRS, STEEPNESS = 0, 1, 2, 3
 
 # Indices into the constants of a model.
 G_LLRS, INVERSE_SPAN, TOP, U_MAX, ETA, LOW, HIGH = range(7)
+
+LINE = 64  # bytes of a cache line
 
 LN_10 = np.float32(2.302585092994046)
 
@@ -60,3 +64,11 @@ class Parameters(NamedTuple):
     quantise: bool
     first: Any  # uint64: number of the first cell
     key: Any  # uint64: seed
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an uninitialised array that is aligned to a cache line, as JAX needs to share it."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + LINE, np.uint8)
+    start = -raw.__array_interface__["data"][0] % LINE
+    return raw[start : start + size].view(dtype).reshape(shape)

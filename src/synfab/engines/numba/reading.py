@@ -7,16 +7,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.engines.base import Engine
-from synfab.engines.numba import layout, readout_kernels
-from synfab.engines.numba.layout import Parameters
-from synfab.engines.numba.threads import share
-from synfab.physics import rules
+from synfab.engines.numba import ideal, layout, readout_kernels
+from synfab.engines.numba.layout import GROUP, Parameters, Storage, aligned
+from synfab.engines.numba.threads import SMALL, share
+from synfab.model.cell_model import CellModel
+from synfab.physics import drawing
 from synfab.physics.noise import ReadNoise, noisy_current
+from synfab.random.backend import Library
 
-Array = npt.NDArray[Any]
+SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells
 
 
 def plain(u: Array) -> Array:
@@ -55,8 +57,32 @@ class KernelEngine(Engine):
     parameters32: Parameters
     cells: Any  # a named tuple of arrays, including ``status``
 
+    def __init__(
+        self,
+        model: CellModel,
+        n_cells: int,
+        seed: int,
+        first_cell: int,
+        order: int,
+        history: str,
+        library: Library,
+    ) -> None:
+        super().__init__(model, n_cells, seed, first_cell, order, history, library)
+        self.parameters32 = self.round_model()._replace(
+            first=np.uint64(first_cell), key=np.uint64(seed)
+        )
+        self.groups = -(-n_cells // GROUP)
+        self.cells = self.allocate()
+
+    @abstractmethod
+    def round_model(self) -> Parameters:
+        """Return the model rounded to float32, for any seed and cell numbers."""
+
+    @abstractmethod
+    def allocate(self) -> Any:
+        """Return memory for all cells."""
+
     def begin_at(self, first_cell: int) -> None:
-        """Set the global number of cell 0."""
         super().begin_at(first_cell)
         self.parameters32 = self.parameters32._replace(first=np.uint64(first_cell))
 
@@ -64,7 +90,7 @@ class KernelEngine(Engine):
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         """Apply a voltage pulse, in a kernel that also draws the history."""
 
-    def begin_cycle(self, cells: Array) -> rules.Features:
+    def begin_cycle(self, cells: Array) -> drawing.Features:
         """Advance the history of the listed cells by a RESET from the LRS; restore their state."""
         before, size = self.take(cells), len(cells)
         lrs, hrs = np.ones(size, np.bool_), np.zeros(size, np.bool_)
@@ -77,8 +103,9 @@ class KernelEngine(Engine):
         return self.features(cells)
 
     def current(self, u: Array) -> Array:
-        """Return the noiseless current (A) of all cells; ``u`` as in ``apply_voltage``."""
-        out = np.empty(self.n_cells, np.float32)
+        # Aligned memory costs a microsecond, copying few cells costs less.
+        many = self.n_cells > SMALL
+        out = aligned((self.n_cells,), np.float32) if many else np.empty(self.n_cells, np.float32)
         u, each = plain(u), int(u.size != 1)
         model, r = self.parameters32, self.states
 
@@ -137,11 +164,9 @@ class KernelEngine(Engine):
         return out
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
-        """Return normal numbers for crossbar readouts, (rows, count); see ``Engine``."""
         return row_normals(self.seed, first, rows, number, count).T
 
     def row_sums(self, columns: int, weights: Array) -> Array:
-        """Return the matrix product of r, (rows, columns), and ``weights``.T: (rows, B)."""
         rows = self.n_cells // columns
         out = np.empty((rows, len(weights)), np.float64)
         r = self.states
@@ -152,17 +177,39 @@ class KernelEngine(Engine):
         share(work, rows, self.n_cells * len(weights), discardable=True)
         return out
 
+    def features_of(self, storage: Storage, count: int) -> Array:
+        """Return the features of the first ``count`` cells in ``storage``, (4, count)."""
+        out = np.empty((4, count), np.float32)
+
+        def work(low: int, high: int) -> None:
+            readout_kernels.features(low, high, count, storage, self.parameters32, out)
+
+        share(work, -(-count // GROUP), count, discardable=True)
+        return out
+
+    def program_storage(
+        self, storage: Storage, count: int, cells: Array, r: Array, *, discardable: bool = False
+    ) -> None:
+        """Set the listed of ``count`` cells to the states ``r``; see ``rules.program``."""
+        model, features = self.parameters32, self.features_of(storage, count)
+        targets = np.ascontiguousarray(r, np.float32)
+
+        def work(low: int, high: int) -> None:
+            ideal.program(
+                low, high, cells, targets, features, storage.r, storage.status, storage.switch,
+                model.llrs, model.hhrs, model.constants,
+            )  # fmt: skip
+
+        share(work, len(cells), SCATTERED * len(cells), discardable=discardable)
+
     @property
     def in_hrs(self) -> Array:
-        """Mask of the cells that are completely RESET, (n_cells,)."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_HRS) != 0)
 
     @property
     def in_lrs(self) -> Array:
-        """Mask of the cells that are SET, (n_cells,)."""
         return np.asarray((self.cells.status[: self.n_cells] & layout.IN_LRS) != 0)
 
     def cycles(self, cells: Array | None = None) -> Array:
-        """Return the cycle numbers of cells."""
         status = self.cells.status[: self.n_cells] if cells is None else self.cells.status[cells]
         return np.asarray(status >> layout.CYCLE_BITS)

@@ -21,6 +21,7 @@ from synfab.engines.numba.transition import span
 @cached_njit(nogil=True, error_model="numpy")
 def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: ignore[no-untyped-def]
     """Write ``rules.current`` of cells ``low`` … ``high`` to ``out``."""
+    wide_vectors()  # inlined into another kernel, its loops would not be vectorised
     if each:
         for c in range(low, high):
             out[c] = span(llrs, hhrs, constants, r[c], voltages[c])[2]
@@ -83,7 +84,7 @@ def add_read_noise(  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
-    """Write ``rules.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
+    """Write ``drawing.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
     cells = np.empty(GROUP, np.int64)
     buffer = np.empty((6, GROUP), np.float32)
     marginals = model.marginals

@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from synfab.engines.numba.intrinsics import bits, fma, from_bits
 from synfab.model.cell_model import PIECES_END
-from synfab.physics import rules
+from synfab.physics import drawing
 
 f4 = np.float32
 
@@ -61,7 +61,7 @@ def exp(x: Any) -> Any:
 
 @njit(inline="always")
 def polynomial(coefficients: Any, x: Any) -> Any:
-    """Return ``rules.polynomial``, with fused steps; a tuple unrolls the loop."""
+    """Return ``drawing.polynomial``, with fused steps; a tuple unrolls the loop."""
     value = coefficients[0]
     for k in range(1, len(coefficients)):
         value = fma(value, x, coefficients[k])
@@ -69,8 +69,8 @@ def polynomial(coefficients: Any, x: Any) -> Any:
 
 
 def marginal(coefficients: Any, x: Any) -> Any:
-    """Return ``rules.marginal``; kernels use the compiled version below."""
-    return rules.marginal(coefficients, x)
+    """Return ``drawing.marginal``; kernels use the compiled version below."""
+    return drawing.marginal(coefficients, x)
 
 
 @overload(marginal)

@@ -20,7 +20,7 @@ from synfab.engines.warp.model32 import round_model
 from synfab.engines.warp.setup import prepare
 from synfab.io.memory import size_text
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
@@ -159,7 +159,7 @@ class WarpEngine(Engine):
         values = [self._to(bring(v), t) for v, t in zip(state, types, strict=True)]
         self._launch(kernels.put, cells.shape[0], self.cells, self._listed(bring(cells)), *values)
 
-    def begin_cycle(self, cells: Array) -> rules.Features:
+    def begin_cycle(self, cells: Array) -> drawing.Features:
         """Advance the history of the listed cells by one cycle and return their new features."""
         listed = self._listed(cells)
         self._launch(kernels.begin_cycles, cells.shape[0], self.cells, self.model32, listed)
@@ -169,7 +169,7 @@ class WarpEngine(Engine):
         """Return x*_n of cells, (4, M)."""
         block = self._held("block", cells)
         shape = (self.order, 4, block.shape[1])
-        return rules.current_vector(self.library.xp.reshape(block, shape), self.cycles(cells))
+        return drawing.current_vector(self.library.xp.reshape(block, shape), self.cycles(cells))
 
     def cycles(self, cells: Array | None = None) -> Array:
         """Return the cycle numbers of cells, in the library's type for words."""
@@ -229,14 +229,14 @@ class WarpEngine(Engine):
         listed, wanted = self._listed(cells), self._to(r, wp.float32)
         self._launch(kernels.program, cells.shape[0], self.cells, self.model32, listed, wanted)
 
-    def features(self, cells: Array | None = None) -> rules.Features:
+    def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of cells; for all cells, from a kernel."""
         if cells is not None:
             return super().features(cells)
         out = self._new(4, self.n_cells)
         self._launch(kernels.features, self.n_cells, self.cells, self.model32, out)
         rows = from_warp(self.library, out)
-        return rules.Features(*(rows[f, :] for f in range(4)))
+        return drawing.Features(*(rows[f, :] for f in range(4)))
 
     def current(self, u: Array) -> Array:
         """Return the noiseless current (A) of all cells."""

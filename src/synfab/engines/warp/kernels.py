@@ -28,7 +28,7 @@ wp.set_module_options({"enable_backward": False})
 
 @wp.kernel
 def fabricate(cells: Cells, model: Model):  # type: ignore[no-untyped-def]
-    """Apply ``rules.fabricate`` and ``rules.fresh_state``."""
+    """Apply ``drawing.fabricate`` and ``rules.fresh_state``."""
     c = wp.tid()
     number = model.first + wp.uint64(c)
     k0 = model.key_low
@@ -133,7 +133,7 @@ def put(  # type: ignore[no-untyped-def]
 
 @wp.kernel
 def features(cells: Cells, model: Model, out: wp.array2d[wp.float32]):  # type: ignore[no-untyped-def]
-    """Write ``rules.cycle_features`` to ``out``, (4, n)."""
+    """Write ``drawing.cycle_features`` to ``out``, (4, n)."""
     c = wp.tid()
     out[0, c] = wp.exp(LN_10 * feature(cells, model, c, 0))
     for f in range(1, 4):

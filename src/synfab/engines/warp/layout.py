@@ -32,7 +32,7 @@ class Model:
     lags: wp.array[wp.mat44]  # (p,)
     innovation: wp.mat44
     stationary: wp.array2d[wp.mat44]  # (p, p), lower Cholesky factor, newest cycle first
-    bounds: wp.array[wp.uint64]  # (K,), ``rules.component_bounds``
+    bounds: wp.array[wp.uint64]  # (K,), ``drawing.component_bounds``
     means: wp.array2d[wp.vec4]  # (K, 2): of mu and sigma
     factors: wp.array2d[wp.mat44]  # (K, 3): mu from z; sigma from z and from z'
     marginals: wp.array3d[wp.float32]  # (4, pieces, degree + 1)

@@ -10,7 +10,7 @@ import warp as wp
 
 from synfab.engines.warp.layout import Model
 from synfab.model.cell_model import CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 
 
 def round_model(model: CellModel, order: int, device: Any) -> Model:
@@ -28,7 +28,7 @@ def round_model(model: CellModel, order: int, device: Any) -> Model:
     found.innovation = wp.mat44(*process.innovation.astype(np.float32).flat)
     blocks = process.stationary_factor.reshape(order, 4, order, 4).transpose(0, 2, 1, 3)
     found.stationary = bring(blocks, wp.mat44)
-    bounds = np.array(rules.component_bounds(model), np.uint64)
+    bounds = np.array(drawing.component_bounds(model), np.uint64)
     found.bounds = wp.array(bounds, dtype=wp.uint64, device=device)
     found.means = bring(population.means.reshape(-1, 2, 4), wp.vec4)
     # Lower triangular: sigma depends on all eight normal numbers, mu on the first four.

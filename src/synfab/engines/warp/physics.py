@@ -1,4 +1,4 @@
-"""The rules for one cell: conduction, features, history, switching. See ``physics/rules.py``."""
+"""The rules for one cell: conduction, features, history, switching. See ``synfab.physics``."""
 
 import warp as wp
 
@@ -49,7 +49,7 @@ def transition_state(  # type: ignore[no-untyped-def]
 
 @wp.func
 def marginal(model: Model, f: wp.int32, x: wp.float32):  # type: ignore[no-untyped-def]
-    """Return Gamma(x) of feature ``f`` (``rules.marginal``)."""
+    """Return Gamma(x) of feature ``f`` (``drawing.marginal``)."""
     count = model.marginals.shape[1]
     t = x
     piece = wp.int32(0)
@@ -76,7 +76,7 @@ def per_unit(pieces: wp.int32):  # type: ignore[no-untyped-def]
 
 @wp.func
 def feature(cells: Cells, model: Model, c: wp.int32, f: wp.int32):  # type: ignore[no-untyped-def]
-    """Return y_f = mu + sigma Gamma(x*) of the current cycle (``rules.cycle_features``)."""
+    """Return y_f = mu + sigma Gamma(x*) of the current cycle (``drawing.cycle_features``)."""
     order = cells.block.shape[0] // 4
     slot = (cells.cycle[c] + order - 1) % order
     x = cells.block[4 * slot + f, c]
@@ -116,7 +116,7 @@ def store_vector(cells: Cells, c: wp.int32, slot: wp.int32, x: wp.vec4):  # type
 
 @wp.func
 def next_block(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
-    """Replace a block by the next p vectors (``rules.next_block``): the oldest one at each step."""
+    """Replace a block by the next p vectors, the oldest one first (``drawing.next_block``)."""
     order = cells.block.shape[0] // 4
     number = model.first + wp.uint64(c)
     cycle = cells.cycle[c]
@@ -134,7 +134,7 @@ def next_block(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-unty
 
 @wp.func
 def begin_cycle(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
-    """Advance the history of a cell by one cycle (``rules.draw_cycle``)."""
+    """Advance the history of a cell by one cycle (``drawing.draw_cycle``)."""
     cycle = cells.cycle[c]
     if cycle % (cells.block.shape[0] // 4) == 0:
         next_block(cells, model, c)

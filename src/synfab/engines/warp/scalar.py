@@ -64,7 +64,7 @@ def normal_pair(w_radius: wp.uint32, w_angle: wp.uint32):  # type: ignore[no-unt
 def normals(  # type: ignore[no-untyped-def]
     number: wp.uint64, index: wp.uint32, stream: wp.uint32, k0: wp.uint32, k1: wp.uint32
 ):
-    """Return four standard normal numbers of one cell number (``rules.draw_normals``)."""
+    """Return four standard normal numbers of one cell number (``drawing.draw_normals``)."""
     w0, w1, w2, w3 = philox(number, index, stream, k0, k1)
     z0, z1 = normal_pair(w0, w1)
     z2, z3 = normal_pair(w2, w3)
@@ -73,7 +73,7 @@ def normals(  # type: ignore[no-untyped-def]
 
 @wp.func
 def polynomial(coefficients: wp.array[wp.float32], x: wp.float32):  # type: ignore[no-untyped-def]
-    """Return ``rules.polynomial``: highest power first."""
+    """Return ``drawing.polynomial``: highest power first."""
     value = coefficients[0]
     for k in range(1, coefficients.shape[0]):
         value = value * x + coefficients[k]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from synfab.common.errors import InvalidValueError
 from synfab.learn.features import AssumedVoltage, FeatureTable, numeric, read_frame
 from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need
-from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.labels import counted, grouped
 from synfab.learn.readers.registry import Columns
 from synfab.learn.readers.wide import sweeps_in_columns
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps
@@ -61,10 +61,7 @@ def _device_rows(frame: pd.DataFrame, found: Found) -> tuple[list[str], list[Ind
     """Return the device names, ordered by their first rows, and the row numbers of each."""
     if "device" not in found:
         return ["0"], [np.arange(len(frame))]
-    names, codes = index_labels(frame[found["device"][0]])
-    rows = rows_of(codes, len(names))
-    order = np.argsort([mine[0] for mine in rows])
-    return [names[k] for k in order], [rows[k] for k in order]
+    return grouped(frame[found["device"][0]])
 
 
 def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
@@ -75,9 +72,7 @@ def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
     if "cycle" in found:
         cycles = np.asarray(frame[found["cycle"][0]], np.int64)
     else:
-        cycles = np.zeros(len(frame), np.int64)
-        for mine in rows:
-            cycles[mine] = np.arange(len(mine))
+        cycles = counted(rows, len(frame))
 
     def devices() -> Iterator[DeviceSweeps]:
         for name, unsorted in zip(names, rows, strict=True):

@@ -6,12 +6,12 @@ import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import FileFormatError, SynfabError
+from synfab.common.types import Array
 from synfab.io.limits import CHUNK_BYTES, one_line_errors
 from synfab.io.memory import available_memory, require_memory
 from synfab.learn.readers.columns import (
@@ -23,7 +23,7 @@ from synfab.learn.readers.columns import (
     split_name,
 )
 from synfab.learn.readers.hdf5links import inside, split_names
-from synfab.learn.readers.labels import index_labels, rows_of
+from synfab.learn.readers.labels import grouped
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
 
@@ -37,7 +37,6 @@ TIDY = ("device", "cycle", *SWEEP_COLUMNS)
 FLETCHER, SZIP, LZF = 3, 4, 32000
 PACKING = (DEFLATE, SZIP, LZF)
 SLACK, CHECKSUM = 4096, 4
-Numbers: TypeAlias = npt.NDArray[Any]
 # First index to the offsets of chunks that must be decompressed by hand before HDF5 reads them.
 Large: TypeAlias = dict[int, list[tuple[int, ...]]]
 
@@ -125,25 +124,24 @@ def _points(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
     shapes = {name: values.shape for name, values in data.items()}
     if len(set(shapes.values())) > 1:
         raise FileFormatError(f"expected as many values of each quantity, found shapes {shapes}")
-    names, codes = index_labels(data.pop("device", np.zeros(shapes["current"], int)))
-    rows = rows_of(codes, len(names))
-    for k in np.argsort([mine[0] for mine in rows]):
-        mine = {name: columns[name][1] * values[rows[k]] for name, values in data.items()}
-        yield device_sweeps(names[k], mine)
+    names, rows = grouped(data.pop("device", np.zeros(shapes["current"], int)))
+    for name, index in zip(names, rows, strict=True):
+        mine = {key: columns[key][1] * values[index] for key, values in data.items()}
+        yield device_sweeps(name, mine)
 
 
-def _whole(dataset: h5py.Dataset) -> Numbers:
+def _whole(dataset: h5py.Dataset) -> Array:
     for large in _check(dataset, dataset.shape).values():
         _unpack(dataset, large)
-    values: Numbers = dataset[()]
+    values: Array = dataset[()]
     return values
 
 
-def _part(dataset: h5py.Dataset, k: int, large: Large) -> Numbers:
+def _part(dataset: h5py.Dataset, k: int, large: Large) -> Array:
     length = dataset.chunks[0] if dataset.chunks else 1
     # Removed from ``large``: a chunk that holds many devices is checked once.
     _unpack(dataset, large.pop(k // length * length, []))
-    values: Numbers = dataset[k]
+    values: Array = dataset[k]
     return values
 
 

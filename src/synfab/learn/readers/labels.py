@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from synfab.common.checks import kind_of
 from synfab.common.errors import InvalidTypeError
 from synfab.common.interrupts import pass_on
-
-Array = npt.NDArray[Any]
+from synfab.common.messages import kind_of
+from synfab.common.types import Array
 
 
 def index_labels(values: object) -> tuple[tuple[str, ...], Array]:
@@ -40,7 +36,18 @@ def index_labels(values: object) -> tuple[tuple[str, ...], Array]:
     return names, np.array([place[word] for word in words], np.intp)[codes]
 
 
-def rows_of(codes: Array, count: int) -> list[Array]:
-    """Return the ascending row numbers of each of ``count`` codes."""
+def grouped(values: object) -> tuple[list[str], list[Array]]:
+    """Return the names in ``values``, ordered by their first rows, and the row numbers of each."""
+    names, codes = index_labels(values)
     order = np.argsort(codes, kind="stable")
-    return np.split(order, np.searchsorted(codes[order], np.arange(1, count)))
+    rows = np.split(order, np.searchsorted(codes[order], np.arange(1, len(names))))
+    found = sorted((int(mine[0]), k) for k, mine in enumerate(rows[: len(names)]))
+    return [names[k] for _, k in found], [rows[k] for _, k in found]
+
+
+def counted(rows: list[Array], total: int) -> Array:
+    """Return 0, 1, 2 … within each of the groups of ``rows``, (total,)."""
+    result = np.zeros(total, np.int64)
+    for mine in rows:
+        result[mine] = np.arange(len(mine))
+    return result

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import FileFormatError
+from synfab.common.types import Array
 from synfab.io.npy_file import open_archive, read_member
 from synfab.learn.features import FeatureTable, read_frame
 from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need, split_name
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
-
-Numbers = npt.NDArray[Any]
 
 
 def read_npz(path: Path, columns: Columns = None) -> Sweeps | FeatureTable:
@@ -57,7 +54,7 @@ def _features(archive: zipfile.ZipFile, found: Found) -> FeatureTable:
     return read_frame(pd.DataFrame(data))
 
 
-def _numbers(archive: zipfile.ZipFile, column: str) -> Numbers:
+def _numbers(archive: zipfile.ZipFile, column: str) -> Array:
     # Three copies are held at a time: the stored array, float64, and the scaled one.
     values = read_member(archive, column, 3)
     if not values.size:
@@ -65,7 +62,7 @@ def _numbers(archive: zipfile.ZipFile, column: str) -> Numbers:
     return values
 
 
-def _scaled(values: Numbers, scale: float) -> Numbers:
+def _scaled(values: Array, scale: float) -> Array:
     return values if scale == 1.0 else values * scale
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from synfab.common.errors import CapacityError, FileFormatError, InvalidValueError
+from synfab.common.types import Array
 from synfab.io.limits import one_line_errors
 from synfab.io.memory import available_memory, require_memory, size_text
 from synfab.io.table_file import doubles, is_number, open_parquet
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Array = npt.NDArray[Any]
 # Codes of the devices of some rows, and the function from a code to the device.
 Devices: TypeAlias = tuple[Array, Callable[[object], object]]
 

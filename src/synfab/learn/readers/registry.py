@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from synfab.common import checks, extras
 from synfab.common.errors import FileFormatError, InvalidValueError, ToolError
 from synfab.common.interrupts import pass_on
+from synfab.common.messages import reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,9 +160,8 @@ def load_entry_points(entries: Iterable[metadata.EntryPoint]) -> None:
             entry.load()
         except Exception as error:  # other people's code
             pass_on(error)
-            reason = " ".join(str(error).split()) or type(error).__name__
             logger.warning("measurement format %s: cannot load %s: %s", entry.name, entry.value,
-                           reason)  # fmt: skip
+                           reason_of(error))  # fmt: skip
 
 
 def _suffixes(given: Sequence[str]) -> tuple[str, ...]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from synfab.common.types import Array
 from synfab.learn.features import numeric
 from synfab.learn.readers.columns import ALIASES, scale_of, split_name
 from synfab.learn.sweeps import Sweeps, split_loops, sweeps_from_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = npt.NDArray[Any]
 
 MIN_SWEEPS = 3  # two numbered columns are the channels of an instrument
 # Largest difference of voltages between sweeps, relative to the largest voltage. Sweeps share one
