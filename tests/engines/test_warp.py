@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab.physics import rules
 from synfab.random import streams
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import find_library
@@ -185,6 +186,22 @@ def test_state_of_torch_shares_the_memory_of_the_kernels():
     engine.apply_voltage(library.asarray(np.array([-3.0], np.float32)), None)
     assert bool((states < 0.5).all())
     assert states.data_ptr() == engine.cells.r.ptr
+
+
+def test_numbers_of_no_cell_are_ignored():
+    """JAX pads lists of cells with them."""
+    cells, others = fresh(), fresh()
+    padded = np.array([5, 400, -1, 2**31 - 1, -(2**31), 7], np.int32)
+    for engine, listed in (
+        (cells.engine_instance, padded), (others.engine_instance, padded[[0, 5]]),
+    ):  # fmt: skip
+        r = np.full(len(listed), 0.3, np.float32)
+        engine.program(listed, r)
+        off = np.zeros(len(listed), np.bool_)
+        engine.put(listed, rules.SwitchingState(r * 0.5, r, r, off, off))
+        engine._launch(kernels.begin_cycles, len(listed), engine.cells, engine.model32,
+                       engine._listed(listed))  # fmt: skip
+    assert_same(cells, others)
 
 
 def test_devices_without_kernels_are_refused():

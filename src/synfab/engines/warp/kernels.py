@@ -92,11 +92,17 @@ def apply_voltage(  # type: ignore[no-untyped-def]
             reset_cell(cells, model, c, voltage)
 
 
+@wp.func
+def is_cell(cells: Cells, c: wp.int32):  # type: ignore[no-untyped-def]
+    """Return whether there is a cell ``c``; JAX pads lists with numbers of none."""
+    return c >= 0 and c < cells.r.shape[0]
+
+
 @wp.kernel
 def begin_cycles(cells: Cells, model: Model, listed: wp.array[wp.int32]):  # type: ignore[no-untyped-def]
-    """Advance the history of the listed cells by one cycle; numbers beyond the last are ignored."""
+    """Advance the history of the listed cells by one cycle."""
     c = listed[wp.tid()]
-    if c < cells.r.shape[0]:
+    if is_cell(cells, c):
         begin_cycle(cells, model, c)
 
 
@@ -106,7 +112,7 @@ def program(  # type: ignore[no-untyped-def]
 ):
     """Apply ``rules.program`` to the listed cells."""
     k = wp.tid()
-    if listed[k] < cells.r.shape[0]:
+    if is_cell(cells, listed[k]):
         program_cell(cells, model, listed[k], r[k])
 
 
@@ -123,7 +129,7 @@ def put(  # type: ignore[no-untyped-def]
     """Set the switching state of the listed cells."""
     k = wp.tid()
     c = listed[k]
-    if c < cells.r.shape[0]:
+    if is_cell(cells, c):
         cells.r[c] = r[k]
         cells.threshold[c] = threshold[k]
         cells.steepness[c] = steepness[k]
