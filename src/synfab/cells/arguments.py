@@ -78,8 +78,9 @@ class Arguments:
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:
         """Return one float32 or one per cell; NaN is allowed only outside the mask."""
-        if type(u) is float and self.library is NUMPY and -PLAIN < u < PLAIN:
-            return np.array([u], np.float32)  # fast path for the usual call
+        if type(u) is float and -PLAIN < u < PLAIN:  # fast, and without waiting for a GPU
+            found = np.array([u], np.float32)
+            return found if self.library is NUMPY else self.library.asarray(found)
         xp, array = self.library.xp, self.real("u", u)
         single = math.prod(array.shape) == 1 and array.ndim <= len(self.shape)
         if not single and tuple(array.shape) != self.shape:

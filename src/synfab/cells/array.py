@@ -13,6 +13,7 @@ import numpy.typing as npt
 from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first, earlier_engine
+from synfab.cells.programs import apply_program
 from synfab.cells.reading import currents, row_currents
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
@@ -279,38 +280,7 @@ class CellArray:
         >>> cells.apply_program(u, read="pulse", noise=False).shape
         (300, 16)
         """
-        pulses = self.arguments.program("voltages", voltages)
-        count = pulses.shape[0]
-        noise, read_noise = checks.flag("noise", noise), ReadNoise.of_bandwidth(bandwidth)
-        if read is None:
-            reads = None
-        elif isinstance(read, str):
-            checks.choice("read", read, ("pulse",))
-            reads = pulses
-        else:
-            reads = self.arguments.program("read", read, count)
-        if reads is not None and count > MANY_NUMBERS // self.size:
-            require_memory(4 * count * self.size, "voltages")
-        if self.cycle_bound + count >= rules.MAX_CYCLE:
-            self._check_program(count)
-        self.cycle_bound += count
-        found = self.engine_instance.apply_program(
-            pulses, reads, read_noise if noise else None, self.read_number
-        )
-        if reads is None:
-            return self
-        if noise:
-            self.read_number = (self.read_number + count) & WORD
-        return self.arguments.returned(found, (count, *self.shape))
-
-    def _check_program(self, count: int) -> None:
-        """Update ``cycle_bound``; raise if ``count`` pulses might exceed the last cycle."""
-        self.cycle_bound = int(to_numpy(self.engine_instance.cycles()).max())
-        if self.cycle_bound + count > rules.MAX_CYCLE:
-            raise InvalidValueError(
-                f"voltages: {count} pulses could take a cell from cycle {self.cycle_bound} beyond "
-                f"the last, number {rules.MAX_CYCLE}; renew() makes fresh cells"
-            )
+        return apply_program(self, voltages, read, noise, ReadNoise.of_bandwidth(bandwidth))
 
     def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
         """Update ``cycle_bound``; raise if a pulse would start a cycle beyond the last."""
