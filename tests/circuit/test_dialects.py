@@ -7,8 +7,8 @@ from toy_dialect import Toy
 
 import synfab as sf
 from synfab.circuit import crossbar_netlist
-from synfab.circuit.dialects import DIALECTS, register
-from synfab.common.errors import InvalidValueError
+from synfab.circuit.dialects import DIALECTS, Dialect, register
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.crossbar import Selector, Transistor
 
 
@@ -47,3 +47,13 @@ def test_a_dialect_is_known_only_once_it_is_registered():
     crossbar = sf.Crossbar(sf.CellArray("published", (2, 3), seed=1), 0.0)
     with pytest.raises(InvalidValueError, match="dialect: expected one of ngspice, spectre, found"):
         crossbar_netlist(crossbar, dialect="toy")
+
+
+def test_an_incomplete_dialect_is_refused_when_it_is_registered():
+    class Empty(Dialect):
+        name = "empty"
+
+    with pytest.raises(InvalidTypeError, match=r"^dialect: Empty lacks by_identity, COMMENT"):
+        register(Empty)
+    with pytest.raises(InvalidTypeError, match=r"^dialect: expected a subclass of Dialect"):
+        register("text")

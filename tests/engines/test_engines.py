@@ -162,6 +162,36 @@ def test_a_saved_array_is_loaded_for_another_library(published, tmp_path, arrays
         sf.CellArray.load(tmp_path / "cells.npz", arrays="cupy")
 
 
+@pytest.mark.parametrize("engine", ["numba", "array", "warp"])
+@pytest.mark.parametrize("saved", ["numpy", *LIBRARIES])
+@pytest.mark.parametrize("loaded", ["numpy", *LIBRARIES])
+def test_an_array_is_saved_with_one_library_and_pulsed_with_another(
+    published, tmp_path, engine, saved, loaded
+):
+    for name in {saved, loaded, engine} & {"torch", "jax", "warp"}:
+        pytest.importorskip(name)
+    cells = sf.CellArray(published, 40, seed=1, order=2, engine=engine, arrays=saved)
+    cells.apply_voltage(-2.0).apply_voltage(1.5).save(tmp_path / "cells.npz")
+    again = sf.CellArray.load(tmp_path / "cells.npz", arrays=loaded)
+    for each in (cells, again):
+        each.apply_voltage(-2.0).apply_voltage(1.1)
+    np.testing.assert_allclose(to_numpy(again.r), to_numpy(cells.r), rtol=1e-5)
+    assert to_numpy(again.cycle + 1).max() == 3
+
+
+def test_cells_of_any_library_are_written_and_programmed_through_wires(published, options):
+    found = []
+    for kind in ({}, options):
+        cells = sf.CellArray(published, (4, 4), seed=1, **kind).apply_voltage(-2.0)
+        bar = sf.Crossbar(cells, 2.0)
+        bar.write(rows=[0], columns=[1], voltage=1.2)
+        bar.write(rows=[1], columns=[2], voltage=-1.5)
+        bar.program_open_loop(np.full((4, 4), 8e-5))
+        bar.program(np.full((4, 4), 9e-5), max_passes=3)
+        found.append(to_numpy(cells.r))
+    np.testing.assert_allclose(found[1], found[0], atol=2e-5)
+
+
 def test_a_crossbar_takes_cells_of_any_engine(published, options):
     v = np.full(8, 0.2)
     read = [

@@ -10,6 +10,7 @@ import pytest
 import synfab as sf
 from synfab.cells.files import dump_cells, restore_cells
 from synfab.cells.state import get_state, with_state
+from synfab.engines.base import Engine
 from synfab.engines.registry import register
 from synfab.programming.tiles import Tiles
 from synfab.random.arrays import to_numpy
@@ -110,6 +111,14 @@ def test_a_file_of_it_is_checked(pair, tmp_path):
         restore_cells(fresh("dictionary"), state)
 
 
+class Incomplete(Engine):
+    pass
+
+
+# Implements all methods, but does not name its arrays.
+Unnamed = type("Unnamed", (Engine,), dict.fromkeys(Engine.__abstractmethods__))
+
+
 def test_messages_list_what_is_registered():
     with pytest.raises(sf.InvalidValueError, match=r"expected one of auto, numba.*dictionary"):
         fresh("abacus")
@@ -117,9 +126,24 @@ def test_messages_list_what_is_registered():
         fresh("dictionary", history="int16")
     with pytest.raises(sf.InvalidValueError, match=r"^name: "):
         register("auto", dictionary_engine.DictionaryEngine)
-    register("a number", int)
-    with pytest.raises(sf.InvalidTypeError, match="no subclass of Engine"):
-        fresh("a number")
+    with pytest.raises(sf.InvalidTypeError, match=r"^location: expected a class or"):
+        register("a number", 3)
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        (int, "is registered with no subclass of Engine"),
+        ("no_such_module:Thing", "cannot be imported: No module named"),
+        ("synfab.engines.reference:Thing", "cannot be imported: module"),
+        (Incomplete, "does not implement begin_cycle, cycles"),
+        (Unnamed, "does not implement STORED"),
+    ],
+)
+def test_an_engine_that_is_incomplete_is_refused(location, message):
+    register("unfinished", location)
+    with pytest.raises(sf.InvalidTypeError, match=f'^engine: "unfinished" {message}'):
+        fresh("unfinished")
 
 
 def test_an_engine_of_numpy_serves_the_arrays_of_another_library():

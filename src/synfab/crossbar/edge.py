@@ -17,6 +17,7 @@ from synfab.network.bias import Bias
 from synfab.network.network import Cells, Solution
 from synfab.network.reduction import distances, keep_rows
 from synfab.network.solver import TOLERANCE, solve_lines
+from synfab.random.arrays import to_numpy
 
 MAX_STEPS = 10
 # Steps of an event-by-event edge, in addition to one per SET.
@@ -120,8 +121,8 @@ class Pulse:
             return np.zeros(u.shape)
         cells = self.circuit.cells
         view = cells if self.index is None else cells[self.index]
-        u_set = view.features["u_set"]
-        sets = ~view.in_lrs & (u.astype(np.float32) <= u_set)
+        u_set, in_lrs = to_numpy(view.features["u_set"]), to_numpy(view.in_lrs)
+        sets = ~in_lrs & (u.astype(np.float32) <= u_set)
         if self.good is not None:
             sets &= self.good
         # A cell with U_SET above 0 V SETs immediately.

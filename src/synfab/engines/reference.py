@@ -155,6 +155,9 @@ class ReferenceEngine(Engine):
             name: self.library.asarray(np.array(array, array.dtype.newbyteorder("="), order="C"))
             for name, array in arrays.items()
         }
+        # Libraries count in different types.
+        word = np.dtype(self.library.word).name
+        held["cycle"] = self.library.xp.astype(held["cycle"], getattr(self.library.xp, word))
         parameters = held.pop("parameters")
         self.devices = drawing.Devices(self.library.key(self.seed), self._numbers(), parameters)
         self.state = rules.CellState(**held)

@@ -43,6 +43,10 @@ def register(
     location
         Engine class, or ``"module:class"``, which is imported on first use.
     """
+    if not isinstance(location, (str, type)):
+        raise InvalidTypeError(
+            f'location: expected a class or "module:class", found {checks.shown(location)}'
+        )
     if name == "auto":
         raise InvalidValueError('name: "auto" stands for an engine, expected another name')
     entries = _entries.setdefault(checks.text("name", name), {})
@@ -102,9 +106,17 @@ def engine_class(engine: str, history: str) -> type[Engine]:
     location = _entries[engine][history]
     if isinstance(location, str):
         module, _, name = location.partition(":")
-        location = getattr(importlib.import_module(module), name)
+        try:
+            location = getattr(importlib.import_module(module), name)
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise InvalidTypeError(f'engine: "{engine}" cannot be imported: {error}') from None
     if not (isinstance(location, type) and issubclass(location, Engine)):
         raise InvalidTypeError(f'engine: "{engine}" is registered with no subclass of Engine')
+    missing = sorted(location.__abstractmethods__)
+    if not hasattr(location, "STORED"):
+        missing.append("STORED")
+    if missing:
+        raise InvalidTypeError(f'engine: "{engine}" does not implement {", ".join(missing)}')
     return location
 
 

@@ -94,6 +94,8 @@ def register(term: NoiseTerm) -> None:
     checks.text("term: name", term.name)
     checks.function("term: coefficient", term.coefficient)
     checks.function("term: shape", term.shape)
+    for i in (-1e-6, 1e-6):  # A, as of cells at a negative and a positive voltage
+        checks.number(f"term: shape at {i} A", term.shape(1e-5, i), minimum=0.0)
     if term.name in TERMS:
         raise InvalidValueError(f"term: a noise term {checks.shown(term.name)} already exists")
     TERMS[term.name] = term

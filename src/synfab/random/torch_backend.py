@@ -43,7 +43,7 @@ def _library(place: torch.device) -> Library:
         word=np.int64,  # PyTorch has no arithmetic for unsigned words
         wide=torch.float32 if place.type == "mps" else torch.float64,
         asarray=functools.partial(_asarray, place),
-        adopt=functools.partial(_asarray, place),
+        adopt=functools.partial(_adopt, place),
         put=put_in_place,
         flatnonzero=lambda mask: torch.nonzero(mask).reshape(-1),
         key=lambda seed: tuple(torch.tensor(w, device=place) for w in seed_key(seed)),
@@ -72,6 +72,11 @@ def _asarray(device: torch.device, value: Array) -> torch.Tensor:
     elif value.layout != torch.strided or value.is_nested or isinstance(value, MaskedTensor):
         raise NotImplementedError("expected a dense tensor of one shape, without a mask")
     return torch.as_tensor(value, device=device).detach()
+
+
+def _adopt(device: torch.device, array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Return an array as a tensor; PyTorch has no arithmetic for unsigned words."""
+    return _asarray(device, array.astype(np.int64) if array.dtype == np.uint32 else array)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from synfab.circuit.dialects.base import Dialect
 from synfab.circuit.dialects.ngspice import Ngspice
 from synfab.circuit.dialects.spectre import Spectre
 from synfab.common import checks
-from synfab.common.errors import InvalidValueError
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 
 __all__ = ["DIALECTS", "Dialect", "make_dialect", "register"]
 
@@ -17,7 +17,28 @@ DIALECTS: dict[str, type[Dialect]] = {}
 
 
 def register(dialect: type[Dialect]) -> type[Dialect]:
-    """Register a dialect under its name; use as a class decorator."""
+    """Register a dialect under its name; use as a class decorator.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is no subclass of ``Dialect``, or neither a template nor its method is defined.
+    """
+    given: object = dialect
+    if not (isinstance(given, type) and issubclass(given, Dialect)):
+        raise InvalidTypeError(
+            f"dialect: expected a subclass of Dialect, found {checks.shown(dialect)}"
+        )
+    templates = (name for name in Dialect.__annotations__ if name.isupper())
+    missing = [
+        name
+        for name in ("name", "by_identity", *templates)
+        if not hasattr(dialect, name)
+        and getattr(dialect, name.lower(), None) is getattr(Dialect, name.lower(), None)
+    ]
+    missing += sorted(dialect.__abstractmethods__)
+    if missing:
+        raise InvalidTypeError(f"dialect: {dialect.__name__} lacks {', '.join(missing)}")
     DIALECTS[dialect.name] = dialect
     return dialect
 
