@@ -55,6 +55,7 @@ test-fast: test-environment simulator browser
 soak: test-environment
 	SYNFAB_SOAK_KILLS=50 SYNFAB_SOAK_WORKERS=20 $(RUN) pytest tests/simulate/test_simulate.py \
 		tests/io/test_checkpoints.py tests/cluster/test_cluster.py -k killed
+	SYNFAB_SOAK_SIDE=256 $(RUN) pytest tests/programming/test_write_verify.py -k five_percent
 	SYNFAB_SOAK_FLIPS=200 $(RUN) pytest tests/io/test_damage.py
 	SYNFAB_SOAK_INTERRUPTS=500 $(RUN) pytest tests/engines/test_threads.py -k interrupts
 	SYNFAB_FUZZ_SECONDS=600 SYNFAB_FUZZ_SEED=random $(RUN) pytest tests/io/test_fuzz.py

@@ -56,6 +56,10 @@ class Block(NamedTuple):
     reason: str
 
 
+# Distributed does not close a socket whose port is in use.
+SOCKETS = "ignore:unclosed <socket:ResourceWarning"
+
+
 def blocks(page: Path) -> list[Block]:
     """Return the Python and bash blocks of a page in their order."""
     text = page.read_text()
@@ -79,7 +83,7 @@ def run_page(page: Path, folder: Path, earlier: Path | None = None) -> str:
     """
     shared = {} if earlier is None else {EARLIER: str(earlier)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", __file__, str(page.resolve())],
+        [sys.executable, "-W", "error", "-W", SOCKETS, __file__, str(page.resolve())],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -23,8 +23,8 @@ KINDS = {
     "int16": {"history": "int16"},
     "compact": {"history": "compact"},
     "array": {"engine": "array"},
-    "torch": {"engine": "torch"},
-    "jax": {"engine": "jax"},
+    "torch": {"engine": "array", "arrays": "torch"},
+    "jax": {"engine": "array", "arrays": "jax"},
 }
 NAN, INFINITY = float("nan"), float("inf")
 # Where in the arrays of an engine, and what.

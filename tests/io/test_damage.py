@@ -51,6 +51,9 @@ def said(caplog):
     ]
 
 
+TORCH = {"engine": "array", "arrays": "torch"}
+
+
 def everything(cells):
     """State, features and the next read of an array, as bytes."""
     read = cells.read()
@@ -77,10 +80,10 @@ def test_models(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"history": "int16"}, {"history": "compact"}, {"engine": "array"}, {"engine": "torch"}],
+    [{}, {"history": "int16"}, {"history": "compact"}, {"engine": "array"}, TORCH],
 )
 def test_array_files(tmp_path, caplog, options):
-    if options.get("engine") == "torch":
+    if options == TORCH:
         pytest.importorskip("torch")
     folder = tmp_path / "files"
     folder.mkdir()

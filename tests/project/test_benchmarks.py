@@ -79,5 +79,6 @@ def test_what_a_call_costs_beside_the_published_package(monkeypatch):
     overhead = importlib.import_module("benchmarks.overhead")
     text = overhead.report(sizes=(3,), rounds=1)
     assert [line.split(" | ")[1] for line in text.splitlines()[2:]] == [
-        "pair of pulses", "masked pair, every other cell", "read with noise", "construction"
+        "pair of pulses", "masked pair, every other cell", "read with noise",
+        "program: 100 pulses, each with a read", "construction",
     ]  # fmt: skip

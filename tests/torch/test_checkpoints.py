@@ -49,7 +49,7 @@ def same(first, second):
     return np.array_equal(np.asarray(first), np.asarray(second))
 
 
-@pytest.mark.parametrize("options", [{}, {"engine": "torch"}, {"tile": (8, 8)}])
+@pytest.mark.parametrize("options", [{}, {"engine": "array"}, {"tile": (8, 8)}])
 def test_a_loaded_optimizer_continues_with_the_same_bits(tmp_path, options):
     chip, optimizer = chip_and_optimizer(**options)
     steps_of(chip, optimizer, 6)

@@ -77,7 +77,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self.tiles = Tiles(
             options.model, (outputs, inputs), options.tile, first_cell=options.first_cell,
             seed=options.seed, order=options.order, engine=options.engine,
-            history=options.history, arrays="torch", device=options.device,
+            history=options.history, device=options.device,
+            arrays="numpy" if options.device is None else "torch",
         )  # fmt: skip
         if self.wired:
             for rows, columns in (cells.shape for cells in self.tiles.cells):

@@ -46,9 +46,9 @@ class FormerOption:
 def former_method(former: str, present: str) -> Callable[..., object]:
     """Return a method that calls the one of the present name."""
 
-    def call(layer: CrossbarLayer[nn.Module], *arguments: nn.Module) -> object:
+    def call(self: CrossbarLayer[nn.Module], layer: nn.Module) -> object:
         warn_renamed(former, present, stacklevel=2)
-        return getattr(layer, present)(*arguments)
+        return getattr(self, present)(layer)
 
     return call
 

@@ -103,6 +103,11 @@ def _(_folder: Path) -> Any:
     return cells().apply_voltage, {"u": -2.0, "where": None}
 
 
+@RECIPES.add("synfab.CellArray.apply_program")
+def _(_folder: Path) -> Any:
+    return cells().apply_program, {"voltages": [-2.0, 1.0], "read": 0.2, "bandwidth": 1e7}
+
+
 # ---- models --------------------------------------------------------------------------------------
 
 
