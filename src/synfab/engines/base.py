@@ -4,8 +4,9 @@ An engine holds cells 0 … ``n_cells`` - 1 of an array, whose global numbers st
 Array arguments and results belong to ``Engine.library`` (its Array API namespace and device).
 ``cells`` are unique indices into the engine, (M,); None means all cells.
 
-A new engine implements the abstract methods; all other methods are derived from them. A method that
-it overrides for speed must behave like the one here. ``registry.register`` gives the engine a name.
+A new engine implements the abstract methods and sets ``STORED``; all other methods are derived from
+them. A method that it overrides for speed must behave like the one here. ``registry.register``
+gives the engine a name.
 """
 
 from __future__ import annotations

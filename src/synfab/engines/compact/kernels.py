@@ -230,7 +230,7 @@ def pack_switch(group, at, j, compact, storage, process):  # type: ignore[no-unt
 
 @cached_njit(nogil=True, error_model="numpy")
 def fabricate(group_low, group_high, compact, process, model):  # type: ignore[no-untyped-def]
-    """Initialise cells; the stationary covariance of the state variables is 1."""
+    """Initialise cells, as ``Engine.fabricate``; the state variables have covariance 1."""
     states = compact.history.shape[1]
     scratch, storage = make_scratch(states), make_storage(1, 2)
     quantum = f4(QUANTUM)

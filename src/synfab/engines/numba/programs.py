@@ -11,7 +11,7 @@ from synfab.engines.numba.switching import apply_voltage
 def apply_program(  # type: ignore[no-untyped-def]
     groups, n_cells, voltages, reads, noisy, noise, number, out, cells, model
 ):
-    """Apply the rows of ``voltages`` to all cells and write the currents at ``reads`` to ``out``.
+    """Apply ``Engine.apply_program``: pulses of ``voltages``, currents at ``reads`` to ``out``.
 
     ``noise`` holds the arguments of ``add_read_noise`` from ``johnson`` on. Without rows in ``out``
     nothing is read.

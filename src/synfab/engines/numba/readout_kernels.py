@@ -119,7 +119,7 @@ def dot(a, b):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def row_sums(low, high, r, columns, weights, out):  # type: ignore[no-untyped-def]
-    """Multiply rows ``low`` … ``high`` of r, (rows, columns), by ``weights``.T, (columns, B)."""
+    """Write ``Engine.row_sums`` of rows ``low`` … ``high`` to ``out``, (rows, B)."""
     for row in range(low, high):
         line = r[row * columns : (row + 1) * columns]
         for b in range(weights.shape[0]):
@@ -139,7 +139,7 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
-    """Write normals of stream 4 for readouts ``low`` … ``high``, rows from ``first``: (B, rows)."""
+    """Write ``Engine.readout_noise`` of readouts ``low`` … ``high`` to ``out``, (B, rows)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
     word = np.empty((2, GROUP), np.uint32)

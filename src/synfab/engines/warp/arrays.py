@@ -1,8 +1,8 @@
 """Arrays of NumPy, PyTorch and JAX as arrays of Warp and back, without copies; devices, streams.
 
 With PyTorch, kernels run on its current stream, so that the work of both is done in order and the
-host never waits. JAX has no such stream: the host waits for arguments before a kernel and for the
-kernel after it, and JAX receives copies of arrays that later kernels change.
+host need not wait for kernels. JAX has no such stream: the host waits for arguments before a
+kernel and for the kernel after it, and JAX receives copies of arrays that later kernels change.
 """
 
 from __future__ import annotations

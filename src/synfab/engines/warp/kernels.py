@@ -100,7 +100,7 @@ def is_cell(cells: Cells, c: wp.int32):  # type: ignore[no-untyped-def]
 
 @wp.kernel
 def begin_cycles(cells: Cells, model: Model, listed: wp.array[wp.int32]):  # type: ignore[no-untyped-def]
-    """Advance the history of the listed cells by one cycle."""
+    """Apply ``drawing.draw_cycle`` to the listed cells."""
     c = listed[wp.tid()]
     if is_cell(cells, c):
         begin_cycle(cells, model, c)
@@ -126,7 +126,7 @@ def put(  # type: ignore[no-untyped-def]
     in_hrs: wp.array[wp.bool],
     in_lrs: wp.array[wp.bool],
 ):
-    """Set the switching state of the listed cells."""
+    """Set the switching state of the listed cells, as ``Engine.put`` specifies."""
     k = wp.tid()
     c = listed[k]
     if is_cell(cells, c):
@@ -185,7 +185,7 @@ def read(  # type: ignore[no-untyped-def]
 def readout_normals(  # type: ignore[no-untyped-def]
     first: wp.uint64, number: wp.uint32, k0: wp.uint32, k1: wp.uint32, out: wp.array2d[wp.float32]
 ):
-    """Write normal numbers of crossbar readouts to ``out``, (rows, count); a thread per number."""
+    """Write ``Engine.readout_noise`` to ``out``, (rows, count); one thread per number."""
     row, b = wp.tid()  # type: ignore[misc]
     w0, w1, _w2, _w3 = philox(first + wp.uint64(row), number + wp.uint32(b), READOUT_NOISE, k0, k1)
     z, _z = normal_pair(w0, w1)
