@@ -236,3 +236,16 @@ def test_keys_of_jax_are_no_voltages(engine):
     cells = sf.CellArray("published", 4, seed=1, engine=engine, arrays="jax")
     with pytest.raises(sf.InvalidTypeError, match=r"^u: "):
         cells.apply_voltage(jax.random.key(0))
+
+
+@pytest.mark.parametrize("arrays", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_large_integers_are_large_voltages(engine, arrays):
+    """JAX without float64 would keep the lower 32 bits."""
+    pytest.importorskip(arrays)
+    cells = sf.CellArray("published", 4, seed=1, engine=engine, arrays=arrays)
+    for u in (2**32 - 2, np.uint32(2**32 - 2), np.int64(2**32 - 2)):
+        assert bool(cells.apply_voltage(-2.0).in_lrs.all())
+        assert bool(cells.apply_voltage(u).in_hrs.all())
+    with pytest.raises(sf.InvalidValueError, match=r"^u: expected finite"):
+        cells.apply_voltage(1e39)

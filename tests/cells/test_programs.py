@@ -130,3 +130,23 @@ def test_a_program_that_could_exceed_the_last_cycle_is_refused():
     with pytest.raises(sf.InvalidValueError, match=r"^voltages: 3 pulses could take a cell"):
         cells.apply_program([-2.0, 1.5, -2.0])
     assert np.array_equal(cells.r, before)
+
+
+@pytest.mark.parametrize("arrays", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("engine", ["numba", "array"])
+def test_one_voltage_reads_all_cells_of_any_library(engine, arrays):
+    pytest.importorskip(arrays)
+    cells = sf.CellArray("published", 3, seed=1, engine=engine, arrays=arrays)
+    assert cells.apply_program([-2.0, 1.0], read=0.2).shape == (2, 3)
+    with pytest.raises(sf.InvalidValueError, match=r"^voltages: expected pulses along"):
+        cells.apply_program(-2.0)
+
+
+def test_an_interrupted_program_uses_its_read_numbers(monkeypatch):
+    cells = sf.CellArray("published", 3, seed=1)
+    monkeypatch.setattr(
+        type(cells.engine_instance), "apply_program", lambda *_: (_ for _ in ()).throw(KeyError)
+    )
+    with pytest.raises(KeyError):
+        cells.apply_program([-2.0, 1.0], read=0.2)
+    assert cells.read_number == 2

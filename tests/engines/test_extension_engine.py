@@ -128,6 +128,12 @@ def test_messages_list_what_is_registered():
         register("auto", dictionary_engine.DictionaryEngine)
     with pytest.raises(sf.InvalidTypeError, match=r"^location: expected a class or"):
         register("a number", 3)
+    for name in ("", "torch"):
+        with pytest.raises(sf.InvalidValueError, match=r"^name: .* is reserved"):
+            register(name, dictionary_engine.DictionaryEngine)
+    for histories in ("float32", (1,), None, ()):
+        with pytest.raises(sf.InvalidTypeError, match=r"^histories: expected names"):
+            register("mine", dictionary_engine.DictionaryEngine, histories=histories)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +141,7 @@ def test_messages_list_what_is_registered():
     [
         (int, "is registered with no subclass of Engine"),
         ("no_such_module:Thing", "cannot be imported: No module named"),
+        (":Thing", "cannot be imported: Empty module name"),
         ("synfab.engines.reference:Thing", "cannot be imported: module"),
         (Incomplete, "does not implement begin_cycle, cycles"),
         (Unnamed, "does not implement STORED"),

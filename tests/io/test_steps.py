@@ -1,7 +1,10 @@
 """Steps of a long run, files as well as folders."""
 
+import errno
 import logging
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +126,51 @@ def test_the_first_other_setting_is_named(tmp_path):
     ):
         with pytest.raises(sf.InvalidValueError, match=message):
             require_settings(tmp_path, written, given)
+
+
+def test_what_is_no_step_is_left_alone(steps):
+    """Backups, temporary files of other programs, and digits of other scripts."""
+    write(steps, 1)
+    apart = [
+        f".step-000000000001{steps.suffix}.bak", f".step-000000000001{steps.suffix}.Xa81bQ",
+        f"step-{chr(0x660) * 11}{chr(0x669)}{steps.suffix}",
+    ]  # fmt: skip
+    for name in apart:
+        (steps.folder / name).write_text("mine")
+    with steps.held():
+        assert steps.newest(read) == (1, steps.path(1).name)
+    assert set(apart) < set(names(steps.folder))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_and_a_lost_link_are_no_files(tmp_path, caplog):
+    steps = StepFolder(tmp_path, "checkpoints", None, ".npz")
+    write(steps, 1)
+    os.mkfifo(steps.path(2))
+    steps.path(3).symlink_to(tmp_path / "lost")
+    assert steps.newest(read) == (1, steps.path(1).name)
+    assert steps.steps() == [1]
+
+
+def test_an_error_of_the_system_is_not_taken_for_damage(tmp_path, monkeypatch):
+    """A network disk that fails once: the newest step is still there afterwards."""
+    folder = tmp_path / "run"
+    with sf.Checkpoints(folder).open({}) as run:
+        for step in (1, 2):
+            run.save(step, {"value": step})
+    opened = Path.open
+
+    def failing(path, *arguments, **options):
+        if path.name == "step-000000000002.npz":
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        with (
+            pytest.raises(sf.FileFormatError, match="cannot read: Input/output error"),
+            sf.Checkpoints(folder, resume=True).open({}),
+        ):
+            pass
+    with sf.Checkpoints(folder, resume=True).open({}) as run:
+        assert run.step == 2

@@ -182,9 +182,9 @@ def test_what_is_no_new_term_is_refused(registry, term, error, message):
 
 
 def test_a_negative_variance_is_refused(published, registry):
-    noise.register(NoiseTerm("new", lambda bandwidth, temperature: -1.0, lambda g, i: i * i))
+    noise.register(NoiseTerm("new", lambda bandwidth, _: bandwidth - 1e7, lambda g, i: i * i))
     with pytest.raises(sf.InvalidValueError, match=r"^new: coefficient: expected at least 0"):
-        sf.CellArray(published, 4, seed=1).read()
+        sf.CellArray(published, 4, seed=1).read(bandwidth=1e6)
 
 
 def test_noise_is_a_value(registry):
@@ -196,3 +196,18 @@ def test_noise_is_a_value(registry):
     for arguments, name in (((-1.0,), "bandwidth"), ((1e8, 0.0), "temperature")):
         with pytest.raises(sf.InvalidValueError, match=f"^{name}: expected"):
             ReadNoise.of_bandwidth(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "shape", "message"),
+    [
+        (lambda b, t: 1.0, lambda g, i: i, "shape at -1e-06 A"),
+        (lambda b, t: -1.0, lambda g, i: i * i, "coefficient at 1e8 Hz"),
+        (lambda b, t: 1.0, lambda g, i: 1.0 if i > 0 else 2.0, "odd fails: The truth value"),
+        (lambda b, t: 1.0 / 0.0, lambda g, i: i * i, "odd fails: float division by zero"),
+    ],
+)
+def test_terms_that_cannot_be_evaluated_are_refused(registry, coefficient, shape, message):
+    with pytest.raises(sf.InvalidValueError, match=rf"^term: {message}"):
+        noise.register(NoiseTerm("odd", coefficient, shape))
+    assert "odd" not in noise.TERMS

@@ -134,9 +134,10 @@ class Arguments:
                 f"{name}: expected {wanted} along the first axis, found shape {tuple(array.shape)}"
             )
         count = array.shape[0]
+        each = 1 if array.ndim == 1 else math.prod(self.shape)
+        if count > MANY_NUMBERS // each:
+            require_memory(4 * count * each, name)
         if array.ndim > 1:
-            if count > MANY_NUMBERS // math.prod(self.shape):
-                require_memory(4 * count * math.prod(self.shape), name)
             try:
                 array = xp.broadcast_to(array, (count, *self.shape))
             except (ValueError, RuntimeError):
@@ -145,7 +146,6 @@ class Arguments:
                     f"{self.shape} cells"
                 ) from None
         with np.errstate(over="ignore"):  # overflow is detected below
-            each = 1 if array.ndim == 1 else math.prod(self.shape)
             flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (count, each))
         if not bool(xp.all(xp.isfinite(flat))):
             raise InvalidValueError(f"{name}: expected finite voltages, found NaN or infinity")
@@ -179,16 +179,15 @@ class Arguments:
 
 def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the array in contiguous, writeable memory, as compiled kernels require."""
-    found = np.ascontiguousarray(array)
+    found = np.asarray(array, order="C")
     return found if found.flags.writeable else found.copy()
 
 
 def _ordinary(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return a writeable array of a type and byte order that every library accepts."""
     kind = array.dtype.newbyteorder("=")
-    if kind.kind == "f" and kind.itemsize > 8:
+    # PyTorch lacks unsigned types, and JAX would truncate 64-bit integers.
+    if kind.kind in "iu" or (kind.kind == "f" and kind.itemsize > 8):
         kind = np.dtype(np.float64)
-    elif kind.kind == "u" and kind.itemsize > 1:
-        kind = np.dtype(np.float64) if kind.itemsize == 8 else np.dtype(np.int64)
     with np.errstate(over="ignore"):
         return contiguous(array.astype(kind, copy=False))

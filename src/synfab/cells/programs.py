@@ -37,13 +37,14 @@ def apply_program(
     if cells.cycle_bound + count >= rules.MAX_CYCLE:
         _check_cycles(cells, count)
     cells.cycle_bound += count
+    first_read = cells.read_number
+    if noise and reads is not None:  # first, because an interrupted program uses its numbers
+        cells.read_number = (first_read + count) & WORD
     found = cells.engine_instance.apply_program(
-        pulses, reads, read_noise if noise else None, cells.read_number
+        pulses, reads, read_noise if noise else None, first_read
     )
     if reads is None:
         return cells
-    if noise:
-        cells.read_number = (cells.read_number + count) & WORD
     return cells.arguments.returned(found, (count, *cells.shape))
 
 

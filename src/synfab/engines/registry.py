@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
+from synfab.common.messages import reason_of
 from synfab.common.processors import requested_threads
 from synfab.engines.base import Engine
 
@@ -47,10 +49,16 @@ def register(
         raise InvalidTypeError(
             f'location: expected a class or "module:class", found {checks.shown(location)}'
         )
-    if name == "auto":
-        raise InvalidValueError('name: "auto" stands for an engine, expected another name')
-    entries = _entries.setdefault(checks.text("name", name), {})
-    entries.update(dict.fromkeys(histories, location))
+    if checks.text("name", name) in ("", "auto", *EARLIER_NAMES):
+        raise InvalidValueError(f'name: "{name}" is reserved, expected another name')
+    given: object = histories  # a text would be split into letters
+    formats = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not formats or not all(isinstance(history, str) and history for history in formats):
+        raise InvalidTypeError(
+            f"histories: expected names of history formats, found {checks.shown(histories)}"
+        )
+    entries = _entries.setdefault(name, {})
+    entries.update(dict.fromkeys(formats, location))
 
 
 def histories(engine: str) -> tuple[str, ...]:
@@ -108,8 +116,10 @@ def engine_class(engine: str, history: str) -> type[Engine]:
         module, _, name = location.partition(":")
         try:
             location = getattr(importlib.import_module(module), name)
-        except (ModuleNotFoundError, AttributeError) as error:
-            raise InvalidTypeError(f'engine: "{engine}" cannot be imported: {error}') from None
+        except Exception as error:  # importing a module can raise any
+            pass_on(error)
+            reason = reason_of(error)
+            raise InvalidTypeError(f'engine: "{engine}" cannot be imported: {reason}') from None
     if not (isinstance(location, type) and issubclass(location, Engine)):
         raise InvalidTypeError(f'engine: "{engine}" is registered with no subclass of Engine')
     missing = sorted(location.__abstractmethods__)

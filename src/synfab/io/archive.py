@@ -6,6 +6,7 @@ missing bytes are detected before any value is used. Archives hold data only, ne
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -32,6 +33,8 @@ COMMENT = b"sha256:%064x"
 COMMENT_BYTES = len(COMMENT % 0)
 CHUNK = 1 << 24
 MANIFEST = "manifest"
+# Errors of a path that names no file; others, such as a failing network disk, may be temporary.
+MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 
 
 class DamagedError(FileFormatError):
@@ -123,7 +126,8 @@ def open_checked(path: str | os.PathLike[str], what: str) -> Iterator[Archive]:
         raise kind(f"{name}: {' '.join(str(error).split())}") from None
     except OSError as error:
         pass_on(error)
-        raise DamagedError(f"{name}: cannot read: {error.strerror or error}") from None
+        kind = DamagedError if error.errno in MISSING else FileFormatError
+        raise kind(f"{name}: cannot read: {error.strerror or error}") from None
 
 
 def checksum(path: str | os.PathLike[str]) -> str:

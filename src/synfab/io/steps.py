@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from synfab.io.temporary import remove
 
 Result = TypeVar("Result")
 
-NAME = re.compile(r"step-(\d{12})(|\.npz)")
+NAME = re.compile(r"step-([0-9]{12})(|\.npz)")
 LAST_STEP = 10**12 - 1
 SKIPPED = "%s: damaged; resuming from the checkpoint before it (%s)"
 
@@ -47,9 +48,9 @@ class StepFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Lock the folder for the block, and remove incomplete steps of a killed process."""
-        # Names of folders are matched narrowly, because more would be lost with one of the user.
-        random = r"\w+" if self.suffix else "[0-9a-f]{32}"
-        incomplete = re.compile(rf"\.step-\d{{12}}{re.escape(self.suffix)}\.{random}")
+        # Files of version 0.1 end in eight characters.
+        random = "([0-9a-f]{32}|[0-9a-z_]{8})" if self.suffix else "[0-9a-f]{32}"
+        incomplete = re.compile(rf"\.step-[0-9]{{12}}{re.escape(self.suffix)}\.{random}")
         with locked(self.folder, self.argument):
             for path in self.folder.iterdir():
                 if incomplete.fullmatch(path.name) and path.is_dir() != bool(self.suffix):
@@ -91,6 +92,8 @@ class StepFolder:
         for step in reversed(self.steps()):
             path = self.path(step)
             try:
+                if self.suffix and not path.is_file():  # reading a pipe would wait for ever
+                    raise DamagedError(f"{path}: not a file")
                 result = read(path)
             except DamagedError as error:
                 logger.warning(SKIPPED, path, error)
@@ -98,7 +101,7 @@ class StepFolder:
                 continue
             for other in damaged:
                 target = other
-                while target.exists():  # folders cannot be replaced
+                while os.path.lexists(target):  # folders cannot be replaced
                     target = target.with_name(f"{target.name}.damaged")
                 other.rename(target)
             return step, result

@@ -31,10 +31,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.interrupts import pass_on
+from synfab.common.messages import reason_of
 from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
@@ -94,10 +97,18 @@ def register(term: NoiseTerm) -> None:
     checks.text("term: name", term.name)
     checks.function("term: coefficient", term.coefficient)
     checks.function("term: shape", term.shape)
-    for i in (-1e-6, 1e-6):  # A, as of cells at a negative and a positive voltage
-        checks.number(f"term: shape at {i} A", term.shape(1e-5, i), minimum=0.0)
     if term.name in TERMS:
         raise InvalidValueError(f"term: a noise term {checks.shown(term.name)} already exists")
+    currents = np.array([-1e-6, 1e-6])  # A, as of cells at a negative and a positive voltage
+    try:
+        shape = np.broadcast_to(term.shape(np.full(2, 1e-5), currents), 2)
+        coefficient = term.coefficient(1e8, TEMPERATURE)
+    except Exception as error:  # a function of the user can raise any
+        pass_on(error)
+        raise InvalidValueError(f"term: {term.name} fails: {reason_of(error)}") from None
+    checks.number("term: coefficient at 1e8 Hz", coefficient, minimum=0.0)
+    for i, found in zip(currents, shape, strict=True):
+        checks.number(f"term: shape at {i:g} A", found, minimum=0.0)
     TERMS[term.name] = term
     _made.cache_clear()
 

@@ -68,7 +68,8 @@ def _asarray(device: jax.Device, value: Array) -> Array:
     if isinstance(value, jax.Array):
         return jax.device_put(value, device)
     # JAX computes asynchronously, so it must not share memory that the caller may change.
-    return jax.device_put(to_numpy(value), device, may_alias=False)
+    with np.errstate(over="ignore"):  # without float64, large numbers become infinite
+        return jax.device_put(to_numpy(value), device, may_alias=False)
 
 
 def seed_words(seed: int, device: object = None) -> tuple[Array, Array]:
