@@ -304,7 +304,7 @@ def test_states_come_back_as_they_were(tmp_path):
     with go_on(tmp_path).open({"who": "me"}) as run:
         assert (run.step, run.state) == (0, None)
         run.save(7, state)
-    (tmp_path / ".step-000000000008.npz.x1").write_bytes(b"killed while it was written")
+    (tmp_path / ".step-000000000008.npz.x1_b2c3d").write_bytes(b"killed while it was written")
     with go_on(tmp_path).open({"who": "me"}) as run:
         assert run.step == 7
         found = run.state

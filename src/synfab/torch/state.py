@@ -157,7 +157,11 @@ def _text(value: object) -> str:
 
 
 def _fits(found: object, wanted: Array) -> bool:
-    """Tell whether a value is a plain tensor with the shape and the word size of an array."""
+    """Tell whether a value is a plain tensor with the shape and the word size of an array.
+
+    Cycle numbers have 64 bits in a state of version 0.1 with engine "torch", 32 in others.
+    """
+    numbers = wanted.dtype == np.uint32
     return (
         isinstance(found, torch.Tensor)
         and found.layout == torch.strided
@@ -165,7 +169,10 @@ def _fits(found: object, wanted: Array) -> bool:
         and not found.is_quantized
         and not found.is_complex()
         and tuple(found.shape) == tuple(wanted.shape)
-        and found.element_size() == wanted.dtype.itemsize
+        and (
+            found.element_size() == wanted.dtype.itemsize
+            or (numbers and found.dtype == torch.int64)
+        )
         and found.is_floating_point() == (wanted.dtype.kind == "f")
     )
 
@@ -210,4 +217,10 @@ def _tensor(array: Array) -> torch.Tensor:
 
 
 def _array(tensor: torch.Tensor, dtype: np.dtype[Any]) -> Array:
-    return np.array(tensor.detach().cpu().numpy()).view(dtype)
+    numbers = np.array(tensor.detach().cpu().numpy())
+    if numbers.dtype.itemsize == dtype.itemsize:
+        return numbers.view(dtype)
+    limits = np.iinfo(dtype)
+    if ((numbers < limits.min) | (numbers > limits.max)).any():
+        raise FileFormatError(f"expected numbers from {limits.min} to {limits.max}")
+    return numbers.astype(dtype)
