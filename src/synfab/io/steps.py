@@ -92,7 +92,7 @@ class StepFolder:
         for step in reversed(self.steps()):
             path = self.path(step)
             try:
-                if self.suffix and not path.is_file():  # reading a pipe would wait for ever
+                if self.suffix and not path.is_file():  # reading a pipe would wait forever
                     raise DamagedError(f"{path}: not a file")
                 result = read(path)
             except DamagedError as error:
