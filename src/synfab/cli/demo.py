@@ -90,6 +90,7 @@ def _run(model: CellModel, output: Path, advance: Callable[[str], None]) -> list
     advance("compile the kernels (first use only)")
     small = CellArray(model, (4, 64), seed=SEED).apply_voltage(-2.0)
     small.apply_voltage(np.ones((4, 64))).read()
+    small.apply_program([0.1], read="pulse", noise=False)
     _ = small @ np.zeros(64)
     cells = timed("fabricate", n, "cells", lambda: CellArray(model, (SIDE, SIDE), seed=SEED))
     timed("SET all at -2 V", n, "cells", lambda: cells.apply_voltage(-2.0))
