@@ -109,3 +109,21 @@ def test_one_warning_names_the_reason_and_what_to_do(monkeypatch):
     (warning,) = caught
     assert issubclass(warning.category, RuntimeWarning)
     assert re.search("No space left.*NUMBA_CACHE_DIR", str(warning.message))
+
+
+@pytest.mark.slow
+def test_a_change_in_a_function_that_kernels_call_compiles_them_again(tmp_path):
+    copy = tmp_path / "synfab"
+    shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = CODE + "from synfab.engines.numba.readout_kernels import row_normals as kernel\n"
+    code += "print(sum(kernel.stats.cache_hits.values()))\n"
+
+    def hits():
+        return int(run(code, environment).stdout.splitlines()[1])
+
+    assert hits() == 0
+    (copy / "engines" / "numba" / "engine.py").open("a").write("# no kernel uses this line\n")
+    assert hits() == 1
+    (copy / "engines" / "numba" / "scalar.py").open("a").write("# row_normals calls philox\n")
+    assert hits() == 0

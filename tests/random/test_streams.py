@@ -3,9 +3,11 @@
 import array_api_strict
 import numpy as np
 import pytest
+from numba import njit
 
 import synfab as sf
 from synfab.engines.numba.drawing import draw_normals
+from synfab.engines.numba.intrinsics import pointer
 from synfab.engines.numba.layout import GROUP
 from synfab.random import streams
 from synfab.random.streams import Stream
@@ -24,6 +26,15 @@ KNOWN_ANSWERS = [
         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 ]
+
+
+@njit
+def kernel_normals(z, word, cells, index, first, key):
+    """``draw_normals`` at index + 1 of stream 2, for a group."""
+    draw_normals(
+        pointer(z), pointer(word), GROUP, pointer(cells), pointer(index), 1, 2, first, key, GROUP
+    )
+
 
 CELLS = np.array([0, 1, 2**32 - 1, 2**32, 2**40 + 12345], np.uint64)
 SEEDS = (0, 7, 2**64 - 1)
@@ -86,7 +97,7 @@ def test_kernel_normals_are_the_contract_s():
     cells = np.arange(GROUP)
     index = np.arange(GROUP, dtype=np.uint32)
     for seed, first in zip(SEEDS, (0, 2**32 - 100, 2**50), strict=True):
-        draw_normals(z, 0, word, cells, index, 1, 2, np.uint64(first), np.uint64(seed), GROUP)
+        kernel_normals(z, word, cells, index, np.uint64(first), np.uint64(seed))
         exact = [exact_normals(seed, first + c, c + 1, 2) for c in cells]
         np.testing.assert_allclose(z.T, exact, rtol=2e-6, atol=1e-6)
 

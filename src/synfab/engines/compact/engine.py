@@ -24,6 +24,7 @@ from synfab.engines.numba.engine import (
 from synfab.engines.numba.layout import GROUP, Parameters, Storage
 from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.threads import share
+from synfab.engines.numba.workspace import switching_work
 from synfab.model.cell_model import CellModel
 from synfab.model.reduction import QUANTUM, reduce_history
 from synfab.physics import drawing, rules
@@ -71,22 +72,28 @@ class CompactEngine(KernelEngine):
         self.cells.threshold.fill(0)  # the kernel does not reset the thresholds of earlier cells
 
         def work(low: int, high: int) -> None:
-            kernels.fabricate(low, high, self.cells, self.process, self.parameters32)
+            kernels.fabricate(
+                low, high, self.cells, self.process, self.parameters32, self._scratch(),
+                kernels.make_group(2),
+            )  # fmt: skip
 
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         u, each = plain(u), int(u.size != 1)
         masked = where is not None
-        mask = np.zeros(1, np.bool_) if where is None else plain(where)
+        mask = np.zeros(1, np.uint8) if where is None else plain(where).view(np.uint8)
 
         def work(low: int, high: int) -> None:
             kernels.apply_voltage(
                 low, high, self.n_cells, u, each, mask, masked, self.cells, self.process,
-                self.parameters32,
+                self.parameters32, self._scratch(), kernels.make_group(2), switching_work(2),
             )  # fmt: skip
 
         share(work, self.groups, self.n_cells)
+
+    def _scratch(self) -> kernels.Scratch:
+        return kernels.make_scratch(len(self.process.step))
 
     # ---- unpacked cells -------------------------------------------------------------------------
 
@@ -96,14 +103,18 @@ class CompactEngine(KernelEngine):
 
         def work(low: int, high: int) -> None:
             kernels.open_groups(
-                low, high, groups, self.cells, storage, self.process, self.parameters32
-            )
+                low, high, groups, self.cells, storage, self.process, self.parameters32,
+                self._scratch(),
+            )  # fmt: skip
 
         share(work, len(groups), len(groups) * GROUP, discardable=True)
         return storage
 
     def _close(self, groups: Array, storage: Storage) -> None:
-        kernels.close_groups(0, len(groups), groups, self.cells, storage, self.process)
+        kernels.close_groups(
+            0, len(groups), groups, self.cells, storage, self.process, self.parameters32,
+            self._scratch(),
+        )  # fmt: skip
 
     def _in_parts(self) -> list[tuple[int, int]]:
         edges = [*range(0, self.groups, OPENED_AT_ONCE), self.groups]

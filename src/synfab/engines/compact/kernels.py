@@ -14,12 +14,30 @@ follow from the history, and the steepness of a transition curve from the cell's
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int64, njit, uint32
+from numba import int64, uint32
 
-from synfab.engines.numba.compile import cached_njit
-from synfab.engines.numba.drawing import draw_normals, gather_features, hrs_pair
-from synfab.engines.numba.fabrication import group_devices
-from synfab.engines.numba.intrinsics import fma, move, wide_vectors
+from synfab.engines.numba.compile import cached_njit, part_njit
+from synfab.engines.numba.drawing import (
+    VECTOR_WIDTH,
+    draw_normals,
+    gather_features,
+    hrs_pair,
+    open_cells,
+    row,
+)
+from synfab.engines.numba.fabrication import group_devices, open_population
+from synfab.engines.numba.intrinsics import (
+    at,
+    fma,
+    fma_vector,
+    load_vector,
+    move,
+    not_inlined,
+    pointer,
+    pointers,
+    store_vector,
+    wide_vectors,
+)
 from synfab.engines.numba.layout import (
     CYCLE_BITS,
     ETA,
@@ -27,9 +45,7 @@ from synfab.engines.numba.layout import (
     GROUP,
     IN_HRS,
     IN_LRS,
-    LANE_BITS,
     LANES,
-    LAST_LANE,
     R_HRS,
     STEEPNESS,
     THRESHOLD,
@@ -39,8 +55,9 @@ from synfab.engines.numba.layout import (
     Storage,
 )
 from synfab.engines.numba.scalar import exp, f4, log
-from synfab.engines.numba.switching import make_work, switch_group
+from synfab.engines.numba.switching import switch_group
 from synfab.engines.numba.transition import span
+from synfab.engines.numba.workspace import fabrication_work, per_thread
 from synfab.model.reduction import HIGHEST_LEVEL, QUANTUM
 
 LEVELS = 65535.0
@@ -71,44 +88,39 @@ class Process(NamedTuple):
     u_step: Any
 
 
+class Packed(NamedTuple):
+    """Pointers that kernels need to unpack cells."""
+
+    compact: Any
+    process: Any
+    population: Any
+    states: Any  # k
+    model: Any
+
+
 class Scratch(NamedTuple):
     """Working arrays of one thread."""
 
-    cells: Any  # indices of a group's cells in the array
+    draw: Any  # FabricationWork
     local: Any  # 0 … GROUP - 1
     cycle: Any
-    zero: Any
-    chosen: Any
-    word: Any
-    z: Any  # (8, GROUP) normal numbers
     state: Any  # (k, GROUP) levels
     following: Any  # (k, GROUP) levels of the next cycle
-    row: Any
-    total: Any
-    buffer: Any  # (6, GROUP)
 
 
-@njit(nogil=True)
-def make_scratch(states):  # type: ignore[no-untyped-def]
-    """Return the working arrays of one thread."""
+@per_thread
+def make_scratch(states: int) -> Scratch:
+    """Return the working arrays for ``states`` state variables."""
     return Scratch(
-        np.zeros(GROUP, np.int64),
+        fabrication_work(1),
         np.arange(GROUP),
         np.zeros(GROUP, np.uint32),
-        np.zeros(GROUP, np.uint32),
-        np.zeros(GROUP, np.uint32),
-        np.zeros((4, GROUP), np.uint32),
-        np.zeros((8, GROUP), np.float32),
         np.zeros((states, GROUP), np.float32),
         np.zeros((states, GROUP), np.float32),
-        np.zeros(GROUP, np.float32),
-        np.zeros(GROUP, np.float32),
-        np.ones((6, GROUP), np.float32),
     )
 
 
-@njit(nogil=True)
-def make_storage(groups, order):  # type: ignore[no-untyped-def]
+def make_storage(groups: int, order: int) -> Storage:
     """Return zero-filled storage for unpacked cells."""
     tiles = groups * TILES
     return Storage(
@@ -120,149 +132,219 @@ def make_storage(groups, order):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(nogil=True, error_model="numpy")
-def add_product(matrix, i, vectors, total):  # type: ignore[no-untyped-def]
-    """Add row ``i`` of ``matrix`` times ``vectors`` to ``total`` for all cells of a group."""
+@per_thread
+def make_group(order: int) -> Storage:
+    """Return storage for one unpacked group."""
+    return make_storage(1, order)
+
+
+@part_njit()
+def add_product(matrix, count, vectors, total):  # type: ignore[no-untyped-def]
+    """Add a row of a matrix times ``count`` rows of ``vectors`` to ``total``."""
     wide_vectors()
-    for m in range(matrix.shape[1]):
-        row, weight = vectors[m], matrix[i, m]
-        for j in range(GROUP):
-            total[j] = fma(weight, row[j], total[j])
+    for j in range(0, GROUP, VECTOR_WIDTH):
+        x = load_vector(total, j)
+        for m in range(count):
+            x = fma_vector(matrix[m], load_vector(vectors, m * GROUP + j), x)
+        store_vector(total, j, x)
 
 
-@njit(nogil=True, error_model="numpy")
-def write_vector(history, line, process, state, total):  # type: ignore[no-untyped-def]
+@part_njit()
+def write_vector(history, line, output, states, state, total):  # type: ignore[no-untyped-def]
     """Write x* = C z into one history slot of unpacked cells; ``line`` is a tile index."""
     for f in range(4):
-        total[:] = f4(0.0)
-        add_product(process.output, f, state, total)
+        for j in range(GROUP):
+            total[j] = f4(0.0)
+        add_product(at(output, f * states), states, state, total)
         for q in range(TILES):
             move(history, ((line + q) * 4 + f) * LANES, total, q * LANES)
 
 
-@njit(nogil=True, error_model="numpy")
-def find_steepness(storage, at, llrs, hhrs, constants):  # type: ignore[no-untyped-def]
+@part_njit()
+def find_steepness(cells, place, llrs, hhrs, constants):  # type: ignore[no-untyped-def]
     """Set the steepness a of the curve through (threshold, r) for partially RESET cells."""
+    u_max = constants[U_MAX]
     for j in range(GROUP):
-        c = at * GROUP + j
-        if storage.status[c] & uint32(FLAGS) == uint32(0):
-            near = storage.switch[c >> LANE_BITS, :, c & LAST_LANE]
-            u, u_max = near[THRESHOLD], constants[U_MAX]
-            _, _, floor = span(llrs, hhrs, constants, near[R_HRS], u_max)
-            _, _, here = span(llrs, hhrs, constants, storage.r[c], u)
+        c = place * GROUP + j
+        if cells.status[c] & uint32(FLAGS) == uint32(0):
+            near = at(cells.switch, row(c))
+            u = near[THRESHOLD * LANES]
+            _, _, floor = span(llrs, hhrs, constants, near[R_HRS * LANES], u_max)
+            _, _, here = span(llrs, hhrs, constants, cells.r[c], u)
             rise = max(u_max - u, f4(1e-6) * u_max)
-            near[STEEPNESS] = (here - floor) / exp(constants[ETA] * log(rise))
+            near[STEEPNESS * LANES] = (here - floor) / exp(constants[ETA] * log(rise))
 
 
-@njit(nogil=True, error_model="numpy")
-def unpack(group, at, compact, storage, process, model, scratch, rebased):  # type: ignore[no-untyped-def]
-    """Unpack group ``group`` into group ``at`` of ``storage``; ``rebased`` sets cycle 1."""
-    cells, order = scratch.cells, storage.history.shape[1]
-    start = group * GROUP
+@part_njit()
+def open_packed(compact, process, model):  # type: ignore[no-untyped-def]
+    """Return the pointers to the packed cells and to the parameters that unpack them."""
+    return Packed(
+        pointers(compact),
+        pointers(process),
+        open_population(process.bounds, process.means, process.factors),
+        compact.history.shape[1],
+        model,
+    )
+
+
+@part_njit()
+def unpack(group, place, packed, cells, scratch, rebased):  # type: ignore[no-untyped-def]
+    """Unpack group ``group`` into group ``place`` of ``cells``; ``rebased`` sets cycle 1."""
+    not_inlined()
+    compact, process, states, model = packed.compact, packed.process, packed.states, packed.model
+    draw, local, start = scratch.draw, place * GROUP, group * GROUP
     for j in range(GROUP):
-        cells[j] = start + j
-        scratch.local[j] = at * GROUP + j
+        draw.cells[j] = start + j
+        scratch.local[j] = local + j
         mark = compact.status[start + j]
         scratch.cycle[j] = mark >> uint32(CYCLE_BITS)
-        storage.status[at * GROUP + j] = (
-            (mark & uint32(FLAGS)) | uint32(REBASED) if rebased else mark
-        )
-        storage.r[at * GROUP + j] = fma(f4(compact.r[start + j]), process.r_step, process.lowest)
-        scratch.row[j] = f4(compact.threshold[start + j]) * process.u_step
+        cells.status[local + j] = (mark & uint32(FLAGS)) | uint32(REBASED) if rebased else mark
+        cells.r[local + j] = fma(f4(compact.r[start + j]), process.r_step, process.lowest)
+        draw.picked[j] = f4(compact.threshold[start + j]) * process.u_step
     for q in range(TILES):
-        move(storage.switch, ((at * TILES + q) * 4 + THRESHOLD) * LANES, scratch.row, q * LANES)
-    group_devices(
-        storage.devices, at * TILES, process.bounds, process.means, process.factors, cells,
-        scratch.zero, scratch.chosen, scratch.z, scratch.word, scratch.row, scratch.total,
-        model.first, model.key,
-    )  # fmt: skip
-    for m in range(compact.history.shape[1]):
-        levels, state = compact.history[group, m], scratch.state[m]
-        for j in range(GROUP):
-            state[j] = f4(levels[j])
-    write_vector(storage.history, at * order * TILES, process, scratch.state, scratch.total)
-    buffer = scratch.buffer
-    gather_features(
-        storage.history, storage.devices, storage.status, scratch.local, int64(GROUP), int64(0),
-        False, buffer,
-    )  # fmt: skip
-    hrs_pair(buffer, model.marginals, model.constants, int64(GROUP))
+        move(cells.switch, ((place * TILES + q) * 4 + THRESHOLD) * LANES, draw.picked, q * LANES)
+    group_devices(cells, place * TILES, packed.population, model.first, model.key, draw)
+    levels = at(compact.history, start * states)
+    for m in range(states * GROUP):
+        scratch.state[m] = f4(levels[m])
+    line = place * cells.order * TILES
+    write_vector(cells.history, line, process.output, states, scratch.state, draw.total)
+    gather_features(cells, scratch.local, int64(GROUP), int64(0), False, draw.buffer)
+    hrs_pair(draw.buffer, model.marginals, model.constants, int64(GROUP))
     for q in range(TILES):
-        tile = (at * TILES + q) * 4
-        move(storage.switch, (tile + U_SET) * LANES, buffer, GROUP + q * LANES)
-        move(storage.switch, (tile + R_HRS) * LANES, buffer, q * LANES)
-    find_steepness(storage, at, model.llrs, model.hhrs, model.constants)
+        tile = (place * TILES + q) * 4
+        move(cells.switch, (tile + U_SET) * LANES, draw.buffer, GROUP + q * LANES)
+        move(cells.switch, (tile + R_HRS) * LANES, draw.buffer, q * LANES)
+    find_steepness(cells, place, model.llrs, model.hhrs, model.constants)
 
 
-@njit(nogil=True, error_model="numpy")
-def draw_following(storage, process, model, scratch):  # type: ignore[no-untyped-def]
+@part_njit()
+def draw_following(packed, cells, scratch):  # type: ignore[no-untyped-def]
     """Compute the state variables and x* of the next cycle for an unpacked group."""
+    not_inlined()
+    process, states, model, draw = packed.process, packed.states, packed.model, scratch.draw
     draw_normals(
-        scratch.z, int64(0), scratch.word, scratch.cells, scratch.cycle, int64(1), int64(2),
-        model.first, model.key, int64(GROUP),
-    )  # fmt: skip
-    for i in range(scratch.following.shape[0]):
-        row = scratch.following[i]
-        row[:] = f4(0.0)
-        add_product(process.step, i, scratch.state, row)
-        add_product(process.innovation, i, scratch.z, row)
+        draw.z,
+        draw.word,
+        int64(GROUP),
+        draw.cells,
+        scratch.cycle,
+        int64(1),
+        int64(2),
+        model.first,
+        model.key,
+        int64(GROUP),
+    )
+    for i in range(states):
+        line = at(scratch.following, i * GROUP)
         for j in range(GROUP):
-            row[j] = np.rint(min(max(row[j], f4(-HIGHEST_LEVEL)), f4(HIGHEST_LEVEL)))
-    write_vector(storage.history, TILES, process, scratch.following, scratch.total)
+            line[j] = f4(0.0)
+        add_product(at(process.step, i * states), states, scratch.state, line)
+        add_product(at(process.innovation, 4 * i), 4, draw.z, line)
+        for j in range(GROUP):
+            line[j] = np.rint(min(max(line[j], f4(-HIGHEST_LEVEL)), f4(HIGHEST_LEVEL)))
+    write_vector(cells.history, TILES, process.output, states, scratch.following, draw.total)
 
 
-@njit(nogil=True, error_model="numpy")
-def pack_switch(group, at, j, compact, storage, process):  # type: ignore[no-untyped-def]
-    """Quantise the state and the threshold of one cell.
+@part_njit()
+def pack_switch(group, place, packed, cells, writes, picked):  # type: ignore[no-untyped-def]
+    """Quantise state and threshold of the cells of a group for which ``writes`` is nonzero.
 
     The threshold is rounded up, so that repeating the same pulse has no effect.
     """
-    c = group * GROUP + j
-    local = at * GROUP + j
-    level = np.rint((storage.r[local] - process.lowest) / process.r_step)
-    compact.r[c] = np.uint16(min(max(level, f4(0.0)), f4(LEVELS)))
-    threshold = storage.switch[local >> LANE_BITS, THRESHOLD, local & LAST_LANE]
-    if threshold != f4(compact.threshold[c]) * process.u_step:
-        steps = np.ceil(threshold / process.u_step)
-        steps += f4(steps * process.u_step < threshold)
-        compact.threshold[c] = np.int16(min(max(steps, f4(-32767.0)), f4(32767.0)))
+    wide_vectors()
+    process = packed.process
+    levels, steps = at(packed.compact.r, group * GROUP), at(packed.compact.threshold, group * GROUP)
+    r, lowest, r_step, u_step = (
+        at(cells.r, place * GROUP), process.lowest, process.r_step, process.u_step,
+    )  # fmt: skip
+    for q in range(TILES):
+        move(picked, q * LANES, cells.switch, ((place * TILES + q) * 4 + THRESHOLD) * LANES)
+    for j in range(GROUP):
+        level = min(max(np.rint((r[j] - lowest) / r_step), f4(0.0)), f4(LEVELS))
+        levels[j] = np.uint16(level) if writes[j] else levels[j]
+    for j in range(GROUP):
+        threshold, old = picked[j], steps[j]
+        step = np.ceil(threshold / u_step)
+        step += f4(1.0) if step * u_step < threshold else f4(0.0)
+        step = min(max(step, f4(-32767.0)), f4(32767.0))
+        changed = (writes[j] != uint32(0)) & (threshold != f4(old) * u_step)
+        steps[j] = np.int16(step) if changed else old
+
+
+@part_njit()
+def pack_cycles(group, packed, cells, scratch):  # type: ignore[no-untyped-def]
+    """Store flags, cycle and history of the cells that ``pack_switch`` writes."""
+    wide_vectors()
+    status, marks = at(packed.compact.status, group * GROUP), cells.status
+    writes, states = scratch.draw.chosen, packed.states
+    for j in range(GROUP):
+        started = (marks[j] >> uint32(CYCLE_BITS)) - uint32(1)
+        new = ((scratch.cycle[j] + started) << uint32(CYCLE_BITS)) | (marks[j] & uint32(FLAGS))
+        status[j] = new if writes[j] else status[j]
+        writes[j] = writes[j] & started
+    for m in range(states):
+        levels = at(packed.compact.history, (group * states + m) * GROUP)
+        following = at(scratch.following, m * GROUP)
+        for j in range(GROUP):
+            levels[j] = np.int8(following[j]) if writes[j] else levels[j]
+
+
+@part_njit()
+def open_scratch(scratch):  # type: ignore[no-untyped-def]
+    """Return the pointers to the working arrays."""
+    return Scratch(
+        pointers(scratch.draw),
+        pointer(scratch.local),
+        pointer(scratch.cycle),
+        pointer(scratch.state),
+        pointer(scratch.following),
+    )
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def fabricate(group_low, group_high, compact, process, model):  # type: ignore[no-untyped-def]
+def fabricate(  # type: ignore[no-untyped-def]
+    group_low, group_high, compact, process, model, scratch, storage
+):
     """Initialise cells, as ``Engine.fabricate``; the state variables have covariance 1."""
-    states = compact.history.shape[1]
-    scratch, storage = make_scratch(states), make_storage(1, 2)
+    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    scratch = open_scratch(scratch)
+    draw, states, compact = scratch.draw, packed.states, packed.compact
     quantum = f4(QUANTUM)
     for group in range(group_low, group_high):
         for j in range(GROUP):
-            scratch.cells[j] = group * GROUP + j
+            draw.cells[j] = group * GROUP + j
             compact.status[group * GROUP + j] = uint32(IN_HRS)
         for m in range(states):
             if m % 4 == 0:
                 draw_normals(
-                    scratch.z, int64(0), scratch.word, scratch.cells, scratch.zero,
-                    int64(m // 4), int64(1), model.first, model.key, int64(GROUP),
+                    draw.z, draw.word, int64(GROUP), draw.cells, draw.cycle, m // 4, int64(1),
+                    model.first, model.key, int64(GROUP),
                 )  # fmt: skip
-            row = scratch.z[m % 4]
+            z = at(draw.z, (m % 4) * GROUP)
+            levels = at(compact.history, (group * states + m) * GROUP)
             for j in range(GROUP):
-                level = min(max(row[j] * quantum, f4(-HIGHEST_LEVEL)), f4(HIGHEST_LEVEL))
-                compact.history[group, m, j] = np.int8(np.rint(level))
-        unpack(group, int64(0), compact, storage, process, model, scratch, True)
+                level = min(max(z[j] * quantum, f4(-HIGHEST_LEVEL)), f4(HIGHEST_LEVEL))
+                levels[j] = np.int8(np.rint(level))
+        unpack(group, 0, packed, cells, scratch, True)
         for j in range(GROUP):
-            storage.r[j] = storage.switch[j >> LANE_BITS, R_HRS, j & LAST_LANE]
-            pack_switch(group, int64(0), j, compact, storage, process)
+            cells.r[j] = cells.switch[row(j) + R_HRS * LANES]
+            draw.chosen[j] = uint32(1)
+        pack_switch(group, int64(0), packed, cells, draw.chosen, draw.picked)
 
 
 @cached_njit(nogil=True, error_model="numpy")
 def apply_voltage(  # type: ignore[no-untyped-def]
-    group_low, group_high, n_cells, voltages, each, mask, masked, compact, process, model
-):
+    group_low, group_high, n_cells, voltages, each, mask, masked, compact, process, model,
+    scratch, storage, work,
+):  # fmt: skip
     """Apply ``rules.apply_voltage`` with the reduced history; ``mask`` is used if ``masked``."""
-    states = compact.history.shape[1]
-    scratch, storage, work = make_scratch(states), make_storage(1, 2), make_work(2)
-    u = work.pulse
-    u[:] = voltages[0]
+    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    scratch, work = open_scratch(scratch), pointers(work)
+    given, selected = pointer(voltages), pointer(mask)
+    compact, u = packed.compact, work.pulse
+    for j in range(GROUP):
+        u[j] = given[0]
     for group in range(group_low, group_high):
         start = group * GROUP
         size = min(GROUP, n_cells - start)
@@ -270,41 +352,45 @@ def apply_voltage(  # type: ignore[no-untyped-def]
         for j in range(size):
             any_lrs |= compact.status[start + j] & uint32(IN_LRS)
             if masked:
-                touched |= mask[start + j]
+                touched |= selected[start + j] != 0
             if each:
-                u[j] = voltages[start + j]
+                u[j] = given[start + j]
         if not touched:
             continue
-        unpack(group, int64(0), compact, storage, process, model, scratch, True)
+        unpack(group, 0, packed, cells, scratch, True)
         if any_lrs != uint32(0):
-            draw_following(storage, process, model, scratch)
-        switch_group(storage, model, work, int64(0), size)
-        for j in range(size):
-            if masked and not mask[start + j]:
-                continue
-            pack_switch(group, int64(0), j, compact, storage, process)
-            mark = storage.status[j]
-            started = (mark >> uint32(CYCLE_BITS)) - uint32(1)
-            compact.status[start + j] = ((scratch.cycle[j] + started) << uint32(CYCLE_BITS)) | (
-                mark & uint32(FLAGS)
-            )
-            if started != uint32(0):
-                for m in range(states):
-                    compact.history[group, m, j] = np.int8(scratch.following[m, j])
+            draw_following(packed, cells, scratch)
+        switch_group(cells, model, work, 0, size)
+        writes = scratch.draw.chosen
+        for j in range(GROUP):
+            writes[j] = uint32(j < size)
+        if masked:
+            for j in range(size):
+                writes[j] = uint32(selected[start + j])
+        pack_switch(group, int64(0), packed, cells, writes, scratch.draw.picked)
+        pack_cycles(group, packed, cells, scratch)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def open_groups(low, high, groups, compact, storage, process, model):  # type: ignore[no-untyped-def]
+def open_groups(  # type: ignore[no-untyped-def]
+    low, high, groups, compact, storage, process, model, scratch
+):
     """Unpack the listed groups contiguously into ``storage``, with blocks of one cycle."""
-    scratch = make_scratch(compact.history.shape[1])
+    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    scratch = open_scratch(scratch)
     for k in range(low, high):
-        unpack(groups[k], k, compact, storage, process, model, scratch, False)
+        unpack(groups[k], k, packed, cells, scratch, False)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def close_groups(low, high, groups, compact, storage, process):  # type: ignore[no-untyped-def]
+def close_groups(  # type: ignore[no-untyped-def]
+    low, high, groups, compact, storage, process, model, scratch
+):
     """Pack state, threshold and flags of the listed groups; cycle numbers are unchanged."""
+    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    draw = pointers(scratch.draw)
     for k in range(low, high):
         for j in range(GROUP):
-            pack_switch(groups[k], k, j, compact, storage, process)
-            compact.status[groups[k] * GROUP + j] = storage.status[k * GROUP + j]
+            draw.chosen[j] = uint32(1)
+            packed.compact.status[groups[k] * GROUP + j] = cells.status[k * GROUP + j]
+        pack_switch(groups[k], k, packed, cells, draw.chosen, draw.picked)

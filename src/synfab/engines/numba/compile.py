@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from threading import Lock, Thread, current_thread, main_thread
 from typing import Any
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    InTreeCacheLocator,
+    UserProvidedCacheLocator,
+    UserWideCacheLocator,
+)
 from numba.core.compiler_lock import global_compiler_lock
 
 from synfab.common.interrupts import pass_on
+
+# Modules that hold constants of kernels.
+CONSTANTS = (
+    "engines/numba/layout.py", "engines/numba/intrinsics.py", "model/cell_model.py",
+    "model/reduction.py", "physics/drawing.py",
+)  # fmt: skip
 
 _first = Lock()  # held after the first warning
 
@@ -31,7 +45,7 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**options)(function)
+        dispatcher = njit(no_cfunc_wrapper=True, **options)(function)
         if hasattr(dispatcher, "enable_caching"):  # not with NUMBA_DISABLE_JIT
             dispatcher.compile = partial(_run_undisturbed, dispatcher.compile)
             try:
@@ -42,6 +56,15 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return decorate
+
+
+def part_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return the decorator of a function that only kernels call.
+
+    Python cannot call it: it is compiled without the wrappers for that, which saves time.
+    """
+    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return njit(error_model="numpy", **wrappers, **options)  # type: ignore[no-any-return]
 
 
 def _run_undisturbed(action: Callable[[Any], Any], argument: Any) -> Any:
@@ -73,8 +96,39 @@ def _run_undisturbed(action: Callable[[Any], Any], argument: Any) -> Any:
     return results.pop()
 
 
+@cache
+def kernel_sources() -> bytes:
+    """Return a hash of the source files with functions that kernels of other files call."""
+    folder, total = Path(__file__).parent, hashlib.sha256()
+    shared = [folder.parents[1] / name for name in CONSTANTS]
+    for file in [*sorted(folder.glob("*.py")), *shared]:
+        source = file.read_bytes()
+        if file in shared or b"import njit" in source or b"numba.compile import" in source:
+            total.update(source)
+    return total.digest()
+
+
+class _WithCallees:
+    """Mix-in of a cache locator: compiled code is valid if no source that kernels use changed.
+
+    Numba looks at the file of the function only, not at the functions it calls.
+    """
+
+    def get_source_stamp(self) -> Any:
+        return super().get_source_stamp(), kernel_sources()  # type: ignore[misc]
+
+
+class _Files(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = tuple(
+        type(locator.__name__, (_WithCallees, locator), {})
+        for locator in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
+    )
+
+
 class OptionalCache(FunctionCache):  # type: ignore[misc]
     """Numba function cache that is bypassed if its files cannot be read or written."""
+
+    _impl_class = _Files
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the cached compiled function, or None if it must be compiled."""

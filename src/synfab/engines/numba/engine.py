@@ -27,6 +27,7 @@ from synfab.engines.numba.programs import apply_program
 from synfab.engines.numba.reading import SCATTERED, KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
 from synfab.engines.numba.threads import SMALL, completed, share
+from synfab.engines.numba.workspace import fabrication_work, noise_work, switching_work
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
 from synfab.physics.noise import NONE, ReadNoise
@@ -62,7 +63,7 @@ def round_model(model: CellModel, order: int, level: Any, quantise: bool) -> Par
     )
     return Parameters(
         lags=np.ascontiguousarray(process.lags, np.float32),
-        innovation=process.innovation.astype(np.float32) * level,
+        innovation=np.ascontiguousarray(process.innovation, np.float32) * level,
         marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
         llrs=llrs,
         hhrs=hhrs,
@@ -83,12 +84,16 @@ def stationary_blocks(model: CellModel, order: int, level: Any) -> Array:
 
 @lru_cache(maxsize=MODELS)
 def population32(model: CellModel) -> tuple[Array, Array, Array]:
-    """Return the bounds of the mixture components, and their means and factors as float32."""
+    """Return the bounds of the mixture components, their means and factors as float32.
+
+    The factors are in blocks of (4, 4): (components, 2, 2, 4, 4).
+    """
     population = model.population
+    factors = population.factors.reshape(-1, 2, 4, 2, 4)
     return (
         np.array(drawing.component_bounds(model), np.uint64),
-        population.means.astype(np.float32),
-        population.factors.astype(np.float32),
+        np.ascontiguousarray(population.means, np.float32),
+        np.ascontiguousarray(factors.transpose(0, 1, 3, 2, 4), np.float32),
     )
 
 
@@ -164,26 +169,28 @@ class NumbaEngine(KernelEngine):
         )
 
         def work(low: int, high: int) -> None:
-            fabricate(low, high, *fixed)
+            fabricate(low, high, *fixed, fabrication_work(self.order))
 
         share(work, self.groups, self.n_cells, discardable=discardable)
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         u, each = plain(u), int(u.size != 1)
-        touched = self.n_cells
+        touched, model = self.n_cells, self.parameters32
         if where is None:
 
-            def work(low: int, high: int) -> None:
-                apply_voltage(low, high, self.n_cells, u, each, self.cells, self.parameters32)
+            def kernel(low: int, high: int) -> None:
+                work = switching_work(self.order)
+                apply_voltage(low, high, self.n_cells, u, each, self.cells, model, work)
 
         else:
             mask = _eights(where)
             touched = SCATTERED * int(np.count_nonzero(where))
 
-            def work(low: int, high: int) -> None:
-                apply_voltage_where(low, high, u, each, mask, self.cells, self.parameters32)
+            def kernel(low: int, high: int) -> None:
+                work = switching_work(self.order)
+                apply_voltage_where(low, high, u, each, mask, self.cells, model, work)
 
-        share(work, self.groups, touched)
+        share(kernel, self.groups, touched)
 
     def apply_program(
         self, voltages: Array, reads: Array | None, noise: ReadNoise | None, number: int
@@ -192,7 +199,8 @@ class NumbaEngine(KernelEngine):
         if self.n_cells >= SMALL or not (noise is None or noise.linear):
             many: Array = super().apply_program(voltages, reads, noise, number)
             return many
-        linear = (*map(np.float32, (noise or NONE).coefficients), *self._slopes)
+        johnson, shot = map(np.float32, (noise or NONE).coefficients)
+        linear = ((johnson, shot), self._slopes)
         pulses = len(voltages)
         out = np.empty((0 if reads is None else pulses, self.n_cells), np.float32)
         at = voltages if reads is None else reads
@@ -202,7 +210,7 @@ class NumbaEngine(KernelEngine):
             apply_program(
                 self.groups, self.n_cells, plain(voltages[low:high]), plain(at[low:high]),
                 noise is not None, linear, (number + low) & WORD, out[low:high], self.cells,
-                self.parameters32,
+                self.parameters32, switching_work(self.order), noise_work(),
             )  # fmt: skip
         return out
 

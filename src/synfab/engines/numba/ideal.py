@@ -1,6 +1,5 @@
 """Kernel of ideal programming, which sets cells directly to target states."""
 
-import numpy as np
 from numba import uint32
 
 from synfab.engines.numba.compile import cached_njit
@@ -27,13 +26,12 @@ BISECTIONS = 30
 
 @cached_njit(nogil=True, error_model="numpy")
 def program(  # type: ignore[no-untyped-def]
-    low, high, cells, targets, features, r, status, switch, llrs, hhrs, constants
+    low, high, state, cells, targets, features, r, status, switch, llrs, hhrs, constants
 ):
     """Apply ``rules.program`` to entries ``low`` … ``high`` of the list ``cells``."""
     wide_vectors()
     u_max, eta, top = constants[U_MAX], constants[ETA], constants[TOP]
     g_l, inverse = constants[G_LLRS], constants[INVERSE_SPAN]
-    state = np.empty((8, GROUP), np.float32)
     wanted, r_lrs, r_hrs, floor = state[0], state[1], state[2], state[3]
     steepness, below, above, rest = state[4], state[5], state[6], state[7]
     for begin in range(low, high, GROUP):

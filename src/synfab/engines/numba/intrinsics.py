@@ -3,7 +3,9 @@
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
+from numba.core import errors
 from numba.extending import intrinsic, models, register_model
 
 from synfab.engines.numba.layout import LANES
@@ -56,38 +58,57 @@ def wide_vectors(typing_context: Any) -> Any:
     return types.none(), generate
 
 
-def _element(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
-    """Return a pointer to the element at a flat offset of a C-contiguous array."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [offset])
+def _pointer_to(array: Any) -> Any:
+    """Return the type of a pointer to the elements of an array type."""
+    if array.layout != "C" or isinstance(array.dtype, types.Boolean):
+        raise errors.TypingError(f"expected a C-contiguous array of numbers, found {array}")
+    return types.CPointer(array.dtype)
 
 
 @intrinsic
-def get(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Return the element at a flat offset, without wrapping negative indices."""
+def pointer(typing_context: Any, array: Any) -> Any:
+    """Return a pointer to the first element of a C-contiguous array of numbers.
+
+    ``p[j]`` reads and writes element j without wrapping negative indices. Functions compile faster
+    with pointers than with arrays, whose shapes and strides are arguments of their own.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_element(context, builder, signature.args[0], *arguments))
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
 
-    return array.dtype(array, types.intp), generate
+    return _pointer_to(array)(array), generate
 
 
 @intrinsic
-def put(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """Set the element at a flat offset, without wrapping negative indices."""
+def pointers(typing_context: Any, arrays: Any) -> Any:
+    """Return a named tuple with pointers in place of its arrays."""
+    kinds = [_pointer_to(kind) if isinstance(kind, types.Array) else kind for kind in arrays]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0].dtype
-        number = context.cast(builder, arguments[2], signature.args[2], kind)
-        builder.store(number, _element(context, builder, signature.args[0], *arguments[:2]))
-        return context.get_dummy_value()
+        found = []
+        for k, kind in enumerate(signature.args[0]):
+            element = builder.extract_value(arguments[0], k)
+            if isinstance(kind, types.Array):
+                element = context.make_array(kind)(context, builder, element).data
+            found.append(element)
+        return context.make_tuple(builder, signature.return_type, found)
 
-    return types.none(array, types.intp, value), generate
+    return types.NamedTuple(kinds, arrays.instance_class)(arrays), generate
+
+
+@intrinsic
+def at(typing_context: Any, start: Any, offset: Any) -> Any:
+    """Return the pointer that is ``offset`` elements after another."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return start(start, types.intp), generate
 
 
 @intrinsic
 def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
-    """Copy a row of a tile between flat offsets of two arrays, float32 or int16, as one vector.
+    """Copy a row of a tile between offsets from two pointers, float32 or int16, as one vector.
 
     A loop over eight lanes would instead check at run time, for every row, whether the arrays
     overlap.
@@ -96,10 +117,10 @@ def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         to_type, _, from_type, _ = signature.args
         to_element, from_element = (
-            context.get_data_type(array.dtype) for array in (to_type, from_type)
+            context.get_data_type(kind.dtype) for kind in (to_type, from_type)
         )
-        start = _element(context, builder, from_type, arguments[2], arguments[3])
-        end = _element(context, builder, to_type, arguments[0], arguments[1])
+        start = builder.gep(arguments[2], [arguments[3]])
+        end = builder.gep(arguments[0], [arguments[1]])
         from_vector, to_vector = (ir.VectorType(kind, LANES) for kind in (from_element, to_element))
         row = builder.load(
             builder.bitcast(start, from_vector.as_pointer()), align=from_type.dtype.bitwidth // 8
@@ -116,14 +137,12 @@ def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
 
 
 @intrinsic
-def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Prefetch the cache line of the element at a flat offset."""
+def prefetch(typing_context: Any, start: Any, offset: Any) -> Any:
+    """Prefetch the cache line of the element at an offset from a pointer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = builder.bitcast(
-            _element(context, builder, signature.args[0], arguments[0], arguments[1]),
-            ir.IntType(8).as_pointer(),
-        )
+        element = builder.gep(arguments[0], [arguments[1]])
+        address = builder.bitcast(element, ir.IntType(8).as_pointer())
         word = ir.IntType(32)
         function = builder.module.declare_intrinsic(
             "llvm.prefetch",
@@ -134,13 +153,13 @@ def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
         builder.call(function, [address, read, keep, data])
         return context.get_dummy_value()
 
-    return types.none(array, types.intp), generate
+    return types.none(start, types.intp), generate
 
 
 class VectorType(types.Type):  # type: ignore[misc]
-    """Vector of float32 kept in registers: eight accumulators hide the latency of an fma."""
+    """Vector of float32 kept in registers; four of them, as accumulators, fill half of these."""
 
-    width = 32
+    width = 32 if get_host_cpu_features().get("avx512f") else 16
 
     def __init__(self) -> None:
         super().__init__(name="synfab_vector")
@@ -157,7 +176,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 def _splat(builder: Any, number: Any) -> Any:
     """Return a vector whose elements all equal one number."""
-    kind = ir.VectorType(ir.FloatType(), VectorType.width)
+    kind = ir.VectorType(number.type, VectorType.width)
     undefined = ir.Constant(kind, ir.Undefined)
     single = builder.insert_element(undefined, number, ir.IntType(32)(0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), VectorType.width), None)
@@ -165,38 +184,38 @@ def _splat(builder: Any, number: Any) -> Any:
 
 
 @intrinsic
-def load_vector(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Return the vector of float32 numbers that starts at a flat offset."""
+def load_vector(typing_context: Any, start: Any, offset: Any) -> Any:
+    """Return the vector of float32 numbers that starts at an offset from a pointer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start = _element(context, builder, signature.args[0], *arguments)
+        first = builder.gep(arguments[0], [arguments[1]])
         kind = ir.VectorType(ir.FloatType(), VectorType.width)
-        return builder.load(builder.bitcast(start, kind.as_pointer()), align=4)
+        return builder.load(builder.bitcast(first, kind.as_pointer()), align=4)
 
-    return VECTOR(array, types.intp), generate
+    return VECTOR(start, types.intp), generate
 
 
 @intrinsic
-def store_vector(typing_context: Any, array: Any, offset: Any, vector: Any) -> Any:
-    """Store a vector of float32 numbers at a flat offset."""
+def store_vector(typing_context: Any, start: Any, offset: Any, vector: Any) -> Any:
+    """Store a vector of float32 numbers at an offset from a pointer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start = _element(context, builder, signature.args[0], *arguments[:2])
+        first = builder.gep(arguments[0], [arguments[1]])
         kind = ir.VectorType(ir.FloatType(), VectorType.width)
-        builder.store(arguments[2], builder.bitcast(start, kind.as_pointer()), align=4)
+        builder.store(arguments[2], builder.bitcast(first, kind.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    return types.none(array, types.intp, VECTOR), generate
+    return types.none(start, types.intp, VECTOR), generate
 
 
 @intrinsic
-def times_vector(typing_context: Any, number: Any, vector: Any) -> Any:
-    """Return number * vector."""
+def fill_vector(typing_context: Any, number: Any) -> Any:
+    """Return a vector whose elements all equal a number."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fmul(_splat(builder, arguments[0]), arguments[1])
+        return _splat(builder, arguments[0])
 
-    return VECTOR(types.float32, VECTOR), generate
+    return VECTOR(types.float32), generate
 
 
 @intrinsic
@@ -211,3 +230,37 @@ def fma_vector(typing_context: Any, number: Any, vector: Any, total: Any) -> Any
         return builder.call(function, [_splat(builder, arguments[0]), *arguments[1:]])
 
     return VECTOR(types.float32, VECTOR, VECTOR), generate
+
+
+@intrinsic
+def not_inlined(typing_context: Any) -> Any:
+    """Prevent inlining of the calling function, which would make its callers slow to compile."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@intrinsic
+def merge_vector(
+    typing_context: Any, target: Any, t: Any, vector: Any, labels: Any, s: Any, label: Any
+) -> Any:
+    """Store the elements of a vector whose entry in ``labels`` (uint32) equals ``label``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        width, word = VectorType.width, ir.IntType(32)
+        start = builder.gep(arguments[0], [arguments[1]])
+        end = builder.bitcast(start, ir.VectorType(ir.FloatType(), width).as_pointer())
+        first = builder.gep(arguments[3], [arguments[4]])
+        marks = builder.load(
+            builder.bitcast(first, ir.VectorType(word, width).as_pointer()), align=4
+        )
+        wanted = _splat(builder, builder.trunc(arguments[5], word))
+        chosen = builder.icmp_unsigned("==", marks, wanted)
+        merged = builder.select(chosen, arguments[2], builder.load(end, align=4))
+        builder.store(merged, end, align=4)
+        return context.get_dummy_value()
+
+    return types.none(target, types.intp, VECTOR, labels, types.intp, types.int64), generate

@@ -22,6 +22,8 @@ import numpy.typing as npt
 GROUP_BITS, LANE_BITS = 8, 3
 GROUP, LANES = 1 << GROUP_BITS, 1 << LANE_BITS
 TILES = GROUP // LANES
+# Number of cells whose blocks are drawn together: at p = 10 they fill half of the L1 cache.
+BATCH = 128
 LAST_TILE, LAST_LANE = TILES - 1, LANES - 1
 
 IN_HRS, IN_LRS = 1, 2
@@ -50,6 +52,18 @@ class Storage(NamedTuple):
     switch: Any
     history: Any
     devices: Any
+
+
+class Cells(NamedTuple):
+    """State of all cells as pointers, and the axes that kernels need."""
+
+    r: Any
+    status: Any
+    switch: Any
+    history: Any
+    devices: Any
+    order: Any  # p
+    tiles: Any
 
 
 class Parameters(NamedTuple):

@@ -13,6 +13,7 @@ from synfab.engines.base import Engine
 from synfab.engines.numba import ideal, layout, readout_kernels
 from synfab.engines.numba.layout import GROUP, Parameters, Storage, aligned
 from synfab.engines.numba.threads import SMALL, share
+from synfab.engines.numba.workspace import noise_work, switching_work
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing
 from synfab.physics.noise import ReadNoise, noisy_current
@@ -41,7 +42,7 @@ def row_normals(seed: int, first: int, rows: int, number: int, count: int) -> Ar
     fixed = (np.uint64(first), np.uint64(number), np.uint64(seed), out)
 
     def work(low: int, high: int) -> None:
-        readout_kernels.row_normals(low, high, *fixed)
+        readout_kernels.row_normals(low, high, *fixed, noise_work())
 
     share(work, count, count * rows, discardable=True)
     return out
@@ -103,16 +104,11 @@ class KernelEngine(Engine):
         return self.features(cells)
 
     def current(self, u: Array) -> Array:
-        # Aligned memory costs a microsecond, copying few cells costs less.
-        many = self.n_cells > SMALL
-        out = aligned((self.n_cells,), np.float32) if many else np.empty(self.n_cells, np.float32)
-        u, each = plain(u), int(u.size != 1)
-        model, r = self.parameters32, self.states
+        u, out = plain(u), self._new_currents()
+        fixed = (self.states, u, int(u.size != 1), *self._curves, out)
 
         def work(low: int, high: int) -> None:
-            readout_kernels.current(
-                low, high, r, u, each, model.llrs, model.hhrs, model.constants, out
-            )
+            readout_kernels.current(low, high, *fixed)
 
         share(work, self.n_cells, self.n_cells, discardable=True)
         return out
@@ -125,10 +121,21 @@ class KernelEngine(Engine):
                 self.model, noise.terms, self.states, u, z, noise.coefficients
             )
             return drawn
-        u = plain(u)
         johnson, shot = noise.coefficients
         coefficients = (np.float32(johnson), np.float32(shot))
-        return self._add_noise(self.current(u), u, number, coefficients, self._slopes)
+        return self._noisy_current(u, number, self._curves, coefficients, self._slopes)
+
+    def _new_currents(self) -> Array:
+        # Aligned memory costs a microsecond, copying few cells costs less.
+        if self.n_cells > SMALL:
+            return aligned((self.n_cells,), np.float32)
+        return np.empty(self.n_cells, np.float32)
+
+    @property
+    def _curves(self) -> tuple[Any, Any, Any]:
+        """Coefficients of the I-V curves of r = 0 and r = 1, and the constants of the model."""
+        model = self.parameters32
+        return model.llrs, model.hhrs, model.constants
 
     @cached_property
     def _slopes(self) -> tuple[np.float32, np.float32]:
@@ -137,28 +144,31 @@ class KernelEngine(Engine):
         return np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs)
 
     def _read_normals(self, number: int) -> Array:
-        """Return the normal numbers of a read: Johnson noise of 1 S at 0 V, coefficient 1."""
-        at_rest = np.zeros(1, np.float32)
-        none = np.zeros(self.n_cells, np.float32)
+        """Return the normal numbers of a read: Johnson noise of 1 S without a current."""
+        llrs, _, constants = self._curves
+        no_curve = (np.float32(0.0),) * len(llrs)
         unit = (np.float32(1.0), np.float32(0.0))
-        return self._add_noise(none, at_rest, number, unit, unit)
+        return self._noisy_current(
+            np.zeros(1, np.float32), number, (no_curve, no_curve, constants), unit, unit
+        )
 
-    def _add_noise(
+    def _noisy_current(
         self,
-        out: Array,
         u: Array,
         number: int,
+        curves: tuple[Any, Any, Any],
         coefficients: tuple[np.float32, np.float32],
         slopes: tuple[np.float32, np.float32],
     ) -> Array:
-        """Add Johnson and shot noise to the currents ``out``; ``slopes`` as in ``_slopes``."""
+        """Return the current (A) with Johnson and shot noise of read ``number``."""
+        u, out = plain(u), self._new_currents()
         fixed = (
-            self.states, u, int(u.size != 1), *coefficients, *slopes, out,
+            self.states, u, int(u.size != 1), curves, coefficients, slopes, out,
             self.parameters32.first, np.uint32(number), self.parameters32.key,
         )  # fmt: skip
 
         def work(low: int, high: int) -> None:
-            readout_kernels.add_read_noise(low, high, *fixed)
+            readout_kernels.noisy_current(low, high, *fixed, noise_work())
 
         share(work, self.n_cells, self.n_cells, discardable=True)
         return out
@@ -181,10 +191,11 @@ class KernelEngine(Engine):
         """Return the features of the first ``count`` cells in ``storage``, (4, count)."""
         out = np.empty((4, count), np.float32)
 
-        def work(low: int, high: int) -> None:
-            readout_kernels.features(low, high, count, storage, self.parameters32, out)
+        def kernel(low: int, high: int) -> None:
+            work = switching_work(storage.history.shape[1])
+            readout_kernels.features(low, high, count, storage, self.parameters32, work, out)
 
-        share(work, -(-count // GROUP), count, discardable=True)
+        share(kernel, -(-count // GROUP), count, discardable=True)
         return out
 
     def program_storage(
@@ -195,9 +206,10 @@ class KernelEngine(Engine):
         targets = np.ascontiguousarray(r, np.float32)
 
         def work(low: int, high: int) -> None:
+            state = np.empty((8, GROUP), np.float32)
             ideal.program(
-                low, high, cells, targets, features, storage.r, storage.status, storage.switch,
-                model.llrs, model.hhrs, model.constants,
+                low, high, state, cells, targets, features, storage.r, storage.status,
+                storage.switch, model.llrs, model.hhrs, model.constants,
             )  # fmt: skip
 
         share(work, len(cells), SCATTERED * len(cells), discardable=discardable)

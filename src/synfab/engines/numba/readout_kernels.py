@@ -4,8 +4,8 @@ import numpy as np
 from numba import int64, njit, uint32, uint64
 
 from synfab.engines.numba.compile import cached_njit
-from synfab.engines.numba.drawing import gather_features
-from synfab.engines.numba.intrinsics import fma, wide_vectors
+from synfab.engines.numba.drawing import gather_features, open_cells
+from synfab.engines.numba.intrinsics import at, fma, pointer, pointers, wide_vectors
 from synfab.engines.numba.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
 from synfab.engines.numba.scalar import (
     exp,
@@ -32,17 +32,23 @@ def current(low, high, r, voltages, each, llrs, hhrs, constants, out):  # type: 
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def add_read_noise(  # type: ignore[no-untyped-def]
-    low, high, r, voltages, each, johnson, shot, slope_llrs, slope_span, out, first, number, key
+def noisy_current(  # type: ignore[no-untyped-def]
+    low, high, r, voltages, each, curves, coefficients, slopes, out, first, number, key, work
 ):
-    """Add noise to the currents ``out`` of cells ``low`` … ``high`` (``noise.noisy_current``)."""
+    """Write ``noise.noisy_current`` of cells ``low`` … ``high`` to ``out``.
+
+    ``curves`` holds the last arguments of ``current``, ``slopes`` dI/dU at 0 V of r = 0, and the
+    difference between r = 1 and r = 0.
+    """
     wide_vectors()
+    johnson, shot = coefficients
+    llrs, hhrs, constants = curves
+    slope_llrs, slope_span = slopes
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
-    z = np.empty((4, GROUP), np.float32)
-    noise = np.empty(4 * GROUP, np.float32)
-    word = np.empty((4, GROUP), np.uint32)
-    za, zb, zc, zd = z[0], z[1], z[2], z[3]
-    wa, wb, wc, wd = word[0], word[1], word[2], word[3]
+    z, noise, word = pointers(work)
+    zb, zc, zd = at(z, GROUP), at(z, 2 * GROUP), at(z, 3 * GROUP)
+    wa, wb, wc, wd = word, at(word, GROUP), at(word, 2 * GROUP), at(word, 3 * GROUP)
+    states, currents = pointer(r), pointer(out)
     # One call serves the four cells of a counter; ``shift`` aligns the first cell to its counter.
     shift = int64(first & uint64(3))
     for call_low in range((low + shift) >> 2, (high + shift + 3) >> 2, GROUP):
@@ -56,56 +62,55 @@ def add_read_noise(  # type: ignore[no-untyped-def]
                 uint32(number), uint32(3), k0, k1,
             )  # fmt: skip
         for j in range(calls):
-            za[j], zb[j] = normal_pair(wa[j], wb[j])
+            z[j], zb[j] = normal_pair(wa[j], wb[j])
         for j in range(calls):
             zc[j], zd[j] = normal_pair(wc[j], wd[j])
         for j in range(calls):
             for lane in range(4):
-                noise[4 * j + lane] = z[lane, j]
+                noise[4 * j + lane] = z[lane * GROUP + j]
         origin = 4 * call_low - shift
         begin_cell, end_cell = max(low, origin), min(high, origin + 4 * GROUP)
-        state, current_of = r[begin_cell:end_cell], out[begin_cell:end_cell]
-        drawn = noise[begin_cell - origin :]
+        state, current_of = at(states, begin_cell), at(currents, begin_cell)
+        drawn = at(noise, begin_cell - origin)
         if each:
-            voltage = voltages[begin_cell:end_cell]
+            voltage = at(pointer(voltages), begin_cell)
             for j in range(end_cell - begin_cell):
-                u, i = voltage[j], current_of[j]
+                u = voltage[j]
+                i = span(llrs, hhrs, constants, state[j], u)[2]
                 at_zero = fma(state[j], slope_span, slope_llrs)
                 variance = noise_variance(johnson, shot, i, u, at_zero)
                 current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
         else:
             u = voltages[0]
+            base, difference, _ = span(llrs, hhrs, constants, f4(0.0), u)
             for j in range(end_cell - begin_cell):
-                i = current_of[j]
+                i = fma(state[j], -difference, base)
                 at_zero = fma(state[j], slope_span, slope_llrs)
                 variance = noise_variance(johnson, shot, i, u, at_zero)
                 current_of[j] = fma(f4(np.sqrt(variance)), drawn[j], i)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def features(low, high, n_cells, state, model, out):  # type: ignore[no-untyped-def]
+def features(low, high, n_cells, state, model, work, out):  # type: ignore[no-untyped-def]
     """Write ``drawing.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
-    cells = np.empty(GROUP, np.int64)
-    buffer = np.empty((6, GROUP), np.float32)
-    marginals = model.marginals
+    opened = open_cells(state)
+    cells, buffer, marginals = pointer(work.selected), pointer(work.buffer), model.marginals
     for group in range(low, high):
         for j in range(GROUP):
             cells[j] = group * GROUP + j
         size = min(GROUP, n_cells - group * GROUP)
         for pair in range(2):
-            gather_features(
-                state.history, state.devices, state.status, cells, int64(GROUP), pair,
-                model.quantise, buffer,
-            )  # fmt: skip
+            gather_features(opened, cells, int64(GROUP), pair, model.quantise, buffer)
             for j in range(size):
-                x0, x1 = buffer[0, j], buffer[1, j]
+                c, x0, x1 = cells[j], buffer[j], buffer[GROUP + j]
+                m0, s0 = buffer[2 * GROUP + j], buffer[3 * GROUP + j]
+                m1, s1 = buffer[4 * GROUP + j], buffer[5 * GROUP + j]
                 if pair == 0:
-                    y = fma(buffer[3, j], marginal(marginals[0], x0), buffer[2, j])
-                    out[0, cells[j]] = exp(LN_10 * y)
-                    out[1, cells[j]] = fma(buffer[5, j], marginal(marginals[1], x1), buffer[4, j])
+                    out[0, c] = exp(LN_10 * fma(s0, marginal(marginals[0], x0), m0))
+                    out[1, c] = fma(s1, marginal(marginals[1], x1), m1)
                 else:
-                    out[2, cells[j]] = fma(buffer[3, j], marginal(marginals[2], x0), buffer[2, j])
-                    out[3, cells[j]] = fma(buffer[5, j], marginal(marginals[3], x1), buffer[4, j])
+                    out[2, c] = fma(s0, marginal(marginals[2], x0), m0)
+                    out[3, c] = fma(s1, marginal(marginals[3], x1), m1)
 
 
 @njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -138,12 +143,11 @@ def pack(cells, history, out):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def row_normals(low, high, first, number, key, out):  # type: ignore[no-untyped-def]
+def row_normals(low, high, first, number, key, out, work):  # type: ignore[no-untyped-def]
     """Write ``Engine.readout_noise`` of readouts ``low`` … ``high`` to ``out``, (B, rows)."""
     wide_vectors()
     k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
-    word = np.empty((2, GROUP), np.uint32)
-    wa, wb = word[0], word[1]
+    wa, wb = work.word[0], work.word[1]
     for b in range(low, high):
         index = uint32((number + uint64(b)) & uint64(0xFFFFFFFF))
         line = out[b]

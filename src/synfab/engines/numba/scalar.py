@@ -8,9 +8,10 @@ of threads.
 from typing import Any
 
 import numpy as np
-from numba import int32, int64, njit, types, uint32, uint64
+from numba import int32, int64, types, uint32, uint64
 from numba.extending import overload
 
+from synfab.engines.numba.compile import part_njit
 from synfab.engines.numba.intrinsics import bits, fma, from_bits
 from synfab.model.cell_model import PIECES_END
 from synfab.physics import drawing
@@ -24,7 +25,7 @@ SQRT_HALF_BITS = np.int32(0x3F3504F3)
 QUARTER = f4(np.pi * 2.0**-31)
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def log(x: Any) -> Any:
     """Return the logarithm of a normal positive float32, to about 1 ulp (minimax, after Cephes)."""
     i = bits(x)
@@ -43,7 +44,7 @@ def log(x: Any) -> Any:
     return fma(f4(e), LN2_HIGH, f + tail)
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def exp(x: Any) -> Any:
     """Return e**x of a float32 clipped to -87 … 88, to about 1 ulp (minimax, after Cephes)."""
     x = f4(-87.0) if x < f4(-87.0) else x
@@ -59,7 +60,7 @@ def exp(x: Any) -> Any:
     return value * from_bits(int32((int32(k) + int32(127)) << int32(23)))
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def polynomial(coefficients: Any, x: Any) -> Any:
     """Return ``drawing.polynomial``, with fused steps; a tuple unrolls the loop."""
     value = coefficients[0]
@@ -98,7 +99,7 @@ def _marginal(coefficients: Any, x: Any) -> Any:
     return pieces
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def noise_variance(johnson: Any, shot: Any, i: Any, u: Any, slope: Any) -> Any:
     """Return ``ReadNoise.variance`` at ``static_conductance`` for linear noise (``noise``)."""
     ratio = abs(i) / (abs(u) if u != f4(0.0) else f4(1.0))
@@ -106,7 +107,7 @@ def noise_variance(johnson: Any, shot: Any, i: Any, u: Any, slope: Any) -> Any:
     return fma(johnson, conductance, shot * abs(i))
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Return ``streams.philox`` of one counter of uint32 words.
 
@@ -126,7 +127,7 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return uint32(a & low), uint32(b & low), uint32(c & low), uint32(d & low)
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def normal_pair(w_radius: Any, w_angle: Any) -> Any:
     """Return two standard normal numbers from two words, as ``streams.normals`` does."""
     u = (f4(int32(w_radius >> uint32(1))) + f4(0.5)) * f4(4.656612873077393e-10)

@@ -1,16 +1,17 @@
 """Kernels of the I-V curves and the RESET transition between them."""
 
-from numba import njit, uint32
+from numba import uint32
 
-from synfab.engines.numba.intrinsics import fma, wide_vectors
-from synfab.engines.numba.layout import ETA, HIGH, LOW, TOP, U_MAX
+from synfab.engines.numba.compile import part_njit
+from synfab.engines.numba.intrinsics import at, fma, wide_vectors
+from synfab.engines.numba.layout import ETA, GROUP, HIGH, LOW, TOP, U_MAX
 from synfab.engines.numba.scalar import exp, f4, log, polynomial
 
 # Rows of the work array of a RESET.
 STATE, REST, PULSE, FLOOR, SLOPE = range(5)
 
 
-@njit(inline="always")
+@part_njit(forceinline=True)
 def span(llrs, hhrs, constants, r, u):  # type: ignore[no-untyped-def]
     """Return P_L(u), P_L(u) - P_H(u) and I(r, u); ohmic outside the trained voltage range."""
     bounded = constants[LOW] if u < constants[LOW] else u
@@ -21,15 +22,15 @@ def span(llrs, hhrs, constants, r, u):  # type: ignore[no-untyped-def]
     return low, low - high, fma(r, high - low, low)
 
 
-@njit(nogil=True, error_model="numpy")
+@part_njit()
 def transition(curve, begins, llrs, hhrs, constants, width):  # type: ignore[no-untyped-def]
     """Update state and steepness in place, as ``rules.transition_state`` does.
 
     A RESET at U_max or above is complete.
     """
     wide_vectors()
-    r, threshold, u = curve[STATE], curve[REST], curve[PULSE]
-    r_hrs, steepness = curve[FLOOR], curve[SLOPE]
+    r, threshold, u = at(curve, STATE * GROUP), at(curve, REST * GROUP), at(curve, PULSE * GROUP)
+    r_hrs, steepness = at(curve, FLOOR * GROUP), at(curve, SLOPE * GROUP)
     u_max, eta, top = constants[U_MAX], constants[ETA], constants[TOP]
     for j in range(width):
         r_old, voltage, at_rest, old = r[j], u[j], threshold[j], steepness[j]
@@ -40,10 +41,10 @@ def transition(curve, begins, llrs, hhrs, constants, width):  # type: ignore[no-
         rise = u_max - at_rest if start_here else f4(1.0)
         a = (start - floor) / exp(eta * log(rise))
         a = a if start_here else old
-        at = voltage if partial else f4(0.0)
-        low, difference, _ = span(llrs, hhrs, constants, r_old, at)
+        applied = voltage if partial else f4(0.0)
+        low, difference, _ = span(llrs, hhrs, constants, r_old, applied)
         carries = difference != f4(0.0)
-        solved = low - fma(a, exp(eta * log(u_max - at)), floor)
+        solved = low - fma(a, exp(eta * log(u_max - applied)), floor)
         solved = solved / (difference if carries else f4(1.0))
         solved = solved if carries else r_old
         solved = top if solved > top else solved
