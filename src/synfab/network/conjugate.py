@@ -20,7 +20,7 @@ from synfab.network.wires import Wires
 MAX_ITERATIONS = 5000
 # From this number of cells, threads save time in an iteration; factoring the lines and evaluating
 # the cells is HEAVY times the work.
-SHARED, HEAVY = 200_000, 4
+SHARED, HEAVY = 250_000, 3
 
 
 def spread(kernel: Any, count: int, work: int, *arguments: Any) -> None:
