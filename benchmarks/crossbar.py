@@ -10,6 +10,7 @@ if it is installed; both support linear cells only. ngspice, which solves nonlin
 
 import importlib
 import logging
+import platform
 import resource
 import statistics
 import sys
@@ -18,15 +19,25 @@ import warnings
 from collections.abc import Callable
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from account import processor
 from scipy.sparse.linalg import splu
 
 import synfab as sf
 from synfab.common.processors import default_threads
 from synfab.network.direct import matrix
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
 def written(n: int) -> sf.CellArray:
