@@ -2,25 +2,42 @@
 
 With the argument ``memory``, ``read``, ``growth`` or ``write``, only that part is run.
 
-The comparison is with SciPy's sparse direct solver (SuperLU, COLAMD) on the same conductance
-matrix, and with badcrossbar if it is installed; both support linear cells only.
+All times of a row of the table are medians of runs that alternate between the solvers. The peers
+are SciPy's sparse direct solver (SuperLU, COLAMD) on the same conductance matrix, and badcrossbar
+if it is installed; both support linear cells only. ngspice, which solves nonlinear cells, is in
+``benchmarks/circuit.py``.
 """
 
 import importlib
 import logging
+import platform
 import resource
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import splu
 
 import synfab as sf
+from synfab.common.processors import default_threads
 from synfab.network.direct import matrix
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
 def written(n: int) -> sf.CellArray:
@@ -28,13 +45,16 @@ def written(n: int) -> sf.CellArray:
     return cells.apply_voltage(np.random.default_rng(1).uniform(0.6, 1.5, (n, n)))
 
 
-def median(job: Callable[[], Any], repeats: int) -> float:
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+def medians(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Return the median times, s, of jobs that run in turn, after one run of each."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for k in range(rounds + 1):
+        for name, job in jobs.items():
+            begin = time.perf_counter()
+            job()
+            if k:
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(found) for name, found in times.items()}
 
 
 def direct(bar: sf.Crossbar, v: np.ndarray) -> np.ndarray:
@@ -44,39 +64,48 @@ def direct(bar: sf.Crossbar, v: np.ndarray) -> np.ndarray:
     return splu(matrix(bar.wires, conductances)).solve(right)
 
 
-def read() -> None:
-    logging.disable(logging.INFO)  # badcrossbar reports every step
+def load_badcrossbar() -> Any:
+    """Return badcrossbar's solver; None if it is not installed."""
+    logging.disable(logging.INFO)  # it reports every step
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            badcrossbar: Any = importlib.import_module("badcrossbar").compute
+            return importlib.import_module("badcrossbar").compute
         except (ImportError, AttributeError):
-            badcrossbar = None
             print("badcrossbar is not installed: its column is empty")
-    sf.Crossbar(written(4)).solve(np.ones(4))  # compiles
-    print("| N x N | linear | nonlinear | SciPy splu | ratio | badcrossbar | ratio |")
-    print("|---|---|---|---|---|---|---|")
+            return None
+
+
+def read() -> None:
+    badcrossbar = load_badcrossbar()
+    print(
+        "| N x N | linear | iterations | nonlinear | iterations "
+        "| SciPy splu | ratio | badcrossbar | ratio |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for n in (64, 128, 256, 512, 1024):
         bar, v = sf.Crossbar(written(n), 2.5), np.random.default_rng(2).uniform(0.0, 0.3, n)
-        repeats = 5 if n < 512 else 3
-        linear = median(lambda b=bar, u=v: b.solve(u, linear=True), repeats)
-        nonlinear = median(lambda b=bar, u=v: b.solve(u), repeats)
-        row = f"| {n} | {1e3 * linear:.1f} ms | {1e3 * nonlinear:.1f} ms "
+        jobs: dict[str, Callable[[], Any]] = {
+            "linear": partial(bar.solve, v, linear=True),
+            "nonlinear": partial(bar.solve, v),
+        }
         if n <= 256:
-            peer = median(lambda b=bar, u=v: direct(b, u), 3)
-            row += f"| {1e3 * peer:.0f} ms | {peer / linear:.0f} "
-        else:
-            row += "| - | - "
-        if badcrossbar is not None and n <= 256:
+            jobs["SciPy splu"] = partial(direct, bar, v)
+        if n <= 256 and badcrossbar is not None:
             g = bar.circuit.conducting(linear=True).values
-            peer = median(lambda c=g, u=v: badcrossbar(u[:, None], 1.0 / c.T, 2.5), 3)
-            row += f"| {1e3 * peer:.0f} ms | {peer / linear:.0f} |"
-        else:
-            row += "| - | - |"
-        print(row)
+            jobs["badcrossbar"] = partial(badcrossbar, v[:, None], 1.0 / g.T, 2.5)
+        counts = {name: jobs[name]().iterations for name in ("linear", "nonlinear")}
+        found = medians(jobs, 5)
+        row = f"| {n} "
+        for name, count in counts.items():
+            row += f"| {1e3 * found[name]:.1f} ms | {count} "
+        for name in ("SciPy splu", "badcrossbar"):
+            peer = found.get(name)
+            row += f"| {1e3 * peer:.0f} ms | {peer / found['linear']:.0f} " if peer else "| - | - "
+        print(row + "|")
     bar = sf.Crossbar(written(256), 2.5)
     batch = np.random.default_rng(4).uniform(0.0, 0.2, (256, 64))
-    many = median(lambda: bar.read(batch, linear=True, noise=False), 3)
+    many = medians({"read": partial(bar.read, batch, linear=True, noise=False)}, 3)["read"]
     print(f"64 input vectors on 256 x 256, linear: {many:.2f} s")
 
 
@@ -96,10 +125,9 @@ def memory(n: int) -> None:
 
 def growth() -> None:
     """Print how the time of a linear solve grows from N = 256 to 1024, as an exponent of N."""
-    times = []
-    for n in (256, 1024):
-        bar, v = sf.Crossbar(written(n), 2.5), np.full(n, 0.2)
-        times.append(median(lambda b=bar, u=v: b.solve(u, linear=True), 3))
+    bars = {n: sf.Crossbar(written(n), 2.5) for n in (256, 1024)}
+    jobs = {str(n): partial(bar.solve, np.full(n, 0.2), linear=True) for n, bar in bars.items()}
+    times = list(medians(jobs, 5).values())
     print(f"the time of a linear solve grows as N^{np.log(times[1] / times[0]) / np.log(4.0):.2f}")
 
 
@@ -129,6 +157,7 @@ def write() -> None:
 
 
 def main() -> None:
+    print(f"{processor()}, {default_threads()} threads, {date.today()}")
     parts = sys.argv[1:] or ["memory", "read", "growth", "write"]
     for part in parts:
         {"read": read, "write": write, "memory": lambda: memory(1024), "growth": growth}[part]()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import synfab as sf
+from synfab.network.solver import Network
 
 Transistor = sf.crossbar.Transistor
 
@@ -247,3 +248,32 @@ def test_rows_whose_gates_are_off_may_be_left_out(drive):
     np.testing.assert_allclose(
         left_out.extreme_voltage[on], kept.extreme_voltage[on], rtol=1e-3, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("scheme", "voltage"), [("V/2", -1.2), ("V/3", -0.8), ("V/2", 1.1)])
+def test_rows_written_from_warm_starts_are_those_of_cold_accurate_solves(
+    monkeypatch, scheme, voltage
+):
+    """The solves of a pulse share a network and a loose tolerance; no cell's fate depends on it."""
+    states, switched = [], []
+    solve = Network.solve
+
+    def cold(self, cells, bias, tolerance=None):
+        self.x[:] = self.b[:] = 0.0
+        solve(self, cells, bias)
+
+    for network_solve in (solve, cold):
+        monkeypatch.setattr(Network, "solve", network_solve)
+        cells = fresh(48, 48)
+        if voltage > 0.0:
+            cells.apply_voltage(-2.0)
+        bar = sf.Crossbar(cells, 2.5)
+        pulses = [
+            bar.write(rows=row, columns=slice(None), voltage=voltage, scheme=scheme)
+            for row in range(48)
+        ]
+        states.append(cells.r)
+        switched.append([pulse.switched for pulse in pulses])
+    assert np.any(switched[0])
+    np.testing.assert_array_equal(*[np.array(one) for one in switched])
+    np.testing.assert_allclose(*states, rtol=0.0, atol=1e-4)

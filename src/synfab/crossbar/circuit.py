@@ -16,7 +16,7 @@ from synfab.network.access import Access, Selector, Transistor, defects, make_ba
 from synfab.network.bias import Bias, lines, make_bias
 from synfab.network.network import Cells, Solution
 from synfab.network.reduction import distances
-from synfab.network.solver import TOLERANCE, solve_lines
+from synfab.network.solver import solve_lines
 from synfab.network.wires import Resistance, Wires, make_wires
 from synfab.random.arrays import to_numpy
 
@@ -125,7 +125,7 @@ class Circuit:
         bias: Bias,
         cells: Cells,
         start: tuple[Array, Array] | None = None,
-        tolerance: float = TOLERANCE,
+        tolerance: float | None = None,
     ) -> Solution:
         """Return the solution for one bias; see ``solver.solve_lines``."""
         return solve_lines(self.wires_for(bias), cells, bias, start, tolerance)

@@ -14,17 +14,19 @@ from synfab.common.types import Array, Mask
 from synfab.crossbar.circuit import Circuit
 from synfab.network.access import Barriers, make_barriers
 from synfab.network.bias import Bias
+from synfab.network.ideal import solve_ideal
 from synfab.network.network import Cells, Solution
 from synfab.network.reduction import distances, keep_rows
-from synfab.network.solver import TOLERANCE, solve_lines
+from synfab.network.solver import TOLERANCE, Network
 from synfab.random.arrays import to_numpy
 
 MAX_STEPS = 10
 # Steps of an event-by-event edge, in addition to one per SET.
 EXACT_STEPS = 100
-# Allowed current residual at a node, A: while cells still switch (some uV on the longest lines),
-# and for estimating the voltage at which the edge starts.
-ON_THE_EDGE, ROUGHLY = 1e-8, 1e-6
+# Allowed current residual at a node, A, while cells still switch: event by event, on a ramp, and
+# for estimating the voltage at which the edge starts. 1e-7 A changes voltages by some 10 uV with
+# 2.5 ohm per segment; the steps of a ramp are coarser by orders of magnitude.
+BY_EVENT, ON_RAMP, ROUGHLY = 1e-8, 1e-7, 1e-6
 # Cells have settled when no state changes by more than this; the range of r is about 1.
 SETTLED, EXACTLY_SETTLED = 1e-3, 1e-6
 MAX_SETTLING = 1000
@@ -63,7 +65,9 @@ class Pulse:
             self._keep(self.index)
         self.extreme = np.zeros((len(self.bias.rows), len(bias.columns)))
         self.solves = 0
-        self._last: tuple[float, Solution] | None = None
+        self._scale: float | None = None  # of the last solution
+        self._network = None if self.wires is None else Network(self.wires)
+        self._ideal: Solution
 
     def _keep(self, index: Array) -> None:
         """Remove the rows that do not conduct."""
@@ -83,28 +87,43 @@ class Pulse:
         r = self.circuit.states
         return r if self.index is None else np.asarray(r[self.index])
 
-    def solve(self, scale: float, tolerance: float = ON_THE_EDGE) -> Solution:
-        """Return the solution at ``scale`` times the pulse, starting from the last one scaled."""
-        start = None
-        if self._last is not None:
-            # A solution at zero voltage cannot be scaled.
-            last, found = self._last
-            ratio = scale / last if last else 0.0
-            start = (
-                ratio * (found.column_voltage - last * self.bias.columns),
-                ratio * (found.row_voltage - last * self.bias.rows[:, None]),
-            )
-        states = self._states.astype(np.float64)
-        cells = Cells(states, self.circuit.cells.model.conduction, self.barriers)
-        found = solve_lines(self.wires, cells, self.bias.scaled(scale), start, tolerance)
+    def solve(self, scale: float, tolerance: float = BY_EVENT) -> Solution:
+        """Return the solution at ``scale`` times the pulse; valid until the next solve."""
+        self._solve(scale, tolerance)
+        return self._ideal if self._network is None else self._network.solution()
+
+    def voltage(self, scale: float, tolerance: float = BY_EVENT) -> Array:
+        """Return the cell voltages at ``scale`` times the pulse, V; valid as those of ``solve``."""
+        self._solve(scale, tolerance)
+        return self._ideal.cell_voltage if self._network is None else self._network.cell_voltage
+
+    def _solve(self, scale: float, tolerance: float) -> None:
+        """Solve at ``scale`` times the pulse, starting from the last solution, scaled."""
+        cells = Cells(
+            self._states.astype(np.float64), self.circuit.cells.model.conduction, self.barriers
+        )
+        last, bias = self._scale, self.bias.scaled(scale)
+        # A solution at zero voltage cannot be scaled.
+        ratio = scale / last if last else 0.0
+        if self._network is None:
+            start = None
+            if last is not None:
+                start = (
+                    ratio * (self._ideal.column_voltage - last * self.bias.columns),
+                    ratio * (self._ideal.row_voltage - last * self.bias.rows[:, None]),
+                )
+            self._ideal = solve_ideal(cells, bias, start, tolerance)
+        else:
+            self._network.x *= ratio
+            self._network.b *= ratio
+            self._network.solve(cells, bias, tolerance)
+        self._scale = scale
         self.solves += 1
-        self._last = (scale, found)
-        return found
 
     def switch(self, u: Array, where: Mask | None = None) -> float:
         """Apply voltages ``u`` to the cells; return the largest change of a state."""
         larger = np.abs(u) > np.abs(self.extreme)
-        self.extreme[larger] = u[larger]
+        np.copyto(self.extreme, u, where=larger)
         before = self._states
         mask = self.good if where is None else where if self.good is None else where & self.good
         if self.index is None:
@@ -131,7 +150,7 @@ class Pulse:
 
     def climb(self, steps: int | None) -> None:
         """Ramp from zero to full voltage in ``steps``; None: event by event."""
-        u = self.solve(1.0, ROUGHLY).cell_voltage
+        u = self.voltage(1.0, ROUGHLY)
         overdue = float(self.due(u).max())
         if overdue == 0.0:
             self.settle(MAX_STEPS if steps is not None else None)
@@ -139,22 +158,24 @@ class Pulse:
         first = EARLY / overdue if np.isfinite(overdue) else 0.0
         if steps is not None:
             for scale in np.linspace(first, 1.0, steps + 1)[1:]:
-                self.switch(self.solve(float(scale)).cell_voltage)
+                self.switch(self.voltage(float(scale), ON_RAMP))
             return
         for scale in np.linspace(first, 1.0, EXACT_STEPS + 1)[1:]:
             self.events(float(scale))
 
     def settle(self, most: int | None) -> None:
         """Solve and switch at full voltage until no state changes."""
-        settled = EXACTLY_SETTLED if most is None else SETTLED
+        exact = most is None
+        settled = EXACTLY_SETTLED if exact else SETTLED
+        tolerance = BY_EVENT if exact else ON_RAMP
         for _ in range(MAX_SETTLING if most is None else most):
-            if self.switch(self.solve(1.0).cell_voltage) <= settled:
+            if self.switch(self.voltage(1.0, tolerance)) <= settled:
                 return
 
     def events(self, scale: float) -> None:
         """SET cells one by one, the farthest beyond U_SET first; RESETs settle in between."""
         for _ in range(MAX_SETTLING + self.extreme.size):
-            u = self.solve(scale).cell_voltage
+            u = self.voltage(scale)
             overdue = self.due(u)
             if overdue.any():
                 first = np.zeros(overdue.size, np.bool_)
@@ -167,5 +188,5 @@ class Pulse:
         """Return the solution at full voltage, for the present states of the cells."""
         found = self.solve(1.0, TOLERANCE)
         larger = np.abs(found.cell_voltage) > np.abs(self.extreme)
-        self.extreme[larger] = found.cell_voltage[larger]
+        np.copyto(self.extreme, found.cell_voltage, where=larger)
         return found

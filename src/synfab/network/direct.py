@@ -18,11 +18,11 @@ def direct_step(wires: Wires, g: Array, f_column: Array, f_row: Array) -> tuple[
     rows, columns = wires.shape
     try:
         factors = splu(matrix(wires, g), permc_spec="COLAMD")
-        found = factors.solve(np.concatenate([f_column.ravel(), f_row.T.ravel()]))
+        found = factors.solve(np.concatenate([f_column.ravel(), f_row.ravel()]))
     except RuntimeError as error:
         raise SolverError(f"crossbar: the network has no unique solution ({error})") from None
     half = rows * columns
-    return found[:half].reshape(rows, columns), found[half:].reshape(rows, columns).T.copy()
+    return found[:half].reshape(rows, columns), found[half:].reshape(rows, columns)
 
 
 def matrix(wires: Wires, g: Array) -> Any:

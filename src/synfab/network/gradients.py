@@ -7,7 +7,7 @@ cell's current leaves its column and enters its row, so dL/dI = -(lambda_column 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from synfab.model.cell_model import CellModel
 from synfab.network.bias import Bias
 from synfab.network.ideal import through_ideal
 from synfab.network.network import Cells, Solution
-from synfab.network.solver import Network
+from synfab.network.solver import solve_lines
 from synfab.network.wires import Wires
 
-# Relative tolerance of the adjoint solve.
-TOLERANCE = 1e-13
+# Largest allowed residual of the adjoint solve, relative to the current of a cell between the ends.
+TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +61,12 @@ def _through(wires: Wires | None, cells: Cells, bias: Bias, found: Solution, see
     """Return dL/dI for a current from column to row at each crosspoint, (rows, columns)."""
     if wires is None:
         return through_ideal(cells, bias, found, seed)
-    start = (found.column_voltage - bias.columns, found.row_voltage - bias.rows[:, None])
-    network = Network(wires, cells, bias.columns, bias.rows, start)
-    rows, columns = wires.shape
-    into_rows = np.zeros((columns, rows))
-    into_rows[0] += seed * wires.left
-    into_rows[-1] += seed * wires.right
-    at_column, at_row = network.solve_linearised(np.zeros((rows, columns)), into_rows, TOLERANCE)
-    return np.asarray(at_row.T - at_column)
+    # K lambda = dL/d(nodes) is the linear network with the seed as voltages at the row ends.
+    adjoint_bias = replace(bias, columns=np.zeros(wires.shape[1]), rows=seed)
+    slopes = Cells(found.slope, None)
+    tolerance = TOLERANCE * float(np.abs(seed).max() * np.abs(found.slope).max())
+    adjoint = solve_lines(wires, slopes, adjoint_bias, None, tolerance)
+    return np.asarray(adjoint.row_voltage - adjoint.column_voltage)
 
 
 def _per_conductance(cells: Cells, found: Solution, model: CellModel) -> Array:

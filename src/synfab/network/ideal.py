@@ -30,13 +30,13 @@ class Lines:
             self.rows += np.where(bias.floating_rows, start[1][:, 0], 0.0)
         self.inner = None if cells.barriers is None else np.zeros(self.shape)
         self.g, self.current = np.empty(self.shape), np.empty(self.shape)
-        self.zero = (np.zeros(self.shape), np.zeros(self.shape[::-1]))
+        self.zero = (np.zeros(self.shape), np.zeros(self.shape))
         self.measure()
 
     def measure(self) -> None:
         """Evaluate the cells; ``missing`` is the net current out of each floating line, A."""
         nodes = (*self.zero, self.columns, self.rows)
-        evaluate(self.cells, nodes, self.inner, self.g, self.current)
+        evaluate(self.cells, nodes, self.inner, self.g, self.current, 0, self.shape[0])
         bias = self.bias
         leaving = self.current.sum(axis=0) + LEAK * self.columns
         entering = self.current.sum(axis=1) - LEAK * self.rows

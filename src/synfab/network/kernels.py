@@ -1,116 +1,24 @@
-"""Numba kernels of the solver: current residuals, line solves, conjugate gradients.
+"""Numba kernels of the solver: currents of the cells, and current residuals of the nodes.
 
-Unknowns are the deviation ``x`` of a column node from its driver's voltage ``v``, (rows, columns),
-and ``b`` of a row node from the voltage ``w`` at the row's end, stored transposed, (columns, rows).
-In both arrays the first axis runs along the line, so a line solve is a recurrence over whole
-vectors.
+Unknowns are the deviation ``x`` of a column node from its driver's voltage ``v`` and ``b`` of a row
+node from the voltage ``w`` at the row's end, (rows, columns) each. All kernels work on the rows
+``low`` … ``high`` - 1.
 """
 
 import numpy as np
 
 from synfab.engines.numba.compile import cached_njit
 
-BLOCK = 32
+CHUNK = 64
 # Cell voltages behind access devices: relative error, and limit of Newton or bisection steps.
 INNER_TOLERANCE = 2e-15
 MAX_INNER = 60
 
 
-@cached_njit(nogil=True)
-def transpose(source, target):  # type: ignore[no-untyped-def]
-    """Copy the transpose of ``source`` into ``target``, in blocks that fit the cache."""
-    n, m = source.shape
-    for i0 in range(0, n, BLOCK):
-        for j0 in range(0, m, BLOCK):
-            for j in range(j0, min(j0 + BLOCK, m)):
-                for i in range(i0, min(i0 + BLOCK, n)):
-                    target[j, i] = source[i, j]
-
-
-@cached_njit(nogil=True)
-def diagonal(g, line, first, last, out):  # type: ignore[no-untyped-def]
-    """Sum the conductances at each node of parallel lines into ``out``, including cells ``g``."""
-    n, m = g.shape
-    for k in range(n):
-        for j in range(m):
-            total = g[k, j]
-            total += line[k - 1, j] if k > 0 else first[j]
-            total += line[k, j] if k < n - 1 else last[j]
-            out[k, j] = total
-
-
-@cached_njit(nogil=True)
-def factor(g, line, first, last, inverse):  # type: ignore[no-untyped-def]
-    """Compute inverse pivots of the tridiagonal lines; return False if a pivot is not positive.
-
-    A pivot is the conductance to ground seen from its node, looking back along the line, plus the
-    next segment's. Computed as conductances in series, it is free of cancellation, even on a
-    floating line.
-    """
-    n, m = g.shape
-    good = True
-    seen = first.copy()
-    for k in range(n):
-        for j in range(m):
-            seen[j] += g[k, j]
-            ahead = line[k, j] if k < n - 1 else last[j]
-            d = seen[j] + ahead
-            good &= d > 0.0
-            inverse[k, j] = 1.0 / d
-            seen[j] *= ahead * inverse[k, j]
-    return good
-
-
-@cached_njit(nogil=True)
-def line_solve(y, line, inverse):  # type: ignore[no-untyped-def]
-    """Solve the tridiagonal systems of all lines in place, in ``y``."""
-    n, m = y.shape
-    for k in range(1, n):
-        above, here, g, p = y[k - 1], y[k], line[k - 1], inverse[k - 1]
-        for j in range(m):
-            here[j] += g[j] * p[j] * above[j]
-    here, p = y[n - 1], inverse[n - 1]
-    for j in range(m):
-        here[j] *= p[j]
-    for k in range(n - 2, -1, -1):
-        below, here, g, p = y[k + 1], y[k], line[k], inverse[k]
-        for j in range(m):
-            here[j] = (here[j] + g[j] * below[j]) * p[j]
-
-
-@cached_njit(nogil=True)
-def multiply_lines(p, diag, line, out):  # type: ignore[no-untyped-def]
-    """Multiply ``p`` by the tridiagonal matrices of the lines, into ``out``."""
-    n, m = p.shape
-    for k in range(n):
-        for j in range(m):
-            value = diag[k, j] * p[k, j]
-            if k > 0:
-                value -= line[k - 1, j] * p[k - 1, j]
-            if k < n - 1:
-                value -= line[k, j] * p[k + 1, j]
-            out[k, j] = value
-
-
-@cached_njit(nogil=True)
-def through_rows(p, g, row_line, row_inverse, across, out):  # type: ignore[no-untyped-def]
-    """Compute G T_b^-1 G ``p`` into ``out``: the coupling of the columns through the rows."""
-    n, m = p.shape
-    for i in range(n):
-        for j in range(m):
-            out[i, j] = g[i, j] * p[i, j]
-    transpose(out, across)
-    line_solve(across, row_line, row_inverse)
-    transpose(across, out)
-    for i in range(n):
-        for j in range(m):
-            out[i, j] *= g[i, j]
-
-
-@cached_njit(nogil=True)
-def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
+@cached_njit(nogil=True, error_model="numpy")
+def iv_curve(u, r, llrs, hhrs, lowest, highest):  # type: ignore[no-untyped-def]
     """Return current and slope of state ``r`` at ``u``, as ``Conduction.current`` and ``slope``."""
-    inside = min(max(u, low), high)
+    inside = min(max(u, lowest), highest)
     p, dp, q, dq = 0.0, 0.0, 0.0, 0.0
     for k in range(len(llrs)):
         dp, p = dp * inside + p, p * inside + llrs[k]
@@ -122,25 +30,45 @@ def iv_curve(u, r, llrs, hhrs, low, high):  # type: ignore[no-untyped-def]
     return current, slope
 
 
-@cached_njit(nogil=True)
+@cached_njit(nogil=True, error_model="numpy")
 def cell_currents(  # type: ignore[no-untyped-def]
-    x, b_across, v, w, r, llrs, hhrs, low, high, linear, g, current
+    low, high, x, b, v, w, r, llrs, hhrs, lowest, highest, linear, g, current
 ):
-    """Compute current and slope of every cell; for ``linear`` cells, r holds conductances."""
-    rows, columns = x.shape
-    for i in range(rows):
-        for j in range(columns):
-            u = v[j] - w[i] + x[i, j] - b_across[j, i]
-            if linear:
+    """Compute current and slope of every cell; for ``linear`` cells, r holds conductances.
+
+    Equals ``iv_curve``, in chunks of cells so that all loops over cells are vectorised.
+    """
+    columns = x.shape[1]
+    u, inside = np.empty(CHUNK), np.empty(CHUNK)
+    p, dp = np.empty(CHUNK), np.empty(CHUNK)
+    for i in range(low, high):
+        if linear:
+            for j in range(columns):
                 g[i, j] = r[i, j]
-                current[i, j] = r[i, j] * u
-                continue
-            current[i, j], g[i, j] = iv_curve(u, r[i, j], llrs, hhrs, low, high)
+                current[i, j] = r[i, j] * (v[j] - w[i] + x[i, j] - b[i, j])
+            continue
+        for j0 in range(0, columns, CHUNK):
+            count = min(CHUNK, columns - j0)
+            for k in range(count):
+                j = j0 + k
+                u[k] = v[j] - w[i] + x[i, j] - b[i, j]
+                inside[k] = min(max(u[k], lowest), highest)
+                p[k], dp[k] = 0.0, 0.0
+            for power in range(len(llrs)):
+                level, span = llrs[power], hhrs[power] - llrs[power]
+                for k in range(count):
+                    dp[k] = dp[k] * inside[k] + p[k]
+                    p[k] = p[k] * inside[k] + (level + r[i, j0 + k] * span)
+            for k in range(count):
+                ohmic = p[k] / inside[k]
+                outside = inside[k] != u[k]
+                current[i, j0 + k] = ohmic * u[k] if outside else p[k]
+                g[i, j0 + k] = ohmic if outside else dp[k]
 
 
-@cached_njit(nogil=True)
+@cached_njit(nogil=True, error_model="numpy")
 def barred_currents(  # type: ignore[no-untyped-def]
-    x, b_across, v, w, r, llrs, hhrs, low, high, linear,
+    low, high, x, b, v, w, r, llrs, hhrs, lowest, highest, linear,
     resistance, stuck, saturation, voltage, inner, g, current,
 ):  # fmt: skip
     """Compute currents as ``cell_currents`` does, for cells with access devices or defects.
@@ -148,10 +76,9 @@ def barred_currents(  # type: ignore[no-untyped-def]
     ``inner`` holds the cells' own voltages: an initial guess on entry, the solution of
     u = u_cell + R I(u_cell) + voltage asinh(I(u_cell) / saturation) on return.
     """
-    rows, columns = x.shape
-    for i in range(rows):
-        for j in range(columns):
-            u = v[j] - w[i] + x[i, j] - b_across[j, i]
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            u = v[j] - w[i] + x[i, j] - b[i, j]
             if resistance[i, j] == np.inf:
                 inner[i, j], g[i, j], current[i, j] = 0.0, 0.0, 0.0
                 continue
@@ -163,7 +90,7 @@ def barred_currents(  # type: ignore[no-untyped-def]
                     slope = r[i, j] if np.isnan(stuck[i, j]) else stuck[i, j]
                     i_cell = slope * here
                 else:
-                    i_cell, slope = iv_curve(here, r[i, j], llrs, hhrs, low, high)
+                    i_cell, slope = iv_curve(here, r[i, j], llrs, hhrs, lowest, highest)
                 drop, rise = resistance[i, j] * i_cell, resistance[i, j]
                 if saturation > 0.0:
                     drop += voltage * np.arcsinh(i_cell / saturation)
@@ -183,86 +110,37 @@ def barred_currents(  # type: ignore[no-untyped-def]
             g[i, j] = slope / (1.0 + rise * slope)
 
 
-@cached_njit(nogil=True)
+@cached_njit(nogil=True, error_model="numpy")
 def residuals(  # type: ignore[no-untyped-def]
-    x, b_across, current, column, top, bottom, row_line, left, right, f_column, f_row
+    low, high, x, b, current, column, top, bottom, row, left, right, f_column, f_row, extremes
 ):
-    """Compute the current residual at every node, A; return the largest magnitude."""
-    rows, columns = x.shape
-    worst = 0.0
-    for i in range(rows):
-        for j in range(columns):
-            value = -current[i, j]
-            value -= column[i - 1, j] * (x[i, j] - x[i - 1, j]) if i > 0 else top[j] * x[i, j]
-            if i < rows - 1:
-                value -= column[i, j] * (x[i, j] - x[i + 1, j])
-            else:
-                value -= bottom[j] * x[i, j]
-            f_column[i, j] = value
-            worst = max(worst, abs(value))
-    transpose(current, f_row)
-    for j in range(columns):
-        for i in range(rows):
-            value = f_row[j, i]
-            here = b_across[j, i]
-            value -= row_line[j - 1, i] * (here - b_across[j - 1, i]) if j > 0 else left[i] * here
-            if j < columns - 1:
-                value -= row_line[j, i] * (here - b_across[j + 1, i])
-            else:
-                value -= right[i] * here
-            f_row[j, i] = value
-            worst = max(worst, abs(value))
-    return worst
+    """Compute the current residual at every node, A.
 
-
-@cached_njit(nogil=True)
-def newton_step(  # type: ignore[no-untyped-def]
-    g, f_column, f_row, column, top, bottom, row_line, left, right, tolerance, most, dx, db
-):
-    """Solve the linearised network by conjugate gradients on the column nodes.
-
-    Return the number of iterations; negative: not positive definite, or more than ``most``.
+    ``extremes`` (2, rows): largest magnitudes per row, of the residuals and of the unknowns.
     """
-    diag, inverse = np.empty_like(g), np.empty_like(g)
-    g_across, row_inverse = np.empty_like(f_row), np.empty_like(f_row)
-    transpose(g, g_across)
-    diagonal(g, column, top, bottom, diag)
-    if not factor(g, column, top, bottom, inverse):
-        return -1
-    if not factor(g_across, row_line, left, right, row_inverse):
-        return -1
-    across, q = np.empty_like(f_row), np.empty_like(g)
-    # Right-hand side with the rows eliminated.
-    across[:] = f_row
-    line_solve(across, row_line, row_inverse)
-    transpose(across, q)
-    residual = f_column + g * q
-    z = residual.copy()
-    line_solve(z, column, inverse)
-    p = z.copy()
-    dx[:] = 0.0
-    rz = np.sum(residual * z)
-    start, iterations = rz, 0
-    while rz > tolerance * tolerance * start and rz > 0.0:
-        if iterations >= most:
-            return -2
-        iterations += 1
-        through_rows(p, g, row_line, row_inverse, across, z)
-        multiply_lines(p, diag, column, q)
-        q -= z
-        pq = np.sum(p * q)
-        if not pq > 0.0:
-            return -1
-        alpha = rz / pq
-        dx += alpha * p
-        residual -= alpha * q
-        z[:] = residual
-        line_solve(z, column, inverse)
-        before, rz = rz, np.sum(residual * z)
-        p *= rz / before
-        p += z
-    q[:] = g * dx
-    transpose(q, db)
-    db += f_row
-    line_solve(db, row_line, row_inverse)
-    return iterations
+    rows, columns = x.shape
+    end, ground = columns - 1, np.zeros(columns)
+    for i in range(low, high):
+        back, above = (column[i - 1], x[i - 1]) if i > 0 else (top, ground)
+        ahead, below = (column[i], x[i + 1]) if i < rows - 1 else (bottom, ground)
+        for j in range(columns):
+            up, down = back[j] * (x[i, j] - above[j]), ahead[j] * (x[i, j] - below[j])
+            f_column[i, j] = -current[i, j] - up - down
+        for j in range(1, end):
+            here = b[i, j]
+            before, after = row[i, j - 1] * (here - b[i, j - 1]), row[i, j] * (here - b[i, j + 1])
+            f_row[i, j] = current[i, j] - before - after
+        f_row[i, 0] = current[i, 0]
+        f_row[i, end] = current[i, end]
+        f_row[i, 0] -= left[i] * b[i, 0]
+        f_row[i, end] -= right[i] * b[i, end]
+        if end > 0:
+            f_row[i, 0] -= row[i, 0] * (b[i, 0] - b[i, 1])
+            f_row[i, end] -= row[i, end - 1] * (b[i, end] - b[i, end - 1])
+        worst = highest = 0.0
+        for j in range(columns):
+            for value in (abs(f_column[i, j]), abs(f_row[i, j])):
+                if value > worst or np.isnan(value):
+                    worst = value
+            highest = max(highest, abs(x[i, j]), abs(b[i, j]))
+        extremes[0, i], extremes[1, i] = worst, highest

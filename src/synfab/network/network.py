@@ -84,10 +84,21 @@ class Cells:
 
 
 def evaluate(
-    cells: Cells, nodes: tuple[Array, ...], inner: Array | None, g: Array, current: Array
+    cells: Cells,
+    nodes: tuple[Array, ...],
+    inner: Array | None,
+    g: Array,
+    current: Array,
+    low: int,
+    high: int,
 ) -> None:
-    """Compute slopes ``g`` and currents ``current`` of all cells; ``nodes``: x, b, v, w."""
+    """Compute slopes ``g`` and currents of the cells in rows low … high - 1.
+
+    ``nodes`` are x, b, v, w as in ``kernels``.
+    """
     if inner is None or cells.barriers is None:
-        kernels.cell_currents(*nodes, *cells.curve(), g, current)
+        kernels.cell_currents(low, high, *nodes, *cells.curve(), g, current)
     else:
-        kernels.barred_currents(*nodes, *cells.curve(), *cells.barriers, inner, g, current)
+        kernels.barred_currents(
+            low, high, *nodes, *cells.curve(), *cells.barriers, inner, g, current
+        )

@@ -1,11 +1,15 @@
 """Node voltages of a crossbar with resistive wires: Newton's method with conjugate gradients.
 
 Rows are eliminated line by line; the Schur complement of the columns is solved with the tridiagonal
-column lines as preconditioner. If it is not positive definite (cells with negative differential
-resistance) or does not converge, SciPy's sparse direct solver solves the whole network.
+column lines as preconditioner, see ``conjugate``. If it is not positive definite (cells with
+negative differential resistance) or does not converge, SciPy's sparse direct solver solves the
+whole network.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +17,7 @@ from synfab.common.errors import SolverError
 from synfab.common.types import Array
 from synfab.network import kernels
 from synfab.network.bias import Bias
+from synfab.network.conjugate import HEAVY, Linearised, spread
 from synfab.network.direct import direct_step
 from synfab.network.ideal import solve_ideal
 from synfab.network.network import Cells, Solution, evaluate
@@ -21,99 +26,164 @@ from synfab.network.wires import Wires
 # Largest allowed current residual at a node, A; for large currents, rounding sets the limit.
 TOLERANCE = 1e-12
 ROUNDING = 5e-16
+# The same relative to the largest current of a cell, so that differences of solutions are accurate.
+RELATIVE = 1e-10
 MAX_STEPS = 40
-MAX_ITERATIONS = 5000
-LOOSE, TIGHT = 1e-3, 1e-10
 HALVINGS = 8
+# Relative tolerance of a step: the loosest, and the tightest in either precision.
+LOOSE, TIGHT = 1e-3, {np.float32: 3e-5, np.float64: 1e-10}
+# No step is solved more accurately than to this part of the allowed residual.
+ENOUGH = 0.1
+# A step that leaves more than this part of the residual is slow. Ohmic cells are then solved in
+# double precision; other cells after several slow steps, which their I-V curves may also cause.
+SLOW, MAX_SLOW_STEPS = 0.5, 3
 
 
 class Network:
-    """Newton iteration: node voltages ``x`` and ``b`` as in ``kernels``, and their residuals."""
+    """Newton iteration on the node voltages ``x`` and ``b`` as in ``kernels``.
 
-    def __init__(
-        self,
-        wires: Wires,
-        cells: Cells,
-        v: Array,
-        w: Array,
-        start: tuple[Array, Array] | None = None,
-        tolerance: float = TOLERANCE,
-    ) -> None:
-        rows, columns = wires.shape
-        self.wires, self.cells = wires, cells
-        self.v, self.w = v, w
-        self.tolerance = tolerance
-        row_line = np.ascontiguousarray(wires.row.T)
-        self.lines = (wires.column, wires.top, wires.bottom, row_line, wires.left, wires.right)
+    A network can be solved repeatedly, with different cells and voltages on the same wires: memory,
+    node voltages and the factorisation are kept.
+    """
+
+    def __init__(self, wires: Wires) -> None:
+        shape = wires.shape
+        self.wires = wires
+        self.lines = (wires.column, wires.top, wires.bottom, wires.row, wires.left, wires.right)
         self.strongest = max(float(line.max(initial=0.0)) for line in self.lines)
-        self.x, self.b = np.zeros((rows, columns)), np.zeros((columns, rows))
-        if start is not None:
-            self.x[:], self.b[:] = start[0], start[1].T
-        self.inner = None if cells.barriers is None else np.zeros((rows, columns))
-        self.g, self.current = np.empty((rows, columns)), np.empty((rows, columns))
-        self.f_column, self.f_row = np.empty((rows, columns)), np.empty((columns, rows))
-        self.iterations, self.direct = 0, False
-        self.worst = self.measure()
+        self.x, self.b = np.zeros(shape), np.zeros(shape)
+        self.g, self.current = np.empty(shape), np.empty(shape)
+        self.f_column, self.f_row = np.empty(shape), np.empty(shape)
+        self.extremes = np.empty((2, shape[0]))
+        self.inner: Array | None = None
+        self.linearised = Linearised(wires, np.float32)
 
-    def measure(self) -> float:
-        """Evaluate the cells; return the largest current residual at a node, A."""
+    def solve(self, cells: Cells, bias: Bias, tolerance: float | None = None) -> None:
+        """Solve for the node voltages, starting from the present ones.
+
+        Raises
+        ------
+        SolverError
+            Kirchhoff's current law is not met.
+        """
+        self.cells, self.v, self.w = cells, bias.columns, bias.rows
+        if cells.barriers is not None and self.inner is None:
+            self.inner = np.zeros(self.x.shape)
+        self.steps = self.iterations = self.slow_steps = 0
+        self.direct = self.factored = False
+        self.rate: float = np.inf  # part of the residual that the last step left
+        self.measure()
+        if tolerance is None:
+            tolerance = min(TOLERANCE, RELATIVE * float(np.abs(self.current).max()))
+        while not self.worst <= (allowed := self.allowed(tolerance)):
+            if self.steps == MAX_STEPS:
+                raise SolverError(
+                    f"crossbar: Kirchhoff's law is violated by {self.worst:.2g} A after "
+                    f"{MAX_STEPS} Newton steps; allowed: {allowed:.2g} A"
+                )
+            self.step(allowed)
+            self.steps += 1
+
+    def measure(self) -> None:
+        """Evaluate the cells and the current residuals: the largest is ``worst``, A."""
         nodes = (self.x, self.b, self.v, self.w)
-        evaluate(self.cells, nodes, self.inner, self.g, self.current)
-        self.worst = float(
-            kernels.residuals(self.x, self.b, self.current, *self.lines, self.f_column, self.f_row)
-        )
-        return self.worst
 
-    def allowed(self) -> float:
+        def work(low: int, high: int) -> None:
+            evaluate(self.cells, nodes, self.inner, self.g, self.current, low, high)
+            kernels.residuals(
+                low, high, self.x, self.b, self.current, *self.lines,
+                self.f_column, self.f_row, self.extremes,
+            )  # fmt: skip
+
+        spread(work, len(self.x), HEAVY * self.x.size)
+        self.worst, self.highest = map(float, self.extremes.max(axis=1))
+
+    def allowed(self, tolerance: float) -> float:
         """Return the residual (A) at which to stop, given the rounding of the node voltages."""
-        largest = max(np.abs(self.x).max(), np.abs(self.b).max())
-        return max(self.tolerance, ROUNDING * self.strongest * float(largest))
+        return max(tolerance, ROUNDING * self.strongest * self.highest)
 
-    def solve_linearised(
-        self, f_column: Array, f_row: Array, tolerance: float
-    ) -> tuple[Array, Array]:
-        """Return the node voltages caused by currents into the nodes, at the present slopes."""
-        dx, db = np.empty_like(self.x), np.empty_like(self.b)
-        found = kernels.newton_step(
-            self.g, f_column, f_row, *self.lines, tolerance, MAX_ITERATIONS, dx, db
-        )
-        if found < 0:
-            self.direct = True
-            return direct_step(self.wires, self.g, f_column, f_row)
-        self.iterations += found
-        return dx, db
-
-    def step(self) -> None:
+    def step(self, allowed: float) -> None:
         """Take one Newton step; halve it while it increases the residual."""
-        ohmic = self.cells.ohmic
-        dx, db = self.solve_linearised(self.f_column, self.f_row, TIGHT if ohmic else LOOSE)
-        before, scale = self.worst, 1.0
-        self.x += dx
-        self.b += db
+        before, size = self.worst, 1.0
+        move = self.correction(allowed)
+        move(1.0)
         self.measure()
         for _ in range(HALVINGS):
-            if ohmic or self.worst <= before or self.worst <= self.allowed():
+            if self.cells.ohmic or self.worst <= before or self.worst <= allowed:
                 break
-            scale /= 2.0
-            self.x -= scale * dx
-            self.b -= scale * db
+            size /= 2.0
+            move(-size)
             self.measure()
+        self.rate = self.worst / before
+        if self.rate > SLOW:
+            self.slow_steps += 1
+            if self.cells.ohmic or self.slow_steps > MAX_SLOW_STEPS:
+                self.use_double()
 
-    def solution(self, steps: int) -> Solution:
-        """Return the solution after ``steps`` Newton steps."""
-        wires, b = self.wires, np.ascontiguousarray(self.b.T)
-        column_voltage, row_voltage = self.v + self.x, self.w[:, None] + b
-        between = column_voltage - row_voltage
+    def correction(self, allowed: float) -> Callable[[float], None]:
+        """Return a function that adds a multiple of the Newton step to the node voltages."""
+        f_column, f_row = self.f_column, self.f_row
+        while self.factor(allowed):
+            found = self.linearised.solve(f_column, f_row, self.worst, self.step_tolerance(allowed))
+            if found >= 0:
+                self.iterations += found
+                return partial(self.linearised.move, column_nodes=self.x, row_nodes=self.b)
+            if not self.use_double():
+                break
+        self.direct = True
+        dx, db = direct_step(self.wires, self.g, f_column, f_row)
+
+        def move(size: float) -> None:
+            self.x += size * dx
+            self.b += size * db
+
+        return move
+
+    def step_tolerance(self, allowed: float) -> float:
+        """Return the relative tolerance of the next step.
+
+        The error of a step is the square of the one before (Newton), or that of the step's solution
+        alone (ohmic cells); accuracy beyond ``allowed`` would be wasted.
+        """
+        expected = 0.0 if self.cells.ohmic else min(self.rate**2, LOOSE)
+        tightest = TIGHT[self.linearised.dtype]
+        return min(max(expected, tightest, ENOUGH * allowed / self.worst), LOOSE)
+
+    def factor(self, allowed: float) -> bool:
+        """Factor the lines unless that can be saved; return whether all pivots are positive."""
+        # Slopes of the step before: the next step leaves the same part of the residual.
+        kept = self.cells.ohmic or self.rate * self.worst <= allowed
+        if not (self.factored and kept):
+            self.factored = self.linearised.factor(self.g)
+        return self.factored
+
+    def use_double(self) -> bool:
+        """Compute further steps in double precision; return False if that is the case already."""
+        if self.linearised.dtype is np.float64:
+            return False
+        self.linearised, self.factored = Linearised(self.wires, np.float64), False
+        return True
+
+    @property
+    def cell_voltage(self) -> Array:
+        """Voltages of the cells, V, (rows, columns)."""
+        if self.inner is not None:
+            return self.inner
+        return self.v - self.w[:, None] + self.x - self.b
+
+    def solution(self) -> Solution:
+        """Return the solution; it shares memory with the network until that is solved again."""
+        wires, x, b = self.wires, self.x, self.b
         return Solution(
             currents=wires.left * b[:, 0] + wires.right * b[:, -1],
-            driver_currents=-wires.top * self.x[0] - wires.bottom * self.x[-1],
-            cell_voltage=between if self.inner is None else self.inner,
+            driver_currents=-wires.top * x[0] - wires.bottom * x[-1],
+            cell_voltage=self.cell_voltage,
             cell_current=self.current,
-            column_voltage=column_voltage,
-            row_voltage=row_voltage,
+            column_voltage=self.v + x,
+            row_voltage=self.w[:, None] + b,
             slope=self.g,
             residual=self.worst,
-            steps=steps,
+            steps=self.steps,
             iterations=self.iterations,
             direct=self.direct,
         )
@@ -124,7 +194,7 @@ def solve_lines(
     cells: Cells,
     bias: Bias,
     start: tuple[Array, Array] | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> Solution:
     """Return the solution of the network for one bias.
 
@@ -140,7 +210,8 @@ def solve_lines(
         Initial guess, for example from a similar solution: deviations (rows, columns) of the column
         and row nodes from the voltages at the ends of their lines.
     tolerance
-        Largest allowed current residual at a node, A.
+        Largest allowed current residual at a node, A; None: ``TOLERANCE``, or ``RELATIVE`` times
+        the largest current of a cell if that is less.
 
     Raises
     ------
@@ -148,13 +219,9 @@ def solve_lines(
         Kirchhoff's current law is not met; an unconverged solution is never returned.
     """
     if wires is None:
-        return solve_ideal(cells, bias, start, tolerance)
-    network = Network(wires, cells, bias.columns, bias.rows, start, tolerance)
-    for step in range(MAX_STEPS):
-        if network.worst <= network.allowed():
-            return network.solution(step)
-        network.step()
-    raise SolverError(
-        f"crossbar: Kirchhoff's law is violated by {network.worst:.2g} A after {MAX_STEPS} Newton "
-        f"steps; allowed: {network.allowed():.2g} A"
-    )
+        return solve_ideal(cells, bias, start, TOLERANCE if tolerance is None else tolerance)
+    network = Network(wires)
+    if start is not None:
+        network.x[:], network.b[:] = start
+    network.solve(cells, bias, tolerance)
+    return network.solution()
