@@ -6,18 +6,25 @@ import re
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int64, njit, uint64
+from numba import int64, njit, uint32, uint64
 
 from synfab.cells.array import CellArray
-from synfab.engines.numba import fabrication
-from synfab.engines.numba.drawing import VECTOR_WIDTH, advance, draw_normals, hrs_pair, lrs_pair
-from synfab.engines.numba.engine import stationary_blocks
+from synfab.engines.numba import fabrication, readout_kernels
+from synfab.engines.numba.drawing import (
+    VECTOR_WIDTH,
+    advance,
+    draw_normals,
+    hrs_pair,
+    lrs_pair,
+    open_cells,
+)
+from synfab.engines.numba.engine import population32, stationary_blocks
 from synfab.engines.numba.intrinsics import pointer, pointers
 from synfab.engines.numba.layout import BATCH, GROUP
-from synfab.engines.numba.workspace import fabrication_work, switching_work
+from synfab.engines.numba.workspace import fabrication_work, noise_work, switching_work
 
 ROUNDS = 400  # groups per timing
 REPEATS = 7
@@ -56,15 +63,31 @@ def _features(rounds, model, work):  # type: ignore[no-untyped-def]
         lrs_pair(w.buffer, model.marginals, model.constants, int64(GROUP))
 
 
-def in_cache(job: Callable[..., Any], *arguments: Any) -> float:
-    """Return the time (s) per cell of a job on the same group of cells, one thread."""
+@njit(error_model="numpy")
+def _devices(rounds, storage, bounds, means, factors, work):  # type: ignore[no-untyped-def]
+    cells, population = open_cells(storage), fabrication.open_population(bounds, means, factors)
+    for _ in range(rounds):
+        fabrication.group_devices(cells, int64(0), population, uint64(0), uint64(1), pointers(work))
+
+
+@njit(error_model="numpy")
+def _read(rounds, r, voltages, curves, pair, out, work):  # type: ignore[no-untyped-def]
+    for _ in range(rounds):
+        readout_kernels.noisy_current(
+            int64(0), int64(4 * GROUP), r, voltages, int64(0), curves, pair, pair, out,
+            uint64(0), uint32(0), uint64(1), work,
+        )  # fmt: skip
+
+
+def in_cache(job: Callable[..., Any], *arguments: Any, cells: int = GROUP) -> float:
+    """Return the time (s) per cell of a job on the same cells again and again, one thread."""
     job(1, *arguments)
     times = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
         job(ROUNDS, *arguments)
         times.append(time.perf_counter() - begin)
-    return statistics.median(times) / ROUNDS / GROUP
+    return statistics.median(times) / ROUNDS / cells
 
 
 def vector_loops(kernel: Any) -> list[tuple[int, list[str]]]:
@@ -107,25 +130,52 @@ def instructions_of_products(kernel: Any, products: float) -> float:
     return products * len(block) / VECTOR_WIDTH
 
 
-def limits() -> list[tuple[str, float, float]]:
-    """Return stages of drawing: name, instructions per cell, time in the cache (s per cell)."""
-    cells = CellArray("published", 300, seed=1)
+class Stage(NamedTuple):
+    """Part of the arithmetic of a kernel."""
+
+    name: str
+    instructions: float | None  # per cell; None: not counted
+    seconds: float  # per cell, in the cache
+
+
+def stages() -> dict[str, Stage]:
+    """Measure the parts of the arithmetic of the kernels."""
+    cells = CellArray("published", 4 * GROUP, seed=1)
     cells.apply_voltage(-2.0).apply_voltage(1.5).read()
     engine: Any = cells.engine_instance
     model, order = engine.parameters32, cells.order
     forge, work = fabrication_work(order), switching_work(order)
     forge.cells[:] = np.arange(GROUP)
     stationary = stationary_blocks(cells.model, order, np.float32(1.0))
-    draw, corr = in_cache(_draw, forge), in_cache(_correlate, order, stationary, forge)
+    draw, correlation = in_cache(_draw, forge), in_cache(_correlate, order, stationary, forge)
     step = in_cache(_advance, order, model.lags, model.innovation, work)
     features = in_cache(_features, model, work)
-    return [
-        ("four normal numbers", instructions(draw_normals), draw),
-        (
+    devices = in_cache(_devices, engine.cells, *population32(cells.model), forge)
+    pair = (np.float32(1e-20), np.float32(1e-20))
+    curves, volts = (model.llrs, model.hhrs, model.constants), np.full(1, 0.2, np.float32)
+    out = np.empty(cells.size, np.float32)
+    read = in_cache(_read, engine.states, volts, curves, pair, out, noise_work(), cells=cells.size)
+    products = order * (order - 1) / 2
+    found = [
+        Stage("four normal numbers", instructions(draw_normals), draw),
+        Stage("device parameters, with their eight normal numbers", None, devices),
+        Stage(
             "correlation of a new history",
-            instructions_of_products(fabrication.correlate, order * (order - 1) / 2),
-            corr,
+            instructions_of_products(fabrication.correlate, products),
+            correlation,
         ),
-        ("VAR step", instructions_of_products(advance, order), step),
-        ("features of a cycle", instructions(hrs_pair) + instructions(lrs_pair), features),
+        Stage("VAR step of a cycle", instructions_of_products(advance, order), step),
+        Stage("features of a cycle", instructions(hrs_pair) + instructions(lrs_pair), features),
+        Stage("read with noise", None, read),
     ]
+    return dict(zip(("draw", "devices", "history", "step", "features", "read"), found, strict=True))
+
+
+def main() -> None:
+    for stage in stages().values():
+        print(f"{stage.name}: {1e9 * stage.seconds:.1f} ns per cell", end="")
+        print("" if stage.instructions is None else f", {stage.instructions:.0f} instructions")
+
+
+if __name__ == "__main__":
+    main()
