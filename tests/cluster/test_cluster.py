@@ -293,7 +293,7 @@ STRANGERS = {
     "seed": lambda p: other_cells(seed=4).save(p),
     "order": lambda p: other_cells(order=2).save(p),
     "first_cell": lambda p: other_cells(first_cell=0).save(p),
-    "history": lambda p: other_cells(history="int16").save(p),
+    "history": lambda p: other_cells(history="compact").save(p),
     "engine": lambda p: other_cells(engine="array").save(p),
     "shape": lambda p: other_cells(shape=(4, 128)).save(p),
     "model": other_model,

@@ -296,7 +296,7 @@ def test_cells_of_a_loaded_state_continue_with_the_same_bits(linear, tmp_path):
     assert torch.equal(layer(x), other(x))  # noise included
 
 
-@pytest.mark.parametrize("options", [{"engine": "array"}, {"history": "int16"}, {"order": 3}])
+@pytest.mark.parametrize("options", [{"engine": "array"}, {"history": "compact"}, {"order": 3}])
 def test_states_load_for_every_kind_of_cells(linear, options):
     layer = CrossbarLinear.from_torch(linear, seed=1, **options)
     program(layer, "open-loop")
