@@ -14,7 +14,7 @@ import synfab as sf
 
 # Libraries, and solvers of linear equations, round in an order that depends on the processor.
 CLOSE = 1e-5
-# Cells with int16 history are continued with a float32 history; 6e-5 was measured.
+# Cells with int16 history continue with a float32 history; differences of 6e-5 were measured.
 UNROUNDED = 1e-3
 # Names of engines that stood for the reference on arrays of a library.
 LIBRARIES = {"torch", "jax"}

@@ -36,7 +36,7 @@ def present_cells(described: Mapping[str, Any]) -> dict[str, Any]:
     if engine == "numba" and history == "int16":
         logger.warning(
             "cells with int16 history are loaded as float32: their current cycle is unchanged, "
-            "later cycles differ by about 4e-4 because they are no longer rounded"
+            "features of later cycles differ by up to 2e-4 because they are no longer rounded"
         )
         history = present_history(history)
     return {**described, "engine": engine, "history": history}
@@ -55,4 +55,4 @@ def present_storage(stored: Mapping[str, Any]) -> dict[str, Array]:
         found = "none" if history is None else getattr(history, "dtype", type(history).__name__)
         raise FileFormatError(f"history: expected int16, found {found}")
     # Exact: 16 bits, divided by a power of two.
-    return {**stored, "history": history.astype(np.float32) / np.float32(STEPS)}
+    return {**stored, "history": history / np.float32(STEPS)}

@@ -5,6 +5,7 @@ import gzip
 import io
 
 import numpy as np
+from int16 import as_int16
 
 from fuzz.archives import bundle
 
@@ -65,6 +66,9 @@ def arrays(folder):
         cells.apply_voltage(-2.0).apply_voltage(0.9)
         cells.save(folder / "cells.npz")
         found.append((folder / "cells.npz").read_bytes())
+        if (engine, history) == ("numba", "float32"):
+            as_int16(folder / "cells.npz")
+            found.append((folder / "cells.npz").read_bytes())
     return found
 
 
