@@ -1,4 +1,4 @@
-"""Time per cell and memory at 2**20 and 2**26 cells: python benchmarks/scale.py [float32|int16]."""
+"""Time per cell and memory of 2**20 and 2**26 cells: python benchmarks/scale.py [HISTORY]."""
 
 import resource
 import statistics

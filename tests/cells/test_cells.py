@@ -114,12 +114,11 @@ def test_beyond_the_trained_voltages_arrays_are_ohmic(published, engine):
         np.testing.assert_allclose(cells.current(u), exact, rtol=1e-5, atol=2e-11)
 
 
-@pytest.mark.parametrize("history", ["float32", "int16"])
-def test_threads_do_not_change_a_bit(published, threads, history):
+def test_threads_do_not_change_a_bit(published, threads):
     made = []
     for count in (1, 2, 3):
         threads(count)
-        cells = sf.CellArray(published, (200, 300), seed=3, history=history)
+        cells = sf.CellArray(published, (200, 300), seed=3)
         for k in range(12):
             cells.apply_voltage(random_voltages((200, 300), k) * np.float32(1.2))
         made.append((cells, cells.read(), cells @ np.full(300, 0.2)))
@@ -129,12 +128,11 @@ def test_threads_do_not_change_a_bit(published, threads, history):
         assert np.array_equal(rows, made[0][2])
 
 
-@pytest.mark.parametrize("history", ["float32", "int16"])
 @pytest.mark.parametrize("start", [1, 4, 257, 511])
-def test_a_slice_by_global_number_is_the_same_cells(published, history, start):
-    whole = live(sf.CellArray(published, 1000, seed=3, history=history))
+def test_a_slice_by_global_number_is_the_same_cells(published, start):
+    whole = live(sf.CellArray(published, 1000, seed=3))
     part = live(
-        sf.CellArray(published, 1000 - start, seed=3, first_cell=start, history=history),
+        sf.CellArray(published, 1000 - start, seed=3, first_cell=start),
         part=slice(start, None),
     )
     assert np.array_equal(part.r, whole.r[start:])
@@ -143,12 +141,12 @@ def test_a_slice_by_global_number_is_the_same_cells(published, history, start):
 
 
 @pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize(("history", "order"), [("float32", 1), ("float32", 10), ("int16", 2)])
-def test_neighbours_that_begin_a_block_together_keep_their_own(published, history, order, masked):
+@pytest.mark.parametrize("order", [1, 2, 10])
+def test_neighbours_that_begin_a_block_together_keep_their_own(published, order, masked):
     """Runs of cells side by side, from anywhere to anywhere, use their blocks up at once."""
     made = {}
-    for engine, kept in (("numba", history), ("array", "float32")):
-        cells = sf.CellArray(published, 900, seed=3, order=order, engine=engine, history=kept)
+    for engine in ("numba", "array"):
+        cells = sf.CellArray(published, 900, seed=3, order=order, engine=engine)
         for k in range(32):
             run = np.zeros(900, bool)
             run[(37 * k) % 700 : (37 * k) % 700 + 130 + 11 * (k % 9)] = True
@@ -160,8 +158,7 @@ def test_neighbours_that_begin_a_block_together_keep_their_own(published, histor
                         cells.apply_voltage(np.where(part, u, 0.0).astype(np.float32))
         made[engine] = cells
     assert np.array_equal(made["numba"].cycle, made["array"].cycle)
-    rounding = dict.fromkeys(FEATURE_BOUNDS, 0.001) if history == "int16" else FEATURE_BOUNDS
-    for name, bound in rounding.items():
+    for name, bound in FEATURE_BOUNDS.items():
         ours, reference = made["numba"].features[name], made["array"].features[name]
         np.testing.assert_allclose(ours, reference, rtol=bound)
 
@@ -237,21 +234,10 @@ def test_kernels_meet_thresholds_as_the_rules_do(published, where):
     assert (partly.cycle == 1).all()
 
 
-def test_int16_history_stays_close_to_float32(published):
-    pair = [sf.CellArray(published, 1000, seed=4, history=h) for h in ("float32", "int16")]
-    for _ in range(30):
-        for cells in pair:
-            cells.apply_voltage(-2.0).apply_voltage(1.5)
-    error = np.abs(pair[0].features["u_set"] - pair[1].features["u_set"])
-    assert 0.0 < error.max() < 2e-3
-
-
 def test_memory_per_cell_is_what_is_said(published):
-    for history in ("float32", "int16"):
-        cells = sf.CellArray(published, 2**16, seed=1, history=history)
-        assert cells.nbytes == cells.size * bytes_per_cell(10, history)
+    cells = sf.CellArray(published, 2**16, seed=1)
+    assert cells.nbytes == cells.size * bytes_per_cell(10, "float32")
     assert bytes_per_cell(10, "float32") <= 464 / 2
-    assert bytes_per_cell(10, "int16") <= 464 / 3
 
 
 def test_reading_changes_nothing_and_numbers_its_reads(published):
@@ -476,8 +462,8 @@ def test_bad_input_is_one_line_and_changes_nothing(published, job, message):
         ({"shape": 2.5}, "shape: expected an integer"),
         ({"shape": 10**13}, "shape: 10000000000000 cells need"),
         ({"engine": "cuda"}, "engine: expected one of auto, numba, array"),
-        ({"history": "int8"}, "history: expected one of"),
-        ({"engine": "array", "history": "int16"}, "history"),
+        ({"history": "int16"}, "history: expected one of float32, compact, found 'int16'"),
+        ({"engine": "array", "history": "compact"}, "history"),
         ({"order": 11}, "order: the model has no order 11"),
         ({"order": 2.0}, "order: expected an integer"),
         ({"first_cell": -1}, "first_cell: expected"),

@@ -22,7 +22,7 @@ def cells(published):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"history": "int16"}, {"engine": "array"}, {"order": 2, "first_cell": 2**40}]
+    "options", [{}, {"history": "compact"}, {"engine": "array"}, {"order": 2, "first_cell": 2**40}]
 )
 def test_a_loaded_array_goes_on_as_if_nothing_had_happened(published, tmp_path, options):
     cells = sf.CellArray(published, (7, 11), seed=3, **options)

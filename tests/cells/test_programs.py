@@ -9,7 +9,6 @@ from synfab.random.arrays import to_numpy
 
 KINDS = {
     "numba": {},
-    "int16": {"history": "int16"},
     "compact": {"history": "compact"},
     "array": {"engine": "array"},
     "torch": {"arrays": "torch"},

@@ -25,7 +25,6 @@ OPTIONS = (
     {"engine": "array"},
     {"arrays": "torch"},
     {"arrays": "jax"},
-    {"history": "int16"},
     {"history": "compact"},
 )
 EVERY_ENGINE = pytest.mark.parametrize(

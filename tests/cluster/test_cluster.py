@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from int16 import folder_as_int16
 
 import synfab as sf
 
@@ -293,7 +294,7 @@ STRANGERS = {
     "seed": lambda p: other_cells(seed=4).save(p),
     "order": lambda p: other_cells(order=2).save(p),
     "first_cell": lambda p: other_cells(first_cell=0).save(p),
-    "history": lambda p: other_cells(history="int16").save(p),
+    "history": lambda p: other_cells(history="compact").save(p),
     "engine": lambda p: other_cells(engine="array").save(p),
     "shape": lambda p: other_cells(shape=(4, 128)).save(p),
     "model": other_model,
@@ -310,6 +311,34 @@ def test_a_shard_of_other_cells_is_refused(client, folder, what, version):
     with pytest.raises(sf.FileFormatError, match=said) as caught:
         load(folder, client)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_folder_with_int16_history_loads_as_float32(client, folder, version, tmp_path):
+    folder_as_int16(folder)
+    if version == 1:
+        as_version_1(folder)
+    shard = sf.CellArray.load(shard_of(folder, 3))
+    array = load(folder, client)
+    rows = slice(3 * shard.shape[0], 4 * shard.shape[0])
+    assert np.array_equal(array.r[rows], shard.r)
+    array.apply_voltage(-2.0).apply_voltage(1.5).save(tmp_path / "again")
+    array.close()
+    again = load(tmp_path / "again", client)
+    assert np.array_equal(again.r[rows], shard.apply_voltage(-2.0).apply_voltage(1.5).r)
+    again.close()
+
+
+def test_a_run_with_int16_history_is_not_resumed_but_its_cells_can_be_loaded(client, tmp_path):
+    live(make(client, folder=tmp_path, every=4, keep=1), 0, 4).close()
+    newest = tmp_path / "step-000000000004"
+    folder_as_int16(newest)
+    with pytest.raises(sf.FileFormatError, match="history: a run with int16 history") as caught:
+        sf.cluster.ShardedCellArray.resume(tmp_path, client)
+    assert "\n" not in str(caught.value)
+    array = load(newest, client)
+    assert (array.pulses, array.size) == (4, SHAPE[0] * SHAPE[1])
+    array.close()
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -237,7 +237,7 @@ def test_a_wrong_number_of_threads_is_always_refused(monkeypatch, text):
         array.apply_voltage(-2.0)
     with pytest.raises(sf.InvalidValueError, match=message):
         array.read(0.2)
-    for history in ("float32", "int16", "compact"):
+    for history in ("float32", "compact"):
         with pytest.raises(sf.InvalidValueError, match=message):
             sf.CellArray("published", 4, seed=1, history=history)
     with pytest.raises(sf.InvalidValueError, match=message):

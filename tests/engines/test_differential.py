@@ -6,6 +6,7 @@ import pytest
 import synfab as sf
 
 TRIALS = 120
+BOUND = 3e-5  # of features, relative
 LEVELS = (-2.0, -1.0, -0.7, 0.9, 1.2, 1.5, 1.6, 2.0)  # V
 
 
@@ -34,11 +35,8 @@ def step(random, n):
     return lambda cells: cells.apply_voltage(u, where=where)
 
 
-KINDS = [("numba", "float32", 3e-5), ("numba", "int16", 3e-3), ("warp", "float32", 3e-5)]
-
-
-@pytest.mark.parametrize(("engine", "history", "bound"), KINDS)
-def test_kernels_do_what_the_reference_does_under_any_program(published, engine, history, bound):
+@pytest.mark.parametrize("engine", ["numba", "warp"])
+def test_kernels_do_what_the_reference_does_under_any_program(published, engine):
     """Up to cells that meet a threshold within rounding: a few of some 140,000."""
     if engine == "warp":
         pytest.importorskip("warp")
@@ -47,15 +45,15 @@ def test_kernels_do_what_the_reference_does_under_any_program(published, engine,
     for _ in range(TRIALS):
         n, first = int(random.integers(1, 2200)), int(random.choice([0, 7, 2**32 - 5, 10**12]))
         options = {"seed": 3, "order": int(random.integers(1, 11)), "first_cell": first}
-        ours = sf.CellArray(published, n, engine=engine, history=history, **options)
+        ours = sf.CellArray(published, n, engine=engine, **options)
         reference = sf.CellArray(published, n, engine="array", **options)
         for _ in range(int(random.integers(5, 60))):
             act = step(random, n)
             act(ours)
             act(reference)
-        off = np.abs(ours.r - reference.r) > 3.0 * bound
+        off = np.abs(ours.r - reference.r) > 3.0 * BOUND
         for name, values in ours.features.items():
-            off |= np.abs(values / reference.features[name] - 1.0) > bound
+            off |= np.abs(values / reference.features[name] - 1.0) > BOUND
         off |= ours.cycle != reference.cycle
         assert off.sum() <= 4, (n, options)
         total += int(off.sum())

@@ -122,8 +122,8 @@ Unnamed = type("Unnamed", (Engine,), dict.fromkeys(Engine.__abstractmethods__))
 def test_messages_list_what_is_registered():
     with pytest.raises(sf.InvalidValueError, match=r"expected one of auto, numba.*dictionary"):
         fresh("abacus")
-    with pytest.raises(sf.InvalidValueError, match='"int16" needs engine "numba"'):
-        fresh("dictionary", history="int16")
+    with pytest.raises(sf.InvalidValueError, match='"compact" needs engine "numba"'):
+        fresh("dictionary", history="compact")
     with pytest.raises(sf.InvalidValueError, match=r"^name: "):
         register("auto", dictionary_engine.DictionaryEngine)
     with pytest.raises(sf.InvalidTypeError, match=r"^location: expected a class or"):

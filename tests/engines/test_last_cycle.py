@@ -10,7 +10,7 @@ from synfab.physics import rules
 from synfab.random.arrays import to_numpy
 
 ENGINES = [
-    ("numba", "float32", "numpy"), ("numba", "int16", "numpy"), ("numba", "compact", "numpy"),
+    ("numba", "float32", "numpy"), ("numba", "compact", "numpy"),
     ("array", "float32", "numpy"), ("array", "float32", "torch"), ("array", "float32", "jax"),
     ("warp", "float32", "numpy"), ("warp", "float32", "torch"), ("warp", "float32", "jax"),
 ]  # fmt: skip

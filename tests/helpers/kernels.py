@@ -28,7 +28,7 @@ def crossbar():
 
 PARTS = [
     lambda: (cells(), crossbar()),
-    lambda: (cells(history="compact"), cells(history="int16")),
+    lambda: (cells(history="compact"),),
 ]
 
 

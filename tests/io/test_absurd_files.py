@@ -20,7 +20,6 @@ from synfab.random.arrays import to_numpy
 
 KINDS = {
     "float32": {},
-    "int16": {"history": "int16"},
     "compact": {"history": "compact"},
     "array": {"engine": "array"},
     "torch": {"engine": "array", "arrays": "torch"},
@@ -37,6 +36,7 @@ TILES = {
     "r(R_HRS)": ("switch", (0, 2, 2), 9.0),
     "a device parameter": ("devices", (1, 0, 3, 4), -INFINITY),
     "both flags": ("status", 4, 7),
+    "the history": ("history", (0, 1, 0, 1, 2), NAN),
 }
 RULES = {
     "r": ("r", 3, NAN),
@@ -47,8 +47,7 @@ RULES = {
     "both flags": (("in_hrs", "in_lrs"), 4, True),
 }
 ABSURD = {
-    "float32": {**TILES, "the history": ("history", (0, 1, 0, 1, 2), NAN)},
-    "int16": TILES,
+    "float32": TILES,
     "compact": {
         "both flags": ("status", 4, 7),
         "a matrix": ("step", (0, 0), NAN),

@@ -62,9 +62,7 @@ def steps(folder):
     return sorted(path.name for path in folder.glob("step-*"))
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"history": "int16"}, {"history": "compact"}, {"engine": "array"}]
-)
+@pytest.mark.parametrize("options", [{}, {"history": "compact"}, {"engine": "array"}])
 def test_programming_that_was_stopped_ends_the_same(tmp_path, monkeypatch, options):
     bar = crossbar(**options)
     expected = bar.program(targets())

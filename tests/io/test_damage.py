@@ -80,7 +80,7 @@ def test_models(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"history": "int16"}, {"history": "compact"}, {"engine": "array"}, TORCH],
+    [{}, {"history": "compact"}, {"engine": "array"}, TORCH],
 )
 def test_array_files(tmp_path, caplog, options):
     if options == TORCH:

@@ -23,7 +23,6 @@ from synfab.torch.noise import readout_normals
 NEEDS_WARP = pytest.mark.skipif(not extras.installed("warp"), reason="Warp is not installed")
 KINDS = [
     ("numba", "float32", "numpy"),
-    ("numba", "int16", "numpy"),
     ("numba", "compact", "numpy"),
     ("array", "float32", "numpy"),
     ("array", "float32", "torch"),

@@ -33,7 +33,7 @@ def synfab(folder, *arguments):
 
 CELLS = """
 import numpy as np, synfab as sf
-for history in ("float32", "int16", "compact"):
+for history in ("float32", "compact"):
     cells = sf.CellArray("published", (4, 6), seed=1, history=history)
     cells.apply_voltage(-2.0).apply_voltage(1.2, where=np.eye(4, 6, dtype=bool))
     cells.set_conductance(5e-5, where=np.eye(4, 6, dtype=bool))

@@ -24,7 +24,7 @@ def test_every_job_beside_the_published_package(monkeypatch, tmp_path):
     result = bench.compare_with_published(repeats=1)
     rows = bench.table_rows(result)
     assert [row[0] for row in rows if row[0].startswith("-2 V")] == [
-        f"-2 V / +1.5 V pair, {history}" for history in ("float32", "int16", "compact")
+        f"-2 V / +1.5 V pair, {history}" for history in ("float32", "compact")
     ]
     assert all(row["synfab_s"] > 0.0 for row in result.values() if "synfab_s" in row)
     parts = limits.stages()

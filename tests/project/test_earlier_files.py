@@ -14,6 +14,8 @@ import synfab as sf
 
 # Libraries, and solvers of linear equations, round in an order that depends on the processor.
 CLOSE = 1e-5
+# Cells with int16 history continue with a float32 history; differences of 6e-5 were measured.
+UNROUNDED = 1e-3
 # Names of engines that stood for the reference on arrays of a library.
 LIBRARIES = {"torch", "jax"}
 
@@ -46,17 +48,18 @@ def test_an_array_file_loads_and_continues_to_the_same_bits(tmp_path, name):
     if options.get("engine") in LIBRARIES:
         pytest.importorskip(options["engine"])
     rtol = CLOSE if options.get("engine") in LIBRARIES else 0.0
+    of_later_cycles = UNROUNDED if name == "int16" else rtol
     array = sf.CellArray.load(unpack("arrays", tmp_path) / f"{name}.npz")
     by_library = options.get("engine") in LIBRARIES  # in the words of that version
     assert array.engine == ("array" if by_library else options.get("engine", "numba"))
     assert array.arrays == (options["engine"] if by_library else "numpy")
-    assert array.history == options.get("history", "float32")
+    assert array.history == ("compact" if name == "compact" else "float32")
     assert array.first_cell == options.get("first_cell", 0)
     assert_as_recorded(f"array {name}", cells.state(array), rtol)
-    assert_as_recorded(f"array {name} continued", cells.after_more(array), rtol)
+    assert_as_recorded(f"array {name} continued", cells.after_more(array), of_later_cycles)
 
 
-@pytest.mark.parametrize("name", ["published", "order-1", "int16", "compact", "array"])
+@pytest.mark.parametrize("name", ["published", "order-1", "compact", "array"])
 def test_an_array_file_written_again_is_the_same_file(tmp_path, name):
     """What a loaded array saves is what the earlier version would have saved, byte for byte."""
     path = unpack("arrays", tmp_path) / f"{name}.npz"
@@ -137,12 +140,16 @@ def test_a_checkpoint_is_loaded_with_values_of_every_kind(resumed):
         pass
 
 
-@pytest.mark.parametrize("name", ["float32", "int16"])
-def test_programming_of_a_crossbar_is_resumed_and_ends_the_same(resumed, model, name):
+@pytest.mark.parametrize(("name", "rtol"), [("float32", CLOSE), ("int16", UNROUNDED)])
+def test_programming_of_a_crossbar_is_resumed_and_ends_the_same(resumed, model, name, rtol, caplog):
     """The cells were not fresh when it began: begun from the start, it would end otherwise."""
-    bar = cells.crossbar(model, history=name)
+    bar = cells.crossbar(model)
     found = cells.programmed(bar, resumed("crossbars", name))
-    assert_as_recorded(f"crossbar {name}", found, CLOSE)
+    assert_as_recorded(f"crossbar {name}", found, rtol)
+    warned = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert ["int16 history are loaded as float32" in line for line in warned] == (
+        [True] if name == "int16" else []
+    )
 
 
 # ---- clusters -----------------------------------------------------------------------------------

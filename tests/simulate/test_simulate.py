@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from int16 import simulation_as_int16
 
 import synfab as sf
 from synfab.simulate import Simulation, simulate
@@ -345,6 +346,20 @@ def version_1(path):
     document = json.loads((path / "zarr.json").read_text())
     document["attributes"] = {**attributes, "version": 1}
     (path / "zarr.json").write_text(json.dumps(document))
+
+
+def test_results_of_cells_with_int16_history_are_not_continued(finished, output):
+    """Version 0.1 rounded histories; other numbers must not stand beside theirs."""
+    simulation_as_int16(output)
+    (output / "current" / "c" / "0" / "0").unlink()
+    for history, said in (
+        ("float32", r"^history: .* was written with 'int16', found 'float32'$"),
+        ("int16", r"^history: expected one of float32, compact, found 'int16'$"),
+    ):
+        with pytest.raises(sf.InvalidValueError, match=said):
+            resumed(output, history=history)
+    assert not (output / "current" / "c" / "0" / "0").exists()
+    assert np.array_equal(results(output)[1], finished[1][1])
 
 
 def test_results_of_an_earlier_version_are_resumed(finished, tmp_path, caplog):

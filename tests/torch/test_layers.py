@@ -20,6 +20,7 @@ from synfab.torch import (
     to_torch,
 )
 from synfab.torch.noise import normals_on_device, readout_normals
+from synfab.torch.state import with_digest
 
 QUIET = {"noise": False, "linear": True}
 
@@ -296,7 +297,31 @@ def test_cells_of_a_loaded_state_continue_with_the_same_bits(linear, tmp_path):
     assert torch.equal(layer(x), other(x))  # noise included
 
 
-@pytest.mark.parametrize("options", [{"engine": "array"}, {"history": "int16"}, {"order": 3}])
+def test_states_with_int16_history_load_as_float32(linear, caplog):
+    """As version 0.1 wrote them: 16 bits, in steps of 1/4096."""
+    layer = CrossbarLinear.from_torch(linear, seed=1, tile=(8, 7))
+    program(layer, "open-loop")
+    state = layer.state_dict()
+    cells = {**state["_extra_state"], "history": "int16"}
+    levels = {}
+    for k in range(len(layer.tiles.cells)):
+        levels[k] = (cells[f"tile {k}"]["history"] * 4096.0).round().to(torch.int16)
+        cells[f"tile {k}"] = {**cells[f"tile {k}"], "history": levels[k]}
+    state["_extra_state"] = with_digest({k: v for k, v in cells.items() if k != "digest"})
+    other = CrossbarLinear(20, 12, seed=99, tile=(8, 7))
+    other.load_state_dict(state)
+    for k, (ours, theirs) in enumerate(zip(other.tiles.cells, layer.tiles.cells, strict=True)):
+        np.testing.assert_array_equal(ours.r, theirs.r)
+        history = ours.engine_instance.storage()["history"]
+        np.testing.assert_array_equal(history * 4096.0, levels[k].numpy())
+    assert "int16 history are loaded as float32" in caplog.text
+    part = {**cells["tile 0"], "history": levels[0].float()}
+    broken = with_digest({k: v for k, v in (cells | {"tile 0": part}).items() if k != "digest"})
+    with pytest.raises(sf.FileFormatError, match="tile 0: history is missing or misshapen"):
+        other.load_state_dict({**state, "_extra_state": broken})
+
+
+@pytest.mark.parametrize("options", [{"engine": "array"}, {"history": "compact"}, {"order": 3}])
 def test_states_load_for_every_kind_of_cells(linear, options):
     layer = CrossbarLinear.from_torch(linear, seed=1, **options)
     program(layer, "open-loop")

@@ -56,9 +56,8 @@ class CellArray:
         any of its devices; or another registered engine (``synfab.engines.registry``). An
         ``Engine`` instance that already contains these cells is used unchanged, with its history.
     history
-        ``"float32"``; ``"int16"``, which halves its memory; or ``"compact"``: 16 bytes per cell in
-        total, with a history of eight numbers that retains nearly as much information. The last
-        two require engine numba.
+        ``"float32"``, or ``"compact"``: 16 bytes per cell in total, with a history of eight numbers
+        that retains nearly as much information; requires engine numba.
     first_cell
         Global number of the first cell.
     arrays

@@ -8,13 +8,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from synfab.cells.earlier import present_cells, present_storage
 from synfab.cells.identity import Identity
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import lock_of
 from synfab.common.types import ArraysName
 from synfab.engines.capacity import bytes_per_cell
-from synfab.engines.registry import EARLIER_NAMES, engine_class, present_name
+from synfab.engines.registry import EARLIER_NAMES, engine_class
 from synfab.io.archive import open_checked, write_archive
 from synfab.io.limits import require_size
 from synfab.model.model_file import document, parse
@@ -62,7 +63,8 @@ def load_array(
         if manifest["engine"] in EARLIER_NAMES:  # named after its library in version 0.1
             saved = manifest["engine"]
         library = library or find_library(saved, device)
-        fields = {key: manifest[key] for key in FIELDS[1:]}
+        present = present_cells(manifest)
+        fields = {key: present[key] for key in FIELDS[1:]}
         identity = Identity.of(model, shape, **fields, place=library.place)
         counters = {key: checks.word(key, manifest[key]) for key in COUNTERS}
         names = engine_class(identity.engine, identity.history).STORED
@@ -70,6 +72,8 @@ def load_array(
         if unknown:
             raise FileFormatError(f"{min(unknown)}: not a part of an array")
         stored = {key: archive.array(key) for key in names}
+        if identity.history != manifest["history"]:
+            stored = present_storage(stored)
         return array_of(kind, identity, library, stored, counters)
 
 
@@ -112,16 +116,18 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         The state is malformed.
     """
     mine = dump_cells(cells)
-    state = {**state, "engine": present_name(state.get("engine"))}
+    present = present_cells(state)
     for name in ("model", *FIELDS):
-        if state.get(name) != mine[name]:
+        if present.get(name) != mine[name]:
             raise InvalidValueError(
-                f"cells: {name}: the checkpoint has {state.get(name)}, the array {mine[name]}"
+                f"cells: {name}: the checkpoint has {present.get(name)}, the array {mine[name]}"
             )
     stored = state.get("storage")
     if not isinstance(stored, dict) or stored.keys() != mine["storage"].keys():
         wanted = ", ".join(mine["storage"])
         raise FileFormatError(f"cells: storage: expected the arrays {wanted}")
+    if present["history"] != state["history"]:
+        stored = present_storage(stored)
     counters = {name: checks.word(name, state.get(name)) for name in COUNTERS}
     cells.engine_instance.check(stored)
     with lock_of(cells):

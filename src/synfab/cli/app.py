@@ -147,7 +147,7 @@ def simulate(
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
     seed: Annotated[int, typer.Option(help="0 … 2**64 - 1")] = 0,
     order: Annotated[int | None, typer.Option(help="order of the history")] = None,
-    history: Annotated[str, typer.Option(help="float32, int16 or compact")] = "float32",
+    history: Annotated[str, typer.Option(help="float32 or compact")] = "float32",
     read_voltage: Annotated[float, typer.Option(help="voltage of a read, V")] = 0.2,
     bandwidth: Annotated[float, typer.Option(help="bandwidth of a read, Hz")] = 1e8,
     noise: Annotated[bool, typer.Option(help="include read noise")] = True,

@@ -39,10 +39,7 @@ def compare_with_published(repeats: int = REPEATS) -> Results:
     theirs = published.CellArrayCPU(n)
     theirs.inHRS[:] = True
     ours = CellArray("published", (SIDE, SIDE), seed=1)
-    short, compact = (
-        CellArray("published", (SIDE, SIDE), seed=1, history=history)
-        for history in ("int16", "compact")
-    )
+    compact = CellArray("published", (SIDE, SIDE), seed=1, history="compact")
     mask = random_voltages((SIDE, SIDE), 3) < -2.326  # 1 % of the cells
     volts = [random_voltages((SIDE, SIDE), 10 + k) for k in range(4)]
     v = 0.2 * random_voltages((SIDE,), 2)
@@ -70,7 +67,6 @@ def compare_with_published(repeats: int = REPEATS) -> Results:
     jobs: list[tuple[str, Callable[[], Any] | None, int, Callable[[], Any], int]] = [
         ("initialisation", lambda: published.CellArrayCPU(n), 1, fabricate, 1),
         ("-2 V / +1.5 V pair, float32", their_pair, 1, lambda: pair(ours), PAIRS),
-        ("-2 V / +1.5 V pair, int16", their_pair, 1, lambda: pair(short), PAIRS),
         ("-2 V / +1.5 V pair, compact", their_pair, 1, lambda: pair(compact), PAIRS),
         ("write of a random 1 % of the cells", None, 1, masked, 2 * PAIRS),
         ("random voltages N(0, 1)", their_random, 4, our_random, 4),

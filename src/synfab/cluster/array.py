@@ -292,7 +292,7 @@ class ShardedCellArray:
         """Return the array that ``save`` wrote, on any cluster with access to the folder.
 
         The workers compare every shard with the manifest: checksum, shape, cell numbers, seed,
-        order, history, engine and model.
+        order, history, engine and model. An int16 history of version 0.1 becomes float32.
 
         Raises
         ------
@@ -302,7 +302,7 @@ class ShardedCellArray:
         check_client(client)
         place = checks.path("folder", folder).absolute()
         kept = CheckpointFolder("checkpoints", checkpoints, every, keep)
-        manifest = read_manifest(place)  # before the folder of checkpoints is created
+        manifest = read_manifest(place).present  # before the folder of checkpoints is created
         with kept.held(empty=True):
             check_shards(place, manifest, client)
             return cls._restored(place, manifest, client, kept)
@@ -325,7 +325,8 @@ class ShardedCellArray:
         ------
         FileFormatError
             No checkpoint is undamaged, the name of one states another number of pulses than its
-            content, or one was written by a later version.
+            content, one was written by a later version, or the history is int16, which only
+            ``load`` converts.
         """
         check_client(client)
         kept = CheckpointFolder("folder", checks.path("folder", folder), every, keep)

@@ -64,11 +64,18 @@ class CheckpointFolder:
         """Lock the folder as ``held``, and yield its newest undamaged checkpoint and its manifest.
 
         Raises ``FileFormatError`` if there is none, if the name of one states another number of
-        pulses than its manifest, or if a manifest is of a later version.
+        pulses than its manifest, or if a manifest is of a later version or of cells with int16
+        history.
         """
 
         def read(path: Path) -> Manifest:
             manifest = read_manifest(path)
+            if manifest.present != manifest:
+                history = manifest.options["history"]
+                raise FileFormatError(
+                    f"{path}: history: a run with {history} history cannot be resumed to the same "
+                    f"bits by this version; ShardedCellArray.load(path) loads its cells as float32"
+                )
             check_step(path, manifest.pulses)
             check_shards(path, manifest, client)
             return manifest

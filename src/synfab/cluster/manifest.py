@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from synfab.cells.earlier import present_history
 from synfab.cells.identity import CellOptions
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
@@ -40,6 +41,12 @@ class Manifest(NamedTuple):
     read_number: int
     readout_number: int
     checksums: tuple[str | None, ...]
+
+    @property
+    def present(self) -> Manifest:
+        """The manifest with the history that the cells have after ``CellArray.load``."""
+        history = present_history(self.options["history"])
+        return self._replace(options={**self.options, "history": history})
 
 
 def shard_file(number: int) -> str:

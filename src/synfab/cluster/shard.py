@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
+from synfab.cells.earlier import present_history
 from synfab.cells.identity import CellOptions
 from synfab.cells.reading import currents, row_currents
 from synfab.cluster.manifest import shard_file
@@ -76,7 +77,10 @@ class Root:
             ):
                 found = archive.manifest
                 model = parse(json.dumps(found["model"]).encode(), "model")
-                self._check_identity(found | {"shape": tuple(found["shape"])}, model)
+                present = {
+                    "shape": tuple(found["shape"]), "history": present_history(found["history"]),
+                }  # fmt: skip
+                self._check_identity(found | present, model)
 
     def _check_file(self, file: str) -> None:
         if self.checksum is not None and checksum(file) != self.checksum:

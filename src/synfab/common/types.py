@@ -25,7 +25,7 @@ GridShape: TypeAlias = tuple[int, int]  # (rows, columns)
 LineSelection: TypeAlias = int | slice | Sequence[int] | Sequence[bool] | Array
 
 ArraysName: TypeAlias = Literal["numpy", "torch", "jax"]
-HistoryName: TypeAlias = Literal["float32", "int16", "compact"]
+HistoryName: TypeAlias = Literal["float32", "compact"]
 SchemeName: TypeAlias = Literal["V/2", "V/3", "floating", "ground"]
 DriveEnd: TypeAlias = Literal["top", "bottom", "both"]
 SenseEnd: TypeAlias = Literal["left", "right", "both"]

@@ -6,7 +6,6 @@ from synfab.common.errors import CapacityError
 from synfab.io.memory import available_memory, size_text
 from synfab.model.reduction import STATES
 
-HISTORY_BYTES = {"float32": 4, "int16": 2}
 # In addition to its history, a cell stores 8 device parameters and 6 words of state.
 OTHER_BYTES = 4 * (8 + 6)
 # A compact cell stores state, threshold and status, plus one byte per history variable.
@@ -23,7 +22,7 @@ def bytes_per_cell(order: int, history: str) -> int:
     """Return the memory per cell in bytes; unknown history formats count as float32."""
     if history == "compact":
         return COMPACT_STATE_BYTES + min(STATES, 4 * order)
-    return 4 * order * HISTORY_BYTES.get(history, 4) + OTHER_BYTES
+    return 4 * 4 * order + OTHER_BYTES
 
 
 def check_capacity(n_cells: int, order: int, history: str) -> None:
@@ -35,5 +34,5 @@ def check_capacity(n_cells: int, order: int, history: str) -> None:
     if available and needed > available:
         raise CapacityError(
             f"shape: {n_cells} cells need {size_text(needed)}, {size_text(available)} are "
-            f'available; use fewer cells, history="int16" or history="compact"'
+            f'available; use fewer cells or history="compact"'
         )

@@ -21,7 +21,7 @@ from synfab.common.processors import requested_threads
 from synfab.engines.base import Engine
 
 EngineName = Literal["auto", "numba", "array", "warp"] | str  # any registered name
-HistoryName = Literal["float32", "int16", "compact"] | str
+HistoryName = Literal["float32", "compact"] | str
 # What "auto" means on the CPU, and on other devices.
 AUTO, AUTO_ELSEWHERE = "numba", "array"
 # Engine names of version 0.1 that stand for the reference engine on arrays of a library.
@@ -131,7 +131,7 @@ def engine_class(engine: str, history: str) -> type[Engine]:
 
 
 REFERENCE = "synfab.engines.reference:ReferenceEngine"
-register("numba", "synfab.engines.numba.engine:NumbaEngine", histories=("float32", "int16"))
+register("numba", "synfab.engines.numba.engine:NumbaEngine")
 register("numba", "synfab.engines.compact.engine:CompactEngine", histories=("compact",))
 register("array", REFERENCE)
 register("warp", "synfab.engines.warp.engine:WarpEngine")

@@ -43,9 +43,8 @@ def check_tiles(arrays: Mapping[str, Array], top: float) -> None:
     for row, name in ((layout.THRESHOLD, "threshold"), (layout.U_SET, "u_set")):
         check_finite(f"switch: {name}", np.ascontiguousarray(switch[:, row]))
     check_states(np.ascontiguousarray(switch[:, layout.R_HRS]), None, top, "switch: r_hrs")
-    if arrays["history"].dtype.kind == "f":
-        check_finite("history", arrays["history"])
-    check_finite("devices", arrays["devices"])
+    for name in ("history", "devices"):
+        check_finite(name, arrays[name])
 
 
 def check_compact(arrays: Mapping[str, Array]) -> None:

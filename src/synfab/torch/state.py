@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from synfab.cells.array import CellArray
+from synfab.cells.earlier import present_cells, present_storage
 from synfab.cells.files import COUNTERS, array_of, dump_cells
 from synfab.cells.identity import Identity
 from synfab.common import checks
@@ -18,7 +19,6 @@ from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import copy_contents, lock_of
 from synfab.common.types import Array
 from synfab.engines.numba.threads import completed
-from synfab.engines.registry import present_name
 from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
 from synfab.random.backend import find_library
@@ -112,7 +112,7 @@ def check(tiles: Tiles, state: object) -> State:
         raise FileFormatError(f'state_dict: expected the state of cells, format "{FORMAT}"')
     _check_digest(state)
     mine = describe(tiles)
-    state = {**state, "engine": present_name(state.get("engine"))}
+    given, state = state, present_cells(state)
     for name in SAME:
         if not _same(state.get(name), mine[name]):
             what = "model" if name == "fingerprint" else name
@@ -128,7 +128,10 @@ def check(tiles: Tiles, state: object) -> State:
         part = state.get(f"tile {k}")
         if not isinstance(part, dict):
             raise FileFormatError(f"state_dict: tile {k}: missing")
-        for name, array in dump_cells(cells)["storage"].items():
+        wanted = dump_cells(cells)["storage"]
+        if state["history"] != given["history"]:
+            part = state[f"tile {k}"] = _present_tile(k, part, wanted["history"])
+        for name, array in wanted.items():
             if not _fits(part.get(name), array):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
         try:
@@ -138,6 +141,14 @@ def check(tiles: Tiles, state: object) -> State:
         for name in COUNTERS:
             checks.word(f"state_dict: tile {k}: {name}", part.get(name))
     return state
+
+
+def _present_tile(k: int, part: State, wanted: Array) -> dict[str, Any]:
+    """Return the state of a tile with int16 history as one with float32 history."""
+    if not _fits(part.get("history"), wanted.astype(np.int16)):
+        raise FileFormatError(f"state_dict: tile {k}: history is missing or misshapen")
+    stored = present_storage({"history": _array(part["history"], np.dtype(np.int16))})
+    return {**part, "history": _tensor(stored["history"])}
 
 
 def _same(found: object, wanted: object) -> bool:

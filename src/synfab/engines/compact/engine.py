@@ -13,15 +13,9 @@ from synfab.engines import validity
 from synfab.engines.compact import kernels
 from synfab.engines.compact.kernels import LEVELS, Compact, Process
 from synfab.engines.numba import layout
-from synfab.engines.numba.engine import (
-    MODELS,
-    device_rows,
-    population32,
-    put_state,
-    round_model,
-    taken_state,
-)
-from synfab.engines.numba.layout import GROUP, Parameters, Storage
+from synfab.engines.numba.engine import device_rows, put_state, taken_state
+from synfab.engines.numba.layout import GROUP, Storage
+from synfab.engines.numba.model32 import MODELS, population32
 from synfab.engines.numba.reading import KernelEngine, plain
 from synfab.engines.numba.threads import share
 from synfab.engines.numba.workspace import switching_work
@@ -50,9 +44,6 @@ class CompactEngine(KernelEngine):
     """Engine that stores cells as ``kernels.Compact`` and derives their steepness from it."""
 
     cells: Compact
-
-    def round_model(self) -> Parameters:
-        return round_model(self.model, self.order, np.float32(1.0), False)
 
     @cached_property
     def process(self) -> Process:

@@ -209,7 +209,7 @@ def unpack(group, place, packed, cells, scratch, rebased):  # type: ignore[no-un
         scratch.state[m] = f4(levels[m])
     line = place * cells.order * TILES
     write_vector(cells.history, line, process.output, states, scratch.state, draw.total)
-    gather_features(cells, scratch.local, int64(GROUP), int64(0), False, draw.buffer)
+    gather_features(cells, scratch.local, int64(GROUP), int64(0), draw.buffer)
     hrs_pair(draw.buffer, model.marginals, model.constants, int64(GROUP))
     for q in range(TILES):
         tile = (place * TILES + q) * 4

@@ -1,6 +1,5 @@
 """Kernels that draw cycles: normal numbers, history blocks, features of the current cycle."""
 
-import numpy as np
 from numba import int64, uint32, uint64
 
 from synfab.engines.numba.compile import part_njit
@@ -23,14 +22,12 @@ from synfab.engines.numba.layout import (
     G_LLRS,
     GROUP,
     GROUP_BITS,
-    HIGHEST_LEVEL,
     INVERSE_SPAN,
     LANE_BITS,
     LANES,
     LAST_LANE,
     LAST_TILE,
     LN_10,
-    QUANTUM,
     TILES,
     TOP,
     Cells,
@@ -150,21 +147,6 @@ def advance(x, s, z, lags, innovation, order, width):  # type: ignore[no-untyped
         store_vectors(x, 4 * s * BATCH + j, BATCH, x0, x1, x2, x3)
 
 
-@part_njit()
-def to_levels(row, width):  # type: ignore[no-untyped-def]
-    """Round a row in place to the levels of an int16 history."""
-    wide_vectors()
-    for j in range(width):
-        row[j] = np.rint(min(max(row[j], f4(-HIGHEST_LEVEL)), f4(HIGHEST_LEVEL)))
-
-
-@part_njit()
-def scale_row(numbers, factor, width):  # type: ignore[no-untyped-def]
-    """Multiply a row in place by ``factor``."""
-    for j in range(width):
-        numbers[j] *= factor
-
-
 @part_njit(forceinline=True)
 def is_run(cells, count):  # type: ignore[no-untyped-def]
     """Return whether the cells are consecutive and form one half of a group."""
@@ -174,7 +156,7 @@ def is_run(cells, count):  # type: ignore[no-untyped-def]
 
 @part_njit()
 def load_blocks(history, order, cells, count, x, width):  # type: ignore[no-untyped-def]
-    """Copy the blocks of the listed cells to ``x`` (4 p, BATCH), without scaling."""
+    """Copy the blocks of the listed cells to ``x`` (4 p, BATCH)."""
     not_inlined()
     if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
@@ -188,7 +170,7 @@ def load_blocks(history, order, cells, count, x, width):  # type: ignore[no-unty
         near = place(cells[j], order, 0)
         for s in range(order):
             for f in range(4):
-                x[(4 * s + f) * BATCH + j] = f4(history[near + (s * TILES * 4 + f) * LANES])
+                x[(4 * s + f) * BATCH + j] = history[near + (s * TILES * 4 + f) * LANES]
 
 
 @part_njit()
@@ -212,12 +194,11 @@ def store_blocks(history, order, cells, count, x):  # type: ignore[no-untyped-de
 
 @part_njit()
 def next_blocks(  # type: ignore[no-untyped-def]
-    history, order, cells, cycles, count, x, z, word, lags, innovation, quantise, first, key
+    history, order, cells, cycles, count, x, z, word, lags, innovation, first, key
 ):
     """Apply ``drawing.next_block`` to ``count`` <= BATCH cells at the end of their block.
 
-    ``cells`` and ``cycles`` are padded to whole vectors. With an int16 history, all values are in
-    levels, including ``innovation``.
+    ``cells`` and ``cycles`` are padded to whole vectors.
     """
     not_inlined()
     width = padded(count)
@@ -227,9 +208,6 @@ def next_blocks(  # type: ignore[no-untyped-def]
     for s in range(order):
         draw_normals(z, word, int64(BATCH), cells, cycles, s + 1, int64(2), first, key, width)
         advance(x, s, z, lags, innovation, order, width)
-        if quantise:
-            for f in range(4):
-                to_levels(at(x, (4 * s + f) * BATCH), width)
     store_blocks(history, order, cells, count, x)
 
 
@@ -247,7 +225,7 @@ def is_lockstep(status, cells, count):  # type: ignore[no-untyped-def]
 
 
 @part_njit()
-def gather_features(cells, listed, count, pair, quantise, out):  # type: ignore[no-untyped-def]
+def gather_features(cells, listed, count, pair, out):  # type: ignore[no-untyped-def]
     """Write x*_n, mu, sigma of features ``2 pair`` and ``2 pair + 1`` to the rows of ``out``."""
     not_inlined()
     order, status, f = cells.order, cells.status, 2 * pair
@@ -273,13 +251,10 @@ def gather_features(cells, listed, count, pair, quantise, out):  # type: ignore[
                 slot = int64((cycle + uint32(order - 1)) % uint32(order))
             near = place(c, order, slot) + f * LANES
             device = pair * cells.tiles * 4 * LANES + row(c)
-            out[j] = f4(cells.history[near])
-            out[GROUP + j] = f4(cells.history[near + LANES])
+            out[j] = cells.history[near]
+            out[GROUP + j] = cells.history[near + LANES]
             for k in range(4):
                 out[(2 + k) * GROUP + j] = cells.devices[device + k * LANES]
-    if quantise:
-        scale_row(out, f4(1.0 / QUANTUM), padded(count))
-        scale_row(at(out, GROUP), f4(1.0 / QUANTUM), padded(count))
 
 
 @part_njit()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -19,23 +17,20 @@ from synfab.engines.numba.layout import (
     LANES,
     LAST_LANE,
     TILES,
-    Parameters,
     Storage,
     aligned,
 )
+from synfab.engines.numba.model32 import population32, stationary_blocks
 from synfab.engines.numba.programs import apply_program
 from synfab.engines.numba.reading import SCATTERED, KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
 from synfab.engines.numba.threads import SMALL, completed, share
 from synfab.engines.numba.workspace import fabrication_work, noise_work, switching_work
-from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
 from synfab.physics.noise import NONE, ReadNoise
 from synfab.random.streams import WORD
 
-HISTORY_TYPES = {"float32": np.float32, "int16": np.int16}
 CELLS_AT_ONCE = 2**24  # pulses times cells of a program between two chances of an interrupt
-MODELS = 16  # number of models whose rounded values are cached
 
 
 def _eights(mask: Array) -> Array:
@@ -45,56 +40,6 @@ def _eights(mask: Array) -> Array:
         whole[: mask.size] = mask
         mask = whole
     return mask.view("<u8")
-
-
-@lru_cache(maxsize=MODELS)
-def round_model(model: CellModel, order: int, level: Any, quantise: bool) -> Parameters:
-    """Return a model rounded to float32; the caller sets seed and first cell (``key, first``)."""
-    conduction, process = model.conduction, model.history(order)
-    llrs, hhrs = (tuple(curve.astype(np.float32)) for curve in conduction.padded)
-    marginals = np.array(model.marginals, np.float32)
-    values = (
-        conduction.g_llrs,
-        1.0 / conduction.g_span,
-        rules.highest_state(model),
-        conduction.u_max,
-        conduction.eta,
-        *conduction.voltage_range,
-    )
-    return Parameters(
-        lags=np.ascontiguousarray(process.lags, np.float32),
-        innovation=np.ascontiguousarray(process.innovation, np.float32) * level,
-        marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
-        llrs=llrs,
-        hhrs=hhrs,
-        constants=tuple(np.array(values, np.float32)),
-        quantise=quantise,
-        first=np.uint64(0),
-        key=np.uint64(0),
-    )
-
-
-@lru_cache(maxsize=MODELS)
-def stationary_blocks(model: CellModel, order: int, level: Any) -> Array:
-    """Return the Cholesky factor of the stationary history for ``fabricate``, (p, p, 4, 4)."""
-    factor = model.history(order).stationary_factor.astype(np.float32)
-    blocks = factor.reshape(order, 4, order, 4).transpose(0, 2, 1, 3)
-    return np.asarray(np.ascontiguousarray(blocks) * level)
-
-
-@lru_cache(maxsize=MODELS)
-def population32(model: CellModel) -> tuple[Array, Array, Array]:
-    """Return the bounds of the mixture components, their means and factors as float32.
-
-    The factors are in blocks of (4, 4): (components, 2, 2, 4, 4).
-    """
-    population = model.population
-    factors = population.factors.reshape(-1, 2, 4, 2, 4)
-    return (
-        np.array(drawing.component_bounds(model), np.uint64),
-        np.ascontiguousarray(population.means, np.float32),
-        np.ascontiguousarray(factors.transpose(0, 1, 3, 2, 4), np.float32),
-    )
 
 
 def device_rows(devices: Array, cells: Array) -> Array:
@@ -140,36 +85,23 @@ class NumbaEngine(KernelEngine):
         twin.restore(self.storage())
         return twin
 
-    def round_model(self) -> Parameters:
-        return round_model(self.model, self.order, self.level, self.history == "int16")
-
-    @property
-    def level(self) -> np.float32:
-        """Stored x* in units of x*."""
-        return np.float32(layout.QUANTUM if self.history == "int16" else 1.0)
-
     def allocate(self) -> Storage:
         """Return memory for all cells, aligned to cache lines."""
-        tiles, history = self.groups * GROUP // LANES, HISTORY_TYPES[self.history]
+        tiles = self.groups * GROUP // LANES
         return Storage(
             r=aligned((LANES * tiles,), np.float32),
             status=aligned((LANES * tiles,), np.uint32),
             switch=aligned((tiles, 4, LANES), np.float32),
-            history=aligned((self.groups, self.order, TILES, 4, LANES), history),
+            history=aligned((self.groups, self.order, TILES, 4, LANES), np.float32),
             devices=aligned((2, tiles, 4, LANES), np.float32),
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
         model, cells = self.parameters32, self.cells
-        fixed = (
-            *population32(self.model),
-            stationary_blocks(self.model, self.order, self.level),
-            cells,
-            model,
-        )
+        drawn = (*population32(self.model), stationary_blocks(self.model, self.order))
 
         def work(low: int, high: int) -> None:
-            fabricate(low, high, *fixed, fabrication_work(self.order))
+            fabricate(low, high, *drawn, cells, model, fabrication_work(self.order))
 
         share(work, self.groups, self.n_cells, discardable=discardable)
 
@@ -234,9 +166,9 @@ class NumbaEngine(KernelEngine):
     def blocks(self, cells: Array | None = None) -> Array:
         """Return the block of p vectors x* with the current cycle, (p, 4, M), oldest first."""
         listed = self._listed(cells)
-        block = np.empty((len(listed), self.order, 4), self.cells.history.dtype)
+        block = np.empty((len(listed), self.order, 4), np.float32)
         readout_kernels.pack(listed, self.cells.history, block)
-        return (block.astype(np.float32) / self.level).transpose(1, 2, 0)
+        return block.transpose(1, 2, 0)
 
     def vectors(self, cells: Array | None = None) -> Array:
         return np.asarray(drawing.current_vector(self.blocks(cells), self.cycles(cells)))

@@ -13,7 +13,6 @@ from synfab.engines.numba.drawing import (
     open_cells,
     product_vectors,
     store_vectors,
-    to_levels,
     triangle_vectors,
     zero_vectors,
 )
@@ -137,12 +136,11 @@ def fabricate(  # type: ignore[no-untyped-def]
 ):
     """Apply ``drawing.fabricate`` and ``rules.fresh_state`` to whole groups of padded arrays.
 
-    ``stationary`` (p, p, 4, 4) is the lower Cholesky factor of the history in blocks, in levels
-    if the history is int16.
+    ``stationary`` (p, p, 4, 4) is the lower Cholesky factor of the history in blocks.
     """
     population, cells = open_population(bounds, means, factors), open_cells(storage)
     work, factor = pointers(work), pointer(stationary)
-    quantise, first, key, order = model.quantise, model.first, model.key, cells.order
+    first, key, order = model.first, model.key, cells.order
     x, buffer, switch = work.x, work.buffer, cells.switch
     for group in range(group_low, group_high):
         for j in range(GROUP):
@@ -159,11 +157,9 @@ def fabricate(  # type: ignore[no-untyped-def]
             near = (group * order + order - 1 - i) * TILES
             for f in range(4):
                 start = (4 * i + f) * GROUP
-                if quantise:
-                    to_levels(at(x, start), GROUP)
                 for q in range(TILES):
                     move(cells.history, ((near + q) * 4 + f) * LANES, x, start + q * LANES)
-        gather_features(cells, work.cells, int64(GROUP), int64(0), quantise, buffer)
+        gather_features(cells, work.cells, int64(GROUP), int64(0), buffer)
         hrs_pair(buffer, model.marginals, model.constants, int64(GROUP))
         for q in range(TILES):
             tile = (group * TILES + q) * 4 * LANES

@@ -108,29 +108,19 @@ def at(typing_context: Any, start: Any, offset: Any) -> Any:
 
 @intrinsic
 def move(typing_context: Any, target: Any, t: Any, source: Any, s: Any) -> Any:
-    """Copy a row of a tile between offsets from two pointers, float32 or int16, as one vector.
+    """Copy a row of a tile between offsets from two pointers, as one vector.
 
     A loop over eight lanes would instead check at run time, for every row, whether the arrays
     overlap.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        to_type, _, from_type, _ = signature.args
-        to_element, from_element = (
-            context.get_data_type(kind.dtype) for kind in (to_type, from_type)
-        )
-        start = builder.gep(arguments[2], [arguments[3]])
-        end = builder.gep(arguments[0], [arguments[1]])
-        from_vector, to_vector = (ir.VectorType(kind, LANES) for kind in (from_element, to_element))
-        row = builder.load(
-            builder.bitcast(start, from_vector.as_pointer()), align=from_type.dtype.bitwidth // 8
-        )
-        if to_element != from_element:
-            to_float = isinstance(to_type.dtype, types.Float)
-            row = (builder.sitofp if to_float else builder.fptosi)(row, to_vector)
-        builder.store(
-            row, builder.bitcast(end, to_vector.as_pointer()), align=to_type.dtype.bitwidth // 8
-        )
+        element = signature.args[0].dtype
+        vector = ir.VectorType(context.get_data_type(element), LANES).as_pointer()
+        start = builder.bitcast(builder.gep(arguments[2], [arguments[3]]), vector)
+        end = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), vector)
+        align = element.bitwidth // 8
+        builder.store(builder.load(start, align=align), end, align=align)
         return context.get_dummy_value()
 
     return types.none(target, types.intp, source, types.intp), generate

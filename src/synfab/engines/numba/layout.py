@@ -30,9 +30,6 @@ IN_HRS, IN_LRS = 1, 2
 CYCLE_BITS = 2
 FLAGS = 3
 
-QUANTUM = 4096.0  # int16 history: x* in steps of 1/4096
-HIGHEST_LEVEL = 32767.0
-
 # Rows of ``switch``: a SET needs only the first half of a tile, one cache line.
 THRESHOLD, U_SET, R_HRS, STEEPNESS = 0, 1, 2, 3
 
@@ -75,7 +72,6 @@ class Parameters(NamedTuple):
     llrs: Any
     hhrs: Any
     constants: Any
-    quantise: bool
     first: Any  # uint64: number of the first cell
     key: Any  # uint64: seed
 

@@ -12,6 +12,7 @@ from synfab.common.types import Array
 from synfab.engines.base import Engine
 from synfab.engines.numba import ideal, layout, readout_kernels
 from synfab.engines.numba.layout import GROUP, Parameters, Storage, aligned
+from synfab.engines.numba.model32 import round_model
 from synfab.engines.numba.threads import SMALL, share
 from synfab.engines.numba.workspace import noise_work, switching_work
 from synfab.model.cell_model import CellModel
@@ -69,15 +70,11 @@ class KernelEngine(Engine):
         library: Library,
     ) -> None:
         super().__init__(model, n_cells, seed, first_cell, order, history, library)
-        self.parameters32 = self.round_model()._replace(
+        self.parameters32 = round_model(model, order)._replace(
             first=np.uint64(first_cell), key=np.uint64(seed)
         )
         self.groups = -(-n_cells // GROUP)
         self.cells = self.allocate()
-
-    @abstractmethod
-    def round_model(self) -> Parameters:
-        """Return the model rounded to float32, for any seed and cell numbers."""
 
     @abstractmethod
     def allocate(self) -> Any:

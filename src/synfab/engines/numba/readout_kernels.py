@@ -100,7 +100,7 @@ def features(low, high, n_cells, state, model, work, out):  # type: ignore[no-un
             cells[j] = group * GROUP + j
         size = min(GROUP, n_cells - group * GROUP)
         for pair in range(2):
-            gather_features(opened, cells, int64(GROUP), pair, model.quantise, buffer)
+            gather_features(opened, cells, int64(GROUP), pair, buffer)
             for j in range(size):
                 c, x0, x1 = cells[j], buffer[j], buffer[GROUP + j]
                 m0, s0 = buffer[2 * GROUP + j], buffer[3 * GROUP + j]

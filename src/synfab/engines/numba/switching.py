@@ -46,7 +46,7 @@ def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
     """SET the listed cells: r = r(R_LRS), threshold = u_reset (``rules.apply_voltage``)."""
     not_inlined()
     listed, buffer = work.to_set, work.buffer
-    gather_features(cells, listed, count, int64(1), model.quantise, buffer)
+    gather_features(cells, listed, count, int64(1), buffer)
     lrs_pair(buffer, model.marginals, model.constants, padded(count))
     r, status, switch = cells.r, cells.status, cells.switch
     if count == GROUP:
@@ -82,9 +82,9 @@ def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyp
         next_blocks(
             cells.history, order, at(work.spent, low), at(work.cycles, low), high - low,
             work.x, work.z, work.word, pointer(model.lags), pointer(model.innovation),
-            model.quantise, model.first, model.key,
+            model.first, model.key,
         )  # fmt: skip
-    gather_features(cells, work.drawn, n_drawn, int64(0), model.quantise, work.buffer)
+    gather_features(cells, work.drawn, n_drawn, int64(0), work.buffer)
     hrs_pair(work.buffer, model.marginals, model.constants, padded(n_drawn))
 
 
