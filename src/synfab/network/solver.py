@@ -50,7 +50,6 @@ class Network:
         shape = wires.shape
         self.wires = wires
         self.lines = (wires.column, wires.top, wires.bottom, wires.row, wires.left, wires.right)
-        self.strongest = max(float(line.max(initial=0.0)) for line in self.lines)
         self.x, self.b = np.zeros(shape), np.zeros(shape)
         self.g, self.current = np.empty(shape), np.empty(shape)
         self.f_column, self.f_row = np.empty(shape), np.empty(shape)
@@ -101,7 +100,7 @@ class Network:
 
     def allowed(self, tolerance: float) -> float:
         """Return the residual (A) at which to stop, given the rounding of the node voltages."""
-        return max(tolerance, ROUNDING * self.strongest * self.highest)
+        return max(tolerance, ROUNDING * self.wires.strongest * self.highest)
 
     def step(self, allowed: float) -> None:
         """Take one Newton step; halve it while it increases the residual."""
