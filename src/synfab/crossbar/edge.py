@@ -25,8 +25,8 @@ MAX_STEPS = 10
 # Steps of an event-by-event edge, in addition to one per SET.
 EXACT_STEPS = 100
 # Allowed current residual at a node, A, while cells still switch: event by event, on a ramp, and
-# for estimating the voltage at which the edge starts. 1e-7 A changes voltages by some 10 uV with
-# 2.5 ohm per segment; the steps of a ramp are coarser by orders of magnitude.
+# for estimating the voltage at which the edge starts. 1e-7 A changes voltages by some 10 uV
+# (0.4 mV at most) with 0.5 to 20 ohm per segment; the steps of a ramp are coarser by far.
 BY_EVENT, ON_RAMP, ROUGHLY = 1e-8, 1e-7, 1e-6
 # Cells have settled when no state changes by more than this; the range of r is about 1.
 SETTLED, EXACTLY_SETTLED = 1e-3, 1e-6

@@ -10,15 +10,18 @@ import numpy as np
 from synfab.engines.numba.compile import cached_njit
 from synfab.network.vectors import (
     between,
+    clamp,
     larger,
     like,
     load_part,
     minus,
+    over,
     plus,
     store,
     store_part,
     times,
     times_plus,
+    where_equal,
 )
 
 CELLS = 8  # cells of a row that are computed together
@@ -49,7 +52,7 @@ def cell_currents(  # type: ignore[no-untyped-def]
 ):
     """Compute current and slope of every cell; for ``linear`` cells, r holds conductances.
 
-    Equals ``iv_curve``, which is used where a voltage is out of range.
+    Equals ``iv_curve``, for CELLS cells at a time.
     """
     columns = x.shape[1]
     for i in range(low, high):
@@ -62,18 +65,19 @@ def cell_currents(  # type: ignore[no-untyped-def]
             if linear:
                 store_part(g, at, count, state)
                 store_part(current, at, count, times(state, u))
-            elif between(u, lowest, highest):
-                p = slope = like(u, 0.0)
-                for power in range(len(llrs)):
-                    level = like(u, llrs[power])
-                    level = times_plus(state, like(u, hhrs[power] - llrs[power]), level)
-                    slope, p = times_plus(slope, u, p), times_plus(p, u, level)
-                store_part(g, at, count, slope)
-                store_part(current, at, count, p)
-            else:
-                for k in range(j, j + count):
-                    voltage = v[k] - w[i] + x[i, k] - b[i, k]
-                    current[i, k], g[i, k] = iv_curve(voltage, r[i, k], llrs, hhrs, lowest, highest)
+                continue
+            inside = clamp(u, lowest, highest)
+            p = slope = like(u, 0.0)
+            for power in range(len(llrs)):
+                level = like(u, llrs[power])
+                level = times_plus(state, like(u, hhrs[power] - llrs[power]), level)
+                slope, p = times_plus(slope, inside, p), times_plus(p, inside, level)
+            if not between(u, lowest, highest):
+                ohmic = over(p, inside)
+                slope = where_equal(inside, u, slope, ohmic)
+                p = where_equal(inside, u, p, times(ohmic, u))
+            store_part(g, at, count, slope)
+            store_part(current, at, count, p)
 
 
 @cached_njit(nogil=True, error_model="numpy")

@@ -89,7 +89,8 @@ def load_part(
     typing_context: Any, array: Any, offset: Any, count: Any, rest: Any, lanes: Any
 ) -> Any:
     """Return ``count`` elements from a flat offset, then ``rest``, in a vector of ``lanes``."""
-    kind, n = _of(array, lanes.literal_value), lanes.literal_value
+    n = lanes.literal_value if isinstance(lanes, types.Literal) else 0
+    kind = _of(array, n)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source = _pointer(n, context, builder, array, *arguments[:2])
@@ -241,6 +242,31 @@ def between(typing_context: Any, vector: Any, low: Any, high: Any) -> Any:
         return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))
 
     return types.boolean(vector, low, high), generate
+
+
+@intrinsic
+def clamp(typing_context: Any, vector: Any, low: Any, high: Any) -> Any:
+    """Return the elements, limited to low … high; a NaN is kept."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = arguments[0]
+        for sign, end, kind in zip("<>", arguments[1:], signature.args[1:], strict=True):
+            value = context.cast(builder, end, kind, vector.dtype)
+            limit = _everywhere(builder, value, vector.lanes)
+            found = builder.select(builder.fcmp_ordered(sign, found, limit), limit, found)
+        return found
+
+    return vector(vector, low, high), generate
+
+
+@intrinsic
+def where_equal(typing_context: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+    """Return the elements of ``yes`` where a = b, else those of ``no``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("==", *arguments[:2]), *arguments[2:])
+
+    return yes(a, b, yes, no), generate
 
 
 @intrinsic
