@@ -12,6 +12,7 @@ import numpy as np
 
 from synfab.common.types import Array, Mask
 from synfab.crossbar.circuit import Circuit
+from synfab.network import kernels
 from synfab.network.access import Barriers, make_barriers
 from synfab.network.bias import Bias
 from synfab.network.ideal import solve_ideal
@@ -24,8 +25,8 @@ MAX_STEPS = 10
 # Steps of an event-by-event edge, in addition to one per SET.
 EXACT_STEPS = 100
 # Allowed current residual at a node, A, while cells still switch: event by event, on a ramp, and
-# for estimating the voltage at which the edge starts. 1e-7 A changes voltages by some 10 uV with
-# 2.5 ohm per segment; the steps of a ramp are coarser by orders of magnitude.
+# for estimating the voltage at which the edge starts. 1e-7 A changes voltages by some 10 uV
+# (0.4 mV at most) with 0.5 to 20 ohm per segment; the steps of a ramp are coarser by far.
 BY_EVENT, ON_RAMP, ROUGHLY = 1e-8, 1e-7, 1e-6
 # Cells have settled when no state changes by more than this; the range of r is about 1.
 SETTLED, EXACTLY_SETTLED = 1e-3, 1e-6
@@ -120,11 +121,9 @@ class Pulse:
         self._scale = scale
         self.solves += 1
 
-    def switch(self, u: Array, where: Mask | None = None) -> float:
-        """Apply voltages ``u`` to the cells; return the largest change of a state."""
-        larger = np.abs(u) > np.abs(self.extreme)
-        np.copyto(self.extreme, u, where=larger)
-        before = self._states
+    def switch(self, u: Array, where: Mask | None = None) -> None:
+        """Apply voltages ``u`` to the cells."""
+        kernels.keep_larger(u, self.extreme)
         mask = self.good if where is None else where if self.good is None else where & self.good
         if self.index is None:
             self.circuit.cells.apply_voltage(u, where=mask)
@@ -132,6 +131,11 @@ class Pulse:
             self._voltage[self.index] = u
             self._mask[self.index] = True if mask is None else mask
             self.circuit.cells.apply_voltage(self._voltage, where=self._mask)
+
+    def change(self, u: Array) -> float:
+        """Apply voltages ``u`` to the cells; return the largest change of a state."""
+        before = self._states
+        self.switch(u)
         return float(np.abs(self._states - before).max())
 
     def due(self, u: Array) -> Array:
@@ -169,7 +173,7 @@ class Pulse:
         settled = EXACTLY_SETTLED if exact else SETTLED
         tolerance = BY_EVENT if exact else ON_RAMP
         for _ in range(MAX_SETTLING if most is None else most):
-            if self.switch(self.voltage(1.0, tolerance)) <= settled:
+            if self.change(self.voltage(1.0, tolerance)) <= settled:
                 return
 
     def events(self, scale: float) -> None:
@@ -181,12 +185,11 @@ class Pulse:
                 first = np.zeros(overdue.size, np.bool_)
                 first[np.argmax(overdue)] = True
                 self.switch(u, first.reshape(overdue.shape))
-            elif self.switch(u) <= EXACTLY_SETTLED:
+            elif self.change(u) <= EXACTLY_SETTLED:
                 return
 
     def top(self) -> Solution:
         """Return the solution at full voltage, for the present states of the cells."""
         found = self.solve(1.0, TOLERANCE)
-        larger = np.abs(found.cell_voltage) > np.abs(self.extreme)
-        np.copyto(self.extreme, found.cell_voltage, where=larger)
+        kernels.keep_larger(found.cell_voltage, self.extreme)
         return found

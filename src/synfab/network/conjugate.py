@@ -47,12 +47,10 @@ class Linearised:
         rows, columns = wires.shape
         self.size = rows * columns
         self.column_panels, self.row_panels = -(-columns // LANES), -(-rows // LANES)
-        shape = (self.column_panels, self.row_panels * LANES, LANES)
-        self.column_off, self.column_scale, self.row_scale, self.coupling = (
-            np.zeros(shape, dtype) for _ in range(4)
-        )
         self.row_off = np.zeros((self.row_panels, self.column_panels * LANES, LANES), dtype)
-        self.r, self.p, self.x, self.source, self.t = (np.zeros(shape, dtype) for _ in range(5))
+        arrays = np.zeros((9, self.column_panels, self.row_panels * LANES, LANES), dtype)
+        self.column_off, self.column_scale, self.row_scale, self.coupling = arrays[:4]
+        self.r, self.p, self.x, self.source, self.t = arrays[4:]
         self.sums = np.zeros(max(self.column_panels, self.row_panels))
         self.unit = 1.0
 

@@ -8,8 +8,24 @@ node from the voltage ``w`` at the row's end, (rows, columns) each. All kernels 
 import numpy as np
 
 from synfab.engines.numba.compile import cached_njit
+from synfab.network.vectors import (
+    between,
+    clamp,
+    larger,
+    like,
+    load_part,
+    minus,
+    over,
+    plus,
+    store,
+    store_part,
+    times,
+    times_plus,
+    where_equal,
+)
 
-CHUNK = 64
+CELLS = 8  # cells of a row that are computed together
+ROWS = 8  # rows that are evaluated together
 # Cell voltages behind access devices: relative error, and limit of Newton or bisection steps.
 INNER_TOLERANCE = 2e-15
 MAX_INNER = 60
@@ -36,34 +52,32 @@ def cell_currents(  # type: ignore[no-untyped-def]
 ):
     """Compute current and slope of every cell; for ``linear`` cells, r holds conductances.
 
-    Equals ``iv_curve``, in chunks of cells so that all loops over cells are vectorised.
+    Equals ``iv_curve``, for CELLS cells at a time.
     """
     columns = x.shape[1]
-    u, inside = np.empty(CHUNK), np.empty(CHUNK)
-    p, dp = np.empty(CHUNK), np.empty(CHUNK)
     for i in range(low, high):
-        if linear:
-            for j in range(columns):
-                g[i, j] = r[i, j]
-                current[i, j] = r[i, j] * (v[j] - w[i] + x[i, j] - b[i, j])
-            continue
-        for j0 in range(0, columns, CHUNK):
-            count = min(CHUNK, columns - j0)
-            for k in range(count):
-                j = j0 + k
-                u[k] = v[j] - w[i] + x[i, j] - b[i, j]
-                inside[k] = min(max(u[k], lowest), highest)
-                p[k], dp[k] = 0.0, 0.0
+        for j in range(0, columns, CELLS):
+            count, at = min(CELLS, columns - j), i * columns + j
+            u = load_part(v, j, count, w[i], CELLS)
+            u = plus(minus(u, like(u, w[i])), load_part(x, at, count, 0.0, CELLS))
+            u = minus(u, load_part(b, at, count, 0.0, CELLS))
+            state = load_part(r, at, count, 0.0, CELLS)
+            if linear:
+                store_part(g, at, count, state)
+                store_part(current, at, count, times(state, u))
+                continue
+            inside = clamp(u, lowest, highest)
+            p = slope = like(u, 0.0)
             for power in range(len(llrs)):
-                level, span = llrs[power], hhrs[power] - llrs[power]
-                for k in range(count):
-                    dp[k] = dp[k] * inside[k] + p[k]
-                    p[k] = p[k] * inside[k] + (level + r[i, j0 + k] * span)
-            for k in range(count):
-                ohmic = p[k] / inside[k]
-                outside = inside[k] != u[k]
-                current[i, j0 + k] = ohmic * u[k] if outside else p[k]
-                g[i, j0 + k] = ohmic if outside else dp[k]
+                level = like(u, llrs[power])
+                level = times_plus(state, like(u, hhrs[power] - llrs[power]), level)
+                slope, p = times_plus(slope, inside, p), times_plus(p, inside, level)
+            if not between(u, lowest, highest):
+                ohmic = over(p, inside)
+                slope = where_equal(inside, u, slope, ohmic)
+                p = where_equal(inside, u, p, times(ohmic, u))
+            store_part(g, at, count, slope)
+            store_part(current, at, count, p)
 
 
 @cached_njit(nogil=True, error_model="numpy")
@@ -119,17 +133,41 @@ def residuals(  # type: ignore[no-untyped-def]
     ``extremes`` (2, rows): largest magnitudes per row, of the residuals and of the unknowns.
     """
     rows, columns = x.shape
-    end, ground = columns - 1, np.zeros(columns)
+    end, lanes = columns - 1, np.empty(CELLS)
     for i in range(low, high):
-        back, above = (column[i - 1], x[i - 1]) if i > 0 else (top, ground)
-        ahead, below = (column[i], x[i + 1]) if i < rows - 1 else (bottom, ground)
-        for j in range(columns):
-            up, down = back[j] * (x[i, j] - above[j]), ahead[j] * (x[i, j] - below[j])
-            f_column[i, j] = -current[i, j] - up - down
-        for j in range(1, end):
-            here = b[i, j]
-            before, after = row[i, j - 1] * (here - b[i, j - 1]), row[i, j] * (here - b[i, j + 1])
-            f_row[i, j] = current[i, j] - before - after
+        start, segment = i * columns, i * end
+        worst = highest = like(load_part(x, start, 0, 0.0, CELLS), 0.0)
+        for j in range(0, columns, CELLS):
+            count, at = min(CELLS, columns - j), start + j
+            here = load_part(x, at, count, 0.0, CELLS)
+            missing = minus(like(here, 0.0), load_part(current, at, count, 0.0, CELLS))
+            if i > 0:
+                drop = minus(load_part(x, at - columns, count, 0.0, CELLS), here)
+                back = load_part(column, at - columns, count, 0.0, CELLS)
+            else:
+                drop = minus(like(here, 0.0), here)
+                back = load_part(top, j, count, 0.0, CELLS)
+            missing = times_plus(back, drop, missing)
+            if i < rows - 1:
+                drop = minus(load_part(x, at + columns, count, 0.0, CELLS), here)
+                ahead = load_part(column, at, count, 0.0, CELLS)
+            else:
+                drop = minus(like(here, 0.0), here)
+                ahead = load_part(bottom, j, count, 0.0, CELLS)
+            missing = times_plus(ahead, drop, missing)
+            store_part(f_column, at, count, missing)
+            worst, highest = larger(worst, missing), larger(highest, here)
+            highest = larger(highest, load_part(b, at, count, 0.0, CELLS))
+        for j in range(1, end, CELLS):
+            count, at = min(CELLS, end - j), start + j
+            here = load_part(b, at, count, 0.0, CELLS)
+            missing = load_part(current, at, count, 0.0, CELLS)
+            drop = minus(load_part(b, at - 1, count, 0.0, CELLS), here)
+            missing = times_plus(load_part(row, segment + j - 1, count, 0.0, CELLS), drop, missing)
+            drop = minus(load_part(b, at + 1, count, 0.0, CELLS), here)
+            missing = times_plus(load_part(row, segment + j, count, 0.0, CELLS), drop, missing)
+            store_part(f_row, at, count, missing)
+            worst = larger(worst, missing)
         f_row[i, 0] = current[i, 0]
         f_row[i, end] = current[i, end]
         f_row[i, 0] -= left[i] * b[i, 0]
@@ -137,10 +175,29 @@ def residuals(  # type: ignore[no-untyped-def]
         if end > 0:
             f_row[i, 0] -= row[i, 0] * (b[i, 0] - b[i, 1])
             f_row[i, end] -= row[i, end - 1] * (b[i, end] - b[i, end - 1])
-        worst = highest = 0.0
-        for j in range(columns):
-            for value in (abs(f_column[i, j]), abs(f_row[i, j])):
-                if value > worst or np.isnan(value):
-                    worst = value
-            highest = max(highest, abs(x[i, j]), abs(b[i, j]))
-        extremes[0, i], extremes[1, i] = worst, highest
+        worst = larger(worst, like(worst, f_row[i, 0]))
+        store(lanes, 0, larger(worst, like(worst, f_row[i, end])))
+        extremes[0, i] = lanes.max()  # NaN if one of them is
+        store(lanes, 0, highest)
+        extremes[1, i] = lanes.max()
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def measure(  # type: ignore[no-untyped-def]
+    low, high, x, b, v, w, r, llrs, hhrs, lowest, highest, linear, g, current,
+    column, top, bottom, row, left, right, f_column, f_row, extremes,
+):  # fmt: skip
+    """Compute ``cell_currents`` and ``residuals`` of some rows at a time, which the cache holds."""
+    lines, found = (column, top, bottom, row, left, right), (f_column, f_row, extremes)
+    for i in range(low, high, ROWS):
+        end = min(i + ROWS, high)
+        cell_currents(i, end, x, b, v, w, r, llrs, hhrs, lowest, highest, linear, g, current)
+        residuals(i, end, x, b, current, *lines, *found)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def keep_larger(u, extreme):  # type: ignore[no-untyped-def]
+    """Replace the elements of ``extreme`` whose magnitude is less than that of ``u``."""
+    for i in range(len(u)):
+        for j in range(u.shape[1]):
+            extreme[i, j] = u[i, j] if abs(u[i, j]) > abs(extreme[i, j]) else extreme[i, j]

@@ -71,11 +71,12 @@ class Cells:
 
     def curve(self) -> tuple[Any, ...]:
         """Return the arguments of the current kernels that follow the voltages."""
+        values = np.ascontiguousarray(self.values)
         if self.conduction is None:
             nothing = read_only(np.zeros(1))  # as curves are, so that kernels compile once
-            return self.values, nothing, nothing, 0.0, 0.0, True
+            return values, nothing, nothing, 0.0, 0.0, True
         c = self.conduction
-        return self.values, *c.padded, *c.voltage_range, False
+        return values, *c.padded, *c.voltage_range, False
 
     @property
     def ohmic(self) -> bool:

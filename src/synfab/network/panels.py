@@ -22,27 +22,50 @@ from synfab.engines.numba.compile import cached_njit
 from synfab.network.vectors import (
     BLOCK,
     LANES,
+    between,
+    convert,
     fill,
+    like,
     load,
+    load_part,
+    over,
+    plus,
+    root,
     store,
+    store_part,
     times,
     times_plus,
     transpose_block,
 )
 
+# Range of the pivots, S.
+SMALLEST, LARGEST = 1e-30, 1e30
+
 
 @cached_njit(nogil=True, error_model="numpy")
-def load_block(source, k0, l0, across, block):  # type: ignore[no-untyped-def]
-    """Copy nodes from ``k0`` of lines from ``l0`` into ``block`` (node, line)."""
+def transpose(source, s, target, t):  # type: ignore[no-untyped-def]
+    """Transpose LANES x LANES numbers between flat offsets."""
+    for k in range(0, LANES, BLOCK):
+        for lane in range(0, LANES, BLOCK):
+            transpose_block(source, s + k * LANES + lane, target, t + lane * LANES + k)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def load_block(source, k0, l0, across, rest, work, block):  # type: ignore[no-untyped-def]
+    """Copy nodes from ``k0`` of lines from ``l0`` into ``block`` (node, line).
+
+    Unused lines are set to ``rest``; ``work`` is work memory.
+    """
     n, m = source.shape
+    first, start = (l0, k0) if across else (k0, l0)
+    into = work if across else block
+    for k in range(LANES):
+        width = m - start if first + k < n else 0
+        at = (first + k) * m + start if width > 0 else 0
+        values = load_part(source, at, width if width > 0 else 0, rest, LANES)
+        store(into, k * LANES, convert(block, values))
     if across:
-        for lane in range(min(LANES, n - l0)):
-            for k in range(min(LANES, m - k0)):
-                block[k, lane] = source[l0 + lane, k0 + k]
-    else:
-        for k in range(min(LANES, n - k0)):
-            for lane in range(min(LANES, m - l0)):
-                block[k, lane] = source[k0 + k, l0 + lane]
+        transpose(work, 0, block, 0)
 
 
 @cached_njit(nogil=True, error_model="numpy")
@@ -54,43 +77,45 @@ def factor(low, high, g, line, first, last, across, off, scale, good):  # type: 
 
     A pivot is the conductance to ground seen from its node, looking back along the line, plus the
     next segment's. Computed as conductances in series, it is free of cancellation, even on a
-    floating line.
+    floating line. Unused lines have segments of 1 S.
     """
     length, width = (g.shape[1], g.shape[0]) if across else g.shape
-    cells, ahead = np.empty((LANES, LANES)), np.empty((LANES, LANES))
-    # Per line: conductance seen from the node, segment before it, root before it, least pivot.
-    seen, segment, root, least = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    cells, ahead, work = (
+        np.empty((LANES, LANES), off.dtype),
+        np.empty((LANES, LANES), off.dtype),
+        np.empty((LANES, LANES), off.dtype),
+    )
+    nodes = off.shape[1] * LANES  # numbers in a panel of ``off``
     for panel in range(low, high):
         l0 = panel * LANES
-        count = min(LANES, width - l0)
-        for lane in range(count):
-            seen[lane], least[lane] = first[l0 + lane], np.inf
-            segment[lane], root[lane] = 0.0, 0.0
+        count = width - l0
+        # Conductance seen from the node, segment before it and inverse root of the pivot before it.
+        seen = convert(off, load_part(first, l0, count, 0.0, LANES))
+        segment = before = fill(off, 0.0)
+        positive = True
         for k0 in range(0, length, LANES):
-            nodes = min(LANES, length - k0)
-            load_block(g, k0, l0, across, cells)
-            load_block(line, k0, l0, across, ahead)
-            if k0 + nodes == length:
-                for lane in range(count):
-                    ahead[nodes - 1, lane] = last[l0 + lane]
-            for k in range(nodes):
-                for lane in range(count):
-                    total = seen[lane] + cells[k, lane]
-                    pivot = total + ahead[k, lane]
-                    least[lane] = pivot if pivot < least[lane] else least[lane]
-                    seen[lane] = total * ahead[k, lane] / pivot
-                    here = 1.0 / np.sqrt(pivot)
-                    off[panel, k0 + k, lane] = segment[lane] * root[lane] * here
-                    segment[lane], root[lane], cells[k, lane] = ahead[k, lane], here, here
-            for k in range(nodes):
-                for lane in range(count):
-                    if across:
-                        scale[k0 // LANES, l0 + lane, k] = cells[k, lane]
-                    else:
-                        scale[panel, k0 + k, lane] = cells[k, lane]
-        good[panel] = True
-        for lane in range(count):
-            good[panel] &= least[lane] > 0.0
+            load_block(g, k0, l0, across, 0.0, work, cells)
+            load_block(line, k0, l0, across, 1.0, work, ahead)
+            if k0 + LANES >= length:
+                end = (length - 1 - k0) * LANES
+                store(ahead, end, convert(off, load_part(last, l0, count, 1.0, LANES)))
+            for k in range(min(LANES, length - k0)):
+                at = k * LANES
+                total = plus(seen, load(cells, at))
+                following = load(ahead, at)
+                pivot = plus(total, following)
+                positive = positive and between(pivot, SMALLEST, LARGEST)
+                here = over(fill(off, 1.0), root(pivot))
+                seen = times(total, times(following, times(here, here)))
+                store(off, panel * nodes + k0 * LANES + at, times(times(segment, before), here))
+                segment, before = following, here
+                store(cells, at, here)
+            if across:
+                transpose(cells, 0, scale, (k0 // LANES * scale.shape[1] + l0) * LANES)
+            else:
+                for at in range(0, LANES * LANES, LANES):
+                    store(scale, panel * nodes + k0 * LANES + at, load(cells, at))
+        good[panel] = positive
 
 
 @cached_njit(nogil=True, error_model="numpy")
@@ -100,11 +125,11 @@ def couple(low, high, g, column_scale, row_scale, coupling):  # type: ignore[no-
     for band in range(low, high):
         for panel in range(len(coupling)):
             l0 = panel * LANES
-            count = min(LANES, columns - l0)
             for k in range(band * LANES, min((band + 1) * LANES, rows)):
-                for lane in range(count):
-                    scale = column_scale[panel, k, lane] * row_scale[panel, k, lane]
-                    coupling[panel, k, lane] = g[k, l0 + lane] * scale
+                at = (panel * coupling.shape[1] + k) * LANES
+                cells = convert(coupling, load_part(g, k * columns + l0, columns - l0, 0.0, LANES))
+                scale = times(load(column_scale, at), load(row_scale, at))
+                store(coupling, at, times(cells, scale))
 
 
 @cached_njit(nogil=True, error_model="numpy")
@@ -116,20 +141,15 @@ def enter(  # type: ignore[no-untyped-def]
     for band in range(low, high):
         for panel in range(len(t)):
             l0 = panel * LANES
-            count = min(LANES, columns - l0)
             for k in range(band * LANES, min((band + 1) * LANES, rows)):
-                for lane in range(count):
-                    c, d = column_scale[panel, k, lane], row_scale[panel, k, lane]
-                    r[panel, k, lane] = unit * f_column[k, l0 + lane] * c
-                    source[panel, k, lane] = t[panel, k, lane] = unit * f_row[k, l0 + lane] * d
-
-
-@cached_njit(nogil=True, error_model="numpy")
-def transpose(source, s, target, t):  # type: ignore[no-untyped-def]
-    """Transpose LANES x LANES numbers between flat offsets."""
-    for k in range(0, LANES, BLOCK):
-        for lane in range(0, LANES, BLOCK):
-            transpose_block(source, s + k * LANES + lane, target, t + lane * LANES + k)
+                at, node = (panel * t.shape[1] + k) * LANES, k * columns + l0
+                into = load_part(f_column, node, columns - l0, 0.0, LANES)
+                into = convert(t, times(into, like(into, unit)))
+                store(r, at, times(into, load(column_scale, at)))
+                into = load_part(f_row, node, columns - l0, 0.0, LANES)
+                into = times(convert(t, times(into, like(into, unit))), load(row_scale, at))
+                store(source, at, into)
+                store(t, at, into)
 
 
 @cached_njit(nogil=True, error_model="numpy")
@@ -240,12 +260,17 @@ def move(  # type: ignore[no-untyped-def]
     for band in range(low, high):
         for panel in range(len(t)):
             l0 = panel * LANES
-            count = min(LANES, columns - l0)
+            count = columns - l0
             for k in range(band * LANES, min((band + 1) * LANES, rows)):
-                for lane in range(count):
-                    c, d = column_scale[panel, k, lane], row_scale[panel, k, lane]
-                    column_nodes[k, l0 + lane] += size * (x[panel, k, lane] * c)
-                    row_nodes[k, l0 + lane] += size * (t[panel, k, lane] * d)
+                at, node = (panel * t.shape[1] + k) * LANES, k * columns + l0
+                change = convert(column_nodes, times(load(x, at), load(column_scale, at)))
+                before = load_part(column_nodes, node, count, 0.0, LANES)
+                after = times_plus(like(change, size), change, before)
+                store_part(column_nodes, node, count, after)
+                change = convert(row_nodes, times(load(t, at), load(row_scale, at)))
+                before = load_part(row_nodes, node, count, 0.0, LANES)
+                after = times_plus(like(change, size), change, before)
+                store_part(row_nodes, node, count, after)
 
 
 @cached_njit(nogil=True, error_model="numpy")

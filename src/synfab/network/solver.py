@@ -50,7 +50,6 @@ class Network:
         shape = wires.shape
         self.wires = wires
         self.lines = (wires.column, wires.top, wires.bottom, wires.row, wires.left, wires.right)
-        self.strongest = max(float(line.max(initial=0.0)) for line in self.lines)
         self.x, self.b = np.zeros(shape), np.zeros(shape)
         self.g, self.current = np.empty(shape), np.empty(shape)
         self.f_column, self.f_row = np.empty(shape), np.empty(shape)
@@ -86,21 +85,22 @@ class Network:
 
     def measure(self) -> None:
         """Evaluate the cells and the current residuals: the largest is ``worst``, A."""
-        nodes = (self.x, self.b, self.v, self.w)
+        cells, nodes, found = self.cells, (self.x, self.b, self.v, self.w), (self.g, self.current)
+        left = (*self.lines, self.f_column, self.f_row, self.extremes)
 
         def work(low: int, high: int) -> None:
-            evaluate(self.cells, nodes, self.inner, self.g, self.current, low, high)
-            kernels.residuals(
-                low, high, self.x, self.b, self.current, *self.lines,
-                self.f_column, self.f_row, self.extremes,
-            )  # fmt: skip
+            if self.inner is None or cells.barriers is None:
+                kernels.measure(low, high, *nodes, *cells.curve(), *found, *left)
+            else:
+                evaluate(cells, nodes, self.inner, *found, low, high)
+                kernels.residuals(low, high, self.x, self.b, self.current, *left)
 
         spread(work, len(self.x), HEAVY * self.x.size)
         self.worst, self.highest = map(float, self.extremes.max(axis=1))
 
     def allowed(self, tolerance: float) -> float:
         """Return the residual (A) at which to stop, given the rounding of the node voltages."""
-        return max(tolerance, ROUNDING * self.strongest * self.highest)
+        return max(tolerance, ROUNDING * self.wires.strongest * self.highest)
 
     def step(self, allowed: float) -> None:
         """Take one Newton step; halve it while it increases the residual."""
@@ -169,7 +169,10 @@ class Network:
         """Voltages of the cells, V, (rows, columns)."""
         if self.inner is not None:
             return self.inner
-        return self.v - self.w[:, None] + self.x - self.b
+        u = self.v - self.w[:, None]
+        u += self.x
+        u -= self.b
+        return u
 
     def solution(self) -> Solution:
         """Return the solution; it shares memory with the network until that is solved again."""

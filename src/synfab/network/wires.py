@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias, get_args
 
 import numpy as np
@@ -49,6 +50,12 @@ class Wires:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return len(self.left), len(self.top)
+
+    @cached_property
+    def strongest(self) -> float:
+        """Largest conductance of a segment, S."""
+        lines = (self.column, self.top, self.bottom, self.row, self.left, self.right)
+        return max(float(line.max(initial=0.0)) for line in lines)
 
     def floating(self, rows: Array, columns: Array) -> Wires:
         """Return the wires with the masked lines disconnected at their ends."""
