@@ -32,7 +32,8 @@ from synfab.learn.loops import (
     ZERO,
     Loops,
 )
-from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.learn.preparation import DeviceSweeps
+from synfab.learn.sweeps import Sweeps
 from synfab.model.conduction import Conduction
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import numpy as np
 
 from synfab.common.types import Array
 from synfab.engines.numba.compile import cached_njit
-from synfab.learn.sweeps import DeviceSweeps
+from synfab.learn.preparation import DeviceSweeps
 from synfab.model.conduction import Conduction
 
 REASONS = (

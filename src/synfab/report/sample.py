@@ -10,7 +10,8 @@ import numpy.typing as npt
 from synfab.cells.array import CellArray
 from synfab.common.types import FloatArray
 from synfab.learn.compare import Comparison, Data
-from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.learn.preparation import DeviceSweeps
+from synfab.learn.sweeps import Sweeps
 from synfab.model.cell_model import CellModel
 
 MAX_DEVICES = 64
