@@ -106,3 +106,33 @@ def recorded(made, start, sign, kind, folder):
     for k, part in frame.groupby(cycle):
         part.to_csv(folder / f"D_{k:03d}.csv", index=False)
     return folder
+
+
+def any_loops(seed):
+    """A measurement of random technology, instrument and recording: made, options of recording."""
+    generator = np.random.default_rng(seed)
+    pick = generator.uniform
+    scale = float(generator.choice([0.1, 0.4, 1.0, 1.5]))  # of all voltages
+    u_set, u_reset = -scale * pick(0.5, 1.0), scale * pick(0.5, 1.0)
+    r_lrs = 10.0 ** pick(3.0, 5.0)
+    r_hrs = r_lrs * 10.0 ** pick(0.7, 2.5)
+    full = abs(u_set) / r_lrs  # A, of the LRS at the SET
+    options = {
+        "cycles": int(generator.integers(6, 30)),
+        "step": scale * float(generator.choice([0.005, 0.01, 0.02, 0.025])),
+        "low": u_set * pick(1.25, 2.0),
+        "high": u_reset * pick(1.25, 2.0),
+        "u_set": u_set,
+        "u_reset": u_reset,
+        "r_hrs": r_hrs,
+        "r_lrs": r_lrs,
+        "limit": full * pick(0.2, 0.9) if generator.random() < 0.5 else np.inf,
+        "noise": full * pick(0.0, 2e-3),
+        "offset": full * pick(-5e-3, 5e-3),
+        "digit": full * float(generator.choice([0.0, 1e-3, 5e-3])),
+        "rise": int(generator.choice([1, 1, 3])),
+        "residue": float(generator.choice([0.0, 0.3, 0.6])),
+    }
+    corner, sign = int(generator.integers(4)), int(generator.choice([-1, 1]))
+    kind = str(generator.choice(["cycle column", "record", "files"]))
+    return made_loops(**options, seed=seed), options, (corner, sign, kind)

@@ -14,25 +14,10 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, SynfabError
 from synfab.common.types import Array
-from synfab.learn.loops import (
-    BACK_SQUARES,
-    BACK_SUM,
-    END,
-    G_LRS,
-    LIMIT,
-    NEGATIVE,
-    NOISE,
-    OFFSET,
-    ONSET,
-    POSITIVE,
-    SET,
-    START,
-    U_RESET,
-    VALID,
-    ZERO,
-    Loops,
-)
-from synfab.learn.preparation import DeviceSweeps
+from synfab.learn.landmarks import END, HRS, LRS, ONSET, POSITIVE, START, VALID, ZERO
+from synfab.learn.loops import BACK_SQUARES, BACK_SUM, G_LRS, NOISE, OFFSET, U_RESET, Loops
+from synfab.learn.preparation import head
+from synfab.learn.read_voltage import find_read_voltage
 from synfab.learn.sweeps import Sweeps
 from synfab.model.conduction import Conduction
 
@@ -71,7 +56,7 @@ class _Sample(NamedTuple):
     loops: list[tuple[Loops, Array]]
 
 
-def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
+def fit_conduction(sweeps: Sweeps, *, u_0: float | None = None) -> ConductionFit:
     """Return curves of the highest degree that are passive, with eta and U_max.
 
     Raises
@@ -80,7 +65,7 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
         Too few loops can be evaluated, or no passive curve fits.
     """
     checks.instance("sweeps", sweeps, Sweeps)
-    u_0 = checks.positive("u_0", u_0)
+    u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     sample = _gather(sweeps, u_0)
     low, high = _covered(sample)
     inside = (sample.voltage >= low) & (sample.voltage <= high)
@@ -114,7 +99,7 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
     kept: list[tuple[Loops, Array]] = []
     seen = 0
     for device in sweeps.devices():
-        loops = Loops(_head(device, SAMPLE_LOOPS), u_0, None)
+        loops = Loops(head(device, SAMPLE_LOOPS), u_0, None)
         good = np.flatnonzero(loops.reasons == VALID)
         seen += len(loops.reasons)
         if len(good):
@@ -137,16 +122,14 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
             v = loops.device.voltage[base : loops.device.offsets[k + 1]]
             i = loops.device.current[base : loops.device.offsets[k + 1]] - offset
             safe = at[ZERO] + int(0.85 * (at[ONSET] - at[ZERO]))
-            strongest = float(loops.numbers[k, LIMIT])
-            for low, high, limit in (
-                (at[START], at[START] + int(BEFORE_SET * (at[SET] - at[START])), np.inf),
-                (at[NEGATIVE] + 1, safe, strongest),
-                (at[POSITIVE] + 1, at[END], np.inf),
+            for low, high in (
+                (at[START], at[START] + int(BEFORE_SET * (at[HRS] - at[START]))),
+                (at[LRS], safe),
+                (at[POSITIVE] + 1, at[END]),
             ):
-                use = np.abs(i[low:high]) <= limit
-                if use.sum() < 4:
+                if high - low < 4:
                     continue
-                u, current = v[low:high][use], i[low:high][use]
+                u, current = v[low:high], i[low:high]
                 noise = max(float(loops.numbers[k, NOISE]), 1e-12)
                 weight = 1.0 / np.hypot(noise, RELATIVE_ERROR * current)
                 branch, owners = np.full(len(u), len(starts)), np.full(len(u), owner)
@@ -174,14 +157,6 @@ def _covered(sample: _Sample) -> tuple[float, float]:
     while high < count and often[high]:
         high += 1
     return float(edges[low]), float(edges[high])
-
-
-def _head(device: DeviceSweeps, loops: int) -> DeviceSweeps:
-    end = device.offsets[min(loops, len(device.cycles))]
-    return DeviceSweeps(
-        device.name, device.cycles[:loops], device.offsets[: loops + 1],
-        device.voltage[:end], device.current[:end],
-    )  # fmt: skip
 
 
 def _fit_curves(
@@ -254,7 +229,7 @@ def _limits(
 ) -> Conduction:
     """Return curves of the limiting states: highest conductance, and lowest passive one."""
     u = np.linspace(*voltage_range, 801)
-    u = u[np.abs(u) > 0.01]
+    u = u[np.abs(u) > 0.05 * u_0]
     a, b = np.polyval(alpha, u) / u, np.polyval(beta, u) / u
     if (b <= 0.0).any():
         raise InvalidValueError("conduction: the curves of HRS and LRS cross")
@@ -309,7 +284,8 @@ def _transition(sample: _Sample, draft: Conduction) -> Conduction:
     start, start_current, g_next = np.asarray(ends)[n].T
     rest = draft.state(g_next)
     highest, scale = float(np.quantile(u, 0.999)), float(np.std(i))
-    lowest = max(float(np.quantile(start, 0.98)) + 0.02, draft.u_0 * 1.01)
+    lowest = max(float(np.quantile(start, 0.98)) + 0.1 * draft.u_0, draft.u_0 * 1.01)
+    lowest = min(lowest, highest)
 
     def misfit(parameters: Array) -> float:
         eta, u_max = float(np.exp(parameters[0])), float(parameters[1])

@@ -12,7 +12,9 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.features import FeatureTable
-from synfab.learn.loops import BELOW_LIMIT, LIMIT, REASONS, VALID, Loops
+from synfab.learn.landmarks import REASONS, VALID
+from synfab.learn.loops import LIMIT, Loops
+from synfab.learn.read_voltage import find_read_voltage
 from synfab.learn.sweeps import Sweeps
 from synfab.model.conduction import Conduction
 
@@ -25,7 +27,7 @@ def extract_features(
     sweeps: Sweeps,
     *,
     conduction: Conduction | str | None = "fit",
-    u_0: float = 0.2,
+    u_0: float | None = None,
     reset: str = "onset",
 ) -> FeatureTable:
     """Return the features of every loop.
@@ -39,7 +41,8 @@ def extract_features(
         to a sample of the loops; if that fails, a warning is logged, ``notes`` records it, and
         local slopes are used as with None.
     u_0
-        Voltage at which the static resistance is defined, V.
+        Read voltage, at which the static resistance is defined, V. Default: 0.2 V, less for devices
+        that switch at small voltages, more for those that hardly conduct at 0.2 V.
     reset
         Definition of u_reset: ``"onset"`` or ``"peak"``.
 
@@ -55,7 +58,7 @@ def extract_features(
     """
     checks.instance("sweeps", sweeps, Sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)
-    u_0 = checks.positive("u_0", u_0)
+    u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     notes: dict[str, object] = {}
     curves = _curves(sweeps, conduction, u_0, notes)
     u_0 = u_0 if curves is None else curves.u_0
@@ -78,7 +81,7 @@ def extract_features(
     notes |= {"set_at_positive_voltage": sweeps.mirrored(), "u_reset": reset, "u_0": u_0}
     limited = np.concatenate(limits)
     if np.isfinite(limited).mean() > 0.5:
-        notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]) / BELOW_LIMIT)
+        notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]))
     return FeatureTable.build(
         np.concatenate(names), np.concatenate(cycles), np.concatenate(values),
         rejected=dict(rejected), notes={**sweeps.notes, **notes},
@@ -107,4 +110,4 @@ def _rejected(loops: Loops, good: Array) -> dict[str, int]:
     reasons, counts = np.unique(loops.reasons[~valid], return_counts=True)
     found = {REASONS[k]: int(n) for k, n in zip(reasons, counts, strict=True)}
     lost = int((valid & ~good).sum())
-    return {**found, "HRS without a slope": lost} if lost else found
+    return {**found, "no resistance near 0 V": lost} if lost else found

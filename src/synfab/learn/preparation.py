@@ -40,6 +40,15 @@ GRID, LOWEST = 50, 0.1
 VOTERS, DECISIVE = 24, 0.05
 
 
+def head(device: DeviceSweeps, count: int) -> DeviceSweeps:
+    """Return the first ``count`` pieces of a device."""
+    end = device.offsets[min(count, len(device.cycles))]
+    return DeviceSweeps(
+        device.name, device.cycles[:count], device.offsets[: count + 1],
+        device.voltage[:end], device.current[:end],
+    )  # fmt: skip
+
+
 def cleaned(device: DeviceSweeps) -> DeviceSweeps:
     """Return the device without missing points (NaN, infinity, Keithley's 9.91e37)."""
     v, i = device.voltage, device.current
@@ -214,4 +223,6 @@ def _cut(device: DeviceSweeps, low: int, high: int) -> tuple[Array, Array, Array
     if len(sets) <= 2 and _is_one_loop(v):
         ring = np.roll(points, -int(starts[-1]))
         return ring, np.array([low]), np.array([len(ring)])
+    if len(sets) > 1 and v[starts[0]] < 0.5 * v[starts[0] : starts[1]].min():
+        owner, starts = owner[1:], starts[1:]  # the record begins after the SET of its first loop
     return points[starts[0] :], low + owner, np.diff(np.append(starts, len(v)))
