@@ -32,7 +32,9 @@ START, HRS, SET, NEGATIVE, LRS, ZERO, ONSET, POSITIVE, END, PEAK = range(10)
 # A limited current does not depend on the voltage: while the voltage changes by this factor, it
 # stays within the tolerance (relative) and has at most this power of the voltage. The transistor of
 # a 1T1R cell saturates more softly, which is part of the I-V curve.
-LIMITED_RANGE, LIMIT_TOLERANCE, LIMITED_POWER = 1.15, 0.01, 0.05
+LIMITED_RANGE, LIMIT_TOLERANCE, LIMITED_POWER = 1.15, 0.015, 0.05
+# A loop whose largest current is so close to the limit of the other loops is limited too.
+SAME_LIMIT = 0.03
 # Currents above this fraction of the limit belong to the limited part.
 BELOW_LIMIT = 0.95
 # A jump is the SET if it closes half of the gap to the way back, and this part of the widest gap.
@@ -46,11 +48,16 @@ NOISES = 6.0  # a gap of so many standard deviations of the noise is not noise
 
 @cached_njit(nogil=True)
 def noise_of(i):  # type: ignore[no-untyped-def]
-    """Return the standard deviation of the noise, from second differences, or from the digits."""
+    """Return the standard deviation of the noise at small currents, or of the rounding to digits.
+
+    From the lower quartile of the second differences, which is that of the points where the current
+    and its curvature are small.
+    """
     steps = np.abs(np.diff(i))
-    noise = np.median(np.abs(i[2:] - 2.0 * i[1:-1] + i[:-2])) * 0.605  # 1.4826 / sqrt(6)
+    bends = np.sort(np.abs(i[2:] - 2.0 * i[1:-1] + i[:-2]))
+    noise = bends[len(bends) // 4] * 1.2815  # 1 / (0.3186 sqrt(6))
     moving = steps[steps > 0.0]
-    if 2 * len(moving) < len(steps) and len(moving) > 0:
+    if 5 * len(moving) < 4 * len(steps) and len(moving) > 0:
         noise = max(noise, 0.3 * np.min(moving))
     return noise
 
@@ -87,9 +94,10 @@ def corners(v, low, high, at):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True)
-def find_limit(v, i, at, noise):  # type: ignore[no-untyped-def]
+def find_limit(v, i, at, noise, usual):  # type: ignore[no-untyped-def]
     """Return the limit of the current (A) in the negative half, and set the first point below it.
 
+    ``usual`` is the limit in most loops of the device, infinite if they have none.
     At the extreme of the voltage a limited current is at its limit; on the way back it stays there.
     """
     top, zero = at[NEGATIVE], at[ZERO]
@@ -106,10 +114,9 @@ def find_limit(v, i, at, noise):  # type: ignore[no-untyped-def]
             x, y = np.log(v[k] / v[top]), np.log(-i[k] / held)
             n, sx, sy, sxx, sxy = n + 1, sx + x, sy + y, sxx + x * x, sxy + x * y
         k += 1
-    spread = n * sxx - sx * sx
-    if n < 3 or v[top] > v[last] * max(LIMITED_RANGE, 1.0 + 4.0 * tolerance):
-        return np.inf
-    if n * sxy - sx * sy > LIMITED_POWER * spread:
+    wide = n >= 3 and v[top] <= v[last] * max(LIMITED_RANGE, 1.0 + 4.0 * tolerance)
+    flat = n * sxy - sx * sy <= LIMITED_POWER * (n * sxx - sx * sx)
+    if not (wide and flat) and not abs(held - usual) <= SAME_LIMIT * usual < np.inf:
         return np.inf
     k = last + 1
     while k < zero and -i[k] > BELOW_LIMIT * held:
@@ -167,13 +174,24 @@ def way_back(v, i, first, last, low, high, offset, sign):  # type: ignore[no-unt
 
 
 @cached_njit(nogil=True)
+def _continued(u, back, first, k, noise):  # type: ignore[no-untyped-def]
+    """Return the factor by which a state's current rises from point ``first`` to point ``k``.
+
+    Ohm's law, or the shape of the way back where that rises more: I-V curves can be superlinear,
+    but the way back does not rise at the current limit.
+    """
+    ohm = u[k] / u[first]
+    return max(ohm, back[k] / back[first]) if back[first] > NOISES * noise else ohm
+
+
+@cached_njit(nogil=True)
 def find_set(v, i, at, offset, noise, back):  # type: ignore[no-untyped-def]
     """Find HRS and SET of ``at``; return False without a SET. ``back``: way back, START … NEGATIVE.
 
-    The SET is the largest step of the current beyond Ohm's law that closes at least half of the gap
-    between the way out and the way back. Without such a step (gradual SET, SET in several steps) it
-    is where the current crosses the middle between HRS and way back: the threshold for which an
-    abrupt SET differs least from the loop (sum of magnitudes).
+    The SET is the largest step of the current beyond the I-V curve of one state that closes at
+    least half of the gap between the way out and the way back. Without such a step (gradual SET,
+    SET in several steps) it is where the current crosses the middle between HRS and way back: the
+    threshold for which an abrupt SET differs least from the loop (sum of magnitudes).
     """
     start, top = at[START], at[NEGATIVE]
     out = offset - i[start : top + 1]
@@ -184,17 +202,17 @@ def find_set(v, i, at, offset, noise, back):  # type: ignore[no-untyped-def]
         return False
     jump, best = -1, 0.0
     for k in range(last):
-        expected = out[k] * u[k + 1] / u[k]
+        expected = out[k] * _continued(u, back, k, k + 1, noise)
         gain, gap = out[k + 1] - expected, back[k + 1] - expected
         if gain > best and gain >= max(NOISES * noise, HALF * gap, OF_WIDEST * widest):
             best, jump = gain, k
     end = _end_of_hrs(u, out, back, noise, last if jump < 0 else jump)
     found = jump
     if jump < 0:
-        hrs = out[end] / u[end]
         total, least = 0.0, np.inf
         for k in range(end, last + 1):
-            total += abs(out[k] - hrs * u[k]) - abs(out[k] - back[k])
+            hrs = out[end] * _continued(u, back, end, k, noise)
+            total += abs(out[k] - hrs) - abs(out[k] - back[k])
             if total < least:
                 least, found = total, k
     before = np.sum(out[: found + 1] * -u[: found + 1])
@@ -206,18 +224,20 @@ def find_set(v, i, at, offset, noise, back):  # type: ignore[no-untyped-def]
 @cached_njit(nogil=True)
 def _end_of_hrs(u, out, back, noise, last):  # type: ignore[no-untyped-def]
     """Return the last point, at most ``last``, before the current begins to leave the HRS."""
-    # Conductance of the HRS: of the first half of what precedes the middle of the gap.
     crossed = 0
     while crossed < last and out[crossed + 1] < 0.5 * back[crossed + 1]:
         crossed += 1
-    half = u <= 0.0
-    for k in range(len(u)):
-        half[k] = u[k] >= 0.5 * u[crossed]
-    squares = np.sum(u[half] ** 2)
-    g = np.sum(out[half] * -u[half]) / squares if squares > 0.0 else 0.0
+    # The HRS: conductance and share of the way back in the first half of what precedes the middle.
+    squares, product, total, share = 0.0, 0.0, 0.0, 0.0
+    for k in range(crossed + 1):
+        if u[k] >= 0.5 * u[crossed]:
+            squares, product = squares + u[k] ** 2, product - out[k] * u[k]
+            total, share = total + back[k], share + out[k]
+    g = product / squares if squares > 0.0 else 0.0
+    share = share / total if total > 0.0 else 0.0
     for k in range(last):
-        hrs = -g * u[k + 1]
-        expected = out[k] * u[k + 1] / u[k]
+        hrs = max(-g * u[k + 1], share * back[k + 1])
+        expected = out[k] * _continued(u, back, k, k + 1, noise)
         step = out[k + 1] - expected > max(NOISES * noise, BEGINS * (back[k + 1] - expected))
         left = out[k + 1] - hrs > max(NOISES * noise, BEGINS * (back[k + 1] - hrs))
         if (step or left) and u[k + 1] < 0.5 * u[crossed]:

@@ -45,6 +45,8 @@ BACK_SUM, BACK_SQUARES, NOISE, LIMIT = range(7, 11)
 REACH = 0.2
 # A RESET that takes this part of the current in one step is abrupt.
 ABRUPT = 0.3
+# Fluctuations in proportion to the current, in addition to the noise.
+SCATTER = 0.01
 
 
 @cached_njit(nogil=True)
@@ -90,16 +92,18 @@ def _branch(v, i, low, high, offset, alpha, beta):  # type: ignore[no-untyped-de
 
 
 @cached_njit(nogil=True)
-def _offset(v, i, low, high, alpha, beta):  # type: ignore[no-untyped-def]
-    """Return the current offset of a branch of unknown conductance."""
-    n, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0
+def _offset(v, i, low, high, alpha, beta, noise):  # type: ignore[no-untyped-def]
+    """Return the current offset of a branch of unknown conductance; small currents count most."""
+    n, s, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(low, high):
         b, y = _value(beta, v[k]), i[k] - _value(alpha, v[k])
-        n, sb, sy, sbb, sby = n + 1, sb + b, sy + y, sbb + b * b, sby + b * y
-    spread = n * sbb - sb * sb
+        w = 1.0 / (noise**2 + (SCATTER * i[k]) ** 2 + 1e-30)
+        n, s, sb, sy = n + 1, s + w, sb + w * b, sy + w * y
+        sbb, sby = sbb + w * b * b, sby + w * b * y
+    spread = s * sbb - sb * sb
     if n < 4 or spread <= 0.0:
         return np.nan
-    return (sy - (n * sby - sb * sy) / spread * sb) / n
+    return (sy - (s * sby - sb * sy) / spread * sb) / s
 
 
 @cached_njit(nogil=True)
@@ -130,15 +134,16 @@ def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no
 
 
 @cached_njit(nogil=True)
-def _switching(v, i, offset, low, high, at, out):  # type: ignore[no-untyped-def]
+def _switching(v, i, device, reach, at, out):  # type: ignore[no-untyped-def]
     """Find what does not need I-V curves: corners, limit, SET and peak; return a reason."""
-    reason = corners(v, low, high, at)
+    offset, limit = device
+    reason = corners(v, reach[0], reach[1], at)
     if reason != VALID:
         return reason
     noise = noise_of(i)
     if is_clipped(v, i, at, noise):
         return CLIPPED
-    out[NOISE], out[LIMIT] = noise, find_limit(v, i, at, noise)
+    out[NOISE], out[LIMIT] = noise, find_limit(v, i, at, noise, limit)
     if np.isnan(offset):
         # Next to 0 V, so that no conductance has to be known.
         before, after = v[at[ZERO] - 1], v[at[ZERO]]
@@ -164,7 +169,7 @@ def _switching(v, i, offset, low, high, at, out):  # type: ignore[no-untyped-def
 
 @cached_njit(nogil=True)
 def _analyse(  # type: ignore[no-untyped-def]
-    v_all, i_all, offsets, u_0, alpha, beta, known, device_offset, reach, peak, points, numbers,
+    v_all, i_all, offsets, u_0, alpha, beta, known, device, reach, peak, points, numbers,
     reasons,
 ):  # fmt: skip
     """Evaluate every loop of a device."""
@@ -172,7 +177,7 @@ def _analyse(  # type: ignore[no-untyped-def]
         v, i = v_all[offsets[loop] : offsets[loop + 1]], i_all[offsets[loop] : offsets[loop + 1]]
         at, out = points[loop], numbers[loop]
         out[:] = np.nan
-        reasons[loop] = _switching(v, i, device_offset, reach[0], reach[1], at, out)
+        reasons[loop] = _switching(v, i, device, reach, at, out)
         if reasons[loop] != VALID:
             continue
         offset, noise = out[OFFSET], out[NOISE]
@@ -185,7 +190,7 @@ def _analyse(  # type: ignore[no-untyped-def]
             out[G_LRS] = g_lrs if n and g_lrs > 0.0 else np.nan
             out[G_HRS] = g_hrs if n_out else np.nan
             continue
-        out[OFFSET] = _offset(v, i, at[LRS], safe, alpha, beta)
+        out[OFFSET] = _offset(v, i, at[LRS], safe, alpha, beta, noise)
         # Two passes: the branch ends at the onset, which is found from the branch.
         k, opens, g_lrs = -1, 0.0, 0.0
         for _ in range(2):
@@ -229,13 +234,15 @@ class Loops:
         fixed = (v, i, device.offsets, u_0, alpha, beta, conduction is not None)
         rest = (_reach(v, device.offsets), reset == "peak", self.points, self.numbers,
                 self.reasons)  # fmt: skip
-        # The offset is that of the instrument, so one value is used for the device: from the
-        # points next to 0 V, then from the curves.
-        offset = np.nan
+        # Offset and limit are those of the instrument, so one value is used for the device: in the
+        # first pass, the offset is from the points next to 0 V.
+        offset, limit = np.nan, np.inf
         for _ in range(2):
-            _analyse(*fixed, offset, *rest)
-            found = self.numbers[self.reasons == VALID, OFFSET]
+            _analyse(*fixed, (offset, limit), *rest)
+            good = self.reasons == VALID
+            found = self.numbers[good, OFFSET]
             offset = float(np.nanmedian(found)) if np.isfinite(found).any() else 0.0
+            limit = float(np.median(self.numbers[good, LIMIT])) if good.any() else np.inf
         if conduction is not None:
             self._join_hrs()
 

@@ -37,7 +37,7 @@ REST = 0.02
 # Branches are compared at this many voltages, from this fraction of the extreme on.
 GRID, LOWEST = 50, 0.1
 # Half-waves that decide about the polarity of a device, and the least preponderance of one sign.
-VOTERS, DECISIVE = 24, 0.05
+VOTERS, DECISIVE = 16, 0.05
 
 
 def head(device: DeviceSweeps, count: int) -> DeviceSweeps:
@@ -119,7 +119,7 @@ def set_side(device: DeviceSweeps) -> float:
         signs, starts = half_waves(v)
         edges = np.append(starts, len(v))
         zero = _current_at_rest(v, i)
-        for k, sign in enumerate(signs):
+        for k, sign in enumerate(signs[:VOTERS]):
             part = slice(edges[k], edges[k + 1])
             gain = _gain(sign * v[part], sign * (i[part] - zero))
             if gain is not None:
