@@ -58,7 +58,7 @@ def test_any_technology_instrument_and_recording(seed, tmp_path):
     found = learn.extract_features(learn.read_sweeps(source))
     # The current of the HRS in units of the noise; less than a few is no measurement of it.
     resolved = options["high"] / options["r_hrs"] / max(options["noise"], options["digit"] / 3)
-    unresolved = found.rejected.get("no resistance near 0 V", 0) if resolved < 5 else 0
+    unresolved = found.rejected.get("resistance within the noise", 0) if resolved < 5 else 0
     assert options["cycles"] - len(found) - unresolved <= (2 if corner else 0), found.rejected
     true = made.true[found.cycle + (corner > 0)]
     step = options["step"]

@@ -124,4 +124,4 @@ def _rejected(loops: Loops, good: Array) -> dict[str, int]:
     reasons, counts = np.unique(loops.reasons[~valid], return_counts=True)
     found = {REASONS[k]: int(n) for k, n in zip(reasons, counts, strict=True)}
     lost = int((valid & ~good).sum())
-    return {**found, "no resistance near 0 V": lost} if lost else found
+    return {**found, "resistance within the noise": lost} if lost else found

@@ -14,8 +14,8 @@ CAUSES = {
     "no SET": "cells do not switch (unformed or shorted), or their change is within the noise",
     "no RESET": "cells stay in the LRS; the positive voltage may be too low",
     "current clipped": "a current limit or the range of the instrument hides the RESET",
-    "no resistance near 0 V": "the current at the read voltage is within the noise; choose a "
-    "higher u_0 (--read-voltage)",
+    "resistance within the noise": "the current of the HRS is below the noise, or too few points "
+    "lie near the read voltage; see u_0 (--read-voltage)",
 }
 
 
