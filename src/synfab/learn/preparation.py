@@ -36,6 +36,8 @@ HALF_WAVE = 0.2
 REST = 0.02
 # Branches are compared at this many voltages, from this fraction of the extreme on.
 GRID, LOWEST = 50, 0.1
+# Points that are enough for typical voltages, and for the polarity.
+SAMPLE = 20_000
 # Half-waves that decide about the polarity of a device, and the least preponderance of one sign.
 VOTERS, DECISIVE = 16, 0.05
 
@@ -82,12 +84,12 @@ def signed(device: DeviceSweeps) -> DeviceSweeps:
 def half_waves(voltage: Array) -> tuple[Array, Array]:
     """Return the sign of each half-wave, and its first point beyond small voltages; (N,) each."""
     sign = np.zeros(len(voltage), np.int8)
+    sample = voltage[:: max(len(voltage) // SAMPLE, 1)]
     for value in (-1, 1):
-        mine = value * voltage
-        inside = mine[mine > 0.0]
+        inside = value * sample[value * sample > 0.0]
         if len(inside):
-            typical = float(np.quantile(inside, 0.9))
-            sign[mine > max(HALF_WAVE * typical, REST * float(np.abs(voltage).max()))] = value
+            typical, largest = float(np.quantile(inside, 0.9)), float(np.abs(sample).max())
+            sign[value * voltage > max(HALF_WAVE * typical, REST * largest)] = value
     moving = np.flatnonzero(sign)
     if len(moving) == 0:
         return np.empty(0, np.int8), np.empty(0, np.intp)
@@ -110,7 +112,8 @@ def set_side(device: DeviceSweeps) -> float:
     """
     gains: dict[int, list[float]] = {-1: [], 1: []}
     for first, last in _record_parts(device):
-        points = slice(device.offsets[first], device.offsets[last])
+        low = device.offsets[first]
+        points = slice(low, min(device.offsets[last], low + SAMPLE))
         v, i = device.voltage[points], device.current[points]
         if len(v) == 0:
             continue

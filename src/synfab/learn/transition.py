@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, FloatArray
-from synfab.learn.landmarks import POSITIVE, VALID, ZERO
+from synfab.learn.landmarks import PEAK, POSITIVE, VALID, ZERO
 from synfab.learn.loops import BACK_SQUARES, BACK_SUM, G_LRS, OFFSET, U_RESET, Loops
 from synfab.model.conduction import Conduction
 
 RESET_DEFINITIONS = ("auto", "onset", "peak")
 MIN_TRANSITIONS = 3
+FEW = 3000
 
 
 class TransitionFit(NamedTuple):
@@ -49,19 +50,19 @@ def fit_transition(
         Too few loops have a complete RESET, or no power law fits.
     """
     definitions = ("onset", "peak") if reset == "auto" else (reset,)
+    evaluated = [(Loops(before.device, draft.u_0, draft), good) for before, good in loops]
     found = [
         (score, TransitionFit(conduction, definition))
         for definition in definitions
-        for conduction, score in [_fit(_ways(loops, draft, definition), draft)]
+        for conduction, score in [_fit(_ways(evaluated, draft, definition == "peak"), draft)]
     ]
     return min(found, key=lambda one: one[0])[1]
 
 
-def _ways(loops: Sequence[tuple[Loops, Array]], draft: Conduction, reset: str) -> _Ways:
+def _ways(loops: Sequence[tuple[Loops, Array]], draft: Conduction, peak: bool) -> _Ways:
     points: list[tuple[FloatArray, FloatArray, Array]] = []  # voltage, current, number of the way
     ends: list[tuple[float, float, float]] = []  # u_reset, conductances of LRS and next HRS
-    for before, good in loops:
-        again = Loops(before.device, draft.u_0, draft, reset)
+    for again, good in loops:
         offset = float(np.nanmedian(again.numbers[:, OFFSET]))
         for k in good:
             at, numbers = again.points[k], again.numbers[k]
@@ -72,13 +73,14 @@ def _ways(loops: Sequence[tuple[Loops, Array]], draft: Conduction, reset: str) -
             v = again.device.voltage[part]
             points.append((v, again.device.current[part] - offset, np.full(len(v), len(ends))))
             g_next = float(numbers[BACK_SUM] / numbers[BACK_SQUARES])
-            ends.append((float(numbers[U_RESET]), float(numbers[G_LRS]), g_next))
+            u_reset = v[at[PEAK] - at[ZERO]] if peak else numbers[U_RESET]
+            ends.append((float(u_reset), float(numbers[G_LRS]), g_next))
     if len(ends) < MIN_TRANSITIONS:
         raise InvalidValueError("conduction: too few loops with a complete RESET transition")
     u, i, n = map(np.concatenate, zip(*points, strict=True))
-    u_reset, g_lrs, g_next = np.asarray(ends)[n].T
+    begins, g_lrs, g_next = np.asarray(ends)[n].T
     state = draft.state(g_lrs)
-    return _Ways(u, i, u_reset, draft.current(state, u_reset), draft.current(state, u),
+    return _Ways(u, i, begins, draft.current(state, begins), draft.current(state, u),
                  draft.state(g_next))  # fmt: skip
 
 
@@ -92,18 +94,22 @@ def _fit(ways: _Ways, draft: Conduction) -> tuple[Conduction, float]:
     lowest = max(float(np.quantile(part.u_reset, 0.98)) + 0.1 * draft.u_0, draft.u_0 * 1.01)
     lowest = min(lowest, highest)
 
-    def misfit(parameters: Array) -> float:
+    def misfit(parameters: Array, ways: _Ways) -> float:
         eta, u_max = float(np.exp(parameters[0])), float(parameters[1])
         if not (lowest <= u_max <= highest + 1e-9) or not 0.2 < eta < 20.0:
             return 1e6
-        return _error(_transition(part, draft, eta, u_max), part.i, scale)
+        return _error(_transition(ways, draft, eta, u_max), ways.i, scale)
 
+    def fitted(start: Sequence[float] | Array, ways: _Ways) -> Any:
+        options = {"xatol": 1e-4, "fatol": 1e-9}
+        return minimize(misfit, start, (ways,), method="Nelder-Mead", options=options)
+
+    # Many starting points with few points of the loops, then the best with all.
+    few = _Ways(*(x[:: max(len(part.u) // FEW, 1)] for x in part))
     starts = [(np.log(eta), lowest + f * (highest - lowest))
               for eta in (1.0, 2.0, 4.0) for f in (0.5, 0.9, 0.999)]  # fmt: skip
-    best = min(
-        (minimize(misfit, s, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-9})
-         for s in starts), key=lambda found: float(found.fun),
-    )  # fmt: skip
+    found = [fitted(start, few) for start in starts]
+    best = fitted(min(found, key=lambda one: float(one.fun)).x, part)
     if not best.fun < 1.0:
         raise InvalidValueError("conduction: the RESET transition cannot be fitted by a power law")
     eta, u_max = float(np.exp(best.x[0])), float(best.x[1])
