@@ -14,8 +14,9 @@ SIMULATE = {
 }  # fmt: skip
 FIT = {
     "--output": "model.json", "--order": "1", "--components": "1", "--columns": "r_hrs=r_hrs",
-    "--u-set": "-1", "--u-reset": "1", "--reset": "onset", "--conduction": "published",
-    "--skip": "0", "--seed": "0", "--name": "name", "--report": "report.html",
+    "--u-set": "-1", "--u-reset": "1", "--reset": "onset", "--u-0": "0.1",
+    "--conduction": "published", "--skip": "0", "--seed": "0", "--name": "name",
+    "--report": "report.html",
 }  # fmt: skip
 COMMANDS = {
     "simulate": ([], SIMULATE),

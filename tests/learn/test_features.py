@@ -308,7 +308,7 @@ def test_drift_is_found_and_can_be_taken_out(measured):
         (lambda v: v[:1, :1], "no device has at least 10 complete cycles"),
         (lambda v: np.where(np.arange(4) == 0, v[..., [2, 1, 0, 3]], v[..., [2, 1, 0, 3]]), "swap"),
         (lambda v: v * [1e-3, 1, 1e-3, 1], "kohm"),
-        (lambda v: v * [1, -1, 1, 1], "SET is negative"),
+        (lambda v: v * [1, -1, 1, 1], "expected u_set < 0 < u_reset"),
         (lambda v: np.where(v == v.max(), np.inf, v), "infinity"),
         (lambda v: v * np.nan, "found no number"),
         (lambda v: v * [-1, 1, 1, 1], "above 0"),

@@ -9,6 +9,7 @@ import sys
 import urllib.parse
 import urllib.request
 
+import loop_generator
 import numpy as np
 import pytest
 from browser import chromium
@@ -18,7 +19,7 @@ import synfab as sf
 from synfab import learn
 from synfab.cli.app import app
 from synfab.report import headline, save_report, verdicts
-from synfab.report.sample import MAX_DEVICES, chosen_devices, measured_loops
+from synfab.report.sample import MAX_DEVICES, chosen_devices, measured_loops, switching_marks
 from synfab.report.verdict import judge
 
 pytest.importorskip("bokeh")
@@ -444,3 +445,21 @@ def test_it_prints_in_full(page):
     printed = page.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
     pages = base64.b64decode(printed["data"]).count(b"/Type /Page\n")
     assert 2 <= pages <= 6
+
+
+def test_the_features_are_drawn_on_the_measured_loops(published):
+    """SET and RESET of each loop with features, where the way out has that voltage."""
+
+    made = loop_generator.made_loops(cycles=24, limit=1e-4)
+    current = made.current.copy()
+    current[0] = made.voltage[0] / 5e3  # does not switch, so nothing is drawn on it
+    sweeps = learn.sweeps_from_arrays(made.voltage, current)
+    found = learn.compare(published, learn.extract_features(sweeps))
+    loops = measured_loops(sweeps, ["0"])["0"]
+    marks = switching_marks(loops, found.measured, 0)
+    assert set(marks["set"].loop) == set(range(2, 11))
+    cycles = loops.cycle[marks["set"].loop.astype(int) - 1].astype(int)
+    np.testing.assert_allclose(marks["set"].voltage, made.true[cycles, 1], atol=0.025)
+    np.testing.assert_allclose(marks["reset"].voltage, made.true[cycles, 3], atol=0.025)
+    assert (marks["set"].current < 0).all()
+    assert (marks["reset"].current > 1e-4).all()

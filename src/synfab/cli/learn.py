@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,17 @@ ColumnsOption = Annotated[
 VoltageOption = Annotated[
     str | None, typer.Option(help="V, or mean,deviation; if it was not measured")
 ]
+ResetOption = Annotated[
+    str, typer.Option(help="definition of u_reset: onset, peak, or auto (reproduces loops better)")
+]
+ReadVoltageOption = Annotated[
+    float | None,
+    typer.Option(
+        "--u-0",
+        "--read-voltage",
+        help="V at which resistances are defined; default: by the loops",
+    ),
+]
 PickleOption = Annotated[
     bool, typer.Option("--allow-pickle", help="open pickles; they can execute code")
 ]
@@ -47,7 +59,8 @@ def fit(
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
     u_reset: VoltageOption = None,
-    reset: Annotated[str, typer.Option(help="definition of u_reset: onset or peak")] = "onset",
+    reset: ResetOption = "auto",
+    u_0: ReadVoltageOption = None,
     conduction: Annotated[
         str | None, typer.Option(help='use the I-V curves of this model ("published" or a file)')
     ] = None,
@@ -67,6 +80,7 @@ def fit(
     from synfab.learn import fit as learn_fit
     from synfab.learn.drift import drift_text
     from synfab.learn.reading import source_files
+    from synfab.learn.rejected import rejected_sentence
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
 
@@ -76,7 +90,7 @@ def fit(
     if not output.absolute().parent.is_dir():
         raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
     with progress_bar("reading …") as bar:
-        data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        data, features = _load(source, columns, u_set, u_reset, reset, u_0, allow_pickle)
         bar.update(text="fitting …")
         result = learn_fit(
             features,
@@ -107,11 +121,8 @@ def fit(
     out.print(table)
     if report is not None:
         say(f"report: {report}")
-    if sum(features.rejected.values()):
-        say(
-            f"{sum(features.rejected.values())} cycles could not be evaluated and are skipped: "
-            + ", ".join(f"{k} {v}" for k, v in features.rejected.items())
-        )
+    if features.rejected:
+        say(rejected_sentence(features.rejected, len(features)))
 
 
 def compare(
@@ -120,7 +131,8 @@ def compare(
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
     u_reset: VoltageOption = None,
-    reset: Annotated[str, typer.Option(help="definition of u_reset: onset or peak")] = "onset",
+    reset: ResetOption = "auto",
+    u_0: ReadVoltageOption = None,
     seed: Annotated[int, typer.Option(help="seed of the generated cells")] = 0,
     allow_pickle: PickleOption = False,
     report: ReportOption = None,
@@ -129,13 +141,14 @@ def compare(
     """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
     from synfab.learn.reading import source_files
+    from synfab.learn.rejected import rejected_sentence
     from synfab.model.model_file import load_model
     from synfab.report.verdict import headline, verdicts
 
     _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
     with progress_bar("reading …") as bar:
-        data, features = _load(source, columns, u_set, u_reset, reset, allow_pickle)
+        data, features = _load(source, columns, u_set, u_reset, reset, u_0, allow_pickle)
         bar.update(text="generating and comparing …")
         found = learn_compare(loaded, features, seed=seed)
         if report is not None:
@@ -155,6 +168,8 @@ def compare(
         table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
     out.print(table)
     say(headline(judged))
+    if features.rejected:
+        say(rejected_sentence(features.rejected, len(features)))
     if report is not None:
         say(f"report: {report}")
 
@@ -193,6 +208,7 @@ def _load(
     u_set: str | None,
     u_reset: str | None,
     reset: str,
+    u_0: float | None,
     allow_pickle: bool,
 ) -> tuple[Sweeps | FeatureTable, FeatureTable]:
     from synfab.learn import Sweeps, extract_features, read_any
@@ -204,8 +220,10 @@ def _load(
         u_reset=_voltage("--u-reset", u_reset),
         allow_pickle=allow_pickle,
     )
-    features = extract_features(data, reset=reset) if isinstance(data, Sweeps) else data
-    return data, features
+    if isinstance(data, Sweeps):
+        return data, extract_features(data, reset=reset, u_0=u_0)
+    features = data if u_0 is None else replace(data, notes={**data.notes, "u_0": u_0})
+    return features, features
 
 
 def _columns(text: str | None) -> dict[str, str] | None:

@@ -9,7 +9,8 @@ import numpy as np
 from synfab.figures import cells as report
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
-from synfab.learn.loops import NEGATIVE, ONSET, SET, VALID, ZERO, Loops
+from synfab.learn.landmarks import NEGATIVE, ONSET, SET, VALID, ZERO
+from synfab.learn.loops import Loops
 from synfab.model.cell_model import FEATURES
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from synfab.learn.fit import FitResult, fit
 from synfab.learn.history import HistoryFit, fit_history
 from synfab.learn.marginals import MarginalFit, fit_marginals
 from synfab.learn.population import PopulationFit, fit_population
+from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.registry import register_format
 from synfab.learn.reading import read_any, read_features, read_sweeps
-from synfab.learn.sweeps import DeviceSweeps, Sweeps, sweeps_from_arrays
+from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
 
 __all__ = [
     "Comparison",

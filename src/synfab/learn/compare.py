@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.features import FeatureTable, to_y
 from synfab.learn.fit import MIN_CYCLES
+from synfab.learn.rejected import by_reason
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 
@@ -79,6 +80,8 @@ class Comparison:
         Digest of the measured features.
     seed
         Seed of the generated cells.
+    rejected
+        Number of measured cycles that could not be evaluated, by reason.
     """
 
     wasserstein: Mapping[str, float]
@@ -94,6 +97,7 @@ class Comparison:
     names: tuple[str, ...]
     data_sha256: str
     seed: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, object]:
         """Return the results as JSON values."""
@@ -111,6 +115,7 @@ class Comparison:
             "fingerprint": self.model.fingerprint,
             "data_sha256": self.data_sha256,
             "seed": self.seed,
+            "rejected_cycles": dict(self.rejected),
         }
 
 
@@ -178,6 +183,7 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
         names=names,
         data_sha256=features.digest(),
         seed=seed,
+        rejected=dict(features.rejected),
     )
 
 
@@ -189,7 +195,11 @@ def _measured(features: FeatureTable) -> tuple[tuple[str, ...], Data]:
             names.append(name)
             devices.append((cycles[good], to_y(values[good])))
     if not devices:
-        raise InvalidValueError(f"features: no device has at least {MIN_CYCLES} complete cycles")
+        lost = by_reason(features.rejected)
+        raise InvalidValueError(
+            f"features: no device has at least {MIN_CYCLES} complete cycles"
+            + (f"; cycles that could not be evaluated: {lost}" if lost else "")
+        )
     return tuple(names), Data(devices)
 
 

@@ -6,7 +6,7 @@ I = alpha(U) + beta(U) G. Each branch of a loop has one G.
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -14,28 +14,25 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError, SynfabError
 from synfab.common.types import Array
-from synfab.learn.loops import (
-    BACK_SQUARES,
-    BACK_SUM,
+from synfab.learn.landmarks import (
     END,
-    G_LRS,
-    LIMIT,
-    NEGATIVE,
-    NOISE,
-    OFFSET,
+    HRS,
+    LRS,
     ONSET,
     POSITIVE,
-    SET,
+    REASONS,
     START,
-    U_RESET,
     VALID,
     ZERO,
-    Loops,
-)
-from synfab.learn.sweeps import DeviceSweeps, Sweeps
+)  # fmt: skip
+from synfab.learn.loops import NOISE, OFFSET, U_RESET, Loops
+from synfab.learn.monotone import fit_monotone
+from synfab.learn.preparation import head
+from synfab.learn.read_voltage import find_read_voltage
+from synfab.learn.rejected import by_reason
+from synfab.learn.sweeps import Sweeps
+from synfab.learn.transition import RESET_DEFINITIONS, fit_transition
 from synfab.model.conduction import Conduction
-
-logger = logging.getLogger(__name__)
 
 SAMPLE_DEVICES, SAMPLE_LOOPS = 48, 1000
 # Powers of U tried in addition to the first, in this order; only odd ones for symmetric cells.
@@ -47,15 +44,24 @@ BEFORE_SET = 0.75
 MAX_STEPS = 60
 RELATIVE_ERROR = 0.03  # of a curve, in addition to the noise
 EDGE = 0.85  # fraction of the negative range of a sweep
+# Above this error of polynomials, curves that can bend strongly are tried; they have to reduce the
+# error by the factor.
+BENT, BETTER = 1.5, 0.8
 
 
 class ConductionFit(NamedTuple):
-    """Fitted curves, RMS residual (A), degree, and number of loops used."""
+    """Fitted curves and how they were found.
+
+    RMS residual (A), degree, number of loops used, definition of u_reset, and RMS residual in units
+    of the noise and 3 % of the current.
+    """
 
     conduction: Conduction
     residual: float
     degree: int
     loops: int
+    reset: str
+    error: float
 
 
 class _Sample(NamedTuple):
@@ -67,11 +73,27 @@ class _Sample(NamedTuple):
     device: Array
     weight: Array  # 1 / error of a point: noise and a fraction of the current
     start: Array  # initial conductances
+    hrs: Array  # True for branches of the HRS
     loops: list[tuple[Loops, Array]]
 
 
-def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
-    """Return curves of the highest degree that are passive, with eta and U_max.
+def fit_conduction(
+    sweeps: Sweeps, *, u_0: float | None = None, reset: str = "auto"
+) -> ConductionFit:
+    """Return passive I-V curves, with eta and U_max.
+
+    The curves are polynomials of the highest degree that is passive; for strongly nonlinear or
+    rectifying cells, increasing polynomials of high degree (``monotone``).
+
+    Parameters
+    ----------
+    sweeps
+        Measured loops.
+    u_0
+        Read voltage, V; by default chosen as in ``extract_features``.
+    reset
+        Definition of u_reset, from which the RESET transition begins: ``"onset"``, ``"peak"`` or
+        ``"auto"``, the one that reproduces the loops better.
 
     Raises
     ------
@@ -79,43 +101,82 @@ def fit_conduction(sweeps: Sweeps, *, u_0: float = 0.2) -> ConductionFit:
         Too few loops can be evaluated, or no passive curve fits.
     """
     checks.instance("sweeps", sweeps, Sweeps)
-    u_0 = checks.positive("u_0", u_0)
+    checks.choice("reset", reset, RESET_DEFINITIONS)
+    u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     sample = _gather(sweeps, u_0)
-    low, high = _covered(sample)
-    inside = (sample.voltage >= low) & (sample.voltage <= high)
+    ends = _covered(sample)
+    inside = (sample.voltage >= ends[0]) & (sample.voltage <= ends[1])
     sample = sample._replace(
         **{name: getattr(sample, name)[inside]
            for name in ("voltage", "current", "branch", "device", "weight")}
     )  # fmt: skip
     used, branch = np.unique(sample.branch, return_inverse=True)
-    sample = sample._replace(branch=branch, start=sample.start[used])
-    problem = ""
+    sample = sample._replace(branch=branch, start=sample.start[used], hrs=sample.hrs[used])
+    problems: list[str] = []
+    found = _polynomials(sample, ends, u_0, reset, problems)
+    if found is None or found.error > BENT:
+        bent = _increasing(sample, ends, u_0, reset, problems)
+        if found is None or (bent is not None and bent.error < BETTER * found.error):
+            found = bent
+    if found is None:
+        raise InvalidValueError(f"sweeps: no passive I-V curve fits ({problems[-1]})")
+    return found
+
+
+def _polynomials(
+    sample: _Sample, ends: tuple[float, float], u_0: float, reset: str, problems: list[str]
+) -> ConductionFit | None:
+    """Return polynomials of the highest passive degree; None, and why in ``problems``."""
     for powers in POWERS:
-        alpha, beta, g, residual = _fit_curves(sample, powers, u_0)
+        alpha, beta, g, residual, error = _fit_curves(sample, powers, u_0)
         try:
-            draft = _limits(alpha, beta, g, u_0, (low, high))
-            conduction = _transition(sample, draft)
-        except SynfabError as error:
-            problem = str(error)
-            logger.debug("powers %s: %s", powers, problem)
+            draft = _limits(alpha, beta, g, u_0, ends)
+            found = fit_transition(sample.loops, draft, reset)
+        except SynfabError as problem:
+            problems.append(str(problem))
             continue
-        if not _rises(conduction, float(np.quantile(g, 0.1)), float(np.quantile(g, 0.9)), sample):
-            problem = "a curve has a negative slope at a stable state"
-            logger.debug("powers %s: %s", powers, problem)
+        weakest, typical = (float(np.quantile(g, q)) for q in (0.1, 0.9))
+        if not _rises(found.conduction, weakest, typical, sample):
+            problems.append("a curve has a negative slope at a stable state")
             continue
         count = sum(len(index) for _, index in sample.loops)
-        return ConductionFit(conduction, residual, max((1, *powers)), count)
-    raise InvalidValueError(f"sweeps: no passive I-V curve fits ({problem})")
+        degree = max((1, *powers))
+        return ConductionFit(found.conduction, residual, degree, count, found.reset, error)
+    return None
+
+
+def _increasing(
+    sample: _Sample, ends: tuple[float, float], u_0: float, reset: str, problems: list[str]
+) -> ConductionFit | None:
+    """Return curves that can bend strongly; None, and why in ``problems``."""
+    try:
+        curves = fit_monotone(
+            sample.voltage, sample.current, sample.branch, sample.weight, sample.hrs, ends, u_0
+        )
+        top = max(ends[1], 1.001 * u_0)
+        draft = Conduction(curves.hhrs, curves.llrs, 1.0, top, u_0, ends)
+        found = fit_transition(sample.loops, draft, reset)
+    except SynfabError as problem:
+        problems.append(str(problem))
+        return None
+    u = sample.voltage
+    fitted = draft.current(draft.state(curves.g)[sample.branch], u)
+    residual = float(np.sqrt(np.mean((fitted - sample.current) ** 2)))
+    count = sum(len(index) for _, index in sample.loops)
+    degree = max(len(curves.llrs), len(curves.hhrs)) - 1
+    return ConductionFit(found.conduction, residual, degree, count, found.reset, curves.error)
 
 
 def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
     """Return the branches of a sample of loops from many devices."""
     kept: list[tuple[Loops, Array]] = []
     seen = 0
+    rejected: Counter[str] = Counter()
     for device in sweeps.devices():
-        loops = Loops(_head(device, SAMPLE_LOOPS), u_0, None)
+        loops = Loops(head(device, SAMPLE_LOOPS), u_0, None)
         good = np.flatnonzero(loops.reasons == VALID)
         seen += len(loops.reasons)
+        rejected.update(REASONS[reason] for reason in loops.reasons if reason != VALID)
         if len(good):
             kept.append((loops, good))
         if len(kept) >= SAMPLE_DEVICES:
@@ -126,9 +187,11 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
     if sum(len(good) for _, good in kept) < 3:
         raise InvalidValueError(
             f"sweeps: {sum(len(g) for _, g in kept)} of {seen} loops can be evaluated; need 3"
+            + (f" ({by_reason(rejected)})" if rejected else "")
         )
     parts: list[tuple[Array, ...]] = []  # voltage, current, branch, device, weight
     starts: list[float] = []
+    of_hrs: list[bool] = []
     for owner, (loops, good) in enumerate(kept):
         offset = float(np.median(loops.numbers[good, OFFSET]))
         for k in good:
@@ -136,23 +199,22 @@ def _gather(sweeps: Sweeps, u_0: float) -> _Sample:
             v = loops.device.voltage[base : loops.device.offsets[k + 1]]
             i = loops.device.current[base : loops.device.offsets[k + 1]] - offset
             safe = at[ZERO] + int(0.85 * (at[ONSET] - at[ZERO]))
-            strongest = float(loops.numbers[k, LIMIT])
-            for low, high, limit in (
-                (at[START], at[START] + int(BEFORE_SET * (at[SET] - at[START])), np.inf),
-                (at[NEGATIVE] + 1, safe, strongest),
-                (at[POSITIVE] + 1, at[END], np.inf),
+            for low, high, is_hrs in (
+                (at[START], at[START] + int(BEFORE_SET * (at[HRS] - at[START])), True),
+                (at[LRS], safe, False),
+                (at[POSITIVE] + 1, at[END], True),
             ):
-                use = np.abs(i[low:high]) <= limit
-                if use.sum() < 4:
+                if high - low < 4:
                     continue
-                u, current = v[low:high][use], i[low:high][use]
+                u, current = v[low:high], i[low:high]
                 noise = max(float(loops.numbers[k, NOISE]), 1e-12)
                 weight = 1.0 / np.hypot(noise, RELATIVE_ERROR * current)
                 branch, owners = np.full(len(u), len(starts)), np.full(len(u), owner)
                 parts.append((u, current, branch, owners, weight))
                 starts.append((u @ current) / (u @ u))
+                of_hrs.append(is_hrs)
     u, i, branch, owners, weight = map(np.concatenate, zip(*parts, strict=True))
-    return _Sample(u, i, branch, owners, weight, np.asarray(starts), kept)
+    return _Sample(u, i, branch, owners, weight, np.asarray(starts), np.asarray(of_hrs), kept)
 
 
 def _covered(sample: _Sample) -> tuple[float, float]:
@@ -175,17 +237,9 @@ def _covered(sample: _Sample) -> tuple[float, float]:
     return float(edges[low]), float(edges[high])
 
 
-def _head(device: DeviceSweeps, loops: int) -> DeviceSweeps:
-    end = device.offsets[min(loops, len(device.cycles))]
-    return DeviceSweeps(
-        device.name, device.cycles[:loops], device.offsets[: loops + 1],
-        device.voltage[:end], device.current[:end],
-    )  # fmt: skip
-
-
 def _fit_curves(
     sample: _Sample, powers: tuple[int, ...], u_0: float
-) -> tuple[Array, Array, Array, float]:
+) -> tuple[Array, Array, Array, float, float]:
     """Fit curves and offsets by Gauss-Newton, with the conductance of each branch eliminated."""
     u, i, branch, owner = sample.voltage, sample.current, sample.branch, sample.device
     weight = sample.weight / sample.weight.mean()
@@ -245,7 +299,8 @@ def _fit_curves(
         return row
 
     alpha = polynomial(theta[:size], 0.0)
-    return alpha, polynomial(theta[size : 2 * size] / unit, 1.0), g, residual
+    error = float(np.sqrt(np.mean(np.minimum(np.abs(rest * sample.weight.mean()), 10.0) ** 2)))
+    return alpha, polynomial(theta[size : 2 * size] / unit, 1.0), g, residual, error
 
 
 def _limits(
@@ -253,7 +308,7 @@ def _limits(
 ) -> Conduction:
     """Return curves of the limiting states: highest conductance, and lowest passive one."""
     u = np.linspace(*voltage_range, 801)
-    u = u[np.abs(u) > 0.01]
+    u = u[np.abs(u) > 0.05 * u_0]
     a, b = np.polyval(alpha, u) / u, np.polyval(beta, u) / u
     if (b <= 0.0).any():
         raise InvalidValueError("conduction: the curves of HRS and LRS cross")
@@ -279,55 +334,3 @@ def _rises(conduction: Conduction, weakest: float, typical: float, sample: _Samp
         if (conduction.slope(conduction.state(g), u) < 0.0).any():
             return False
     return True
-
-
-def _transition(sample: _Sample, draft: Conduction) -> Conduction:
-    """Fit eta and U_max of I_t = a (U_max - U)**eta + c to the RESET halves."""
-    from scipy.optimize import minimize
-
-    points: list[tuple[Array, Array, Array]] = []  # voltage, current, number of the transition
-    ends: list[tuple[float, float, float]] = []  # voltage and current of the onset, conductance
-    for loops, good in sample.loops:
-        again = Loops(loops.device, draft.u_0, draft)
-        offset = float(np.nanmedian(again.numbers[:, OFFSET]))
-        for k in good:
-            if again.reasons[k] != VALID:
-                continue
-            at, base = again.points[k], again.device.offsets[k]
-            part = slice(base + at[ONSET], base + at[POSITIVE] + 1)
-            back = again.numbers[k]
-            if not back[BACK_SQUARES] > 0.0:
-                continue
-            v, onset = again.device.voltage[part], float(back[U_RESET])
-            points.append((v, again.device.current[part] - offset, np.full(len(v), len(ends))))
-            at_onset = float(draft.current(draft.state(float(back[G_LRS])), onset))
-            ends.append((onset, at_onset, float(back[BACK_SUM] / back[BACK_SQUARES])))
-    if len(ends) < 3:
-        raise InvalidValueError("conduction: too few loops with a complete RESET transition")
-    u, i, n = map(np.concatenate, zip(*points, strict=True))
-    start, start_current, g_next = np.asarray(ends)[n].T
-    rest = draft.state(g_next)
-    highest, scale = float(np.quantile(u, 0.999)), float(np.std(i))
-    lowest = max(float(np.quantile(start, 0.98)) + 0.02, draft.u_0 * 1.01)
-
-    def misfit(parameters: Array) -> float:
-        eta, u_max = float(np.exp(parameters[0])), float(parameters[1])
-        if not (lowest <= u_max <= highest + 1e-9) or not 0.2 < eta < 20.0:
-            return 1e6
-        floor = draft.current(rest, u_max)
-        share = np.clip((u_max - u) / np.clip(u_max - start, 1e-6, None), 0.0, 1.0) ** eta
-        curve = np.where(u < u_max, floor + (start_current - floor) * share, draft.current(rest, u))
-        return float(np.mean(np.minimum(np.abs(i - curve) / scale, 1.0) ** 2))
-
-    starts = [(np.log(eta), lowest + f * (highest - lowest))
-              for eta in (1.0, 2.0, 4.0) for f in (0.5, 0.9, 0.999)]  # fmt: skip
-    best = min(
-        (minimize(misfit, s, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-9})
-         for s in starts), key=lambda found: float(found.fun),
-    )  # fmt: skip
-    if not best.fun < 1.0:
-        raise InvalidValueError("conduction: the RESET transition cannot be fitted by a power law")
-    return Conduction(
-        draft.hhrs, draft.llrs, float(np.exp(best.x[0])), float(best.x[1]), draft.u_0,
-        draft.voltage_range,
-    )  # fmt: skip

@@ -12,21 +12,23 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.features import FeatureTable
-from synfab.learn.loops import BELOW_LIMIT, LIMIT, REASONS, VALID, Loops
+from synfab.learn.landmarks import REASONS, VALID
+from synfab.learn.loops import LIMIT, Loops
+from synfab.learn.read_voltage import find_read_voltage
+from synfab.learn.rejected import MANY, by_reason, likely_cause, rejected_sentence
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.transition import RESET_DEFINITIONS
 from synfab.model.conduction import Conduction
 
 logger = logging.getLogger(__name__)
-
-RESET_DEFINITIONS = ("onset", "peak")
 
 
 def extract_features(
     sweeps: Sweeps,
     *,
     conduction: Conduction | str | None = "fit",
-    u_0: float = 0.2,
-    reset: str = "onset",
+    u_0: float | None = None,
+    reset: str = "auto",
 ) -> FeatureTable:
     """Return the features of every loop.
 
@@ -39,9 +41,12 @@ def extract_features(
         to a sample of the loops; if that fails, a warning is logged, ``notes`` records it, and
         local slopes are used as with None.
     u_0
-        Voltage at which the static resistance is defined, V.
+        Read voltage, at which the static resistance is defined, V. Default: 0.2 V, less for devices
+        that switch at small voltages, more for those that hardly conduct at 0.2 V.
     reset
-        Definition of u_reset: ``"onset"`` or ``"peak"``.
+        Definition of u_reset: ``"onset"``, where the current falls below the LRS curve; ``"peak"``,
+        where it is largest; or ``"auto"``, the one with which the curves reproduce the loops better
+        (the onset with given curves, the peak without curves).
 
     Returns
     -------
@@ -55,9 +60,9 @@ def extract_features(
     """
     checks.instance("sweeps", sweeps, Sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)
-    u_0 = checks.positive("u_0", u_0)
+    u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     notes: dict[str, object] = {}
-    curves = _curves(sweeps, conduction, u_0, notes)
+    curves, reset = _curves(sweeps, conduction, u_0, reset, notes)
     u_0 = u_0 if curves is None else curves.u_0
     names, cycles, values, limits = [], [], [], []
     rejected: Counter[str] = Counter()
@@ -70,15 +75,19 @@ def extract_features(
         names.append(np.full(int(good.sum()), device.name))
         cycles.append(device.cycles[good])
         values.append(found[good])
-    if not values or not sum(map(len, values)):
-        reasons = (
-            ", ".join(f"{reason}: {count}" for reason, count in rejected.items()) or "no loops"
+    kept = sum(map(len, values))
+    if not kept:
+        reasons, cause = by_reason(rejected) or "no loops", likely_cause(rejected)
+        raise InvalidValueError(
+            f"sweeps: no loop can be evaluated ({reasons})"
+            + (f"; likely cause: {cause}" if cause else "")
         )
-        raise InvalidValueError(f"sweeps: no loop can be evaluated ({reasons})")
+    if sum(rejected.values()) > MANY * (kept + sum(rejected.values())):
+        logger.warning("%s", rejected_sentence(rejected, kept))
     notes |= {"set_at_positive_voltage": sweeps.mirrored(), "u_reset": reset, "u_0": u_0}
     limited = np.concatenate(limits)
     if np.isfinite(limited).mean() > 0.5:
-        notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]) / BELOW_LIMIT)
+        notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]))
     return FeatureTable.build(
         np.concatenate(names), np.concatenate(cycles), np.concatenate(values),
         rejected=dict(rejected), notes={**sweeps.notes, **notes},
@@ -86,19 +95,27 @@ def extract_features(
 
 
 def _curves(
-    sweeps: Sweeps, conduction: Conduction | str | None, u_0: float, notes: dict[str, object]
-) -> Conduction | None:
-    """Return the given or fitted I-V curves; None and an entry in ``notes`` if the fit fails."""
+    sweeps: Sweeps,
+    conduction: Conduction | str | None,
+    u_0: float,
+    reset: str,
+    notes: dict[str, object],
+) -> tuple[Conduction | None, str]:
+    """Return given or fitted I-V curves, None with a note if the fit fails, and the definition."""
     if isinstance(conduction, str):
         checks.choice("conduction", conduction, ("fit",))
         try:
-            return fit_conduction(sweeps, u_0=u_0).conduction
+            found = fit_conduction(sweeps, u_0=u_0, reset=reset)
         except InvalidValueError as error:
             # Slopes near 0 V are noisier than fits of whole branches.
             notes["slopes_only"] = str(error)
             logger.warning("resistances are determined from slopes near 0 V: %s", error)
-            return None
-    return checks.optional("conduction", conduction, Conduction)
+            return None, "peak"
+        return found.conduction, found.reset
+    known = checks.optional("conduction", conduction, Conduction)
+    if known is None:
+        return None, "peak"
+    return known, "onset" if reset == "auto" else reset
 
 
 def _rejected(loops: Loops, good: Array) -> dict[str, int]:
@@ -107,4 +124,4 @@ def _rejected(loops: Loops, good: Array) -> dict[str, int]:
     reasons, counts = np.unique(loops.reasons[~valid], return_counts=True)
     found = {REASONS[k]: int(n) for k, n in zip(reasons, counts, strict=True)}
     lost = int((valid & ~good).sum())
-    return {**found, "HRS without a slope": lost} if lost else found
+    return {**found, "resistance within the noise": lost} if lost else found

@@ -91,6 +91,10 @@ class FeatureTable:
         ------
         InvalidValueError
             There are no rows, a cycle occurs twice, or values are infinite or not plausible.
+
+        Notes
+        -----
+        Tables of cells that SET at positive voltage are mirrored, and ``notes`` records it.
         """
         rows = checks.real_array("values", values).astype(np.float64)
         if rows.size == 0:
@@ -118,9 +122,12 @@ class FeatureTable:
                 f"cycle: device {labels[codes[at]]} has cycle {number[at]} twice "
                 f"({int(twice.sum())} such rows)"
             )
-        _plausible(rows)
         lost = {} if rejected is None else dict(checks.mapping("rejected", rejected))
         found_out = {} if notes is None else dict(checks.mapping("notes", notes))
+        if _sets_at_positive_voltage(rows):
+            rows = rows * np.array([1.0, -1.0, 1.0, -1.0])
+            found_out["set_at_positive_voltage"] = True
+        _plausible(rows)
         number, notes = _without_stride(codes, number, found_out)
         return cls(labels, codes, number, rows, lost, notes)
 
@@ -184,6 +191,12 @@ def row_normals(seed: int, count: int, stream: Stream) -> Array:
     return np.asarray(normals(words(seed, (rows, zero), zero, stream))[0], np.float64)
 
 
+def _sets_at_positive_voltage(rows: Array) -> bool:
+    """Return True if u_set is positive and u_reset negative in most rows that have them."""
+    voltages = [column[np.isfinite(column)] for column in (rows[:, 1], -rows[:, 3])]
+    return all(len(column) > 0 and (column > 0.0).mean() > 0.5 for column in voltages)
+
+
 def _plausible(rows: Array) -> None:
     """Raise for swapped columns and wrong units, which a fit would not detect."""
     with np.errstate(invalid="ignore"):
@@ -216,8 +229,8 @@ def _plausible(rows: Array) -> None:
             wrong = column >= 0.0 if f == 1 else column <= 0.0
             if len(column) and wrong.mean() > 0.5:
                 raise InvalidValueError(
-                    f"{FEATURES[f]}: expected V {sign} 0 (SET is negative here), found "
-                    f"{100 * wrong.mean():.0f} % of the rows on the other side"
+                    f"{FEATURES[f]}: expected u_set < 0 < u_reset, or u_set > 0 > u_reset; found "
+                    f"{100 * wrong.mean():.0f} % of the rows not {sign} 0 V"
                 )
 
 

@@ -18,6 +18,8 @@ from synfab.learn.features import FeatureTable, row_normals, to_y
 from synfab.learn.history import check_order, fit_history
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
+from synfab.learn.read_voltage import read_voltage
+from synfab.learn.rejected import by_reason
 from synfab.learn.sweeps import Sweeps
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
@@ -64,7 +66,7 @@ def standardise(features: FeatureTable) -> Standardised:
         x.append(np.where(flat, 0.0, (y - mean) / spread))
         parameters.append(np.concatenate([mean, spread]))
     if not names:
-        lost = ", ".join(f"{reason} {count}" for reason, count in features.rejected.items())
+        lost = by_reason(features.rejected)
         raise InvalidValueError(
             f"features: no device has at least {MIN_CYCLES} complete cycles; found "
             f"{len(features)} rows on {len(features.names)} devices"
@@ -222,7 +224,12 @@ def _curves(
     reason = "no loops"
     if sweeps is not None:
         try:
-            found = fit_conduction(sweeps, u_0=checks.number("u_0", features.notes.get("u_0", 0.2)))
+            known = features.notes
+            found = fit_conduction(
+                sweeps,
+                u_0=checks.number("u_0", known["u_0"]) if "u_0" in known else None,
+                reset=checks.text("reset", known.get("u_reset", "auto")),
+            )
         except InvalidValueError as error:
             reason = str(error)
         else:
@@ -235,7 +242,8 @@ def _curves(
     g_llrs = 1.2 / float(np.quantile(y[:, 2], 0.001)) if np.quantile(y[:, 2], 0.001) > 0 else (
         2.0 / float(np.median(y[:, 2])))  # fmt: skip
     g_hhrs = 0.5 * 10.0 ** -float(y[:, 0].max())
-    top = max(float(np.quantile(y[:, 3], 0.999)) * 1.5, 0.3)
-    bottom = min(float(np.quantile(y[:, 1], 0.001)) * 1.2, -0.3)
-    ohmic = Conduction([g_hhrs, 0.0], [g_llrs, 0.0], 2.0, top, 0.2, (bottom, top))
+    u_0 = checks.number("u_0", features.notes.get("u_0", read_voltage(*np.median(y[:, [1, 3]], 0))))
+    top = max(float(np.quantile(y[:, 3], 0.999)) * 1.5, 1.5 * u_0)
+    bottom = min(float(np.quantile(y[:, 1], 0.001)) * 1.2, -1.5 * u_0)
+    ohmic = Conduction([g_hhrs, 0.0], [g_llrs, 0.0], 2.0, top, u_0, (bottom, top))
     return ohmic, {"conduction": f"ohmic ({reason}); U_max is 1.5 times the largest u_reset"}

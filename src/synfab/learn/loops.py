@@ -1,9 +1,9 @@
 """Evaluation of loops: SET and RESET voltages and the resistances between them.
 
-Definitions. u_set: middle of the voltage step with the largest increase of current beyond Ohm's
-law. u_reset, "onset": where the current starts to fall below the LRS curve; "peak": where it is
-largest. Resistances are slopes, never V / I, so that offsets have no influence: of the whole branch
-if I-V curves are known, otherwise of the points within 1.5 U_0 of zero.
+The definitions of u_set, u_reset and of the current limit are in ``landmarks``. With the I-V curves
+of the technology, resistances are those of whole branches, and u_reset ("onset") is where the
+current starts to fall below the LRS curve. Without curves, resistances are slopes of the points
+within 1.5 U_0 of zero, never V / I, so that offsets have no influence, and u_reset is the peak.
 """
 
 from __future__ import annotations
@@ -12,35 +12,49 @@ import numpy as np
 
 from synfab.common.types import Array
 from synfab.engines.numba.compile import cached_njit
-from synfab.learn.sweeps import DeviceSweeps
+from synfab.learn.landmarks import (
+    CLIPPED,
+    END,
+    HRS,
+    LRS,
+    NEGATIVE,
+    NO_RESET,
+    NO_SET,
+    ONSET,
+    PEAK,
+    POSITIVE,
+    SET,
+    START,
+    VALID,
+    ZERO,
+    corners,
+    find_limit,
+    find_peak,
+    find_set,
+    is_clipped,
+    noise_of,
+    way_back,
+)
+from synfab.learn.preparation import DeviceSweeps
 from synfab.model.conduction import Conduction
 
-REASONS = (
-    "valid",
-    "too few points",
-    "no negative half",
-    "no positive half",
-    "no SET",
-    "no RESET",
-    "current clipped",
-)
-VALID, SHORT, NO_NEGATIVE, NO_POSITIVE, NO_SET, NO_RESET, CLIPPED = range(7)
-MIN_POINTS = 16
-BELOW_LIMIT = 0.95  # fraction of the compliance current up to which points are used
-
-# Columns of ``Loops.points`` …
-START, SET, NEGATIVE, ZERO, ONSET, POSITIVE, END = range(7)
-# … and of ``Loops.numbers``.
+# Columns of ``Loops.numbers``.
 OFFSET, G_HRS, G_LRS, U_SET, U_RESET, OUT_SUM, OUT_SQUARES = range(7)
 BACK_SUM, BACK_SQUARES, NOISE, LIMIT = range(7, 11)
+# A half-wave has to reach this fraction of what is typical of the device.
+REACH = 0.2
+# A RESET that takes this part of the current in one step is abrupt.
+ABRUPT = 0.3
+# Fluctuations in proportion to the current, in addition to the noise.
+SCATTER = 0.01
 
 
 @cached_njit(nogil=True)
-def _line(v, i, low, high, window, limit):  # type: ignore[no-untyped-def]
+def _line(v, i, low, high, window):  # type: ignore[no-untyped-def]
     """Return slope, intercept and number of the points within ``window`` of zero."""
     n, sv, si, svv, svi = 0, 0.0, 0.0, 0.0, 0.0
     for k in range(low, high):
-        if abs(v[k]) <= window and abs(i[k]) <= limit:
+        if abs(v[k]) <= window:
             n += 1
             sv += v[k]
             si += i[k]
@@ -54,20 +68,23 @@ def _line(v, i, low, high, window, limit):  # type: ignore[no-untyped-def]
 
 
 @cached_njit(nogil=True)
-def _value(coefficients, u):  # type: ignore[no-untyped-def]
+def _value(curve, u):  # type: ignore[no-untyped-def]
+    """Return a curve at ``u``: its range (first two numbers), then its polynomial.
+
+    Outside the range, which was not measured, it continues as a resistance.
+    """
+    inside = min(max(u, curve[0]), curve[1])
     value = 0.0
-    for c in coefficients:
-        value = value * u + c
-    return value
+    for k in range(2, len(curve)):
+        value = value * inside + curve[k]
+    return value if inside == u else value * u / inside
 
 
 @cached_njit(nogil=True)
-def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-untyped-def]
+def _branch(v, i, low, high, offset, alpha, beta):  # type: ignore[no-untyped-def]
     """Return the sums of a least-squares fit of G to I = alpha(U) + beta(U) G + offset."""
     total, squares = 0.0, 0.0
     for k in range(low, high):
-        if abs(i[k]) > limit:
-            continue
         b = _value(beta, v[k])
         total += b * (i[k] - offset - _value(alpha, v[k]))
         squares += b * b
@@ -75,75 +92,18 @@ def _branch(v, i, low, high, offset, alpha, beta, limit):  # type: ignore[no-unt
 
 
 @cached_njit(nogil=True)
-def _offset(v, i, low, high, alpha, beta, limit):  # type: ignore[no-untyped-def]
-    """Return the current offset of a branch of unknown conductance."""
-    n, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0
+def _offset(v, i, low, high, alpha, beta, noise):  # type: ignore[no-untyped-def]
+    """Return the current offset of a branch of unknown conductance; small currents count most."""
+    n, s, sb, sy, sbb, sby = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(low, high):
-        if abs(i[k]) <= limit:
-            b, y = _value(beta, v[k]), i[k] - _value(alpha, v[k])
-            n, sb, sy, sbb, sby = n + 1, sb + b, sy + y, sbb + b * b, sby + b * y
-    spread = n * sbb - sb * sb
+        b, y = _value(beta, v[k]), i[k] - _value(alpha, v[k])
+        w = 1.0 / (noise**2 + (SCATTER * i[k]) ** 2 + 1e-30)
+        n, s, sb, sy = n + 1, s + w, sb + w * b, sy + w * y
+        sbb, sby = sbb + w * b * b, sby + w * b * y
+    spread = s * sbb - sb * sb
     if n < 4 or spread <= 0.0:
         return np.nan
-    return (sy - (n * sby - sb * sy) / spread * sb) / n
-
-
-@cached_njit(nogil=True)
-def _compliance(i, start, zero):  # type: ignore[no-untyped-def]
-    """Return the usable current (A): compliance keeps many points of the negative half constant."""
-    lowest, held = np.min(i[start:zero]), 0
-    for k in range(start, zero):
-        held += i[k] < 0.97 * lowest
-    return BELOW_LIMIT * abs(lowest) if held > 0.2 * (zero - start) else np.inf
-
-
-@cached_njit(nogil=True)
-def _landmarks(v, i, u_0, at):  # type: ignore[no-untyped-def]
-    """Find the corners of a loop; return a reason, the noise and the current limit."""
-    n = len(v)
-    if n < MIN_POINTS:
-        return SHORT, 0.0, np.inf
-    negative = np.argmin(v)
-    if v[negative] > -1.5 * u_0:
-        return NO_NEGATIVE, 0.0, np.inf
-    positive = negative + np.argmax(v[negative:])
-    if v[positive] < 1.5 * u_0:
-        return NO_POSITIVE, 0.0, np.inf
-    start = negative
-    while start > 0 and v[start - 1] < 0.0:
-        start -= 1
-    zero = negative
-    while zero < positive and v[zero] < 0.0:
-        zero += 1
-    end = positive
-    while end < n - 1 and v[end + 1] > 0.0:
-        end += 1
-    bends = np.abs(i[2:] - 2.0 * i[1:-1] + i[:-2])
-    noise = np.median(bends) * 0.605  # 1.4826 / sqrt(6)
-    limit = _compliance(i, start, zero)
-    highest, run, longest = np.max(i[zero : end + 1]), 0, 0
-    for k in range(zero, end + 1):
-        run = run + 1 if i[k] >= 0.9995 * highest else 0
-        longest = max(longest, run)
-    at[START], at[NEGATIVE], at[ZERO] = start, negative, zero
-    at[POSITIVE], at[END] = positive, end + 1
-    return (CLIPPED if longest >= 6 else VALID), noise, limit
-
-
-@cached_njit(nogil=True)
-def _find_set(v, i, at, g_lrs, offset, noise, u_0):  # type: ignore[no-untyped-def]
-    """Return the index of the last point before the SET, or -1."""
-    best, found = 0.0, -1
-    for k in range(at[START], at[NEGATIVE]):
-        if v[k] > -0.25 * u_0:
-            continue
-        before, after = -(i[k] - offset), -(i[k + 1] - offset)
-        gain = after - before * v[k + 1] / v[k]
-        largest = g_lrs * abs(v[k]) - before
-        least = max(6.0 * noise, 0.15 * largest, 0.02 * g_lrs * abs(v[k]))
-        if gain > best and gain > least:
-            best, found = gain, k
-    return found
+    return (sy - (s * sby - sb * sy) / spread * sb) / s
 
 
 @cached_njit(nogil=True)
@@ -158,6 +118,9 @@ def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no
         k -= 1
     if k + 2 > at[POSITIVE]:
         return -1, 0.0
+    expected = _value(alpha, v[k]) + _value(beta, v[k]) * g_lrs
+    if expected - (i[k] - offset) > ABRUPT * expected:
+        return k, 0.5 * (v[k - 1] + v[k])
     # The difference grows linearly: a line through three points gives the voltage where it is 0.
     sv, sg, svv, svg = 0.0, 0.0, 0.0, 0.0
     for m in range(3):
@@ -171,68 +134,84 @@ def _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta):  # type: ignore[no
 
 
 @cached_njit(nogil=True)
+def _switching(v, i, device, reach, at, out):  # type: ignore[no-untyped-def]
+    """Find what does not need I-V curves: corners, limit, SET and peak; return a reason."""
+    offset, limit = device
+    reason = corners(v, reach[0], reach[1], at)
+    if reason != VALID:
+        return reason
+    noise = noise_of(i)
+    if is_clipped(v, i, at, noise):
+        return CLIPPED
+    out[NOISE], out[LIMIT] = noise, find_limit(v, i, at, noise, limit)
+    if np.isnan(offset):
+        # Next to 0 V, so that no conductance has to be known.
+        before, after = v[at[ZERO] - 1], v[at[ZERO]]
+        offset = i[at[ZERO] - 1] - before * (i[at[ZERO]] - i[at[ZERO] - 1]) / (after - before)
+    out[OFFSET] = offset
+    if at[ZERO] - at[NEGATIVE] >= 4:
+        back = way_back(v, i, at[NEGATIVE], at[ZERO] - 1, at[START], at[NEGATIVE], offset, -1.0)
+    else:
+        # The voltage jumps back: the LRS is that of the positive half.
+        few = at[ZERO] + max(3, (at[POSITIVE] - at[ZERO]) // 4)
+        squares = np.sum(v[at[ZERO] : few] ** 2)
+        g = np.sum((i[at[ZERO] : few] - offset) * v[at[ZERO] : few]) / max(squares, 1e-30)
+        back = np.minimum(-g * v[at[START] : at[NEGATIVE] + 1], offset - i[at[NEGATIVE]])
+    if not find_set(v, i, at, offset, noise, back):
+        return NO_SET
+    out[U_SET] = 0.5 * (v[at[SET]] + v[min(at[SET] + 1, at[NEGATIVE])])
+    at[PEAK] = at[ONSET] = find_peak(v, i, at, offset, noise)
+    if at[PEAK] < 0:
+        return NO_RESET
+    out[U_RESET] = v[at[PEAK]]
+    return VALID
+
+
+@cached_njit(nogil=True)
 def _analyse(  # type: ignore[no-untyped-def]
-    v_all, i_all, offsets, u_0, alpha, beta, known, device_offset, peak, points, numbers, reasons
-):
+    v_all, i_all, offsets, u_0, alpha, beta, known, device, reach, peak, points, numbers,
+    reasons,
+):  # fmt: skip
     """Evaluate every loop of a device."""
     for loop in range(len(offsets) - 1):
         v, i = v_all[offsets[loop] : offsets[loop + 1]], i_all[offsets[loop] : offsets[loop + 1]]
         at, out = points[loop], numbers[loop]
         out[:] = np.nan
-        reason, noise, limit = _landmarks(v, i, u_0, at)
-        reasons[loop] = reason
-        if reason != VALID:
+        reasons[loop] = _switching(v, i, device, reach, at, out)
+        if reasons[loop] != VALID:
             continue
-        out[NOISE], out[LIMIT] = noise, limit
-        window = 1.5 * u_0
-        g_lrs, offset, n = _line(v, i, at[NEGATIVE], at[POSITIVE], window, limit)
-        if n == 0 or g_lrs <= 0.0:
-            reasons[loop] = NO_SET
+        offset, noise = out[OFFSET], out[NOISE]
+        # The LRS ends where the RESET begins, at the peak at the latest.
+        safe = max(at[ZERO] + int(0.8 * (at[PEAK] - at[ZERO])), at[ZERO] + 2)
+        if not known:
+            window = 1.5 * u_0
+            g_lrs, _, n = _line(v, i, at[LRS], safe, window)
+            g_hrs, _, n_out = _line(v, i, at[START], at[HRS] + 1, window)
+            out[G_LRS] = g_lrs if n and g_lrs > 0.0 else np.nan
+            out[G_HRS] = g_hrs if n_out else np.nan
             continue
-        out[OFFSET] = offset
-        if not np.isnan(device_offset):
-            offset = device_offset
-        at[SET] = _find_set(v, i, at, g_lrs, offset, noise, u_0)
-        if at[SET] < 0:
-            reasons[loop] = NO_SET
-            continue
-        out[U_SET] = 0.5 * (v[at[SET]] + v[at[SET] + 1])
-        g_back, _, n_back = _line(v, i, at[POSITIVE], at[END], window, np.inf)
-        if n_back and g_back > 0.85 * g_lrs:
+        out[OFFSET] = _offset(v, i, at[LRS], safe, alpha, beta, noise)
+        # Two passes: the branch ends at the onset, which is found from the branch.
+        k, opens, g_lrs = -1, 0.0, 0.0
+        for _ in range(2):
+            total, squares = _branch(
+                v, i, at[LRS], max(at[ONSET] - 1, at[ZERO] + 2), offset, alpha, beta
+            )
+            g_lrs = total / squares
+            k, opens = _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta)
+            if k < 0:
+                break
+            at[ONSET] = k
+        if k < 0:
             reasons[loop] = NO_RESET
             continue
-        at[ONSET] = at[ZERO] + np.argmax(i[at[ZERO] : at[POSITIVE] + 1])
-        out[U_RESET] = v[at[ONSET]]
-        if known:
-            # Two passes: the branch ends at the onset, which is found from the branch.
-            safe = max(at[ZERO] + int(0.8 * (at[ONSET] - at[ZERO])), at[ZERO] + 2)
-            out[OFFSET] = _offset(v, i, at[NEGATIVE] + 1, safe, alpha, beta, limit)
-            for _ in range(2):
-                total, squares = _branch(
-                    v, i, at[NEGATIVE] + 1, max(at[ONSET] - 1, at[ZERO] + 2), offset, alpha, beta,
-                    limit,
-                )  # fmt: skip
-                g_lrs = total / squares
-                k, opens = _find_onset(v, i, at, g_lrs, offset, noise, alpha, beta)
-                if k < 0:
-                    break
-                at[ONSET] = k
-            if k < 0:
-                reasons[loop] = NO_RESET
-                continue
-            if not peak:
-                out[U_RESET] = opens
-            out[OUT_SUM], out[OUT_SQUARES] = _branch(
-                v, i, at[START], at[SET] + 1, offset, alpha, beta, limit
-            )
-            out[BACK_SUM], out[BACK_SQUARES] = _branch(
-                v, i, at[POSITIVE] + 1, at[END], offset, alpha, beta, np.inf
-            )
-        else:
-            g_hrs, _, n = _line(v, i, at[START], at[SET] + 1, window, limit)
-            out[G_HRS] = g_hrs if n else np.nan
-            out[BACK_SUM], out[BACK_SQUARES] = g_back, float(n_back)
+        if not peak:
+            out[U_RESET] = opens
         out[G_LRS] = g_lrs
+        out[OUT_SUM], out[OUT_SQUARES] = _branch(v, i, at[START], at[HRS] + 1, offset, alpha, beta)
+        out[BACK_SUM], out[BACK_SQUARES] = _branch(
+            v, i, at[POSITIVE] + 1, at[END], offset, alpha, beta
+        )
 
 
 class Loops:
@@ -247,22 +226,25 @@ class Loops:
     ) -> None:
         count = len(device.cycles)
         self.device = device
-        self.points = np.zeros((count, 7), np.int64)
+        self.points = np.zeros((count, 10), np.int64)
         self.numbers = np.full((count, 11), np.nan)
         self.reasons = np.zeros(count, np.int64)
         v, i = (np.ascontiguousarray(x, np.float64) for x in (device.voltage, device.current))
-        alpha, beta = family(conduction) if conduction is not None else (np.zeros(1), np.zeros(1))
-        fixed = (v, i, device.offsets, u_0, alpha, beta)
-        rest = (reset == "peak", self.points, self.numbers, self.reasons)
-        if conduction is None:
-            _analyse(*fixed, False, np.nan, *rest)
-            return
-        # The offset is that of the instrument, so one value is used for the device.
-        _analyse(*fixed, True, np.nan, *rest)
-        found = self.numbers[self.reasons == VALID, OFFSET]
-        offset = float(np.nanmedian(found)) if np.isfinite(found).any() else 0.0
-        _analyse(*fixed, True, offset, *rest)
-        self._join_hrs()
+        alpha, beta = (np.zeros(3), np.zeros(3)) if conduction is None else _curves(conduction)
+        fixed = (v, i, device.offsets, u_0, alpha, beta, conduction is not None)
+        rest = (_reach(v, device.offsets), reset == "peak", self.points, self.numbers,
+                self.reasons)  # fmt: skip
+        # Offset and limit are those of the instrument, so one value is used for the device: in the
+        # first pass, the offset is from the points next to 0 V.
+        offset, limit = np.nan, np.inf
+        for _ in range(2):
+            _analyse(*fixed, (offset, limit), *rest)
+            good = self.reasons == VALID
+            found = self.numbers[good, OFFSET]
+            offset = float(np.nanmedian(found)) if np.isfinite(found).any() else 0.0
+            limit = float(np.median(self.numbers[good, LIMIT])) if good.any() else np.inf
+        if conduction is not None:
+            self._join_hrs()
 
     def _join_hrs(self) -> None:
         """Include the last branch of the previous loop, which has the same HRS, in the fit of G."""
@@ -282,8 +264,25 @@ class Loops:
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.stack([1.0 / n[:, G_HRS], n[:, U_SET], 1.0 / n[:, G_LRS], n[:, U_RESET]], 1)
         values[self.reasons != VALID] = np.nan
-        values[~(values[:, 0] > 0.0), 0] = np.nan
+        values[~(values[:, [0, 2]] > 0.0).all(axis=1)] = np.nan
         return np.asarray(values)
+
+
+def _reach(voltage: Array, offsets: Array) -> Array:
+    """Return the least extremes (V) of the half-waves of a loop of this device."""
+    full = np.flatnonzero(np.diff(offsets) > 0)
+    if len(full) == 0:
+        return np.zeros(2)
+    starts = offsets[full]
+    low, high = (edge.reduceat(voltage, starts) for edge in (np.minimum, np.maximum))
+    return REACH * np.array([min(float(np.median(low)), 0.0), max(float(np.median(high)), 0.0)])
+
+
+def _curves(conduction: Conduction) -> tuple[Array, Array]:
+    """Return alpha and beta for ``_value``."""
+    ends = np.asarray(conduction.voltage_range)
+    alpha, beta = family(conduction)
+    return np.concatenate([ends, alpha]), np.concatenate([ends, beta])
 
 
 def family(conduction: Conduction) -> tuple[Array, Array]:

@@ -21,6 +21,7 @@ from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
 from synfab.learn.compare import Comparison
 from synfab.learn.reading import source_files
+from synfab.learn.rejected import rejected_sentence
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MAX_BLOCKS, MAX_DEVICES, block_length
@@ -128,6 +129,7 @@ def render(
     judged = verdicts(found)
     extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
     summary = found.summary()
+    left_out = rejected_sentence(found.rejected, len(found.measured.pooled()))
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
         model=found.model.name,
@@ -144,7 +146,7 @@ def render(
         sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
                   {"id": "tables", "title": "Tables"},
                   {"id": "provenance", "title": "Provenance"}],
-        headline=headline(judged),
+        headline=" ".join(filter(None, [headline(judged), left_out])),
         verdicts=judged,
         shape=lambda level: Markup(_shape(level)),
         number=lambda x: f"{x:.3f}" if np.isfinite(x) else "",

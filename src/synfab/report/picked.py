@@ -12,17 +12,22 @@ from bokeh.models import ColumnDataSource
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.figures.cells import COLOURS
 from synfab.learn.compare import Comparison
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
 from synfab.report.sample import (
     Loops,
+    Marks,
     Series,
     chosen_devices,
     device_series,
     generated_loops,
     measured_loops,
+    switching_marks,
 )
+
+SET, RESET = COLOURS[3], COLOURS[2]
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,14 @@ def picked(found: Comparison, sweeps: Sweeps | None) -> Picked:
     index = chosen_devices(len(found.names))
     names = [found.names[k] for k in index]
     columns: dict[str, list[dict[str, str]]] = {}
-    loop_panels = [] if sweeps is None else _loop_panels(found, sweeps, names, columns)
+    loop_panels = [] if sweeps is None else _loop_panels(found, sweeps, index, columns)
     return Picked(names, loop_panels, _series_panels(found, index, columns), columns)
 
 
 def _loop_panels(
-    found: Comparison, sweeps: Sweeps, names: list[str], columns: dict[str, list[dict[str, str]]]
+    found: Comparison, sweeps: Sweeps, index: list[int], columns: dict[str, list[dict[str, str]]]
 ) -> list[Panel]:
+    names = [found.names[k] for k in index]
     by_name = measured_loops(sweeps, names)
     missing = [name for name in names if name not in by_name]
     if missing:
@@ -76,9 +82,20 @@ def _loop_panels(
         hover(figure, [dots], [("loop", "@loop"), ("voltage", "@voltage{0.000} V"),
                                ("current", "@current{0.00} uA")])  # fmt: skip
         figures.append(figure)
+    marks = [
+        switching_marks(one, found.measured, k) for one, k in zip(measured, index, strict=True)
+    ]
+    for name, marker, colour in (("set", "inverted_triangle", SET), ("reset", "triangle", RESET)):
+        points = [_mark_columns(one[name]) for one in marks]
+        columns[f"marks-{name}"] = [_encoded(one) for one in points]
+        source = ColumnDataSource(points[0], name=f"marks-{name}")
+        dots = figures[0].scatter("voltage", "current", source=source, marker=marker, size=9,
+                                  fill_color=colour, line_color="#ffffff")  # fmt: skip
+        hover(figures[0], [dots], [("loop", "@loop"), (f"u_{name}", "@voltage{0.000} V")])
     text = (
         "Up to ten I-V loops of the selected device, and those of a generated cell at the same "
-        "voltages, on equal axes"
+        "voltages, on equal axes. Triangles on the measured loops: the SET (pointing down) and the "
+        "RESET (pointing up) as extracted; loops without them could not be evaluated"
     )
     title = "I-V loops: measured on the left, generated on the right"
     both = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
@@ -121,6 +138,14 @@ def _loop_columns(loops: Loops) -> dict[str, Array]:
         "loop": np.repeat(np.arange(1, count + 1, dtype=np.float32), points + 1),
         "voltage": np.hstack([loops.voltage, gap]).ravel().astype(np.float32),
         "current": np.hstack([1e6 * loops.current, gap]).ravel().astype(np.float32),
+    }
+
+
+def _mark_columns(marks: Marks) -> dict[str, Array]:
+    return {
+        "loop": marks.loop.astype(np.float32),
+        "voltage": marks.voltage.astype(np.float32),
+        "current": (1e6 * marks.current).astype(np.float32),
     }
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from synfab.cells.array import CellArray
 from synfab.common.types import FloatArray
 from synfab.learn.compare import Comparison, Data
-from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.learn.preparation import DeviceSweeps
+from synfab.learn.sweeps import Sweeps
 from synfab.model.cell_model import CellModel
 
 MAX_DEVICES = 64
@@ -20,10 +21,11 @@ MAX_BLOCKS = 100
 
 
 class Loops(NamedTuple):
-    """Loops of one device, V and A, (loops, points); shorter loops end with NaN."""
+    """Loops of one device, V and A, (loops, points), short ones padded with NaN; their cycles."""
 
     voltage: FloatArray
     current: FloatArray
+    cycle: FloatArray
 
 
 class Series(NamedTuple):
@@ -64,9 +66,40 @@ def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[
     current = np.where(defined, currents.T.reshape(voltage.shape), np.nan)
     return [
         Loops(u[: len(like.voltage), : like.voltage.shape[1]],
-              i[: len(like.voltage), : like.voltage.shape[1]])
+              i[: len(like.voltage), : like.voltage.shape[1]], like.cycle)
         for u, i, like in zip(voltage, current, measured, strict=True)
     ]  # fmt: skip
+
+
+class Marks(NamedTuple):
+    """Switching voltages of the loops of one device: V, and the current (A) there, (N,) each."""
+
+    voltage: FloatArray
+    current: FloatArray
+    loop: FloatArray
+
+
+def switching_marks(loops: Loops, data: Data, index: int) -> dict[str, Marks]:
+    """Return where SET and RESET were found on the loops that have features."""
+    cycles, y = data.devices[index]
+    found: dict[str, list[tuple[float, float, float]]] = {"set": [], "reset": []}
+    for row, cycle in enumerate(loops.cycle):
+        at = int(np.searchsorted(cycles, cycle))
+        if at == len(cycles) or cycles[at] != cycle:
+            continue
+        v, i = loops.voltage[row], loops.current[row]
+        low = int(np.nanargmin(v))
+        high = low + int(np.nanargmax(v[low:]))
+        # On the way out, where the magnitude of the voltage rises.
+        for name, part, sign, u in (
+            ("set", slice(0, low + 1), -1.0, y[at, 1]),
+            ("reset", slice(low, high + 1), 1.0, y[at, 3]),
+        ):
+            out = np.maximum.accumulate(sign * v[part])
+            found[name].append((float(u), float(np.interp(sign * u, out, i[part])), row + 1.0))
+    return {
+        name: Marks(*np.array(rows, np.float64).reshape(-1, 3).T) for name, rows in found.items()
+    }
 
 
 def device_series(data: Data, index: int) -> Series:
@@ -96,7 +129,9 @@ def _thinned(device: DeviceSweeps) -> Loops:
     for row, index in enumerate(kept):
         voltage[row, : len(index)] = device.voltage[index]
         current[row, : len(index)] = device.current[index]
-    return Loops(voltage, current)
+    # Features of every k-th cycle are numbered without the gaps.
+    stride = max(int(np.gcd.reduce(np.diff(device.cycles))) if len(device.cycles) > 1 else 1, 1)
+    return Loops(voltage, current, np.asarray(device.cycles[loops] // stride, np.float64))
 
 
 def _kept_points(voltage: FloatArray) -> npt.NDArray[np.intp]:

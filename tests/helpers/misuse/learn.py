@@ -113,7 +113,7 @@ def _(_folder: Path) -> Any:
 
 
 RECIPES.add("synfab.learn.fit_conduction")(
-    lambda _: (learn.fit_conduction, {"sweeps": sweeps(), "u_0": 0.2})
+    lambda _: (learn.fit_conduction, {"sweeps": sweeps(), "u_0": 0.2, "reset": "onset"})
 )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from synfab.common.errors import FileFormatError
 from synfab.learn.features import FeatureTable
-from synfab.learn.sweeps import DeviceSweeps, Sweeps
+from synfab.learn.preparation import DeviceSweeps, loop_count
+from synfab.learn.sweeps import Sweeps
 
 LAST_NUMBER = re.compile(r"[\s_.#-]*\d+$")
 Reader = Callable[[Path], Sweeps | FeatureTable]
@@ -36,7 +37,7 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
     if isinstance(first, FeatureTable):
         return _joined([first, *map(read, files[1:])], files)
     few = list(islice(first.open_devices(), 2))
-    if len(few) == 1 and len(few[0].cycles) == 1:
+    if len(few) == 1 and loop_count(few[0].voltage) == 1:
         groups: dict[str, list[Path]] = {}
         for file in files:
             name = LAST_NUMBER.sub("", file.stem) or folder.name

@@ -14,6 +14,7 @@ from synfab.common.errors import FileFormatError, SynfabError
 from synfab.common.types import Array
 from synfab.io.limits import CHUNK_BYTES, one_line_errors
 from synfab.io.memory import available_memory, require_memory
+from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.columns import (
     ALIASES,
     SWEEP_COLUMNS,
@@ -25,7 +26,7 @@ from synfab.learn.readers.columns import (
 from synfab.learn.readers.hdf5links import inside, split_names
 from synfab.learn.readers.labels import grouped
 from synfab.learn.readers.registry import Columns, register_format
-from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps, sweeps_from_arrays
+from synfab.learn.sweeps import Sweeps, device_sweeps, sweeps_from_arrays
 
 if TYPE_CHECKING:
     import h5py

@@ -14,9 +14,10 @@ from synfab.common.types import Array
 from synfab.io.limits import one_line_errors
 from synfab.io.memory import available_memory, require_memory, size_text
 from synfab.io.table_file import doubles, is_number, open_parquet
+from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.columns import Found, find_columns, need
 from synfab.learn.readers.registry import Columns, register_format
-from synfab.learn.sweeps import DeviceSweeps, Sweeps, device_sweeps
+from synfab.learn.sweeps import Sweeps, device_sweeps
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,9 @@ import numpy as np
 
 from synfab.common.types import Array
 from synfab.learn.features import numeric
+from synfab.learn.preparation import loop_count
 from synfab.learn.readers.columns import ALIASES, scale_of, split_name
-from synfab.learn.sweeps import Sweeps, split_loops, sweeps_from_arrays
+from synfab.learn.sweeps import Sweeps, one_record, sweeps_from_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +47,10 @@ def sweeps_in_columns(frame: pd.DataFrame) -> Sweeps | None:
     if len(shared) != 1:
         return None
     v = _values(frame, shared[0], "voltage")
-    if len(split_loops("", v, i[0]).cycles) < 2:
+    if loop_count(v) < 2:
         return sweeps_from_arrays(v, i)
     names = [str(k) for k in sorted(currents)]
-    return Sweeps(lambda: (split_loops(name, v, row) for name, row in zip(names, i, strict=True)))
+    return Sweeps(lambda: (one_record(name, v, row) for name, row in zip(names, i, strict=True)))
 
 
 def _numbered(frame: pd.DataFrame, quantity: str) -> dict[int, Array]:
