@@ -89,9 +89,9 @@ def _fit(ways: _Ways, draft: Conduction) -> tuple[Conduction, float]:
     from scipy.optimize import minimize
 
     after = ways.u >= ways.u_reset
-    whole = _Ways(*(x[after] for x in ways))
-    highest, scale = float(np.quantile(whole.u, 0.999)), float(np.std(whole.i))
-    lowest = max(float(np.quantile(whole.u_reset, 0.98)) + 0.1 * draft.u_0, draft.u_0 * 1.01)
+    beyond = _Ways(*(x[after] for x in ways))
+    highest, scale = float(np.quantile(beyond.u, 0.999)), float(np.std(beyond.i))
+    lowest = max(float(np.quantile(beyond.u_reset, 0.98)) + 0.1 * draft.u_0, draft.u_0 * 1.01)
     lowest = min(lowest, highest)
 
     def misfit(parameters: Array, ways: _Ways) -> float:
@@ -105,11 +105,11 @@ def _fit(ways: _Ways, draft: Conduction) -> tuple[Conduction, float]:
         return minimize(misfit, start, (ways,), method="Nelder-Mead", options=options)
 
     # Many starting points with few points of the loops, then the best with all.
-    few = _Ways(*(x[:: max(len(whole.u) // FEW, 1)] for x in whole))
+    few = _Ways(*(x[:: max(len(beyond.u) // FEW, 1)] for x in beyond))
     starts = [(np.log(eta), lowest + f * (highest - lowest))
               for eta in (1.0, 2.0, 4.0) for f in (0.5, 0.9, 0.999)]  # fmt: skip
     found = [fitted(start, few) for start in starts]
-    best = fitted(min(found, key=lambda one: float(one.fun)).x, whole)
+    best = fitted(min(found, key=lambda one: float(one.fun)).x, beyond)
     if not best.fun < 1.0:
         raise InvalidValueError("conduction: the RESET transition cannot be fitted by a power law")
     eta, u_max = float(np.exp(best.x[0])), float(best.x[1])
