@@ -23,10 +23,10 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from synfab.common.interrupts import pass_on
 
-# Modules that hold constants of kernels.
+# Modules with constants and vector operations of kernels.
 CONSTANTS = (
     "engines/numba/layout.py", "engines/numba/intrinsics.py", "model/cell_model.py",
-    "model/reduction.py", "physics/drawing.py",
+    "model/reduction.py", "network/vectors.py", "physics/drawing.py",
 )  # fmt: skip
 
 _first = Lock()  # held after the first warning
