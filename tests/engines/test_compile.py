@@ -9,10 +9,14 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba import njit
 from numba.core.caching import FunctionCache
+from numba.core.errors import TypingError
 
 import synfab
+from synfab.engines.numba.intrinsics import pointer
 from synfab.engines.numba.reading import row_normals
 
 SOURCES = Path(synfab.__file__).parent
@@ -119,11 +123,27 @@ def test_a_change_in_a_function_that_kernels_call_compiles_them_again(tmp_path):
     code = CODE + "from synfab.engines.numba.readout_kernels import row_normals as kernel\n"
     code += "print(sum(kernel.stats.cache_hits.values()))\n"
 
+    def change(source):
+        source.write_text(source.read_text() + "# a comment\n")
+
     def hits():
         return int(run(code, environment).stdout.splitlines()[1])
 
     assert hits() == 0
-    (copy / "engines" / "numba" / "engine.py").open("a").write("# no kernel uses this line\n")
+    change(copy / "engines" / "numba" / "engine.py")  # no kernel uses it
     assert hits() == 1
-    (copy / "engines" / "numba" / "scalar.py").open("a").write("# row_normals calls philox\n")
+    change(copy / "engines" / "numba" / "scalar.py")  # row_normals calls philox
     assert hits() == 0
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((3, 3), np.float32, order="F"), np.zeros(4, np.float32)[::2], np.zeros(2, np.bool_)],
+)
+def test_kernels_take_no_pointer_to_an_array_with_strides_or_of_booleans(array):
+    @njit
+    def first(a):
+        return pointer(a)[0]
+
+    with pytest.raises(TypingError, match="expected a C-contiguous array of numbers"):
+        first(array)

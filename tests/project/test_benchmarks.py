@@ -12,10 +12,14 @@ from synfab.cli import bench
 SCRIPTS = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.py"))
 
 
-def test_every_job_beside_the_published_package(monkeypatch):
+def test_every_job_beside_the_published_package(monkeypatch, tmp_path):
     pytest.importorskip("synaptogen")
     monkeypatch.syspath_prepend(str(SCRIPTS[0].parents[1]))
-    account = importlib.import_module("benchmarks.account").account
+    account, limits, page = (
+        importlib.import_module(f"benchmarks.{name}") for name in ("account", "limits", "__main__")
+    )
+    monkeypatch.setattr(limits, "ROUNDS", 2)
+    monkeypatch.setattr(page, "PROCESSORS", tmp_path / "processors.json")
     monkeypatch.setattr(bench, "SIDE", 64)
     result = bench.compare_with_published(repeats=1)
     rows = bench.table_rows(result)
@@ -23,9 +27,15 @@ def test_every_job_beside_the_published_package(monkeypatch):
         f"-2 V / +1.5 V pair, {history}" for history in ("float32", "compact")
     ]
     assert all(row["synfab_s"] > 0.0 for row in result.values() if "synfab_s" in row)
-    text = account(result)
-    assert "A pair with float32 history moves 160 bytes per cell" in text
-    assert "of a full pair" in text
+    parts = limits.stages()
+    assert parts["draw"].instructions > 10.0
+    assert "| -2 V / +1.5 V pair, float32 | " in account.table(result, parts)
+    assert "| VAR step of a cycle | " in account.stage_table(parts)
+    assert "of a full pair" in account.pair_in_parts(result)
+    for _ in range(2):  # the second time, the processor is known
+        known = page.remember(result, {"first": 1.0})
+    assert len(known) == 1
+    assert "| read with noise | " in page.by_processor(known)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -41,9 +41,10 @@ from synfab.engines.numba.layout import (
 from synfab.engines.numba.transition import FLOOR, PULSE, REST, SLOPE, STATE, transition
 
 
-@njit(inline="always")
+@part_njit()
 def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
     """SET the listed cells: r = r(R_LRS), threshold = u_reset (``rules.apply_voltage``)."""
+    not_inlined()
     listed, buffer = work.to_set, work.buffer
     gather_features(cells, listed, count, int64(1), buffer)
     lrs_pair(buffer, model.marginals, model.constants, padded(count))
@@ -87,9 +88,10 @@ def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyp
     hrs_pair(work.buffer, model.marginals, model.constants, padded(n_drawn))
 
 
-@njit(inline="always")
+@part_njit()
 def reset_group(cells, model, work):  # type: ignore[no-untyped-def]
     """RESET a whole group completely; all its cells leave the LRS at the same cycle."""
+    not_inlined()
     first = work.to_reset[0]
     marks = at(cells.status, first)
     cycle = marks[0] >> uint32(CYCLE_BITS)
