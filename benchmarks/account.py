@@ -34,9 +34,8 @@ def bytes_per_pair() -> int:
     threshold 8 and status 4. RESET also reads and writes r(R_HRS) and steepness, 8. A block of p
     vectors is read and written once in p pairs.
     """
-    number = 4
-    pulse = 4 + 8 + 16 + 4 + 2 * number + 4 + 8 + 4
-    block = 2 * 4 * number  # p vectors of four numbers, in and out, over p pairs
+    pulse = 4 + 8 + 16 + 4 + 8 + 4 + 8 + 4
+    block = 2 * 16  # p vectors of four numbers, in and out, over p pairs
     return 2 * pulse + 2 * 8 + block
 
 

@@ -21,9 +21,9 @@ from synfab.engines.numba.drawing import (
     lrs_pair,
     open_cells,
 )
-from synfab.engines.numba.engine import population32, stationary_blocks
 from synfab.engines.numba.intrinsics import pointer, pointers
 from synfab.engines.numba.layout import BATCH, GROUP
+from synfab.engines.numba.model32 import population32, stationary_blocks
 from synfab.engines.numba.workspace import fabrication_work, noise_work, switching_work
 
 ROUNDS = 400  # groups per timing
@@ -146,7 +146,7 @@ def stages() -> dict[str, Stage]:
     model, order = engine.parameters32, cells.order
     forge, work = fabrication_work(order), switching_work(order)
     forge.cells[:] = np.arange(GROUP)
-    stationary = stationary_blocks(cells.model, order, np.float32(1.0))
+    stationary = stationary_blocks(cells.model, order)
     draw, correlation = in_cache(_draw, forge), in_cache(_correlate, order, stationary, forge)
     step = in_cache(_advance, order, model.lags, model.innovation, work)
     features = in_cache(_features, model, work)
