@@ -15,7 +15,16 @@ from synfab.io.limits import one_line_errors
 from synfab.learn.features import AssumedVoltage, FeatureTable, assumed_voltage
 
 # Importing one of these modules registers its format.
-from synfab.learn.readers import event_log, excel, hdf5, npz, parquet, pickled, text  # noqa: F401
+from synfab.learn.readers import (  # noqa: F401
+    easyexpert,
+    event_log,
+    excel,
+    hdf5,
+    npz,
+    parquet,
+    pickled,
+    text,
+)
 from synfab.learn.readers.folder import measured_files, read_folder
 from synfab.learn.readers.frames import from_frame
 from synfab.learn.readers.registry import Columns, find_format, readable_suffixes
