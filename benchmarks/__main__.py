@@ -97,8 +97,9 @@ def by_processor(known: dict[str, Any]) -> str:
 LIMITS = """
 A share near 100 % means that the operation cannot be faster on this processor with the same memory
 layout (copy bandwidth) or the same instructions (arithmetic limit: the time of the arithmetic alone
-on data in the L1 cache, over the threads). Initialisation and reads are limited by arithmetic. A
-pair is limited by neither alone: its SET and RESET move data, its drawing computes.
+on data in the L1 cache, divided by the number of threads). The rest is the time of new memory
+(initialisation and reads allocate their results), of data that are not in the cache, and of the
+loops that move data and select cells, which the arithmetic does not include.
 
 Parts of the arithmetic, with the instructions per cell counted in the loops of the compiled code:
 
