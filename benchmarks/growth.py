@@ -56,6 +56,31 @@ def measure(count: int) -> dict[str, float]:
     return times
 
 
+def draw(result: dict[tuple[int, int], dict[str, float]], path: str) -> None:
+    """Draw times (s) per cell, by number of cells and of threads."""
+    sizes = sorted({count for count, _ in result})
+    threads = sorted({number for _, number in result})
+    figure, axes = plt.subplots(figsize=(7, 4.6), layout="constrained")
+    for name, colour in COLOURS.items():
+        for number in threads:
+            axes.loglog(
+                sizes,
+                [1e9 * result[count, number][name] for count in sizes],
+                color=colour,
+                linestyle="-" if number == threads[-1] else "--",
+                marker="o",
+                markersize=4,
+                label=f"{name}, {number} thread{'s' if number > 1 else ''}",
+            )
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("Number of cells")
+    axes.set_ylabel("Time per cell (ns)")
+    axes.set_title(processor(), fontsize=9)
+    axes.grid(alpha=0.3, which="both")
+    figure.legend(loc="outside lower center", ncols=len(COLOURS), fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     threads = sorted({1, default_threads()})
     sf.CellArray("published", 2**15, seed=1).apply_voltage(-2.0).read()  # compiles
@@ -68,26 +93,7 @@ def main() -> None:
             result[count, number] = measure(count)
             cells = " | ".join(f"{1e9 * t:.1f} ns" for t in result[count, number].values())
             print(f"| 2^{count.bit_length() - 1} | {number} | {cells} |", flush=True)
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for name, colour in COLOURS.items():
-        for number in threads:
-            axes.loglog(
-                SIZES,
-                [1e9 * result[count, number][name] for count in SIZES],
-                color=colour,
-                linestyle="-" if number == threads[-1] else "--",
-                marker="o",
-                markersize=4,
-                label=f"{name}, {number} thread{'s' if number > 1 else ''}",
-            )
-    axes.set_xscale("log", base=2)
-    axes.set_xlabel("Number of cells")
-    axes.set_ylabel("Time per cell (ns)")
-    axes.set_title(processor(), fontsize=9)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(ncols=3, fontsize=8, loc="upper right")
-    path = sys.argv[1] if len(sys.argv) > 1 else "docs/images/growth.png"
-    figure.savefig(path, dpi=150)
+    draw(result, sys.argv[1] if len(sys.argv) > 1 else "docs/images/growth.png")
 
 
 if __name__ == "__main__":
