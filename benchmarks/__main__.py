@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.account import COUNT, pair_in_parts, processor, stage_table, table
+from benchmarks.account import COUNT, pair_in_parts, stage_table, table
 from benchmarks.limits import stages
+from benchmarks.machine import processor
 from benchmarks.overhead import report as overhead
 from synfab.cli.bench import Results, compare_with_published, table_rows
 

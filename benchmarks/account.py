@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import platform
-from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.limits import Stage, stages
+from benchmarks.machine import processor
 from synfab.cli import bench
 from synfab.common.processors import default_threads
 from synfab.engines.capacity import bytes_per_cell
 
 ORDER = 10  # of the published model
 COUNT = bench.SIDE * bench.SIDE
-
-
-def processor() -> str:
-    """Return name (if known) and architecture of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    vectors = next((name for name in ("avx512f", "avx2") if name in flags), "no AVX2")
-    return f"{names[0] if names else 'unknown processor'} ({platform.machine()}, {vectors})"
 
 
 def bytes_per_pair() -> int:

@@ -1,4 +1,4 @@
-"""Reading, writing and programming through resistive wires: python benchmarks/crossbar.py.
+"""Reading, writing and programming through resistive wires: python -m benchmarks.crossbar.
 
 With the argument ``memory``, ``read``, ``growth`` or ``write``, only that part is run.
 
@@ -10,7 +10,6 @@ if it is installed; both support linear cells only. ngspice, which solves nonlin
 
 import importlib
 import logging
-import platform
 import resource
 import statistics
 import sys
@@ -19,25 +18,15 @@ import warnings
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import splu
 
 import synfab as sf
+from benchmarks.machine import processor
 from synfab.common.processors import default_threads
 from synfab.network.direct import matrix
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else 'unknown processor'}, {platform.machine()}"
 
 
 def written(n: int) -> sf.CellArray:

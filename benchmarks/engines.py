@@ -1,4 +1,4 @@
-"""Speed of cells with PyTorch and JAX arrays: python benchmarks/engines.py [device].
+"""Speed of cells with PyTorch and JAX arrays: python -m benchmarks.engines [device].
 
 They are compared with the published package in alternating runs in one process. A pair is a pulse
 of -2 V and one of +1.5 V on 2**20 cells; ten pairs, a whole block of the history, are timed
@@ -7,16 +7,15 @@ together.
 
 import importlib
 import os
-import platform
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
 import synfab as sf
+from benchmarks.machine import processor
 
 CELLS, PAIRS, ROUNDS = 2**20, 10, 5
 
@@ -24,9 +23,7 @@ CELLS, PAIRS, ROUNDS = 2**20, 10, 5
 def device_name(device: str) -> str:
     if device != "cpu":
         return torch.cuda.get_device_name(device)
-    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-        models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+    return f"{processor()}, {os.cpu_count()} cores"
 
 
 def finished(cells: sf.CellArray) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import matplotlib.pyplot as plt
 
 import synfab as sf
-from benchmarks.account import processor
+from benchmarks.machine import processor
 from synfab.common.processors import VARIABLE, default_threads
 
 SIZES = [2**k for k in range(10, 27, 2)]

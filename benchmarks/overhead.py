@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.account import processor
+from benchmarks.machine import processor
 from synfab.cells.array import CellArray
 
 SIZES = (1, 16, 256, 4096)

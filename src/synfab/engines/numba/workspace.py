@@ -27,9 +27,10 @@ def per_thread(make: Callable[P, T]) -> Callable[P, T]:
     @wraps(make)
     def cached(*args: P.args, **kwargs: P.kwargs) -> T:
         made: dict[Any, T] = local.__dict__
-        if args not in made:
-            made[args] = make(*args, **kwargs)
-        return made[args]
+        key = args, tuple(kwargs.items())
+        if key not in made:
+            made[key] = make(*args, **kwargs)
+        return made[key]
 
     return cached
 
