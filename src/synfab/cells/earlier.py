@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def present_history(history: object) -> Any:
     """Return the present name of a history format that a file may name as in version 0.1."""
-    return "float32" if history == "int16" else history
+    return "float32" if _is(history, "int16") else history
 
 
 def present_cells(described: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def present_cells(described: Mapping[str, Any]) -> dict[str, Any]:
     If the history changes, ``present_storage`` converts the arrays, and a warning is logged.
     """
     engine, history = present_name(described.get("engine")), described.get("history")
-    if engine == "numba" and history == "int16":
+    if _is(engine, "numba") and _is(history, "int16"):
         logger.warning(
             "cells with int16 history are loaded as float32: their current cycle is unchanged, "
             "features of later cycles differ by up to 2e-4 because they are no longer rounded"
@@ -56,3 +56,8 @@ def present_storage(stored: Mapping[str, Any]) -> dict[str, Array]:
         raise FileFormatError(f"history: expected int16, found {found}")
     # Exact: 16 bits, divided by a power of two.
     return {**stored, "history": history / np.float32(STEPS)}
+
+
+def _is(found: object, name: str) -> bool:
+    """Tell whether a value from a file, which can be of any type, is a name."""
+    return isinstance(found, str) and found == name
