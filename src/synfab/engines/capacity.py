@@ -18,16 +18,19 @@ ALWAYS_FITS = 2**24
 KERNEL_BYTES = 2**27
 
 
-def bytes_per_cell(order: int, history: str) -> int:
-    """Return the memory per cell in bytes; unknown history formats count as float32."""
+def bytes_per_cell(slots: int, history: str) -> int:
+    """Return the memory per cell in bytes; unknown history formats count as float32.
+
+    ``slots`` is ``History.slots``: the order, plus the averages of a model that has them.
+    """
     if history == "compact":
-        return COMPACT_STATE_BYTES + min(STATES, 4 * order)
-    return 4 * 4 * order + OTHER_BYTES
+        return COMPACT_STATE_BYTES + min(STATES, 4 * slots)
+    return 4 * 4 * slots + OTHER_BYTES
 
 
-def check_capacity(n_cells: int, order: int, history: str) -> None:
+def check_capacity(n_cells: int, slots: int, history: str) -> None:
     """Raise ``CapacityError`` if storing and reading the cells exceeds the available memory."""
-    needed = n_cells * (bytes_per_cell(order, history) + READ_BYTES)
+    needed = n_cells * (bytes_per_cell(slots, history) + READ_BYTES)
     if needed <= ALWAYS_FITS:
         return
     needed, available = needed + KERNEL_BYTES, available_memory()

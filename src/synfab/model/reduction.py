@@ -1,8 +1,9 @@
 """Model reduction of the history: balanced truncation of the vector autoregression.
 
-A VAR(p) process of four features has 4 p state variables. Balanced truncation (Moore 1981, for
-stochastic processes Desai and Pal 1984) keeps the combinations of them that are most controllable
-and most observable: eight numbers per cell replace ten cycles of four features.
+A VAR(p) process of four features has 4 p state variables, and 4 more for each average. Balanced
+truncation (Moore 1981, for stochastic processes Desai and Pal 1984) keeps the combinations of them
+that are most controllable and most observable: eight numbers per cell replace ten cycles of four
+features.
 """
 
 from __future__ import annotations
@@ -44,9 +45,8 @@ def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
     """Return the reduced process with ``states`` variables, or 4 p if that is less."""
     from scipy.linalg import solve_discrete_lyapunov
 
-    full, seen = history.companion, np.eye(N_FEATURES, N_FEATURES * history.order)
-    excited = np.zeros((len(full), N_FEATURES))
-    excited[:N_FEATURES] = history.innovation
+    full, excited = history.companion, history.excitation
+    seen = np.eye(N_FEATURES, len(full))
     reach = _root(history.stationary_covariance)
     sight = _root(solve_discrete_lyapunov(full.T, seen.T @ seen))
     left, importance, right = np.linalg.svd(sight.T @ reach)
