@@ -71,10 +71,12 @@ def test_failed_cells_stay_in_their_state():
     # A cell that fails in cycle n reaches n, but not n + 1.
     expected = model.failure.survival(np.arange(-1, 99))
     np.testing.assert_allclose(alive, expected, atol=4 * 0.5 / np.sqrt(20_000))
+    cells.apply_voltage(-3.1)
     features = cells.features
     in_hrs, in_lrs = features["u_set"] == -np.inf, features["u_reset"] == np.inf
     dead = in_hrs | in_lrs
     assert abs(in_hrs.sum() / dead.sum() - 0.3) < 4 * 0.5 / np.sqrt(dead.sum())
+    cells.apply_voltage(1.7)
     assert cells.in_lrs[in_lrs].all()
     assert not cells.in_lrs[in_hrs].any()
     before = cells.r

@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+from optional_models import model_with_every_part
 
 import synfab as sf
 from synfab.model.model_file import document, parse
-from optional_models import model_with_every_part
 
 
 @pytest.fixture(scope="module")
