@@ -39,7 +39,7 @@ def round_process(model: CellModel, order: int) -> Process:
     )
     r_step = (rules.highest_state(model) - LOWEST_STATE) / LEVELS
     scales = (LOWEST_STATE, r_step, model.conduction.u_max / 2**14)
-    return Process(step, innovation, output, population32(model), *map(np.float32, scales))
+    return Process(step, innovation, output, *population32(model), *map(np.float32, scales))
 
 
 class CompactEngine(KernelEngine):

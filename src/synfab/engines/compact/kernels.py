@@ -79,7 +79,10 @@ class Process(NamedTuple):
     step: Any  # A
     innovation: Any  # B
     output: Any  # C
-    mixture: Any  # fabrication.Mixture
+    log_spread: Any  # this and the next three as in ``fabrication.Mixture``
+    bounds: Any
+    means: Any
+    factors: Any
     lowest: Any  # r of level 0
     r_step: Any
     u_step: Any
@@ -177,12 +180,8 @@ def open_packed(compact, process, model):  # type: ignore[no-untyped-def]
     """Return the pointers to the packed cells and to the parameters that unpack them."""
     return Packed(
         pointers(compact),
-        process._replace(
-            step=pointer(process.step),
-            innovation=pointer(process.innovation),
-            output=pointer(process.output),
-        ),
-        open_population(process.mixture),
+        pointers(process),
+        open_population(process),
         compact.history.shape[1],
         model,
     )
