@@ -13,8 +13,8 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.features import FeatureTable, to_y
-from synfab.learn.fit import MIN_CYCLES
 from synfab.learn.rejected import by_reason
+from synfab.learn.standardised import MIN_CYCLES
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 
