@@ -25,7 +25,9 @@ Source = Annotated[
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option(help="'voltage=My V (mV),current=I2'; names in order for a file without header"),
+    typer.Option(
+        help="'voltage=My V (mV),current=I2', or all columns in order: 'voltage, current [uA], _'"
+    ),
 ]
 VoltageOption = Annotated[
     str | None, typer.Option(help="V, or mean,deviation; if it was not measured")
@@ -226,8 +228,8 @@ def _load(
     return features, features
 
 
-def _columns(text: str | None) -> dict[str, str] | None:
-    """Return quantity to column, from name=column pairs or from names in order."""
+def _columns(text: str | None) -> dict[str, str] | list[str] | None:
+    """Return quantity to column from name=column pairs, or names in order."""
     if text is None:
         return None
     items = [item.strip() for item in text.split(",")]
@@ -235,7 +237,7 @@ def _columns(text: str | None) -> dict[str, str] | None:
         return {k.strip(): v.strip() for k, v in (item.split("=", 1) for item in items)}
     if any("=" in item for item in items):
         raise InvalidValueError("--columns: expected name=column pairs, or names in order")
-    return {name: str(k) for k, name in enumerate(items)}
+    return items
 
 
 def _voltage(option: str, text: str | None) -> float | tuple[float, float] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,14 @@ import numpy.typing as npt
 from synfab.common.errors import InvalidValueError
 from synfab.learn.features import AssumedVoltage, FeatureTable, numeric, read_frame
 from synfab.learn.preparation import DeviceSweeps
-from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need
+from synfab.learn.readers.arrange import arranged
+from synfab.learn.readers.columns import (
+    Found,
+    check_sweep_units,
+    find_columns,
+    need_sweeps,
+    with_current,
+)
 from synfab.learn.readers.labels import counted, grouped
 from synfab.learn.readers.registry import Columns
 from synfab.learn.readers.wide import sweeps_in_columns
@@ -35,19 +43,29 @@ def from_frame(
     """
     if len(frame) == 0:
         raise InvalidValueError("found a header and no rows")
-    columns = {k: k if str(v).isdigit() else v for k, v in (columns or {}).items()}
+    frame, given, notes = arranged(frame, columns)
+    read = _contents(frame, given, u_set, u_reset)
+    return replace(read, notes={**notes, **read.notes})
+
+
+def _contents(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str],
+    u_set: AssumedVoltage,
+    u_reset: AssumedVoltage,
+) -> Sweeps | FeatureTable:
     if not columns and (wide := sweeps_in_columns(frame)) is not None:
         return wide
-    found = find_columns(map(str, frame.columns), columns)
-    frame = frame.rename(columns=str)
+    found = find_columns(frame.columns, columns)
     if "r_hrs" in found or "r_lrs" in found:
         return read_frame(frame, columns, u_set=u_set, u_reset=u_reset)
-    need(found, ("voltage", "current"), frame.columns)
+    need_sweeps(found, frame.columns)
     cells = frame[found["voltage"][0]].iloc[0]
     if np.ndim(cells) == 1 and not isinstance(cells, (str, bytes)):
         return _loop_rows(frame, found)
-    data = {name: scale * numeric(frame[column], column)
-            for name, (column, scale) in found.items() if name not in ("device",)}  # fmt: skip
+    data = with_current({name: scale * numeric(frame[column], column)
+                         for name, (column, scale) in found.items()
+                         if name not in ("device", "time")})  # fmt: skip
     names, rows = _device_rows(frame, found)
     check_sweep_units(data["voltage"], data["current"])
 
