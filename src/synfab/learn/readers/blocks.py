@@ -14,7 +14,7 @@ import numpy as np
 
 from synfab.learn.features import numeric
 from synfab.learn.preparation import loop_count
-from synfab.learn.readers.columns import SWEEP_COLUMNS, find_columns, quantity_of, split_name
+from synfab.learn.readers.columns import SWEEP_COLUMNS, UNIT, find_columns, quantity_of, split_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,14 +38,20 @@ def unique_names(columns: Sequence[Hashable]) -> tuple[list[str], str]:
     names: list[str] = []
     for name in map(str, columns):
         seen[name] += 1
-        wanted = name if seen[name] == 1 else f"{name} {seen[name]}"
+        wanted = name if seen[name] == 1 else _numbered(name, seen[name])
         while wanted in names or (wanted != name and wanted in total):
             seen[name] += 1
-            wanted = f"{name} {seen[name]}"
+            wanted = _numbered(name, seen[name])
         names.append(wanted)
     twice = [f"{name!r} ({count} times)" for name, count in total.items() if count > 1 and name]
     listed = ", ".join(twice)
     return names, f"columns that occur more than once are numbered: {listed}" if listed else ""
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return a name with a number, which stands before the unit."""
+    unit = UNIT.search(name)
+    return f"{name[: unit.start()].rstrip()} {number} {unit[0]}" if unit else f"{name} {number}"
 
 
 def stacked(frame: pd.DataFrame) -> tuple[pd.DataFrame, str] | None:

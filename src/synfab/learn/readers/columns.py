@@ -27,7 +27,7 @@ ALIASES: dict[str, frozenset[str]] = {
         "time": "time, t, timestamp, elapsed time, zeit",
         "voltage": "voltage, v, u, volt, volts, voltage probe, probe voltage, applied voltage, "
         "bias, v1, av, vapp, v app, vmeas, anodev, drainv, spannung, amplitude, tension, voltaje, "
-        "tensione, \u7535\u538b, \u96fb\u5727",
+        "tensione, pulse voltage, pulse amplitude, v pulse, \u7535\u538b, \u96fb\u5727",
         "current": "current, i, curr, current probe, probe current, measured current, i1, id, "
         "ai, iapp, imeas, i meas, anodei, draini, strom, courant, corriente, corrente, "
         "\u7535\u6d41, \u96fb\u6d41",
@@ -61,6 +61,7 @@ MEASURED, APPLIED, TERMINALS = (
         "anode drain top te ds dut cell dev device mem tb",
     )
 )
+APPLIED_PARTS = re.compile("app|pulse|amplitude|bias")
 # V, I or U and a terminal or source in one word: VF, I_D, AnodeV(1), TopI.
 COMPACT = re.compile(
     r"(?:(?P<first>[viu]) ?(?P<after>f|force|m|meas|d|ds|te|tb|top|in|src|source|app|dut|cell|mem)"
@@ -165,9 +166,8 @@ def quantity_of(column: str) -> tuple[str, Rank] | None:
     plain = split_name(column)[0]
     known = next((name for name, words in ALIASES.items() if plain in words), None)
     if known is not None:
-        kind = (
-            0 if "meas" in plain else 2 if "app" in plain or plain in ("bias", "amplitude") else 1
-        )
+        applied = APPLIED_PARTS.search(plain) is not None
+        kind = 0 if "meas" in plain else 2 if applied else 1
         return known, (kind, 0)
     if compact := COMPACT.fullmatch(plain):
         letter = compact["first"] or compact["last"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +15,8 @@ MARKS = ("\t", ";", ",", r"\s+")
 COMMENT = ("#", "%", "!")
 MAX_LINE = 2**18  # characters of a line that is parsed
 NO_NAMES = frozenset(("na", "n/a", "nan", "none", "null", "<na>", "-"))
+BLANKS = re.compile(r"\s{2,}")
+NAME_AND_UNIT = re.compile(r"[^\s\[(]\S*(?:\s*[\[(][^\])]*[\])])?|\S+")
 # First fields of a line above the names that holds the units of the columns after the first.
 UNIT_LINES = frozenset(("y unit label", "vertical units", "units", "unit"))
 # Names of columns at the end that rows leave out, and fields of a line of units without a unit.
@@ -71,8 +74,10 @@ def find_head(
         return _trimmed(fields(k, mark) if fields else fields_of(lines[k], mark))
 
     def head(k: int, mark: str) -> list[str]:
-        comment = fields is None and lines[k].startswith(COMMENT)
-        return _trimmed(fields_of(lines[k].lstrip("#%! \t"), mark)) if comment else row(k, mark)
+        if fields is not None:
+            return row(k, mark)
+        line = lines[k].lstrip("#%! \t") if lines[k].startswith(COMMENT) else lines[k]
+        return _trimmed(fields_of(line, mark) if len(mark) == 1 else _names_by_blanks(line))
 
     filled = [k for k, line in enumerate(lines) if line.strip()]
     for n, k in enumerate(filled[:-1]):
@@ -148,6 +153,13 @@ def fields_of(line: str, separator: str) -> list[str]:
                                skipinitialspace=True), [])  # fmt: skip
     except csv.Error:
         return []
+
+
+def _names_by_blanks(line: str) -> list[str]:
+    """Return names that are separated by blanks, with their units; a name can contain blanks."""
+    line = line.strip() if len(line) <= MAX_LINE else ""
+    wide = BLANKS.split(line)
+    return wide if len(wide) > 1 else NAME_AND_UNIT.findall(line)
 
 
 def is_number(text: str) -> bool:
