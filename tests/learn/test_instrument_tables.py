@@ -448,3 +448,31 @@ def test_sweeps_are_no_pulse_trains():
         v = loop_generator.sweep(step, -1.2, 1.2)
         frame = pd.DataFrame({"V": np.tile(v, 5), "I": np.tile(v * 1e-4, 5)})
         assert isinstance(learn.reading.read_any(frame), learn.Sweeps)
+
+
+@pytest.mark.parametrize(
+    ("above", "pattern"),
+    [
+        ("Voltage\tCurrent\nV\tmA\nsample 1\tsample 1\n", "{v:.4f}\t{i:.7e}"),
+        ("Long Name\tVoltage\tCurrent\nUnits\tV\tmA\nComments\t\tdev 1\n", "{k}\t{v:.4f}\t{i:.7e}"),
+        ("Voltage,Current,Voltage (set)\nV,mA,V\n", "{v:.4f},{i:.7e},{v:.2f}"),
+        ("Potential (V),Current (mA)\n", "{v:.4f},{i:.7e}\n# remark"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_origin_sweepme_and_remarks(tmp_path, made, reference, above, pattern, encoding):
+    path = tmp_path / "loops.txt"
+    lines = rows(made.voltage.ravel(), 1e3 * made.current.ravel(), pattern)
+    path.write_text(above + lines + "End of data\n", encoding=encoding)
+    found = features(path)
+    same(found, reference)
+    assert found.notes["lines_of_text"] in (1, made.voltage.size + 1)
+
+
+def test_a_channel_of_a_scope_is_named_without_its_unit(tmp_path, made, reference):
+    """The current as the voltage at 1 kohm: its unit is given with the name."""
+    path = tmp_path / "loops.csv"
+    path.write_text("CH1,CH2\nVolt,Volt\n" + rows(made.voltage.ravel(), 1e3 * made.current.ravel()))
+    same(features(path, columns={"voltage": "CH1", "current": "CH2 [mA]"}), reference)
+    with pytest.raises(sf.InvalidValueError, match=r"'CH2 \[Volt\]': expected a unit of current"):
+        features(path, columns={"voltage": "CH1", "current": "CH2"})

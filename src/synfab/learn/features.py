@@ -221,7 +221,7 @@ def _plausible(rows: Array) -> None:
         swapped = rows[both, 0] < rows[both, 2]
         if swapped.mean() > 0.5:
             raise InvalidValueError(
-                f"r_hrs: below r_lrs in {100 * swapped.mean():.0f} % of the rows; their medians are "
+                f"r_hrs: below r_lrs in {100 * swapped.mean():.0f} % of the rows; medians "
                 f"{np.median(rows[both, 0]):.3g} and {np.median(rows[both, 2]):.3g} ohm"
             )
         for f, sign in ((1, "below"), (3, "above")):

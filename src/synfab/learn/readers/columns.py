@@ -26,8 +26,9 @@ ALIASES: dict[str, frozenset[str]] = {
         "cycle": "cycle, cycle number, cycle index, cycles, loop, loop index, sweep, repeat, n",
         "time": "time, t, timestamp, elapsed time, zeit",
         "voltage": "voltage, v, u, volt, volts, voltage probe, probe voltage, applied voltage, "
-        "bias, v1, av, vapp, v app, vmeas, anodev, drainv, spannung, amplitude, tension, voltaje, "
-        "tensione, pulse voltage, pulse amplitude, v pulse, \u7535\u538b, \u96fb\u5727",
+        "potential, bias, v1, av, vapp, v app, vmeas, anodev, drainv, amplitude, pulse voltage, "
+        "pulse amplitude, v pulse, spannung, tension, voltaje, tensione, \u7535\u538b, "
+        "\u96fb\u5727",
         "current": "current, i, curr, current probe, probe current, measured current, i1, id, "
         "ai, iapp, imeas, i meas, anodei, draini, strom, courant, corriente, corrente, "
         "\u7535\u6d41, \u96fb\u6d41",
@@ -61,6 +62,8 @@ MEASURED, APPLIED, TERMINALS = (
         "anode drain top te ds dut cell dev device mem tb",
     )
 )
+# Words in brackets that are no units: Voltage (set), Current (measured).
+NO_UNITS = (MEASURED | APPLIED) - {"f", "m"} | {"set", "setpoint", "raw", "abs"}
 APPLIED_PARTS = re.compile("app|pulse|amplitude|bias")
 # V, I or U and a terminal or source in one word: VF, I_D, AnodeV(1), TopI.
 COMPACT = re.compile(
@@ -84,6 +87,8 @@ def split_name(column: str) -> tuple[str, str]:
             return name, bare.group(1)
     if found is None:
         return _plain(text), ""
+    if found.group(1).lower() in NO_UNITS:
+        return _plain(f"{text[: found.start()]} {found.group(1)}"), ""
     text = text[: found.start()]
     counted = INDEX.search(text)
     return _plain(text[: counted.start()] if counted else text) + _index(counted), found.group(1)
@@ -122,13 +127,16 @@ def find_columns(columns: Iterable[str], given: Mapping[str, str] | None = None)
                 f"columns: expected names among {', '.join(ALIASES)}, found {name!r}"
             )
         exact = wanted if wanted in columns else UNIT.sub("", wanted).strip()
+        if exact not in columns:  # a column with its unit, asked for without
+            exact = next((c for c in columns if UNIT.sub("", c).strip() == exact), exact)
         if exact not in columns and exact.isdecimal() and int(exact[:6]) < len(columns):
             exact = columns[int(exact[:6])]  # a position, for tables without names
         if exact not in columns:
             raise InvalidValueError(
                 f"columns: no column {wanted!r}; the file has {_listing(columns)}"
             )
-        found[name] = (exact, scale_of(name, split_name(wanted)[1], wanted))
+        unit = split_name(wanted)[1] or split_name(exact)[1]
+        found[name] = (exact, scale_of(name, unit, exact))
     given = given or {}
     for name, candidates in _candidates(columns, {column for column, _ in found.values()}).items():
         if name in given:

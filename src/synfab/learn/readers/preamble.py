@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from synfab.learn.readers.columns import UNIT
+from synfab.learn.readers.columns import UNIT, quantity_of
 from synfab.learn.readers.units import is_unit
 
 MARKS = ("\t", ";", ",", r"\s+")
@@ -86,6 +86,7 @@ def find_head(
             first, found = _names(names, after)
             if found:
                 above = [head(one, mark) for one in filled[:n]]
+                found, above = _higher(found, above)
                 named = _with_unit_line(found, above)
                 titles = _titles(named, above[-1] if above else [])
                 return Head(named, mark, filled[n + 1 + first], titles)
@@ -109,6 +110,24 @@ def _names(names: list[str], after: list[list[str]]) -> tuple[int, list[str]]:
     if all(map(_is_name_or_empty, names)) and _are_values(after[0], names):
         return 0, names
     return 0, []
+
+
+def _higher(names: list[str], above: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return names of quantities above texts such as comments, and what is above them."""
+    if any(map(quantity_of, names)):
+        return names, above
+    for k in range(len(above) - 1, max(len(above) - 4, -1), -1):
+        if len(above[k]) == len(names) and sum(map(bool, map(quantity_of, above[k]))) > 1:
+            units = next((row for row in above[k + 1 :] if _only_units(row)), [])
+            named = [_named(name, unit) for name, unit in zip(above[k], units, strict=False)]
+            return named or above[k], above[:k]
+    return names, above
+
+
+def _only_units(row: list[str]) -> bool:
+    return any(map(is_unit, row)) and all(
+        is_unit(unit) or unit.lower() in NO_UNITS | UNIT_LINES for unit in row
+    )
 
 
 def _with_unit_line(names: list[str], above: list[list[str]]) -> list[str]:

@@ -10,7 +10,7 @@ from synfab.common.errors import FileFormatError
 from synfab.learn.readers.blocks import NOTES, TITLES
 from synfab.learn.readers.columns import quantity_of
 from synfab.learn.readers.preamble import find_head
-from synfab.learn.readers.text import MAX_LINES_ABOVE, below_names
+from synfab.learn.readers.text import MAX_LINES_ABOVE, only_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,7 @@ def _table(rows: list[Row]) -> pd.DataFrame:
     if not names:
         return frame.set_axis([str(k) for k in range(width)], axis=1)
     frame = frame.set_axis([*names, *[""] * (width - len(names))], axis=1)
-    frame = below_names(frame) if len(frame) else frame
+    frame = only_values(frame) if len(frame) else frame
     titles = {} if head is None else head.titles
     frame.attrs[TITLES] = [titles.get(k, "") for k in range(width)]
     return frame

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from synfab.common.errors import InvalidValueError
 from synfab.io.table_file import MAX_LINE, CsvLayout, read_csv
-from synfab.learn.readers.blocks import TITLES
+from synfab.learn.readers.blocks import NOTES, TITLES
 from synfab.learn.readers.columns import quantity_of
-from synfab.learn.readers.preamble import MARKS, comment_lines, fields_of, find_head, is_number
+from synfab.learn.readers.preamble import (
+    COMMENT,
+    MARKS,
+    comment_lines,
+    fields_of,
+    find_head,
+    is_number,
+)
 from synfab.learn.readers.registry import TEXT, Columns, register_format
 
 if TYPE_CHECKING:
@@ -23,7 +31,8 @@ def read_text(path: Path, columns: Columns = None) -> pd.DataFrame:
     """Return the table of a text file delimited by tabs, semicolons, commas or blanks.
 
     Lines above the header are skipped; without a header, the columns are called 0, 1, 2, … A header
-    that is repeated begins the next cycle. A file that is not UTF-8 is read as Windows-1252.
+    that is repeated begins the next cycle. A file that is neither UTF-16 nor UTF-8 is
+    read as Windows-1252.
     ``columns`` is not used.
 
     Raises
@@ -33,6 +42,9 @@ def read_text(path: Path, columns: Columns = None) -> pd.DataFrame:
     FileFormatError, CapacityError
         The table is too large.
     """
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return _read(path, "utf-16")
     try:
         return _read(path, "utf-8-sig")
     except UnicodeDecodeError:
@@ -57,24 +69,33 @@ def _read(path: Path, encoding: str) -> pd.DataFrame:
     frame = read_csv(path, layout)
     if head.names:
         frame = frame.set_axis([*head.names, *[""] * (count - len(head.names))], axis=1)
-        frame = below_names(frame)
+        frame = only_values(frame)
     frame.attrs[TITLES] = [head.titles.get(k, "") for k in range(count)]
     return frame
 
 
-def below_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose names occur again as rows (one table per sweep) with a cycle column."""
+def only_values(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without lines of text; names that occur again begin the next cycle.
+
+    Lines of text have a comment sign or fill one column only. The notes of the table count them.
+    """
     first = frame.iloc[:, 0]
     if first.dtype.kind in "fiub":
         return frame
-    again = first.astype(str).str.strip() == str(frame.columns[0]).partition(" [")[0]
-    if not again.any():
+    words = first.astype(str).str.strip()
+    again = words == str(frame.columns[0]).partition(" [")[0]
+    alone = frame.iloc[:, 1:].isna().all(axis=1) if frame.shape[1] > 1 else again
+    text = ~words.map(is_number) & (alone | words.str.startswith(COMMENT))
+    if again.any():  # units or settings can stand below names
+        numbers = frame.astype(str).apply(lambda column: column.str.strip().map(is_number))
+        text |= numbers.sum(axis=1) < 2
+    if not text.any():
         return frame
-    numbers = frame.astype(str).apply(lambda column: column.str.strip().map(is_number))
-    rows = (numbers.sum(axis=1) >= 2) & ~again
     counted = any((role := quantity_of(str(c))) and role[0] == "cycle" for c in frame.columns)
-    numbered = frame if counted else frame.assign(cycle=again.cumsum())
-    found: pd.DataFrame = numbered.loc[rows].reset_index(drop=True)
+    if again.any() and not counted:
+        frame = frame.assign(cycle=again.cumsum())
+    found: pd.DataFrame = frame.loc[~text].reset_index(drop=True).infer_objects()
+    found.attrs[NOTES] = {"lines_of_text": int(text.sum())}
     return found
 
 
