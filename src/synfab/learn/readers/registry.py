@@ -81,8 +81,9 @@ def register_format(
     name
         Name of the format in messages.
     read
-        Called as ``read(path, columns)``. Returns ``Sweeps``, a ``FeatureTable``, or a pandas frame
-        with one row per point, loop or read-out; the columns of a frame are found by their names
+        Called as ``read(path, columns)``, where ``columns`` is what the caller passed: a mapping of
+        quantities to columns, all names in order, or None. Returns ``Sweeps``, a ``FeatureTable``,
+        or a pandas frame with one row per point, loop or read-out; its columns are found by names
         and converted to SI units. What it raises ends in one line that starts with the file's name.
     suffixes
         File name suffixes in lower case, such as ``(".dat",)``.
