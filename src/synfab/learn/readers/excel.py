@@ -41,7 +41,7 @@ def read_excel(path: Path, columns: Columns = None) -> pd.DataFrame:
 
 def read_xls(path: Path, columns: Columns = None) -> pd.DataFrame:
     """Return the sheets of an .xls file as ``read_excel`` does those of an .xlsx file."""
-    with one_line_errors("cannot be read as xls"):
+    with one_line_errors("damaged, or not an Excel 97 file"):
         require_memory(XLS_FACTOR * path.stat().st_size, "table")
         return joined_sheets(_xls_sheets(path))
 

@@ -1,9 +1,7 @@
-"""MATLAB files (.mat) of measurements: of versions 4 to 7 through SciPy, of 7.3 as HDF5."""
+"""MATLAB files (.mat) of measurements: of versions 4 to 7, and of 7.3, which is HDF5."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,6 @@ import numpy as np
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.types import Array
 from synfab.io.limits import one_line_errors
-from synfab.io.memory import require_memory
 from synfab.learn.readers.columns import (
     Found,
     check_sweep_units,
@@ -21,16 +18,12 @@ from synfab.learn.readers.columns import (
     with_current,
 )
 from synfab.learn.readers.hdf5 import read_hdf5
+from synfab.learn.readers.matlab_arrays import Content, read_arrays
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
-
-HEADER = 128  # bytes before the elements of versions 5 to 7
-COMPRESSED = 15  # type of an element that is compressed
-COPIES = 4  # of an array that are held at a time: packed, stored, float64 and scaled
-PIECE = 2**20
 
 
 def recognises(path: Path) -> bool:
@@ -54,12 +47,9 @@ def read_mat(path: Path, columns: Columns = None) -> pd.DataFrame | Sweeps:
         The arrays do not fit into memory.
     """
     import pandas as pd
-    from scipy.io import loadmat
 
     with one_line_errors("cannot be read as mat"):
-        require_memory(COPIES * _unpacked_size(path), "arrays")
-        content = loadmat(path, simplify_cells=True, chars_as_strings=True)
-    arrays = _arrays(content)
+        arrays = _numbers(read_arrays(path))
     if not arrays:
         raise FileFormatError("expected arrays of numbers, found none")
     vectors = {name: values for name, values in arrays.items() if values.ndim == 1}
@@ -77,34 +67,14 @@ def read_mat(path: Path, columns: Columns = None) -> pd.DataFrame | Sweeps:
     return _loops(arrays, found)
 
 
-def _unpacked_size(path: Path) -> int:
-    """Return the size of all elements in bytes; a compressed one is unpacked in pieces."""
-    total = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(HEADER)
-        order = "<" if head[126:128] == b"IM" else ">"
-        while len(tag := file.read(8)) == 8:
-            kind, size = struct.unpack(f"{order}II", tag)
-            if kind != COMPRESSED:
-                file.seek(size, 1)
-                continue
-            packed, engine = file.read(size), zlib.decompressobj()
-            while packed and not engine.eof:
-                total += len(engine.decompress(packed, PIECE))
-                require_memory(COPIES * total, "arrays")
-                packed = engine.unconsumed_tail
-    return total
-
-
-def _arrays(content: dict[str, object]) -> dict[str, Array]:
-    """Return the arrays of numbers in a file, or in its first structure with such arrays."""
+def _numbers(content: Content) -> dict[str, Array]:
+    """Return the arrays in a file, or in its first structure with arrays; vectors have one axis."""
     found = {name: values.ravel() if max(values.shape, default=0) == values.size else values
              for name, values in content.items()
-             if isinstance(values, np.ndarray) and values.dtype.kind in "fiub" and values.size > 1
-             and not name.startswith("__")}  # fmt: skip
+             if isinstance(values, np.ndarray) and values.size > 1}  # fmt: skip
     if not found:
         inner = [part for part in content.values() if isinstance(part, dict)]
-        found = next(filter(None, map(_arrays, inner)), {})
+        return next(filter(None, map(_numbers, inner)), {})
     return {name: np.asarray(values, np.float64) for name, values in found.items()}
 
 

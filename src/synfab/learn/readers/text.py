@@ -85,9 +85,9 @@ def only_values(frame: pd.DataFrame) -> pd.DataFrame:
     words = first.astype(str).str.strip()
     again = words == str(frame.columns[0]).partition(" [")[0]
     alone = frame.iloc[:, 1:].isna().all(axis=1) if frame.shape[1] > 1 else again
-    text = ~words.map(is_number) & (alone | words.str.startswith(COMMENT))
+    text = ~words.map(_is_number) & (alone | words.str.startswith(COMMENT))
     if again.any():  # units or settings can stand below names
-        numbers = frame.astype(str).apply(lambda column: column.str.strip().map(is_number))
+        numbers = frame.apply(lambda column: column.map(_is_number))
         text |= numbers.sum(axis=1) < 2
     if not text.any():
         return frame
@@ -97,6 +97,11 @@ def only_values(frame: pd.DataFrame) -> pd.DataFrame:
     found: pd.DataFrame = frame.loc[~text].reset_index(drop=True).infer_objects()
     found.attrs[NOTES] = {"lines_of_text": int(text.sum())}
     return found
+
+
+def _is_number(value: object) -> bool:
+    text = str(value).strip()
+    return is_number(text) and text.lower() != "nan"
 
 
 def _first_lines(file: TextIO) -> list[str]:
