@@ -13,10 +13,12 @@ from synfab.learn.readers.excel import check_archive
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.readers.spreadsheet import (
     MAX_COLUMNS,
+    MAX_ROWS,
     Row,
     SheetRows,
     joined_sheets,
     limits,
+    too_large,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ def _sheets(file: IO[bytes]) -> Iterator[tuple[str, list[Row]]]:
             cells = _cells(node)
             again = _repeated(node, "rows")
             # Empty rows are repeated up to the last row of the sheet.
+            if cells and number + again > MAX_ROWS:
+                raise too_large()
             for k in range(again if cells else 0):
                 found.add(number + k + 1, cells)
             number += again
