@@ -135,7 +135,7 @@ def test_compressed_text(tmp_path, made, reference, suffix, compress):
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path):
     path = tmp_path / "loops.csv.gz"
-    path.write_bytes(gzip.compress(b"V,I\n" + b"0,0\n" * 2**25, 1))
+    path.write_bytes(gzip.compress(b"V,I\n" + b"0,0\n" * 2**25))
     assert path.stat().st_size < 2**20
     with pytest.raises(sf.FileFormatError, match=r"unpacks to over 64\.0 MiB"):
         learn.read_sweeps(path)
