@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+from typer.testing import CliRunner
 
 import synfab as sf
 from synfab import learn
+from synfab.cli.app import app
 
 CYCLES = 12
 
@@ -477,3 +479,21 @@ def test_a_channel_of_a_scope_is_named_without_its_unit(tmp_path, made, referenc
     same(features(path, columns={"voltage": "CH1", "current": "CH2 [mA]"}), reference)
     with pytest.raises(sf.InvalidValueError, match=r"'CH2 \[Volt\]': expected a unit of current"):
         features(path, columns={"voltage": "CH1", "current": "CH2"})
+
+
+def test_the_commands_print_what_was_decided(tmp_path, made):
+    path, model = tmp_path / "loops.csv.gz", tmp_path / "m.json"
+    path.write_bytes(gzip.compress(text(made.voltage, made.current, "arc one").encode()))
+    for command in (["fit", str(path), "-o", str(model)], ["compare", str(model), str(path)]):
+        ended = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        assert "devices: named by Wordline and Bitline" in ended.stdout + ended.stderr
+
+
+def test_the_command_takes_names_in_order(tmp_path, made):
+    path, model = tmp_path / "loops.txt", tmp_path / "m.json"
+    path.write_text(rows(made.voltage.ravel(), 1e6 * made.current.ravel(), "{k}\t{v:.4f}\t{i:.7e}"))
+    order = ["--columns", "_, voltage, current [uA]"]
+    ended = CliRunner().invoke(app, ["fit", str(path), "-o", str(model), *order])
+    assert ended.exit_code == 0, ended.output
+    assert model.is_file()

@@ -81,7 +81,7 @@ def fit(
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
     from synfab.learn.drift import drift_text
-    from synfab.learn.reading import source_files
+    from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
@@ -123,6 +123,8 @@ def fit(
     out.print(table)
     if report is not None:
         say(f"report: {report}")
+    for text in reading_notes(features.notes):
+        say(text)
     if features.rejected:
         say(rejected_sentence(features.rejected, len(features)))
 
@@ -142,7 +144,7 @@ def compare(
 ) -> None:
     """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
-    from synfab.learn.reading import source_files
+    from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
     from synfab.model.model_file import load_model
     from synfab.report.verdict import headline, verdicts
@@ -170,6 +172,8 @@ def compare(
         table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
     out.print(table)
     say(headline(judged))
+    for text in reading_notes(features.notes):
+        say(text)
     if features.rejected:
         say(rejected_sentence(features.rejected, len(features)))
     if report is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,12 @@ from synfab.learn.readers.folder import measured_files, read_folder
 from synfab.learn.readers.frames import from_frame
 from synfab.learn.readers.registry import Columns, find_format, readable_suffixes, suffix_of
 from synfab.learn.sweeps import Sweeps
+
+# Notes about the reading, in the order in which they are shown.
+READING = (
+    *("files", "folders", "sheets", "lines_of_text", "renamed_columns", "columns"),
+    *("blocks", "devices", "pulses"),
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,6 +133,11 @@ def _checked(columns: object) -> Columns:
         return checks.texts("columns", columns, len(columns))
     given = checks.mapping("columns", columns).items()
     return {checks.text("columns", k): checks.text("columns", v) for k, v in given}
+
+
+def reading_notes(notes: Mapping[str, object]) -> list[str]:
+    """Return what was decided when a measurement was read, one text per decision."""
+    return [f"{name.replace('_', ' ')}: {notes[name]}" for name in READING if name in notes]
 
 
 def source_files(source: object) -> list[Path]:

@@ -107,7 +107,7 @@ def _blocks(columns: list[str]) -> tuple[list[dict[str, str]], list[str]] | None
         numbered[number][name] = column
     repeated = Counter(name for group in numbered.values() for name in group)
     alone = [name for name, count in repeated.items() if count == 1]
-    for group in numbered.values():  # a cycle column beside all blocks
+    for group in numbered.values():  # a cycle column in addition to the blocks
         shared += [group.pop(name) for name in alone if name in group]
     groups = [group for group in numbered.values() if group]
     if len(groups) < 2 or any(set(group) != set(groups[0]) for group in groups):

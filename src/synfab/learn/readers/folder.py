@@ -40,11 +40,11 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
     if not files:
         raise FileFormatError(f"{folder}: holds no file that ends in {', '.join(endings)}")
     groups = {parent: list(some) for parent, some in groupby(files, lambda file: file.parent)}
-    parts = [_one_folder(some, read) for some in groups.values()]
+    parts = [_inside(some, read) for some in groups.values()]
     prefixes = ["" if parent == folder else f"{parent.relative_to(folder).as_posix()}/"
                 for parent in groups]  # fmt: skip
-    if all(isinstance(part, FeatureTable) for part in parts):
-        tables = [part for part in parts if isinstance(part, FeatureTable)]
+    if all(isinstance(one, FeatureTable) for one in parts):
+        tables = [one for one in parts if isinstance(one, FeatureTable)]
         return _joined(tables, prefixes, [some[0] for some in groups.values()])
     sweeps = [_checked(part, some[0]) for part, some in zip(parts, groups.values(), strict=True)]
     notes = dict(sweeps[0].notes)
@@ -52,15 +52,15 @@ def read_folder(folder: Path, endings: tuple[str, ...], read: Reader) -> Sweeps 
         notes["folders"] = f"{len(groups)} folders; a device is named folder/device"
 
     def devices() -> Iterator[DeviceSweeps]:
-        for prefix, part in zip(prefixes, sweeps, strict=True):
-            for device in part.open_devices():
+        for prefix, found in zip(prefixes, sweeps, strict=True):
+            for device in found.open_devices():
                 whole = device.name == prefix.rpartition("/")[0].rpartition("/")[2]
                 yield device._replace(name=prefix[:-1] if whole else prefix + device.name)
 
     return Sweeps(devices, notes=notes)
 
 
-def _one_folder(files: list[Path], read: Reader) -> Sweeps | FeatureTable:
+def _inside(files: list[Path], read: Reader) -> Sweeps | FeatureTable:
     first = read(files[0])
     if isinstance(first, FeatureTable):
         rest = (_features(file, read) for file in files[1:])
@@ -143,13 +143,13 @@ def _devices(files: list[Path], read: Reader) -> Iterator[DeviceSweeps]:
 
 def _as_loops(name: str, files: list[Path], read: Reader) -> DeviceSweeps:
     parts = [device for file in files for device in _checked(read(file), file).open_devices()]
-    lengths = [length for part in parts for length in np.diff(part.offsets)]
+    lengths = [length for one in parts for length in np.diff(one.offsets)]
     return DeviceSweeps(
         name,
         np.arange(len(lengths)),
         np.cumsum([0, *lengths]),
-        np.concatenate([part.voltage for part in parts]),
-        np.concatenate([part.current for part in parts]),
+        np.concatenate([one.voltage for one in parts]),
+        np.concatenate([one.current for one in parts]),
     )
 
 

@@ -72,7 +72,7 @@ def read_outs(voltage: Array, current: Array) -> ReadOuts | None:
 def after_pulses(frame: pd.DataFrame, voltage: Array, resistance: Array) -> ReadOuts | None:
     """Return the read-outs of a table with a pulse and the resistance after it in each row.
 
-    None if the rows are points of I-V curves. The table of one device says so with a column Tag
+    None if the rows are points of I-V curves. The table of one device states it in a column Tag
     (ArC ONE), or has amplitudes far from 0 V only.
     """
     tags = [name for name in frame.columns if split_name(name)[0] == "tag"]

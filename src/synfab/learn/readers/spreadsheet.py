@@ -75,7 +75,7 @@ def too_large() -> FileFormatError:
 def joined_sheets(sheets: Iterable[tuple[str, list[Row]]]) -> pd.DataFrame:
     """Return the first sheet of measurements and the sheets with equal columns.
 
-    If no column says so, each sheet is a device, or a cycle if the titles are those of sweeps.
+    If no column states it, each sheet is a device, or a cycle if the titles are those of sweeps.
 
     Raises
     ------
