@@ -25,7 +25,9 @@ Source = Annotated[
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option(help="'voltage=My V (mV),current=I2'; names in order for a file without header"),
+    typer.Option(
+        help="'voltage=My V (mV),current=I2', or all columns in order: 'voltage, current [uA], _'"
+    ),
 ]
 VoltageOption = Annotated[
     str | None, typer.Option(help="V, or mean,deviation; if it was not measured")
@@ -79,7 +81,7 @@ def fit(
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
     from synfab.learn.drift import drift_text
-    from synfab.learn.reading import source_files
+    from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
@@ -121,6 +123,8 @@ def fit(
     out.print(table)
     if report is not None:
         say(f"report: {report}")
+    for text in reading_notes(features.notes):
+        say(text)
     if features.rejected:
         say(rejected_sentence(features.rejected, len(features)))
 
@@ -140,7 +144,7 @@ def compare(
 ) -> None:
     """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
-    from synfab.learn.reading import source_files
+    from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
     from synfab.model.model_file import load_model
     from synfab.report.verdict import headline, verdicts
@@ -168,6 +172,8 @@ def compare(
         table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
     out.print(table)
     say(headline(judged))
+    for text in reading_notes(features.notes):
+        say(text)
     if features.rejected:
         say(rejected_sentence(features.rejected, len(features)))
     if report is not None:
@@ -226,8 +232,8 @@ def _load(
     return features, features
 
 
-def _columns(text: str | None) -> dict[str, str] | None:
-    """Return quantity to column, from name=column pairs or from names in order."""
+def _columns(text: str | None) -> dict[str, str] | list[str] | None:
+    """Return quantity to column from name=column pairs, or names in order."""
     if text is None:
         return None
     items = [item.strip() for item in text.split(",")]
@@ -235,7 +241,7 @@ def _columns(text: str | None) -> dict[str, str] | None:
         return {k.strip(): v.strip() for k, v in (item.split("=", 1) for item in items)}
     if any("=" in item for item in items):
         raise InvalidValueError("--columns: expected name=column pairs, or names in order")
-    return {name: str(k) for k, name in enumerate(items)}
+    return items
 
 
 def _voltage(option: str, text: str | None) -> float | tuple[float, float] | None:
