@@ -87,9 +87,10 @@ def find_long_memory(series: list[tuple[Array, Array]], history: History) -> Lon
     found = blocks.mean(axis=0)
     expected = expectation(history.autocovariance(20 * highest), lengths)[: highest + 1]
     far = slice(order + 1, highest + 1)
-    # The mean over the lags beyond the order is the most certain number.
-    excess = np.diagonal((found - expected)[far].mean(axis=0))
-    scatter = blocks[:, far].mean(axis=1).std(axis=0, ddof=1) / np.sqrt(len(blocks))
+    # Just beyond the order a slow level is best seen: the mean over the record hides it later.
+    near = slice(order + 1, order + 1 + max(10, highest // 4))
+    excess = np.diagonal((found - expected)[near].mean(axis=0))
+    scatter = blocks[:, near].mean(axis=1).std(axis=0, ddof=1) / np.sqrt(len(blocks))
     if not ((excess > LEAST) & (excess > SIGNIFICANT * np.diagonal(scatter))).any():
         return None
     sample = _sample(found, lengths, times)

@@ -96,7 +96,7 @@ def fit_population(
     variances = (errors[:, varies] / spread[varies]) ** 2
     # A tenth of the errors prevents components from collapsing onto a few devices.
     floor = min(max(0.1 * float(np.mean(variances)), 1e-6), 0.1)
-    tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES + 1) + 1)
+    tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES) + 1)
     wanted = list(tried) if automatic else [int(components)]
     fits = {k: _mixture(scaled, k, floor, seed) for k in wanted}
     bic = {k: float(fit.bic(scaled)) for k, fit in fits.items()}
