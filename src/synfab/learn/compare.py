@@ -14,7 +14,9 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.features import FeatureTable, to_y
 from synfab.learn.fit import MIN_CYCLES
+from synfab.learn.readers.tables import Table
 from synfab.learn.rejected import by_reason
+from synfab.learn.tables import as_features
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 
@@ -119,7 +121,7 @@ class Comparison:
         }
 
 
-def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Comparison:
+def compare(model: CellModel, features: FeatureTable | Table, *, seed: int = 0) -> Comparison:
     """Compare a model with measured features by generating as many devices and cycles.
 
     Parameters
@@ -127,7 +129,7 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
     model
         Model to compare.
     features
-        Measured features.
+        Measured features, or a pandas, Polars or Arrow table of them as in ``fit``.
     seed
         Seed of the generated cells and of the random halves.
 
@@ -137,7 +139,7 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
         No device has enough complete cycles.
     """
     checks.instance("model", model, CellModel)
-    checks.instance("features", features, FeatureTable)
+    features = as_features("features", features)
     seed = check_seed(seed)
     names, measured = _measured(features)
     pooled = measured.pooled()

@@ -15,8 +15,10 @@ from synfab.learn.features import FeatureTable
 from synfab.learn.landmarks import REASONS, VALID
 from synfab.learn.loops import LIMIT, Loops
 from synfab.learn.read_voltage import find_read_voltage
+from synfab.learn.readers.tables import Table
 from synfab.learn.rejected import MANY, by_reason, likely_cause, rejected_sentence
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.tables import as_sweeps
 from synfab.learn.transition import RESET_DEFINITIONS
 from synfab.model.conduction import Conduction
 
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def extract_features(
-    sweeps: Sweeps,
+    sweeps: Sweeps | Table,
     *,
     conduction: Conduction | str | None = "fit",
     u_0: float | None = None,
@@ -35,7 +37,8 @@ def extract_features(
     Parameters
     ----------
     sweeps
-        Measured loops.
+        Measured loops, or a pandas, Polars or Arrow table of them with the columns device, cycle,
+        voltage (V) and current (A).
     conduction
         I-V curves that are fitted to whole branches to find resistances. ``"fit"`` fits the curves
         to a sample of the loops; if that fails, a warning is logged, ``notes`` records it, and
@@ -58,7 +61,7 @@ def extract_features(
     InvalidValueError
         No loop can be evaluated.
     """
-    checks.instance("sweeps", sweeps, Sweeps)
+    sweeps = as_sweeps("sweeps", sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)
     u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     notes: dict[str, object] = {}

@@ -14,6 +14,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import counted, grouped, index_labels
+from synfab.learn.readers.tables import numeric
 from synfab.model.cell_model import FEATURES
 from synfab.random.streams import Stream, normals, words
 
@@ -109,8 +110,13 @@ class FeatureTable:
         for name, found in (("device", codes), ("cycle", number)):
             if found.shape != (count,):
                 raise InvalidValueError(f"{name}: expected shape ({count},), found {found.shape}")
-        if not (np.isfinite(number).all() and (number == np.rint(number)).all()):
-            raise InvalidValueError("cycle: expected whole numbers")
+        bad = ~np.isfinite(number) | (number != np.rint(number))
+        if bad.any():
+            at = int(np.argmax(bad))
+            shown = "none" if np.isnan(number[at]) else f"{number[at]:g}"
+            raise InvalidValueError(
+                f"cycle: expected whole numbers, found {shown} in data row {at + 1}"
+            )
         if np.isinf(rows).any():
             raise InvalidValueError("features: expected finite numbers or NaN, found infinity")
         order = np.lexsort((number, codes))
@@ -175,6 +181,10 @@ class FeatureTable:
 
         data = {"device": np.asarray(self.names)[self.device], "cycle": self.cycle}
         return pd.DataFrame({**data, **dict(zip(FEATURES, self.values.T, strict=True))})
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the columns of ``frame`` in a capsule: ``polars.DataFrame(features)``."""
+        return self.frame().__arrow_c_stream__(requested_schema)
 
 
 def to_y(values: Array) -> Array:
@@ -298,31 +308,3 @@ def assumed_voltage(name: str, value: object) -> tuple[float, float]:
     if found.shape not in ((1,), (2,)) or not np.isfinite(found).all():
         raise InvalidValueError(f"{name}: expected V, or (mean, deviation), found {found}")
     return float(found[0]), float(found[1]) if len(found) == 2 else 0.0
-
-
-def numeric(series: pd.Series[Any], name: str) -> Array:
-    """Return the numbers in a column, which may have decimal commas.
-
-    Raises
-    ------
-    InvalidValueError
-        A value is not a number; the message names its row.
-    """
-    import pandas as pd
-
-    if series.dtype == object or str(series.dtype).startswith(("str", "string")):
-        text = series.astype(str).str.strip().str.replace(",", ".", regex=False)
-        missing = text.str.lower().isin(["", "nan", "na", "none", "null", "<na>"])
-        numbers = pd.to_numeric(text.where(~missing), errors="coerce")
-        bad = numbers.isna() & ~missing
-        if bad.any():
-            row = int(np.argmax(bad.to_numpy()))
-            raise InvalidValueError(
-                f"{name}: expected numbers, found {series.iloc[row]!r} in data row {row + 1}"
-            )
-        values = numbers.to_numpy(np.float64)
-    else:
-        values = series.to_numpy(np.float64)
-    values = values.copy()
-    values[np.abs(values) > 9e36] = np.nan  # Keithley writes 9.91e37 for a missing reading
-    return np.asarray(values)

@@ -19,8 +19,10 @@ from synfab.learn.history import check_order, fit_history
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
 from synfab.learn.read_voltage import read_voltage
+from synfab.learn.readers.tables import Table
 from synfab.learn.rejected import by_reason
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.tables import as_features, as_sweeps
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
 from synfab.random.streams import Stream
@@ -76,8 +78,8 @@ def standardise(features: FeatureTable) -> Standardised:
 
 
 def fit(
-    features: FeatureTable,
-    sweeps: Sweeps | None = None,
+    features: FeatureTable | Table,
+    sweeps: Sweeps | Table | None = None,
     *,
     order: int | str = "bic",
     components: int | str = "auto",
@@ -92,10 +94,12 @@ def fit(
     Parameters
     ----------
     features
-        From ``extract_features`` or ``read_features``.
+        From ``extract_features`` or ``read_features``; or a pandas, Polars or Arrow table with the
+        columns device, cycle, r_hrs, u_set, r_lrs and u_reset.
     sweeps
-        Loops to fit the I-V curves to. Without them ``conduction`` is used, or else ohmic curves
-        through the measured resistances.
+        Loops to fit the I-V curves to, or a table with the columns device, cycle, voltage and
+        current. Without them ``conduction`` is used, or else ohmic curves through the measured
+        resistances.
     order
         Order of the history, 1 … 10, or ``"bic"`` to choose it.
     components
@@ -121,11 +125,8 @@ def fit(
     InvalidValueError
         The data are not sufficient to fit a model.
     """
-    checks.instance(
-        "features", features, FeatureTable,
-        "a FeatureTable (from read_features or extract_features)",
-    )  # fmt: skip
-    checks.optional("sweeps", sweeps, Sweeps)
+    features = as_features("features", features)
+    sweeps = None if sweeps is None else as_sweeps("sweeps", sweeps)
     if not isinstance(conduction, CellModel):
         checks.optional("conduction", conduction, Conduction)
     order, components = check_order(order), check_components(components)

@@ -138,9 +138,7 @@ def find_columns(columns: Iterable[str], given: Mapping[str, str] | None = None)
             )
         exact = wanted if wanted in columns else UNIT.sub("", wanted).strip()
         if exact not in columns:
-            raise InvalidValueError(
-                f"columns: no column {wanted!r}; the file has {_listing(columns)}"
-            )
+            raise InvalidValueError(f"columns: no column {wanted!r}; found {listing(columns)}")
         found[name] = (exact, scale_of(name, split_name(wanted)[1], wanted))
     taken = {column for column, _ in found.values()}
     for column in columns:
@@ -168,7 +166,9 @@ def _by_unit(columns: list[str], found: Found) -> Found:
     return found
 
 
-def _listing(columns: list[str]) -> str:
+def listing(names: Iterable[object]) -> str:
+    """Return the names of the first columns in quotes, for a message."""
+    columns = list(map(str, names))
     shown = ", ".join(repr(column) for column in columns[:12])
     return shown + (f" and {len(columns) - 12} more" if len(columns) > 12 else "")
 
@@ -178,7 +178,7 @@ def need(found: Mapping[str, object], wanted: Iterable[str], columns: Iterable[s
     missing = [name for name in wanted if name not in found]
     if missing:
         raise InvalidValueError(
-            f"columns: none for {', '.join(missing)}; the file has {_listing(list(columns))}. "
+            f"columns: none for {', '.join(missing)}; found {listing(columns)}. "
             "Rename one, or name it with columns={'voltage': 'my column [mV]', …} "
             '(--columns "voltage=my column [mV],…")'
         )
@@ -186,6 +186,9 @@ def need(found: Mapping[str, object], wanted: Iterable[str], columns: Iterable[s
 
 def check_sweep_units(voltage: npt.NDArray[np.generic], current: npt.NDArray[np.generic]) -> None:
     """Raise ``InvalidValueError`` if voltages or currents are too large to be in V and A."""
+    for name, values in (("voltage", voltage), ("current", current)):
+        if not np.isfinite(values).any():
+            raise InvalidValueError(f"{name}: found no number in any row")
     largest = np.nanmax(np.abs(voltage), initial=0.0)
     if not 0.0 < largest < 100.0:
         raise InvalidValueError(

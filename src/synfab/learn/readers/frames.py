@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common.errors import InvalidValueError
-from synfab.learn.features import AssumedVoltage, FeatureTable, numeric, read_frame
+from synfab.learn.features import AssumedVoltage, FeatureTable, read_frame
 from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need
 from synfab.learn.readers.labels import counted, grouped
 from synfab.learn.readers.registry import Columns
+from synfab.learn.readers.tables import numeric
 from synfab.learn.readers.wide import sweeps_in_columns
 from synfab.learn.sweeps import Sweeps, device_sweeps
 

@@ -115,6 +115,8 @@ def _devices(path: Path, wanted: Found) -> Iterator[DeviceSweeps]:
         edges = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]])
         for low, high in pairwise(edges):
             name = names[1](codes[low])
+            if name is None or (isinstance(name, float) and np.isnan(name)):
+                raise InvalidValueError("device: expected a name or number in every row")
             if held and name != current:
                 yield flush()
                 done.add(current)

@@ -17,16 +17,15 @@ from synfab.common.interrupts import pass_on
 from synfab.common.messages import reason_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from synfab.learn.features import FeatureTable
+    from synfab.learn.readers.tables import Table
     from synfab.learn.sweeps import Sweeps
 
 logger = logging.getLogger(__name__)
 
 # Quantity to the name of its column, as a caller specifies it.
 Columns: TypeAlias = Mapping[str, str] | None
-Contents: TypeAlias = "pd.DataFrame | Sweeps | FeatureTable"
+Contents: TypeAlias = "Table | Sweeps | FeatureTable"
 Reader: TypeAlias = Callable[[Path, Columns], Contents]
 
 SUFFIX = re.compile(r"\.[^\s./\\]+")
@@ -78,9 +77,10 @@ def register_format(
     name
         Name of the format in messages.
     read
-        Called as ``read(path, columns)``. Returns ``Sweeps``, a ``FeatureTable``, or a pandas frame
-        with one row per point, loop or read-out; the columns of a frame are found by their names
-        and converted to SI units. What it raises ends in one line that starts with the file's name.
+        Called as ``read(path, columns)``. Returns ``Sweeps``, a ``FeatureTable``, or a table
+        (pandas, Polars, Arrow) with one row per point, loop or read-out; its columns are found by
+        their names and converted to SI units. What it raises ends in one line that starts with the
+        file's name.
     suffixes
         File name suffixes in lower case, such as ``(".dat",)``.
     recognises
