@@ -456,7 +456,7 @@ def test_the_features_are_drawn_on_the_measured_loops(published):
     sweeps = learn.sweeps_from_arrays(made.voltage, current)
     found = learn.compare(published, learn.extract_features(sweeps))
     loops = measured_loops(sweeps, ["0"])["0"]
-    marks = switching_marks(loops, found.measured, 0)
+    marks = switching_marks(loops, *found.loop_features(0))
     assert set(marks["set"].loop) == set(range(2, 11))
     cycles = loops.cycle[marks["set"].loop.astype(int) - 1].astype(int)
     np.testing.assert_allclose(marks["set"].voltage, made.true[cycles, 1], atol=0.025)

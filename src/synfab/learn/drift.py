@@ -97,7 +97,7 @@ def detrended(features: FeatureTable | Table) -> FeatureTable:
         parts.append(y)
     return FeatureTable(
         features.names, features.device, features.cycle, np.concatenate(parts), features.rejected,
-        {**features.notes, "detrended": True},
+        {**features.notes, "detrended": True}, features.conditions,
     )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import counted, grouped, index_labels
-from synfab.learn.readers.tables import numeric
+from synfab.learn.readers.tables import conditions_in, numeric
 from synfab.model.cell_model import FEATURES
+from synfab.model.conditions import checked_conditions
 from synfab.random.streams import Stream, normals, words
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class FeatureTable:
         Number of cycles that could not be evaluated, by reason.
     notes
         Properties of the measurement for the provenance: polarity, compliance, stride, source.
+    conditions
+        Values of recorded or detected conditions, "compliance" (A) and "stop_voltage" (V), (N,)
+        each; NaN where unknown.
     """
 
     names: tuple[str, ...]
@@ -54,6 +58,7 @@ class FeatureTable:
     values: Array
     rejected: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, object] = field(default_factory=dict)
+    conditions: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {
@@ -74,7 +79,8 @@ class FeatureTable:
             raise InvalidValueError(f"device: expected indices of the {len(names)} names")
         checks.mapping("rejected", self.rejected)
         checks.mapping("notes", self.notes)
-        checks.freeze(self, names=names, **columns)
+        held = checked_conditions(self.conditions, len(columns["values"]))
+        checks.freeze(self, names=names, conditions=held, **columns)
 
     @classmethod
     def build(
@@ -85,6 +91,7 @@ class FeatureTable:
         *,
         rejected: Mapping[str, int] | None = None,
         notes: Mapping[str, object] | None = None,
+        conditions: Mapping[str, ArrayLike] | None = None,
     ) -> FeatureTable:
         """Return a sorted and checked table; ``device`` can hold names, ``values`` is (N, 4) in SI.
 
@@ -121,6 +128,7 @@ class FeatureTable:
             raise InvalidValueError("features: expected finite numbers or NaN, found infinity")
         order = np.lexsort((number, codes))
         codes, number, rows = codes[order], number[order].astype(np.int64), rows[order]
+        held = {k: x[order] for k, x in checked_conditions(conditions or {}, count).items()}
         twice = (np.diff(codes) == 0) & (np.diff(number) == 0)
         if twice.any():
             at = int(np.argmax(twice))
@@ -135,7 +143,7 @@ class FeatureTable:
             found_out["set_at_positive_voltage"] = True
         _plausible(rows)
         number, notes = _without_stride(codes, number, found_out)
-        return cls(labels, codes, number, rows, lost, notes)
+        return cls(labels, codes, number, rows, lost, notes, held)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -166,21 +174,25 @@ class FeatureTable:
         return FeatureTable.build(
             np.asarray(self.names)[self.device[keep]], self.cycle[keep], self.values[keep],
             rejected=self.rejected, notes=notes,
+            conditions={name: values[keep] for name, values in self.conditions.items()},
         )  # fmt: skip
 
     def digest(self) -> str:
-        """Return the SHA-256 of devices, cycles and values."""
+        """Return the SHA-256 of devices, cycles, values and conditions."""
         result = hashlib.sha256()
         for array in (self.device.astype("<i8"), self.cycle.astype("<i8"), self.values):
             result.update(np.ascontiguousarray(array).tobytes())
+        for name, values in self.conditions.items():
+            result.update(name.encode() + values.tobytes())
         return result.hexdigest()
 
     def frame(self) -> pd.DataFrame:
-        """Return the table as a pandas frame: device, cycle and the four features in SI units."""
+        """Return a pandas frame: device, cycle, the four features and conditions in SI units."""
         import pandas as pd
 
         data = {"device": np.asarray(self.names)[self.device], "cycle": self.cycle}
-        return pd.DataFrame({**data, **dict(zip(FEATURES, self.values.T, strict=True))})
+        data |= dict(zip(FEATURES, self.values.T, strict=True))
+        return pd.DataFrame({**data, **self.conditions})
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Return the columns of ``frame`` in a capsule: ``polars.DataFrame(features)``."""
@@ -192,6 +204,13 @@ def to_y(values: Array) -> Array:
     y = np.array(values, np.float64)
     y[..., 0] = np.log10(y[..., 0])
     return y
+
+
+def from_y(y: Array) -> Array:
+    """Return features in ohm and V from the scale of the model, the inverse of ``to_y``."""
+    values = np.array(y, np.float64)
+    values[..., 0] = 10.0 ** values[..., 0]
+    return values
 
 
 def row_normals(seed: int, count: int, stream: Stream) -> Array:
@@ -299,7 +318,10 @@ def read_frame(
     device = frame[found["device"][0]] if "device" in found else np.zeros(count, int)
     cycle = column("cycle") if "cycle" in found else counted(grouped(device)[1], count)
     extra = {"assumed_voltages": assumed} if assumed else {}
-    return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
+    return FeatureTable.build(
+        device, cycle, values, notes={**(notes or {}), **extra},
+        conditions=conditions_in(frame, found),
+    )  # fmt: skip
 
 
 def assumed_voltage(name: str, value: object) -> tuple[float, float]:

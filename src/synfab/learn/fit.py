@@ -12,6 +12,7 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.learn.conditions import without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.features import FeatureTable, row_normals, to_y
@@ -134,6 +135,7 @@ def fit(
     seed, name = checks.word("seed", seed), checks.text("name", name)
     digest, rejected = features.digest(), dict(features.rejected)
     used = features.skip(skip) if skip else features
+    used, effect = without_conditions(used)
     drift = find_drift(used)
     if detrend:
         used = detrended(used)
@@ -169,6 +171,7 @@ def fit(
         "bic_of_components": population.bic,
         "population_note": population.note,
         "drift": drift,
+        **effect.facts(),
         **curve_facts,
     }
     if "slopes_only" in used.notes:
@@ -188,7 +191,13 @@ def fit(
         "numpy": np.__version__,
     }  # fmt: skip
     model = CellModel(
-        name, marginals.coefficients, history.histories, population.population, curves, provenance
+        name,
+        marginals.coefficients,
+        history.histories,
+        population.population,
+        curves,
+        provenance,
+        effect.conditions,
     )
     return FitResult(model, diagnostics)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from synfab.common.array_checks import numbers
 from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import FloatArray
+from synfab.model.conditions import Conditions
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import Population
@@ -52,6 +54,8 @@ class CellModel:
         I-V curves.
     provenance
         Origin of the parameters, as JSON values.
+    conditions
+        Effect of conditions such as the compliance; None: not known. See ``at``.
     """
 
     name: str
@@ -60,6 +64,7 @@ class CellModel:
     population: Population
     conduction: Conduction
     provenance: Mapping[str, object]
+    conditions: Conditions | None
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class CellModel:
         population: Population,
         conduction: Conduction,
         provenance: Mapping[str, object] | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         checks.text("name", name)
         checks.instance("population", population, Population)
@@ -90,6 +96,7 @@ class CellModel:
             population=population,
             conduction=conduction,
             provenance=MappingProxyType(given),
+            conditions=checks.optional("conditions", conditions, Conditions),
         )
 
     @property
@@ -113,6 +120,52 @@ class CellModel:
             raise InvalidValueError(f"order: the model has no order {found}; allowed: {offered}")
         return self.histories[found]
 
+    @property
+    def compliance(self) -> float:
+        """Compliance (A) in the loops of these cells; infinite if none is known."""
+        if self.conditions is not None and "compliance" in self.conditions.names:
+            return self.conditions.complete({})["compliance"]
+        # A model at a condition, and one that was fitted to loops of one compliance.
+        for place, name in (("condition", "compliance"), ("notes", "compliance_A")):
+            held = self.provenance.get(place)
+            value = held.get(name) if isinstance(held, Mapping) else None
+            if isinstance(value, (int, float)) and value > 0.0:
+                return float(value)
+        return math.inf
+
+    def at(self, **condition: float) -> CellModel:
+        """Return the model of cells measured at other conditions than the reference.
+
+        The means of the population are shifted; the result has no conditions, and its provenance
+        records them.
+
+        Parameters
+        ----------
+        **condition
+            Values of conditions, such as ``compliance=50e-6`` (A) and ``stop_voltage=1.4`` (V);
+            others have their reference value.
+
+        Raises
+        ------
+        InvalidValueError
+            The model has no such condition, or the value is outside the measured range.
+        """
+        if self.conditions is None:
+            if not condition:
+                return self
+            raise InvalidValueError(
+                f"condition: expected none, because the model has no conditions; found "
+                f"{checks.shown(next(iter(condition)))}"
+            )
+        found = self.conditions.complete(condition)
+        means = self.population.means.copy()
+        means[:, : len(FEATURES)] += self.conditions.shift(found)
+        population = Population(self.population.weights, means, self.population.factors)
+        return CellModel(
+            self.name, self.marginals, self.histories, population, self.conduction,
+            {**self.provenance, "condition": found},
+        )  # fmt: skip
+
     def _numbers(self) -> Iterator[FloatArray]:
         conduction, population = self.conduction, self.population
         yield self.marginals
@@ -131,6 +184,8 @@ class CellModel:
         for array in self._numbers():
             digest.update(str(array.shape).encode())
             digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        if self.conditions is not None:
+            digest.update(self.conditions.text().encode())
         return digest.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -153,6 +208,7 @@ class CellModel:
             self.population,
             self.conduction,
             dict(self.provenance),
+            self.conditions,
         )
         return type(self), arguments
 

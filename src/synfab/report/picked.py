@@ -83,7 +83,8 @@ def _loop_panels(
                                ("current", "@current{0.00} uA")])  # fmt: skip
         figures.append(figure)
     marks = [
-        switching_marks(one, found.measured, k) for one, k in zip(measured, index, strict=True)
+        switching_marks(one, *found.loop_features(k))
+        for one, k in zip(measured, index, strict=True)
     ]
     for name, marker, colour in (("set", "inverted_triangle", SET), ("reset", "triangle", RESET)):
         points = [_mark_columns(one[name]) for one in marks]

@@ -151,5 +151,5 @@ def without_outliers(model: ModelLike) -> CellModel:
     common = Population(population.weights[kept], population.means[kept], population.factors[kept])
     return CellModel(
         f"{whole.name} without outliers", whole.marginals, whole.histories, common,
-        whole.conduction, whole.provenance,
+        whole.conduction, whole.provenance, whole.conditions,
     )  # fmt: skip

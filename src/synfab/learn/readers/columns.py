@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.common.errors import InvalidValueError
+from synfab.model.conditions import UNITS
 
 # Quantity to its column in a file and the factor from that column's unit to SI.
 Found: TypeAlias = dict[str, tuple[str, float]]
@@ -29,6 +30,10 @@ ALIASES: dict[str, frozenset[str]] = {
         "u_set": "u set, uset, v set, vset, set voltage, us",
         "r_lrs": "r lrs, rlrs, lrs, ron, r on, low resistance, r low, r after set",
         "u_reset": "u reset, ureset, v reset, vreset, reset voltage, ur",
+        "compliance": "compliance, compliance current, current compliance, current limit, i limit, "
+        "icc, i cc, icomp, i comp, i compliance",
+        "stop_voltage": "stop voltage, v stop, vstop, u stop, ustop, reset stop voltage, "
+        "v reset stop, reset stop",
     }.items()
 }
 SWEEP_COLUMNS = ("voltage", "current")
@@ -43,6 +48,7 @@ BASE_UNITS = {
     "u_set": "V",
     "r_lrs": "ohm",
     "u_reset": "V",
+    **UNITS,
 }
 PREFIXES = {
     "": 1.0,

@@ -90,19 +90,30 @@ def _as_loops(name: str, files: list[Path], read: Reader) -> DeviceSweeps:
         np.cumsum([0, *lengths]),
         np.concatenate([part.voltage for part in parts]),
         np.concatenate([part.current for part in parts]),
+        {
+            key: np.concatenate([part.conditions[key] for part in parts])
+            for key in parts[0].conditions
+            if all(key in part.conditions for part in parts)
+        },
     )
 
 
 def _joined(tables: Sequence[Sweeps | FeatureTable], files: list[Path]) -> FeatureTable:
-    device, cycle, values = [], [], []
+    device, cycle, values, conditions = [], [], [], []
     for table, file in zip(tables, files, strict=True):
         if not isinstance(table, FeatureTable):
             raise FileFormatError(f"{file}: holds I-V sweeps; the files before it hold features")
+        conditions.append(table.conditions)
         for name, cycles, rows in table.devices():
             own = file.stem if len(table.names) == 1 else f"{file.stem}/{name}"
             device += [own] * len(cycles)
             cycle.append(cycles)
             values.append(rows)
     return FeatureTable.build(
-        device, np.concatenate(cycle), np.concatenate(values), notes=tables[0].notes
-    )
+        device, np.concatenate(cycle), np.concatenate(values), notes=tables[0].notes,
+        conditions={
+            key: np.concatenate([held[key] for held in conditions])
+            for key in conditions[0]
+            if all(key in held for held in conditions)
+        },
+    )  # fmt: skip

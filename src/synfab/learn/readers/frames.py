@@ -14,7 +14,7 @@ from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need
 from synfab.learn.readers.labels import counted, grouped
 from synfab.learn.readers.registry import Columns
-from synfab.learn.readers.tables import numeric
+from synfab.learn.readers.tables import conditions_in, numeric
 from synfab.learn.readers.wide import sweeps_in_columns
 from synfab.learn.sweeps import Sweeps, device_sweeps
 
@@ -75,6 +75,7 @@ def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
         cycles = np.asarray(frame[found["cycle"][0]], np.int64)
     else:
         cycles = counted(rows, len(frame))
+    conditions = conditions_in(frame, found)
 
     def devices() -> Iterator[DeviceSweeps]:
         for name, unsorted in zip(names, rows, strict=True):
@@ -84,7 +85,8 @@ def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
             offsets = np.concatenate([[0], np.cumsum([len(x) for x in v])])
             if [len(x) for x in i] != [len(x) for x in v]:
                 raise InvalidValueError(f"device {name}: voltage and current differ in length")
+            held = {key: np.repeat(x[mine], np.diff(offsets)) for key, x in conditions.items()}
             yield DeviceSweeps(str(name), cycles[mine], offsets, np.concatenate(v),
-                               np.concatenate(i))  # fmt: skip
+                               np.concatenate(i), held)  # fmt: skip
 
     return Sweeps(devices)

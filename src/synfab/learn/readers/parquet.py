@@ -18,6 +18,7 @@ from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.columns import Found, find_columns, need
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, device_sweeps
+from synfab.model.conditions import UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # Codes of the devices of some rows, and the function from a code to the device.
 Devices: TypeAlias = tuple[Array, Callable[[object], object]]
 
-STREAMED = ("device", "cycle", "voltage", "current")
+STREAMED = ("device", "cycle", "voltage", "current", *UNITS)
 BATCH, ROWS = 2**20, 2**14
 TEXT = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 

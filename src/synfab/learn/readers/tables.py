@@ -17,7 +17,8 @@ from synfab.common.messages import reason_of
 from synfab.common.types import Array
 from synfab.io.memory import require_memory
 from synfab.io.table_file import doubles
-from synfab.learn.readers.columns import ALIASES, split_name
+from synfab.learn.readers.columns import ALIASES, Found, split_name
+from synfab.model.conditions import UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,15 @@ def numeric(series: pd.Series, name: str) -> Array:
         values = series.to_numpy(np.float64, na_value=np.nan, copy=True)
     values[np.abs(values) > 9e36] = np.nan  # Keithley writes 9.91e37 for a missing reading
     return np.asarray(values)
+
+
+def conditions_in(frame: pd.DataFrame, found: Found) -> dict[str, Array]:
+    """Return the conditions that a frame has columns for, in SI units."""
+    return {
+        name: np.abs(scale * numeric(frame[column], column))
+        for name, (column, scale) in found.items()
+        if name in UNITS
+    }
 
 
 def _parsed(series: pd.Series, name: str) -> Array:
