@@ -32,6 +32,7 @@ HUBER = 1.345  # residuals above so many standard deviations count less (95 % ef
 STEPS = 12
 CONSTANT = 1e-3  # relative deviation within a device below which a condition is constant
 LAGS = 100
+MIN_DEVICES = 8  # for errors from the scatter of devices
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ class ConditionFit:
     explained
         Share of the variance within devices that the conditions explain, per feature.
     spread_ratio
-        Standard deviation (robust) of the rest in the upper half of the first condition, divided by
-        that in the lower half. The model has one spread for all conditions.
+        Standard deviation (robust) of the rest above the reference of the first condition, divided
+        by that below. The model has one spread for all conditions.
+    detected
+        Conditions that were not recorded but detected in the loops.
     notes
         Why conditions are not part of the model.
     """
@@ -54,6 +57,7 @@ class ConditionFit:
     conditions: Conditions | None = None
     explained: Mapping[str, float] = field(default_factory=dict)
     spread_ratio: Mapping[str, float] = field(default_factory=dict)
+    detected: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
@@ -62,6 +66,7 @@ class ConditionFit:
         if self.conditions is not None:
             found["conditions"] = {
                 name: f"{low:.4g} … {high:.4g} {UNITS[name]}, {scale}, median {middle:.4g}"
+                + (", detected" if name in self.detected else "")
                 for name, (low, high), scale, middle in zip(
                     self.conditions.names, self.conditions.ranges, self.conditions.scales,
                     self.conditions.reference, strict=True,
@@ -78,7 +83,8 @@ def fit_conditions(features: FeatureTable | Table) -> ConditionFit:
     """Return the effect of the conditions in a table of features on the scale of the model.
 
     The Bayesian information criterion decides for each feature which conditions matter; the number
-    of independent cycles is reduced by the autocorrelation of conditions and residuals.
+    of independent cycles is reduced by the autocorrelation of conditions and residuals, and by the
+    scatter of the effect over devices.
 
     Raises
     ------
@@ -107,7 +113,7 @@ def fit_conditions(features: FeatureTable | Table) -> ConditionFit:
     after = _centred(y - x.T @ coefficients, devices)
     total = (before**2).mean(axis=0)
     share = 1.0 - (after**2).mean(axis=0) / np.where(total > 0.0, total, np.inf)
-    upper = x[kept[0]] > np.median(x[kept[0]])
+    upper = values[kept[0]] > reference[kept[0]]
     every = {name: features.conditions[name][features.complete()] for name in names}
     result = Conditions(
         tuple(names[k] for k in kept),
@@ -120,8 +126,15 @@ def fit_conditions(features: FeatureTable | Table) -> ConditionFit:
         result,
         dict(zip(FEATURES, map(float, np.where(total > 0.0, share, 0.0)), strict=True)),
         dict(zip(FEATURES, map(float, _spread_ratio(after, upper)), strict=True)),
+        tuple(name for name in result.names if name in _noted(features)),
         notes,
     )
+
+
+def _noted(features: FeatureTable) -> list[object]:
+    """Return the conditions that ``extract_features`` detected."""
+    noted = features.notes.get("detected_conditions")
+    return noted if isinstance(noted, list) else []
 
 
 def without_conditions(features: FeatureTable) -> tuple[FeatureTable, ConditionFit]:
@@ -223,10 +236,11 @@ def _choose(y: Array, x: Array, devices: Array) -> Array:
     width = float(_robust_spread(rest[:, None])[0])
     if width <= 0.0:
         width = float(rest.std()) or 1.0
-    # The residuals without a condition, which are those of the hypothesis that it does not matter.
-    inflation = max(
-        _inflation(one, rest + slope * one, devices) for one, slope in zip(x, slopes, strict=True)
-    )
+    inflation = 1.0
+    for one, slope in zip(x, slopes, strict=True):
+        # Without the condition: the residuals of the hypothesis that it does not matter.
+        inflation = max(inflation, _inflation(one, rest + slope * one, devices),
+                        _cluster_inflation(one, rest, devices))  # fmt: skip
     cycles = len(y) / inflation
     subsets: list[tuple[int, ...]] = []
     for size in range(count + 1):
@@ -314,6 +328,23 @@ def _inflation(x: Array, rest: Array, devices: Array) -> float:
     return max(1.0 + 2.0 * total / scale, 1.0) if scale > 0.0 else 1.0
 
 
+def _cluster_inflation(x: Array, rest: Array, devices: Array) -> float:
+    """Return the factor on the variance of a slope from the scatter of devices, 1 for few.
+
+    The cluster-robust variance (Liang and Zeger 1986), with devices as clusters: memory of any
+    length and effects that differ between devices count.
+    """
+    one, two = (_centred(v[:, None], devices)[:, 0] for v in (x, rest))
+    count = int(devices.max()) + 1
+    plain = float(two @ two) / len(two) * float(one @ one)
+    if count < MIN_DEVICES or plain <= 0.0:
+        return 1.0
+    scores = np.bincount(devices, one * two)
+    return max(float(scores @ scores) * count / (count - 1) / plain, 1.0)
+
+
 def _spread_ratio(rest: Array, upper: Array) -> Array:
+    if upper.all() or not upper.any():
+        return np.ones(rest.shape[1])
     high, low = _robust_spread(rest[upper]), _robust_spread(rest[~upper])
     return np.where(low > 0.0, high / np.where(low > 0.0, low, 1.0), 1.0)
