@@ -15,6 +15,7 @@ import pytest
 import synfab as sf
 from synfab import learn
 from synfab.explore.experiment import Program, sweep
+from synfab.learn.compare import loop_features
 from synfab.learn.conditions import at_reference, fit_conditions
 from synfab.learn.detection import find_levels
 from synfab.learn.features import from_y, to_y
@@ -110,7 +111,7 @@ def test_compare_judges_at_the_reference():
     found = learn.compare(model, measured)
     assert found.wasserstein["r_lrs"] < 1.5 * found.yardstick["r_lrs"]
     assert found.data_sha256 == measured.digest()
-    cycles, seen = found.loop_features(3)
+    cycles, seen = loop_features(found, 3)
     np.testing.assert_array_equal(cycles, np.arange(CYCLES))
     mine = next(k for k, name in enumerate(measured.names) if name == found.names[3])
     np.testing.assert_allclose(seen, to_y(measured.values[measured.device == mine]), rtol=1e-9)
@@ -138,7 +139,7 @@ def test_blocks_of_cycles_with_memory_are_no_effect():
 
 
 def test_a_condition_of_whole_devices_is_reported(caplog):
-    """Its effect cannot be told from the variability between devices."""
+    """Its effect cannot be separated from the variability between devices."""
     y, _ = made()
     of_device = np.where(DEVICE < 8, 5e-5, 1e-4)
     with caplog.at_level(logging.WARNING):

@@ -105,11 +105,6 @@ class Comparison:
     rejected: Mapping[str, int] = field(default_factory=dict)
     shifts: tuple[Array, ...] = ()
 
-    def loop_features(self, index: int) -> tuple[Array, Array]:
-        """Return cycles and features y of a device as its loops show them."""
-        cycles, y = self.measured.devices[index]
-        return cycles, y + self.shifts[index] if self.shifts else y
-
     def summary(self) -> dict[str, object]:
         """Return the results as JSON values."""
         return {
@@ -220,6 +215,12 @@ def _measured(
             + (f"; cycles that could not be evaluated: {lost}" if lost else "")
         )
     return tuple(names), Data(devices), tuple(shifts)
+
+
+def loop_features(found: Comparison, index: int) -> tuple[Array, Array]:
+    """Return cycles (T,) and features y (T, 4) of a measured device as its loops show them."""
+    cycles, y = found.measured.devices[index]
+    return cycles, y + found.shifts[index] if found.shifts else y
 
 
 def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[Data]:

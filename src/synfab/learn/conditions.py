@@ -26,7 +26,7 @@ from synfab.model.conditions import SCALES, UNITS, Conditions, transform
 
 logger = logging.getLogger(__name__)
 
-MAX_ROWS = 400_000  # rows that decide; whole devices
+MAX_ROWS = 100_000  # rows that decide; whole devices
 SCALE_ROWS = 20_000  # rows that decide about the scale
 HUBER = 1.345  # residuals above so many standard deviations count less (95 % efficiency)
 STEPS = 12
@@ -195,7 +195,7 @@ def _usable(features: FeatureTable) -> tuple[list[str], tuple[str, ...]]:
             continue
         notes.append(
             f"{name}: differs between devices but not within any, so that its effect cannot be "
-            "told from the variability between devices"
+            "separated from the variability between devices"
         )
         logger.warning("%s", notes[-1])
     return names, tuple(notes)

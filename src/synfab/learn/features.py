@@ -128,7 +128,10 @@ class FeatureTable:
             raise InvalidValueError("features: expected finite numbers or NaN, found infinity")
         order = np.lexsort((number, codes))
         codes, number, rows = codes[order], number[order].astype(np.int64), rows[order]
-        held = {k: x[order] for k, x in checked_conditions(conditions or {}, count).items()}
+        held = {
+            k: x[order]
+            for k, x in checked_conditions({} if conditions is None else conditions, count).items()
+        }
         twice = (np.diff(codes) == 0) & (np.diff(number) == 0)
         if twice.any():
             at = int(np.argmax(twice))

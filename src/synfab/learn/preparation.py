@@ -33,13 +33,6 @@ class DeviceSweeps(NamedTuple):
     current: Array
     conditions: Mapping[str, Array] = MappingProxyType({})
 
-    def points(self, index: Array | slice, cycles: Array, offsets: Array) -> DeviceSweeps:
-        """Return some points of the device in other pieces."""
-        some = {name: values[index] for name, values in self.conditions.items()}
-        return DeviceSweeps(
-            self.name, cycles, offsets, self.voltage[index], self.current[index], some
-        )
-
 
 # A half-wave exceeds this fraction of the voltages typical of its sign; smaller voltages are reads.
 HALF_WAVE = 0.2
@@ -53,10 +46,20 @@ SAMPLE = 20_000
 VOTERS, DECISIVE = 16, 0.05
 
 
+def selected(
+    device: DeviceSweeps, index: Array | slice, cycles: Array, offsets: Array
+) -> DeviceSweeps:
+    """Return the points of an index, (N,) or a slice, in other pieces."""
+    some = {name: values[index] for name, values in device.conditions.items()}
+    return DeviceSweeps(
+        device.name, cycles, offsets, device.voltage[index], device.current[index], some
+    )
+
+
 def head(device: DeviceSweeps, count: int) -> DeviceSweeps:
     """Return the first ``count`` pieces of a device."""
     end = device.offsets[min(count, len(device.cycles))]
-    return device.points(slice(end), device.cycles[:count], device.offsets[: count + 1])
+    return selected(device, slice(end), device.cycles[:count], device.offsets[: count + 1])
 
 
 def cleaned(device: DeviceSweeps) -> DeviceSweeps:
@@ -66,7 +69,7 @@ def cleaned(device: DeviceSweeps) -> DeviceSweeps:
     if good.all():
         return device
     kept = np.concatenate([[0], np.cumsum(good)])
-    return device.points(good, device.cycles, kept[device.offsets])
+    return selected(device, good, device.cycles, kept[device.offsets])
 
 
 def signed(device: DeviceSweeps) -> DeviceSweeps:
@@ -213,7 +216,7 @@ def cut_before_set(device: DeviceSweeps) -> DeviceSweeps:
     where = np.concatenate(index)
     if len(where) == len(device.voltage) and (np.diff(where) == 1).all():
         return device._replace(cycles=cycles, offsets=offsets)  # without a copy of the points
-    return device.points(where, cycles, offsets)
+    return selected(device, where, cycles, offsets)
 
 
 def _cut(device: DeviceSweeps, low: int, high: int) -> tuple[Array, Array, Array]:

@@ -16,6 +16,7 @@ from synfab.learn.preparation import (
     DeviceSweeps,
     cleaned,
     cut_before_set,
+    selected,
     set_side,
     signed,
 )
@@ -166,7 +167,7 @@ def pieces_by_cycle(record: DeviceSweeps, cycle: Array) -> DeviceSweeps:
         cycle = cycle[order]
         steps = np.diff(cycle)
     starts = np.concatenate([[0], np.flatnonzero(steps) + 1])
-    return record.points(order, cycle[starts].astype(np.int64), np.append(starts, len(cycle)))
+    return selected(record, order, cycle[starts].astype(np.int64), np.append(starts, len(cycle)))
 
 
 def one_record(name: str, voltage: Array, current: Array) -> DeviceSweeps:

@@ -91,9 +91,9 @@ def _as_loops(name: str, files: list[Path], read: Reader) -> DeviceSweeps:
         np.concatenate([part.voltage for part in parts]),
         np.concatenate([part.current for part in parts]),
         {
-            key: np.concatenate([part.conditions[key] for part in parts])
+            key: np.concatenate([one.conditions[key] for one in parts])
             for key in parts[0].conditions
-            if all(key in part.conditions for part in parts)
+            if all(key in one.conditions for one in parts)
         },
     )
 
