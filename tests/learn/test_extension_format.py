@@ -119,7 +119,7 @@ def test_a_reader_may_return_a_frame_whose_columns_are_found_by_name(formats, tm
 def test_a_reader_that_returns_something_else_is_refused(formats, tmp_path):
     learn.register_format("lists", lambda path, columns: [1, 2], suffixes=[".lst"])
     (tmp_path / "a.lst").touch()
-    with pytest.raises(sf.InvalidTypeError, match="lists: expected a frame, Sweeps or Feature"):
+    with pytest.raises(sf.InvalidTypeError, match="lists: expected a table, Sweeps or Feature"):
         learn.read_any(tmp_path / "a.lst")
 
 

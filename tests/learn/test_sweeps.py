@@ -290,7 +290,7 @@ def test_shuffled_cycles_are_sorted_and_scattered_devices_named(small, tmp_path)
     [
         ("", "the file is empty"),
         ("voltage,current\n", "a header and no rows"),
-        ("foo,bar\n1,2\n", "none for voltage, current; the file has 'foo', 'bar'"),
+        ("foo,bar\n1,2\n", "none for voltage, current; found 'foo', 'bar'"),
         ("voltage,current\n1,abc\n", "current: expected numbers, found 'abc' in data row 1"),
         ("voltage [kg],current\n1,1\n", "expected a unit of voltage"),
         ("V,U,current\n1,1,1\n", "both 'V' and 'U' fit"),

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import synfab as sf
 from synfab import learn
 from synfab.cli.app import app
+from synfab.learn.compare import loop_features
 from synfab.report import headline, save_report, verdicts
 from synfab.report.sample import MAX_DEVICES, chosen_devices, measured_loops, switching_marks
 from synfab.report.verdict import judge
@@ -456,7 +457,7 @@ def test_the_features_are_drawn_on_the_measured_loops(published):
     sweeps = learn.sweeps_from_arrays(made.voltage, current)
     found = learn.compare(published, learn.extract_features(sweeps))
     loops = measured_loops(sweeps, ["0"])["0"]
-    marks = switching_marks(loops, found.measured, 0)
+    marks = switching_marks(loops, *loop_features(found, 0))
     assert set(marks["set"].loop) == set(range(2, 11))
     cycles = loops.cycle[marks["set"].loop.astype(int) - 1].astype(int)
     np.testing.assert_allclose(marks["set"].voltage, made.true[cycles, 1], atol=0.025)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
 from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.model_file import load_model
 from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
@@ -65,6 +67,10 @@ class CellArray:
         ``"jax"``. On the CPU they share memory with the engine where possible.
     device
         Device that stores the cells, such as ``"cuda"`` with PyTorch or JAX; None: the CPU.
+    condition
+        Conditions of the cells, such as ``{"compliance": 50e-6}`` (A), for models that were fitted
+        to measurements at several; the same as ``model.at(compliance=50e-6)``. None: the median
+        conditions of the measurement.
 
     Raises
     ------
@@ -88,7 +94,13 @@ class CellArray:
         first_cell: int = 0,
         arrays: ArraysName = "numpy",
         device: Any = None,
+        condition: Mapping[str, float] | None = None,
     ) -> None:
+        if condition is not None:
+            given = checks.mapping("condition", condition)
+            model = load_model(model).at(
+                **{checks.text("condition", k): v for k, v in given.items()}
+            )
         if isinstance(engine, Engine):
             name, kept = engine.name, engine.history
         else:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from synfab import __version__
 from synfab.cli import circuit, learn, stdio
+from synfab.cli.condition import ConditionOption, load_model_at
 from synfab.cli.terminal import (
     counted,
     exit_on_signals,
@@ -60,19 +61,19 @@ def demo(
         "synfab-demo"
     ),
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
+    condition: ConditionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create, switch and read a million cells; write figures and a measurement to fit."""
     from synfab.cli.demo import NAMES, run
     from synfab.engines.capacity import bytes_per_cell
     from synfab.io.files import refuse_overwrite
-    from synfab.model.model_file import load_model
 
     if output.exists() and not output.is_dir():
         raise InvalidValueError(f"--output: {output} is a file; expected a folder")
     for file in NAMES:
         refuse_overwrite("--output", output / file, the_model=model)
-    loaded = load_model(model)
+    loaded = load_model_at(model, condition)
     with progress_bar("starting") as bar:
         steps = run(loaded, output, lambda name: bar.update(text=f"{name} …"))
     memory = bytes_per_cell(loaded.orders[-1], "float32", loaded.averages)
@@ -117,6 +118,7 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "bytes_per_cell": {
             h: bytes_per_cell(loaded.orders[-1], h, loaded.averages) for h in histories("numba")
         },
+        **({} if loaded.conditions is None else {"conditions": loaded.conditions.document()}),
         "provenance": dict(loaded.provenance),
     }
     if as_json:
@@ -147,6 +149,7 @@ def simulate(
         ),
     ],
     model: Annotated[str, typer.Option(help='"published" or a model file')] = "published",
+    condition: ConditionOption = None,
     seed: Annotated[int, typer.Option(help="0 … 2**64 - 1")] = 0,
     order: Annotated[int | None, typer.Option(help="order of the history")] = None,
     history: Annotated[str, typer.Option(help="float32 or compact")] = "float32",
@@ -160,11 +163,12 @@ def simulate(
     from synfab.io.files import refuse_overwrite
 
     refuse_overwrite("--output", output, the_program=program, the_model=model)
+    loaded = load_model_at(model, condition)
     if output.suffix.lower() == ".zarr":
         from synfab.simulate import Simulation
 
         simulation = Simulation(
-            program, cells, output, seed=seed, model=model, order=order, history=history,
+            program, cells, output, seed=seed, model=loaded, order=order, history=history,
             reads=reads, read_voltage=read_voltage, bandwidth=bandwidth, noise=noise,
         )  # fmt: skip
         _simulate_to_zarr(simulation, resume)
@@ -178,7 +182,7 @@ def simulate(
     if resume or reads != "every":
         raise InvalidValueError("--resume and --reads: require an output that ends in .zarr")
     pulses = read_program(program)
-    array = CellArray(model, cells, seed=seed, order=order, history=history)
+    array = CellArray(loaded, cells, seed=seed, order=order, history=history)
     with (
         atomic_path(output) as path,
         TableWriter(path, kind) as writer,
@@ -214,15 +218,15 @@ def _simulate_to_zarr(simulation: Simulation, resume: bool) -> None:
 @app.command()
 def explore(
     model: ModelArgument = "published",
+    condition: ConditionOption = None,
     port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0: any free port")] = 0,
     show: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
 ) -> None:
     """Explore a model interactively in a browser page that this machine serves."""
     from synfab.explore.page import require_panel, serve
-    from synfab.model.model_file import load_model
 
     require_panel()
-    loaded = load_model(model)
+    loaded = load_model_at(model, condition)
 
     def started(address: str) -> None:
         say(f"{address}  (stop with Ctrl-C)")

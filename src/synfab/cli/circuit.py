@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from synfab.cli.condition import ConditionOption, load_model_at
 from synfab.cli.terminal import say
+from synfab.common.errors import InvalidValueError
 
 app = typer.Typer(no_args_is_help=True, help="Export cells for circuit simulators.")
 
@@ -20,6 +22,7 @@ NameOption = Annotated[str | None, typer.Option(help="device name; default: name
 def osdi(
     output: Annotated[Path, typer.Option("--output", "-o", help="library to write (.osdi)")],
     model: ModelArgument = "published",
+    condition: ConditionOption = None,
     order: OrderOption = None,
     name: NameOption = None,
     source: Annotated[
@@ -30,10 +33,9 @@ def osdi(
     from synfab.circuit.literals import default_name
     from synfab.circuit.osdi import build_osdi, to_osdi_source
     from synfab.io.files import atomic_path, refuse_overwrite
-    from synfab.model.model_file import load_model
 
     refuse_overwrite("--output", output, the_model=model)
-    loaded = load_model(model)
+    loaded = load_model_at(model, condition)
     if source:
         text = to_osdi_source(loaded, order=order, name=name)
         with atomic_path(output) as path:
@@ -48,6 +50,7 @@ def osdi(
 def veriloga(
     output: Annotated[Path, typer.Option("--output", "-o", help="file to write (.va)")],
     model: ModelArgument = "published",
+    condition: ConditionOption = None,
     order: OrderOption = None,
     name: NameOption = None,
     noise: Annotated[bool, typer.Option(help="include read noise for noise analysis")] = True,
@@ -57,7 +60,7 @@ def veriloga(
     from synfab.io.files import atomic_path, refuse_overwrite
 
     refuse_overwrite("--output", output, the_model=model)
-    text = to_veriloga(model, order=order, name=name, noise=noise)
+    text = to_veriloga(load_model_at(model, condition), order=order, name=name, noise=noise)
     with atomic_path(output) as path:
         path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")
@@ -67,6 +70,7 @@ def veriloga(
 def netlist(
     output: Annotated[Path, typer.Option("--output", "-o", help="netlist to write")],
     model: ModelArgument = "published",
+    condition: ConditionOption = None,
     rows: Annotated[int, typer.Option(help="number of rows, which are sensed")] = 8,
     columns: Annotated[int, typer.Option(help="number of columns, which are driven")] = 8,
     seed: Annotated[int, typer.Option(help="seed of the cells")] = 0,
@@ -90,7 +94,12 @@ def netlist(
     refuse_overwrite("--output", output, the_model=model, the_array=array, the_program=program)
     if access is not None:
         checks.choice("access", access, ("switch", "transistor"))
-    cells = CellArray(model, (rows, columns), seed=seed) if array is None else CellArray.load(array)
+    if array is None:
+        cells = CellArray(load_model_at(model, condition), (rows, columns), seed=seed)
+    elif condition:
+        raise InvalidValueError("--condition: not with --array, whose cells exist")
+    else:
+        cells = CellArray.load(array)
     device = None if access is None else Transistor(SWITCH_ON, SWITCH_OFF)
     result = crossbar_netlist(
         Crossbar(cells, wire_resistance, access=device),

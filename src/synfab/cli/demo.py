@@ -17,6 +17,7 @@ from synfab.io.files import atomic_path, make_folder
 from synfab.io.own_files import own_files
 from synfab.io.table_writer import csv_lines
 from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.conditions import limited
 from synfab.random.streams import Stream, normals, words
 
 Result = TypeVar("Result")
@@ -126,7 +127,8 @@ def sweep(model: CellModel) -> tuple[Array, Array]:
     cells = CellArray(model, SWEEP_CELLS, seed=SEED)
     voltages = triangle(SWEEP_POINTS)
     loops = cells.apply_program(np.tile(voltages, SWEEP_CYCLES), read="pulse", noise=False)
-    return voltages, loops.reshape(SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS)
+    loops = loops.reshape(SWEEP_CYCLES, SWEEP_POINTS, SWEEP_CELLS)
+    return voltages, limited(loops, voltages[:, None], model.compliance)
 
 
 def measure(model: CellModel, path: Path) -> None:
@@ -135,6 +137,7 @@ def measure(model: CellModel, path: Path) -> None:
     voltages = triangle(MEASURED_POINTS)
     program = np.tile(voltages, MEASURED_LOOPS)
     currents = cells.apply_program(program, read="pulse", bandwidth=1e7)
+    currents = limited(currents, program[:, None], model.compliance)
     currents = currents.reshape(MEASURED_LOOPS, MEASURED_POINTS, MEASURED_CELLS)
     # Ordered by device, as a tester measures a wafer.
     cell, cycle_, point = np.indices((MEASURED_CELLS, MEASURED_LOOPS, MEASURED_POINTS))

@@ -12,6 +12,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.types import FloatArray
 from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.conditions import limited
 
 Number = TypeVar("Number", int, float)
 
@@ -109,7 +110,7 @@ class Readout(NamedTuple):
 
 
 def sweep(model: CellModel, program: Program, count: int, order: int, seed: int) -> Loops:
-    """Return the loops of ``count`` new cells."""
+    """Return the loops of ``count`` new cells; the model's compliance limits the SET half."""
     cells = CellArray(model, count, order=order, seed=seed)
     voltage = program.voltages()
     current = np.empty((program.cycles, len(voltage), count))
@@ -118,7 +119,8 @@ def sweep(model: CellModel, program: Program, count: int, order: int, seed: int)
         now = cells.features
         for name in FEATURES:
             features[name][cycle] = now[name]
-        current[cycle] = cells.apply_program(voltage, read="pulse", noise=False)
+        measured = cells.apply_program(voltage, read="pulse", noise=False)
+        current[cycle] = limited(measured, voltage[:, None], model.compliance)
     return Loops(voltage, current, features)
 
 

@@ -5,6 +5,7 @@ from synfab.common import extras
 extras.check("pandas", "pyarrow", "sklearn")
 
 from synfab.learn.compare import Comparison, compare
+from synfab.learn.conditions import ConditionFit, fit_conditions
 from synfab.learn.conduction import ConductionFit, fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.extraction import extract_features
@@ -20,6 +21,7 @@ from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
 
 __all__ = [
     "Comparison",
+    "ConditionFit",
     "ConductionFit",
     "DeviceSweeps",
     "FeatureTable",
@@ -33,6 +35,7 @@ __all__ = [
     "extract_features",
     "find_drift",
     "fit",
+    "fit_conditions",
     "fit_conduction",
     "fit_history",
     "fit_marginals",

@@ -12,9 +12,12 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.learn.conditions import at_reference
 from synfab.learn.features import FeatureTable, to_y
+from synfab.learn.readers.tables import Table
 from synfab.learn.rejected import by_reason
 from synfab.learn.standardised import MIN_CYCLES
+from synfab.learn.tables import as_features
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import Stream, check_seed, words
 
@@ -82,6 +85,8 @@ class Comparison:
         Seed of the generated cells.
     rejected
         Number of measured cycles that could not be evaluated, by reason.
+    shifts
+        Effect of the conditions that was removed from ``measured``, (T, 4) per device.
     """
 
     wasserstein: Mapping[str, float]
@@ -98,6 +103,7 @@ class Comparison:
     data_sha256: str
     seed: int
     rejected: Mapping[str, int] = field(default_factory=dict)
+    shifts: tuple[Array, ...] = ()
 
     def summary(self) -> dict[str, object]:
         """Return the results as JSON values."""
@@ -119,7 +125,7 @@ class Comparison:
         }
 
 
-def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Comparison:
+def compare(model: CellModel, features: FeatureTable | Table, *, seed: int = 0) -> Comparison:
     """Compare a model with measured features by generating as many devices and cycles.
 
     Parameters
@@ -127,7 +133,7 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
     model
         Model to compare.
     features
-        Measured features.
+        Measured features, or a pandas, Polars or Arrow table of them as in ``fit``.
     seed
         Seed of the generated cells and of the random halves.
 
@@ -137,9 +143,9 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
         No device has enough complete cycles.
     """
     checks.instance("model", model, CellModel)
-    checks.instance("features", features, FeatureTable)
+    features = as_features("features", features)
     seed = check_seed(seed)
-    names, measured = _measured(features)
+    names, measured, shifts = _measured(features, model)
     pooled = measured.pooled()
     scale = pooled.std(axis=0)
     # A constant feature has no standard deviation.
@@ -184,23 +190,37 @@ def compare(model: CellModel, features: FeatureTable, *, seed: int = 0) -> Compa
         data_sha256=features.digest(),
         seed=seed,
         rejected=dict(features.rejected),
+        shifts=shifts,
     )
 
 
-def _measured(features: FeatureTable) -> tuple[tuple[str, ...], Data]:
-    names, devices = [], []
-    for name, cycles, values in features.devices():
+def _measured(
+    features: FeatureTable, model: CellModel
+) -> tuple[tuple[str, ...], Data, tuple[Array, ...]]:
+    """Return the names, the features at the model's reference conditions, and the shifts."""
+    names, devices, shifts = [], [], []
+    plain = at_reference(features, model.conditions, model.scales)
+    for (name, cycles, values), (_, _, raw) in zip(
+        plain.devices(), features.devices(), strict=True
+    ):
         good = np.isfinite(values).all(axis=1)
         if good.sum() >= MIN_CYCLES:
             names.append(name)
             devices.append((cycles[good], to_y(values[good])))
+            shifts.append(to_y(raw[good]) - devices[-1][1])
     if not devices:
         lost = by_reason(features.rejected)
         raise InvalidValueError(
             f"features: no device has at least {MIN_CYCLES} complete cycles"
             + (f"; cycles that could not be evaluated: {lost}" if lost else "")
         )
-    return tuple(names), Data(devices)
+    return tuple(names), Data(devices), tuple(shifts)
+
+
+def loop_features(found: Comparison, index: int) -> tuple[Array, Array]:
+    """Return cycles (T,) and features y (T, 4) of a measured device as its loops show them."""
+    cycles, y = found.measured.devices[index]
+    return cycles, y + found.shifts[index] if found.shifts else y
 
 
 def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[Data]:

@@ -29,8 +29,10 @@ from synfab.learn.loops import NOISE, OFFSET, U_RESET, Loops
 from synfab.learn.monotone import fit_monotone
 from synfab.learn.preparation import head
 from synfab.learn.read_voltage import find_read_voltage
+from synfab.learn.readers.tables import Table
 from synfab.learn.rejected import by_reason
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.tables import as_sweeps
 from synfab.learn.transition import RESET_DEFINITIONS, fit_transition
 from synfab.model.conduction import Conduction
 
@@ -78,7 +80,7 @@ class _Sample(NamedTuple):
 
 
 def fit_conduction(
-    sweeps: Sweeps, *, u_0: float | None = None, reset: str = "auto"
+    sweeps: Sweeps | Table, *, u_0: float | None = None, reset: str = "auto"
 ) -> ConductionFit:
     """Return passive I-V curves, with eta and U_max.
 
@@ -88,7 +90,7 @@ def fit_conduction(
     Parameters
     ----------
     sweeps
-        Measured loops.
+        Measured loops, or a table of them as in ``extract_features``.
     u_0
         Read voltage, V; by default chosen as in ``extract_features``.
     reset
@@ -100,7 +102,7 @@ def fit_conduction(
     InvalidValueError
         Too few loops can be evaluated, or no passive curve fits.
     """
-    checks.instance("sweeps", sweeps, Sweeps)
+    sweeps = as_sweeps("sweeps", sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)
     u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     sample = _gather(sweeps, u_0)

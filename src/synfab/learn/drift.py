@@ -7,8 +7,9 @@ from typing import TypedDict
 
 import numpy as np
 
-from synfab.common import checks
-from synfab.learn.features import FeatureTable, to_y
+from synfab.learn.features import FeatureTable, from_y, to_y
+from synfab.learn.readers.tables import Table
+from synfab.learn.tables import as_features
 from synfab.model.cell_model import FEATURES
 
 # Smallest reported change over the record, in sigma.
@@ -33,9 +34,9 @@ class Drift(TypedDict):
     drifts: bool
 
 
-def find_drift(features: FeatureTable) -> dict[str, Drift]:
+def find_drift(features: FeatureTable | Table) -> dict[str, Drift]:
     """Return the drift of each feature over the record, in sigma of a device."""
-    checks.instance("features", features, FeatureTable)
+    features = as_features("features", features)
     changes, early = [], []
     for _, cycles, values in features.devices():
         good = np.isfinite(values).all(axis=1)
@@ -78,25 +79,23 @@ def find_drift(features: FeatureTable) -> dict[str, Drift]:
     return result
 
 
-def detrended(features: FeatureTable) -> FeatureTable:
+def detrended(features: FeatureTable | Table) -> FeatureTable:
     """Return features without their linear trend over the cycles; means of devices are kept."""
-    checks.instance("features", features, FeatureTable)
+    features = as_features("features", features)
     parts = []
     for _, cycles, values in features.devices():
-        y = np.array(values)
         with np.errstate(invalid="ignore"):
-            y[:, 0] = np.log10(y[:, 0])
+            y = to_y(values)
         for f in range(4):
             good = np.isfinite(y[:, f])
             if good.sum() > 2 and np.ptp(cycles[good]) > 0:
                 t = cycles - cycles[good].mean()
                 slope = np.polyfit(t[good], y[good, f], 1)[0]
                 y[:, f] -= slope * t
-        y[:, 0] = 10.0 ** y[:, 0]
-        parts.append(y)
+        parts.append(from_y(y))
     return FeatureTable(
         features.names, features.device, features.cycle, np.concatenate(parts), features.rejected,
-        {**features.notes, "detrended": True},
+        {**features.notes, "detrended": True}, features.conditions,
     )  # fmt: skip
 
 

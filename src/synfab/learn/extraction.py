@@ -11,12 +11,15 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.conduction import fit_conduction
+from synfab.learn.detection import detected, joined, loop_conditions
 from synfab.learn.features import FeatureTable
 from synfab.learn.landmarks import REASONS, VALID
-from synfab.learn.loops import LIMIT, Loops
+from synfab.learn.loops import Loops
 from synfab.learn.read_voltage import find_read_voltage
+from synfab.learn.readers.tables import Table
 from synfab.learn.rejected import MANY, by_reason, likely_cause, rejected_sentence
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.tables import as_sweeps
 from synfab.learn.transition import RESET_DEFINITIONS
 from synfab.model.conduction import Conduction
 
@@ -24,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def extract_features(
-    sweeps: Sweeps,
+    sweeps: Sweeps | Table,
     *,
     conduction: Conduction | str | None = "fit",
     u_0: float | None = None,
@@ -35,7 +38,8 @@ def extract_features(
     Parameters
     ----------
     sweeps
-        Measured loops.
+        Measured loops, or a pandas, Polars or Arrow table of them with the columns device, cycle,
+        voltage (V) and current (A).
     conduction
         I-V curves that are fitted to whole branches to find resistances. ``"fit"`` fits the curves
         to a sample of the loops; if that fails, a warning is logged, ``notes`` records it, and
@@ -51,27 +55,32 @@ def extract_features(
     Returns
     -------
     FeatureTable
-        Cycles that could not be evaluated are counted by reason in ``rejected``.
+        Cycles that could not be evaluated are counted by reason in ``rejected``. ``conditions``
+        are those in columns and, if they vary, those detected in the loops.
 
     Raises
     ------
     InvalidValueError
         No loop can be evaluated.
     """
-    checks.instance("sweeps", sweeps, Sweeps)
+    sweeps = as_sweeps("sweeps", sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)
     u_0 = find_read_voltage(sweeps) if u_0 is None else checks.positive("u_0", u_0)
     notes: dict[str, object] = {}
     curves, reset = _curves(sweeps, conduction, u_0, reset, notes)
     u_0 = u_0 if curves is None else curves.u_0
-    names, cycles, values, limits = [], [], [], []
+    names, cycles, values = [], [], []
+    recorded: list[dict[str, Array]] = []
+    measured: list[dict[str, Array]] = []
     rejected: Counter[str] = Counter()
     for device in sweeps.devices():
         loops = Loops(device, u_0, curves, reset)
         found = loops.features()
         good = (loops.reasons == VALID) & np.isfinite(found).all(axis=1)
         rejected.update(_rejected(loops, good))
-        limits.append(loops.numbers[good, LIMIT])
+        held, seen = loop_conditions(loops, good)
+        recorded.append(held)
+        measured.append(seen)
         names.append(np.full(int(good.sum()), device.name))
         cycles.append(device.cycles[good])
         values.append(found[good])
@@ -85,12 +94,18 @@ def extract_features(
     if sum(rejected.values()) > MANY * (kept + sum(rejected.values())):
         logger.warning("%s", rejected_sentence(rejected, kept))
     notes |= {"set_at_positive_voltage": sweeps.mirrored(), "u_reset": reset, "u_0": u_0}
-    limited = np.concatenate(limits)
+    seen = joined(measured)
+    conditions = joined(recorded)
+    without = detected(seen, conditions)
+    if without:
+        notes["detected_conditions"] = sorted(without)
+    limited = seen["compliance"]
     if np.isfinite(limited).mean() > 0.5:
         notes["compliance_A"] = float(np.median(limited[np.isfinite(limited)]))
     return FeatureTable.build(
         np.concatenate(names), np.concatenate(cycles), np.concatenate(values),
         rejected=dict(rejected), notes={**sweeps.notes, **notes},
+        conditions={**conditions, **without},
     )  # fmt: skip
 
 

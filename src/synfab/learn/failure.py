@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -70,9 +71,11 @@ def find_failures(features: FeatureTable) -> tuple[Failures, FeatureTable]:
     )  # fmt: skip
     if not dead.any():
         return found, features
-    working = FeatureTable(
-        features.names, features.device[keep], features.cycle[keep], features.values[keep],
-        features.rejected, {**features.notes, "cycles_after_failure": int((~keep).sum())},
+    working = replace(
+        features, device=features.device[keep], cycle=features.cycle[keep],
+        values=features.values[keep],
+        conditions={name: values[keep] for name, values in features.conditions.items()},
+        notes={**features.notes, "cycles_after_failure": int((~keep).sum())},
     )  # fmt: skip
     return found, working
 

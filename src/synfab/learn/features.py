@@ -14,7 +14,10 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import counted, grouped, index_labels
+from synfab.learn.readers.tables import conditions_in, numeric
 from synfab.model.cell_model import FEATURES
+from synfab.model.conditions import checked_conditions
+from synfab.model.scale import PUBLISHED, Scale
 from synfab.random.streams import Stream, normals, words
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ class FeatureTable:
         Number of cycles that could not be evaluated, by reason.
     notes
         Properties of the measurement for the provenance: polarity, compliance, stride, source.
+    conditions
+        Values of recorded or detected conditions, "compliance" (A) and "stop_voltage" (V), (N,)
+        each; NaN where unknown.
     """
 
     names: tuple[str, ...]
@@ -53,6 +59,7 @@ class FeatureTable:
     values: Array
     rejected: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, object] = field(default_factory=dict)
+    conditions: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {
@@ -73,7 +80,8 @@ class FeatureTable:
             raise InvalidValueError(f"device: expected indices of the {len(names)} names")
         checks.mapping("rejected", self.rejected)
         checks.mapping("notes", self.notes)
-        checks.freeze(self, names=names, **columns)
+        held = checked_conditions(self.conditions, len(columns["values"]))
+        checks.freeze(self, names=names, conditions=held, **columns)
 
     @classmethod
     def build(
@@ -84,6 +92,7 @@ class FeatureTable:
         *,
         rejected: Mapping[str, int] | None = None,
         notes: Mapping[str, object] | None = None,
+        conditions: Mapping[str, ArrayLike] | None = None,
     ) -> FeatureTable:
         """Return a sorted and checked table; ``device`` can hold names, ``values`` is (N, 4) in SI.
 
@@ -109,12 +118,21 @@ class FeatureTable:
         for name, found in (("device", codes), ("cycle", number)):
             if found.shape != (count,):
                 raise InvalidValueError(f"{name}: expected shape ({count},), found {found.shape}")
-        if not (np.isfinite(number).all() and (number == np.rint(number)).all()):
-            raise InvalidValueError("cycle: expected whole numbers")
+        bad = ~np.isfinite(number) | (number != np.rint(number))
+        if bad.any():
+            at = int(np.argmax(bad))
+            shown = "none" if np.isnan(number[at]) else f"{number[at]:g}"
+            raise InvalidValueError(
+                f"cycle: expected whole numbers, found {shown} in data row {at + 1}"
+            )
         if np.isinf(rows).any():
             raise InvalidValueError("features: expected finite numbers or NaN, found infinity")
         order = np.lexsort((number, codes))
         codes, number, rows = codes[order], number[order].astype(np.int64), rows[order]
+        held = {
+            k: x[order]
+            for k, x in checked_conditions({} if conditions is None else conditions, count).items()
+        }
         twice = (np.diff(codes) == 0) & (np.diff(number) == 0)
         if twice.any():
             at = int(np.argmax(twice))
@@ -129,7 +147,7 @@ class FeatureTable:
             found_out["set_at_positive_voltage"] = True
         _plausible(rows)
         number, notes = _without_stride(codes, number, found_out)
-        return cls(labels, codes, number, rows, lost, notes)
+        return cls(labels, codes, number, rows, lost, notes, held)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -160,28 +178,39 @@ class FeatureTable:
         return FeatureTable.build(
             np.asarray(self.names)[self.device[keep]], self.cycle[keep], self.values[keep],
             rejected=self.rejected, notes=notes,
+            conditions={name: values[keep] for name, values in self.conditions.items()},
         )  # fmt: skip
 
     def digest(self) -> str:
-        """Return the SHA-256 of devices, cycles and values."""
+        """Return the SHA-256 of devices, cycles, values and conditions."""
         result = hashlib.sha256()
         for array in (self.device.astype("<i8"), self.cycle.astype("<i8"), self.values):
             result.update(np.ascontiguousarray(array).tobytes())
+        for name, values in self.conditions.items():
+            result.update(name.encode() + values.tobytes())
         return result.hexdigest()
 
     def frame(self) -> pd.DataFrame:
-        """Return the table as a pandas frame: device, cycle and the four features in SI units."""
+        """Return a pandas frame: device, cycle, the four features and conditions in SI units."""
         import pandas as pd
 
         data = {"device": np.asarray(self.names)[self.device], "cycle": self.cycle}
-        return pd.DataFrame({**data, **dict(zip(FEATURES, self.values.T, strict=True))})
+        data |= dict(zip(FEATURES, self.values.T, strict=True))
+        return pd.DataFrame({**data, **self.conditions})
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the columns of ``frame`` in a capsule: ``polars.DataFrame(features)``."""
+        return self.frame().__arrow_c_stream__(requested_schema)
 
 
-def to_y(values: Array) -> Array:
-    """Return features on the scale of the model: log10 of r_hrs, the others unchanged."""
-    y = np.array(values, np.float64)
-    y[..., 0] = np.log10(y[..., 0])
-    return y
+def to_y(values: Array, scales: tuple[Scale, ...] = PUBLISHED) -> Array:
+    """Return features (…, 4) on scales; by default log10 of r_hrs, the others unchanged."""
+    return np.stack([scale.y(values[..., f]) for f, scale in enumerate(scales)], axis=-1)
+
+
+def from_y(y: Array, scales: tuple[Scale, ...] = PUBLISHED) -> Array:
+    """Return features in ohm and V, the inverse of ``to_y``."""
+    return np.stack([scale.feature(y[..., f]) for f, scale in enumerate(scales)], axis=-1)
 
 
 def row_normals(seed: int, count: int, stream: Stream) -> Array:
@@ -289,7 +318,10 @@ def read_frame(
     device = frame[found["device"][0]] if "device" in found else np.zeros(count, int)
     cycle = column("cycle") if "cycle" in found else counted(grouped(device)[1], count)
     extra = {"assumed_voltages": assumed} if assumed else {}
-    return FeatureTable.build(device, cycle, values, notes={**(notes or {}), **extra})
+    return FeatureTable.build(
+        device, cycle, values, notes={**(notes or {}), **extra},
+        conditions=conditions_in(frame, found),
+    )  # fmt: skip
 
 
 def assumed_voltage(name: str, value: object) -> tuple[float, float]:
@@ -298,31 +330,3 @@ def assumed_voltage(name: str, value: object) -> tuple[float, float]:
     if found.shape not in ((1,), (2,)) or not np.isfinite(found).all():
         raise InvalidValueError(f"{name}: expected V, or (mean, deviation), found {found}")
     return float(found[0]), float(found[1]) if len(found) == 2 else 0.0
-
-
-def numeric(series: pd.Series[Any], name: str) -> Array:
-    """Return the numbers in a column, which may have decimal commas.
-
-    Raises
-    ------
-    InvalidValueError
-        A value is not a number; the message names its row.
-    """
-    import pandas as pd
-
-    if series.dtype == object or str(series.dtype).startswith(("str", "string")):
-        text = series.astype(str).str.strip().str.replace(",", ".", regex=False)
-        missing = text.str.lower().isin(["", "nan", "na", "none", "null", "<na>"])
-        numbers = pd.to_numeric(text.where(~missing), errors="coerce")
-        bad = numbers.isna() & ~missing
-        if bad.any():
-            row = int(np.argmax(bad.to_numpy()))
-            raise InvalidValueError(
-                f"{name}: expected numbers, found {series.iloc[row]!r} in data row {row + 1}"
-            )
-        values = numbers.to_numpy(np.float64)
-    else:
-        values = series.to_numpy(np.float64)
-    values = values.copy()
-    values[np.abs(values) > 9e36] = np.nan  # Keithley writes 9.91e37 for a missing reading
-    return np.asarray(values)

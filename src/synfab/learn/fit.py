@@ -13,6 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.autocovariance import few_cycles_history
+from synfab.learn.conditions import without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.failure import find_failures
@@ -22,9 +23,11 @@ from synfab.learn.long_memory import find_long_memory, with_averages
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
 from synfab.learn.read_voltage import read_voltage
+from synfab.learn.readers.tables import Table
 from synfab.learn.scales import choose_scales, describe_scale
 from synfab.learn.standardised import Standardised, standardise
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.tables import as_features, as_sweeps
 from synfab.learn.wear_in import find_wear_in, without_wear_in
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
@@ -47,8 +50,8 @@ class FitResult:
 
 
 def fit(
-    features: FeatureTable,
-    sweeps: Sweeps | None = None,
+    features: FeatureTable | Table,
+    sweeps: Sweeps | Table | None = None,
     *,
     order: int | str = "bic",
     components: int | str = "auto",
@@ -67,10 +70,12 @@ def fit(
     Parameters
     ----------
     features
-        From ``extract_features`` or ``read_features``.
+        From ``extract_features`` or ``read_features``; or a pandas, Polars or Arrow table with the
+        columns device, cycle, r_hrs, u_set, r_lrs and u_reset.
     sweeps
-        Loops to fit the I-V curves to. Without them ``conduction`` is used, or else ohmic curves
-        through the measured resistances.
+        Loops to fit the I-V curves to, or a table with the columns device, cycle, voltage and
+        current. Without them ``conduction`` is used, or else ohmic curves through the measured
+        resistances.
     order
         Order of the history, 1 … 10, or ``"bic"`` to choose it.
     components
@@ -99,11 +104,8 @@ def fit(
     InvalidValueError
         The data are not sufficient to fit a model.
     """
-    checks.instance(
-        "features", features, FeatureTable,
-        "a FeatureTable (from read_features or extract_features)",
-    )  # fmt: skip
-    checks.optional("sweeps", sweeps, Sweeps)
+    features = as_features("features", features)
+    sweeps = None if sweeps is None else as_sweeps("sweeps", sweeps)
     if not isinstance(conduction, CellModel):
         checks.optional("conduction", conduction, Conduction)
     order, components = check_order(order), check_components(components)
@@ -113,10 +115,11 @@ def fit(
     digest, rejected = features.digest(), dict(features.rejected)
     used = features.skip(skip) if skip else features
     failures, used = find_failures(used)
+    scales = choose_scales(used)
+    used, effect = without_conditions(used, scales.scales)
     drift = find_drift(used)
     if detrend:
         used = detrended(used)
-    scales = choose_scales(used)
     wear = find_wear_in(used, scales.scales)
     if wear is not None:
         used = without_wear_in(used, scales.scales, wear)
@@ -152,6 +155,7 @@ def fit(
         "bic_of_components": population.bic,
         "population_note": population.note,
         "drift": drift,
+        **effect.facts(),
         **curve_facts,
     }
     if "slopes_only" in used.notes:
@@ -172,7 +176,8 @@ def fit(
     }  # fmt: skip
     model = CellModel(
         name, marginals.coefficients, memory.histories, population.population, curves, provenance,
-        scales=scales.scales, wear_in=wear if wear_in == "keep" else None, failure=failures.model,
+        effect.conditions, scales=scales.scales, wear_in=wear if wear_in == "keep" else None,
+        failure=failures.model,
     )  # fmt: skip
     return FitResult(model, diagnostics)
 

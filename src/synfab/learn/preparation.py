@@ -7,7 +7,9 @@ its half-waves, and the record is cut where the voltage turns to the polarity of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +22,8 @@ class DeviceSweeps(NamedTuple):
     """Pieces of the record of one device, V and A.
 
     Piece k is ``voltage[offsets[k]:offsets[k + 1]]``. In what ``Sweeps.devices`` yields, each piece
-    is a loop that begins with the half-wave of the SET.
+    is a loop that begins with the half-wave of the SET. ``conditions`` holds conditions recorded in
+    columns, such as the compliance, for each point.
     """
 
     name: str
@@ -28,6 +31,7 @@ class DeviceSweeps(NamedTuple):
     offsets: Array
     voltage: Array
     current: Array
+    conditions: Mapping[str, Array] = MappingProxyType({})
 
 
 # A half-wave exceeds this fraction of the voltages typical of its sign; smaller voltages are reads.
@@ -42,13 +46,20 @@ SAMPLE = 20_000
 VOTERS, DECISIVE = 16, 0.05
 
 
+def selected(
+    device: DeviceSweeps, index: Array | slice, cycles: Array, offsets: Array
+) -> DeviceSweeps:
+    """Return the points of an index, (N,) or a slice, in other pieces."""
+    some = {name: values[index] for name, values in device.conditions.items()}
+    return DeviceSweeps(
+        device.name, cycles, offsets, device.voltage[index], device.current[index], some
+    )
+
+
 def head(device: DeviceSweeps, count: int) -> DeviceSweeps:
     """Return the first ``count`` pieces of a device."""
     end = device.offsets[min(count, len(device.cycles))]
-    return DeviceSweeps(
-        device.name, device.cycles[:count], device.offsets[: count + 1],
-        device.voltage[:end], device.current[:end],
-    )  # fmt: skip
+    return selected(device, slice(end), device.cycles[:count], device.offsets[: count + 1])
 
 
 def cleaned(device: DeviceSweeps) -> DeviceSweeps:
@@ -58,7 +69,7 @@ def cleaned(device: DeviceSweeps) -> DeviceSweeps:
     if good.all():
         return device
     kept = np.concatenate([[0], np.cumsum(good)])
-    return device._replace(voltage=v[good], current=i[good], offsets=kept[device.offsets])
+    return selected(device, good, device.cycles, kept[device.offsets])
 
 
 def signed(device: DeviceSweeps) -> DeviceSweeps:
@@ -206,7 +217,7 @@ def cut_before_set(device: DeviceSweeps) -> DeviceSweeps:
     where = np.concatenate(index)
     if len(where) == len(device.voltage) and (np.diff(where) == 1).all():
         return device._replace(cycles=cycles, offsets=offsets)  # without a copy of the points
-    return DeviceSweeps(device.name, cycles, offsets, device.voltage[where], device.current[where])
+    return selected(device, where, cycles, offsets)
 
 
 def _cut(device: DeviceSweeps, low: int, high: int) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""Reading measurements: a file of any registered format, a folder of files, or a pandas frame."""
+"""Reading measurements: a file of any registered format, a folder of files, or a data frame."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from synfab.learn.readers import (  # noqa: F401
 from synfab.learn.readers.folder import measured_files, read_folder
 from synfab.learn.readers.frames import from_frame
 from synfab.learn.readers.registry import Columns, find_format, readable_suffixes, suffix_of
+from synfab.learn.readers.tables import Table, to_frame
 from synfab.learn.sweeps import Sweeps
 
 # Notes about the reading, in the order in which they are shown.
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def read_sweeps(
-    source: str | os.PathLike[str] | pd.DataFrame,
+    source: str | os.PathLike[str] | Table,
     *,
     columns: Columns = None,
     allow_pickle: bool = False,
@@ -55,9 +56,10 @@ def read_sweeps(
     Parameters
     ----------
     source
-        A file; a folder of files (one per device or one per loop); or a pandas frame with columns
-        device, cycle, voltage and current. Parquet and HDF5 files are streamed, one device at a
-        time.
+        A file; a folder of files (one per device or one per loop); or a table (pandas,
+        Polars, Arrow, or any other with the Arrow PyCapsule interface) with the columns device,
+        cycle, voltage and current. The index of a pandas frame is ignored. Parquet and HDF5 files
+        are streamed, one device at a time.
     columns
         Quantity to column, for columns with other names: ``{"current": "I meas [uA]"}``; or the
         names of all columns in order, for tables without names: ``["voltage", "current [uA]"]``.
@@ -76,7 +78,7 @@ def read_sweeps(
 
 
 def read_features(
-    source: str | os.PathLike[str] | pd.DataFrame,
+    source: str | os.PathLike[str] | Table,
     *,
     columns: Columns = None,
     u_set: AssumedVoltage = None,
@@ -97,7 +99,7 @@ def read_features(
 
 
 def read_any(
-    source: str | os.PathLike[str] | pd.DataFrame,
+    source: str | os.PathLike[str] | Table,
     *,
     columns: Columns = None,
     u_set: AssumedVoltage = None,
@@ -191,7 +193,5 @@ def _read_as(
 
 
 def _frame(source: object, name: str) -> pd.DataFrame:
-    import pandas as pd
-
-    expected = "a path or a pandas frame" if name == "source" else "a frame, Sweeps or FeatureTable"
-    return checks.instance(name, source, pd.DataFrame, expected)
+    expected = "a path or a table" if name == "source" else "a table, Sweeps or FeatureTable"
+    return to_frame(name, source, f"{expected} (pandas, Polars, Arrow)")

@@ -9,7 +9,7 @@ import numpy as np
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
-from synfab.learn.features import FeatureTable
+from synfab.learn.features import FeatureTable, to_y
 from synfab.learn.rejected import by_reason
 from synfab.model.cell_model import FEATURES
 from synfab.model.scale import Scale
@@ -57,7 +57,7 @@ def standardise(features: FeatureTable, scales: tuple[Scale, ...]) -> Standardis
     """
     names, cycles, y, left_out = [], [], [], []
     for name, cycle, values in features.devices():
-        found = np.stack([scale.y(values[:, f]) for f, scale in enumerate(scales)], axis=1)
+        found = to_y(values, scales)
         good = np.isfinite(found).all(axis=1)
         if good.sum() < MIN_CYCLES:
             left_out.append(name)

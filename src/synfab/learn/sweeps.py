@@ -16,9 +16,11 @@ from synfab.learn.preparation import (
     DeviceSweeps,
     cleaned,
     cut_before_set,
+    selected,
     set_side,
     signed,
 )
+from synfab.model.conditions import UNITS
 
 # Devices that are read to find one whose polarity is clear.
 UNCLEAR = 32
@@ -147,26 +149,25 @@ def sweeps_from_arrays(
 
 
 def device_sweeps(name: str, data: dict[str, Array]) -> DeviceSweeps:
-    """Return the record of a device from points: voltage (V), current (A), optionally cycle."""
-    voltage, current = data["voltage"], data["current"]
-    if "cycle" not in data:
-        return one_record(name, voltage, current)
-    return pieces_by_cycle(name, data["cycle"], voltage, current)
+    """Return the record of a device from points: voltage, current; cycle and conditions, if any."""
+    record = one_record(name, data["voltage"], data["current"])._replace(
+        conditions={key: np.abs(data[key]) for key in UNITS if key in data}
+    )
+    return pieces_by_cycle(record, data["cycle"]) if "cycle" in data else record
 
 
-def pieces_by_cycle(name: str, cycle: Array, voltage: Array, current: Array) -> DeviceSweeps:
+def pieces_by_cycle(record: DeviceSweeps, cycle: Array) -> DeviceSweeps:
     """Return points grouped by cycle number, sorted; within a cycle they keep their order."""
     if not np.isfinite(cycle).all():
-        raise InvalidValueError(f"cycle: device {name} has points without a cycle number")
+        raise InvalidValueError(f"cycle: device {record.name} has points without a cycle number")
     steps = np.diff(cycle)
+    order: Array | slice = slice(None)
     if (steps < 0).any():
         order = np.argsort(cycle, kind="stable")
-        cycle, voltage, current = cycle[order], voltage[order], current[order]
+        cycle = cycle[order]
         steps = np.diff(cycle)
     starts = np.concatenate([[0], np.flatnonzero(steps) + 1])
-    return DeviceSweeps(
-        name, cycle[starts].astype(np.int64), np.append(starts, len(cycle)), voltage, current
-    )
+    return selected(record, order, cycle[starts].astype(np.int64), np.append(starts, len(cycle)))
 
 
 def one_record(name: str, voltage: Array, current: Array) -> DeviceSweeps:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from synfab.common.types import Array
-from synfab.learn.features import FeatureTable
+from synfab.learn.features import FeatureTable, from_y, to_y
 from synfab.learn.standardised import MIN_CYCLES
 from synfab.model.scale import Scale
 from synfab.model.wear import N_FEATURES, WearIn
@@ -67,7 +68,7 @@ def without_wear_in(
     edges = np.searchsorted(features.device, np.arange(len(features.names) + 1))
     for low, high in pairwise(edges):
         part = values[low:high]
-        y = np.stack([s.y(part[:, f]) for f, s in enumerate(scales)], axis=1)
+        y = to_y(part, scales)
         good = np.isfinite(y).all(axis=1)
         if good.sum() < MIN_CYCLES:
             continue
@@ -75,17 +76,14 @@ def without_wear_in(
         mean, spread = _level(_Device(n, y[good]), wear)
         relative = (y[good] - mean - spread * wear.shift_at(n)) / wear.spread_at(n)
         found = mean + relative
-        part[good] = np.stack([s.feature(found[:, f]) for f, s in enumerate(scales)], axis=1)
-    return FeatureTable(
-        features.names, features.device, features.cycle, values, features.rejected,
-        {**features.notes, "wear_in_removed": True},
-    )  # fmt: skip
+        part[good] = from_y(found, scales)
+    return replace(features, values=values, notes={**features.notes, "wear_in_removed": True})
 
 
 def _devices(features: FeatureTable, scales: tuple[Scale, ...]) -> list[_Device]:
     first, found = int(features.cycle.min()), []
     for _, cycles, values in features.devices():
-        y = np.stack([s.y(values[:, f]) for f, s in enumerate(scales)], axis=1)
+        y = to_y(values, scales)
         good = np.isfinite(y).all(axis=1)
         if good.sum() >= max(MIN_CYCLES, 10):
             found.append(_Device(cycles[good] - first, y[good]))

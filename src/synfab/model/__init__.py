@@ -6,6 +6,7 @@ from synfab.common.lazy import attach
 
 if TYPE_CHECKING:
     from synfab.model.cell_model import FEATURES, CellModel
+    from synfab.model.conditions import Conditions
     from synfab.model.conduction import Conduction
     from synfab.model.history import History
     from synfab.model.model_file import load_model, save_model
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FEATURES",
     "CellModel",
+    "Conditions",
     "Conduction",
     "History",
     "Population",
@@ -25,6 +27,7 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "CellModel": "synfab.model.cell_model",
+        "Conditions": "synfab.model.conditions",
         "Conduction": "synfab.model.conduction",
         "FEATURES": "synfab.model.cell_model",
         "History": "synfab.model.history",

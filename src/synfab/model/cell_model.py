@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -17,6 +18,7 @@ from synfab.common.array_checks import numbers
 from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import FloatArray
+from synfab.model.conditions import Conditions
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import Population
@@ -54,6 +56,8 @@ class CellModel:
         I-V curves.
     provenance
         Origin of the parameters, as JSON values.
+    conditions
+        Effect of conditions such as the compliance; None: not known. See ``at``.
     scales
         ``Scale`` of each feature; None: those of the published model, log10 of R_HRS and the
         others linear and unlimited.
@@ -69,6 +73,7 @@ class CellModel:
     population: Population
     conduction: Conduction
     provenance: Mapping[str, object]
+    conditions: Conditions | None
     scales: tuple[Scale, ...]
     wear_in: WearIn | None
     failure: Failure | None
@@ -81,6 +86,7 @@ class CellModel:
         population: Population,
         conduction: Conduction,
         provenance: Mapping[str, object] | None = None,
+        conditions: Conditions | None = None,
         *,
         scales: Sequence[Scale] | None = None,
         wear_in: WearIn | None = None,
@@ -108,6 +114,7 @@ class CellModel:
             population=population,
             conduction=conduction,
             provenance=MappingProxyType(given),
+            conditions=checks.optional("conditions", conditions, Conditions),
             scales=_scales(scales),
             wear_in=checks.optional("wear_in", wear_in, WearIn),
             failure=checks.optional("failure", failure, Failure),
@@ -141,7 +148,7 @@ class CellModel:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the model has the features of the published one: no optional part."""
+        """Whether the features are those of the published model: no scale, wear-in, failure."""
         return (
             self.scales[0].kind == "log"
             and all(scale.kind == "linear" for scale in self.scales[1:])
@@ -159,6 +166,52 @@ class CellModel:
         """Return the features (…, 4), in ohm and V, of values on the scales of the model."""
         given = checks.real_array("y", y).astype(np.float64)
         return np.stack([s.feature(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
+
+    @property
+    def compliance(self) -> float:
+        """Compliance (A) in the loops of these cells; infinite if none is known."""
+        if self.conditions is not None and "compliance" in self.conditions.names:
+            return self.conditions.complete({})["compliance"]
+        # A model at a condition, and one that was fitted to loops of one compliance.
+        for place, name in (("condition", "compliance"), ("notes", "compliance_A")):
+            held = self.provenance.get(place)
+            value = held.get(name) if isinstance(held, Mapping) else None
+            if isinstance(value, (int, float)) and value > 0.0:
+                return float(value)
+        return math.inf
+
+    def at(self, **condition: float) -> CellModel:
+        """Return the model of cells measured at other conditions than the reference.
+
+        The means of the population are shifted; the result has no conditions, and its provenance
+        records them.
+
+        Parameters
+        ----------
+        **condition
+            Values of conditions, such as ``compliance=50e-6`` (A) and ``stop_voltage=1.4`` (V);
+            others have their reference value.
+
+        Raises
+        ------
+        InvalidValueError
+            The model has no such condition, or the value is outside the measured range.
+        """
+        if self.conditions is None:
+            if not condition:
+                return self
+            raise InvalidValueError(
+                f"condition: expected none, because the model has no conditions; found "
+                f"{checks.shown(next(iter(condition)))}"
+            )
+        found = self.conditions.complete(condition)
+        population = self.population
+        means = population.means.copy()
+        means[:, : len(FEATURES)] += self.conditions.shift(found)
+        shifted = Population(population.weights, means, population.factors, population.log_spread)
+        return self.replace(
+            population=shifted, conditions=None, provenance={**self.provenance, "condition": found}
+        )
 
     def _numbers(self) -> Iterator[FloatArray]:
         conduction, population = self.conduction, self.population
@@ -197,6 +250,8 @@ class CellModel:
         for array in self._numbers():
             digest.update(str(array.shape).encode())
             digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        if self.conditions is not None:
+            digest.update(self.conditions.text().encode())
         return digest.hexdigest()
 
     def __eq__(self, other: object) -> bool:

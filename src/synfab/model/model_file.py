@@ -25,6 +25,7 @@ from synfab.io.json_file import Fields, digest, newer, read_object
 from synfab.io.limits import read_whole, require_order
 from synfab.model import optional_parts
 from synfab.model.cell_model import FEATURES, CellModel
+from synfab.model.conditions import UNITS, Conditions
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import N_PARAMETERS, Population
@@ -142,6 +143,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
         (
             *("format", "version", "name", "features", "conduction", "marginals"),
             *("histories", "population", "provenance"),
+            *(("conditions",) if "conditions" in document else ()),
         ),
         optional_parts.NAMES if version > PLAIN_VERSION else (),
     )
@@ -158,6 +160,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
         conduction=_read_conduction(document["conduction"]),
         provenance=provenance,
         **optional_parts.read_parts(top),
+        conditions=_read_conditions(top.items("conditions")) if "conditions" in document else None,
     )
 
 
@@ -213,6 +216,35 @@ def _read_conduction(content: object) -> Conduction:
     return fields.make(lambda: Conduction(*values))
 
 
+def _read_conditions(items: list[object]) -> Conditions:
+    names, scales, reference, ranges, coefficients = [], [], [], [], []
+    for index, item in enumerate(items):
+        known = ("name", "unit", "reference", "range", "scale", "coefficients")
+        fields = Fields(item, f"conditions[{index}]", known)
+        names.append(fields.text("name"))
+        scales.append(fields.text("scale"))
+        reference.append(fields.array("reference", depth=0))
+        ranges.append(fields.array("range", depth=1))
+        coefficients.append(fields.array("coefficients", depth=1))
+        unit = UNITS.get(names[-1])
+        if unit is None or fields.text("unit") != unit:
+            raise FileFormatError(
+                f"conditions[{index}]: expected a condition among "
+                f"{', '.join(f'{name} ({unit})' for name, unit in UNITS.items())}"
+            )
+        if ranges[-1].shape != (2,) or coefficients[-1].shape != (len(FEATURES),):
+            raise FileFormatError(
+                f"conditions[{index}]: expected a range of 2 numbers and 4 coefficients"
+            )
+    try:
+        return Conditions(
+            tuple(names), np.array(reference), np.array(ranges), tuple(scales),
+            np.array(coefficients),
+        )  # fmt: skip
+    except SynfabError as error:
+        raise FileFormatError(f"conditions.{error}") from None
+
+
 def document(model: CellModel) -> dict[str, object]:
     """Return the content of a model file."""
     conduction, population = model.conduction, model.population
@@ -250,6 +282,7 @@ def document(model: CellModel) -> dict[str, object]:
         ],
         **optional_parts.written_parts(model),
         "provenance": dict(model.provenance),
+        **({} if model.conditions is None else {"conditions": model.conditions.document()}),
     }
     if optional_parts.has_parts(found):
         found["version"] = VERSION

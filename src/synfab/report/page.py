@@ -20,9 +20,11 @@ from synfab.common import checks, extras
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
 from synfab.learn.compare import Comparison
+from synfab.learn.readers.tables import Table
 from synfab.learn.reading import source_files
 from synfab.learn.rejected import rejected_sentence
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.tables import as_sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MAX_BLOCKS, MAX_DEVICES, block_length
 from synfab.report.verdict import WORDS, Level, Verdict, headline, verdicts
@@ -54,7 +56,7 @@ def save_report(
     found: Comparison,
     path: str | os.PathLike[str],
     *,
-    sweeps: Sweeps | None = None,
+    sweeps: Sweeps | Table | None = None,
     diagnostics: Mapping[str, object] | None = None,
     files: Mapping[str, str | os.PathLike[str]] | None = None,
 ) -> None:
@@ -67,7 +69,8 @@ def save_report(
     path
         File to write, .html.
     sweeps
-        Measured loops; without them the page shows only features.
+        Measured loops, or a table of them as in ``extract_features``; without them the page shows
+        only features.
     diagnostics
         Diagnostics of the fit, from ``FitResult``.
     files
@@ -82,7 +85,7 @@ def save_report(
         The page would overwrite an input, or cannot be written.
     """
     checks.instance("found", found, Comparison)
-    checks.optional("sweeps", sweeps, Sweeps)
+    sweeps = None if sweeps is None else as_sweeps("sweeps", sweeps)
     target = checks.path("path", path)
     facts = {} if diagnostics is None else checks.mapping("diagnostics", diagnostics)
     named = {} if files is None else checks.mapping("files", files)

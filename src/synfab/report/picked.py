@@ -13,7 +13,7 @@ from bokeh.models import ColumnDataSource
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.figures.cells import COLOURS
-from synfab.learn.compare import Comparison
+from synfab.learn.compare import Comparison, loop_features
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
 from synfab.report.sample import (
@@ -83,7 +83,8 @@ def _loop_panels(
                                ("current", "@current{0.00} uA")])  # fmt: skip
         figures.append(figure)
     marks = [
-        switching_marks(one, found.measured, k) for one, k in zip(measured, index, strict=True)
+        switching_marks(one, *loop_features(found, k))
+        for one, k in zip(measured, index, strict=True)
     ]
     for name, marker, colour in (("set", "inverted_triangle", SET), ("reset", "triangle", RESET)):
         points = [_mark_columns(one[name]) for one in marks]

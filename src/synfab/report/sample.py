@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synfab.cells.array import CellArray
-from synfab.common.types import FloatArray
+from synfab.common.types import Array, FloatArray
 from synfab.learn.compare import Comparison, Data
 from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.sweeps import Sweeps
 from synfab.model.cell_model import CellModel
+from synfab.model.conditions import limited
 
 MAX_DEVICES = 64
 MAX_LOOPS = 10
@@ -51,7 +52,10 @@ def measured_loops(sweeps: Sweeps, names: list[str]) -> dict[str, Loops]:
 
 
 def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[Loops]:
-    """Return loops of one generated cell per measured device, at the same voltages."""
+    """Return loops of one generated cell per measured device, at the same voltages.
+
+    In the half of the SET, the compliance of the model limits the current.
+    """
     count = max(len(loops.voltage) for loops in measured)
     points = max(loops.voltage.shape[1] for loops in measured)
     voltage = np.full((len(measured), count, points), np.nan)
@@ -63,6 +67,7 @@ def generated_loops(model: CellModel, measured: list[Loops], seed: int) -> list[
     # Devices with shorter loops get 0 V, which does not change their state.
     program = np.where(defined, voltage, 0.0).reshape(len(measured), -1).T
     currents = cells.apply_program(program, read="pulse", noise=False)
+    currents = limited(currents, program, model.compliance)
     current = np.where(defined, currents.T.reshape(voltage.shape), np.nan)
     return [
         Loops(u[: len(like.voltage), : like.voltage.shape[1]],
@@ -79,9 +84,8 @@ class Marks(NamedTuple):
     loop: FloatArray
 
 
-def switching_marks(loops: Loops, data: Data, index: int) -> dict[str, Marks]:
-    """Return where SET and RESET were found on the loops that have features."""
-    cycles, y = data.devices[index]
+def switching_marks(loops: Loops, cycles: Array, y: Array) -> dict[str, Marks]:
+    """Return where SET and RESET were found on the loops that have features y (T, 4)."""
     found: dict[str, list[tuple[float, float, float]]] = {"set": [], "reset": []}
     for row, cycle in enumerate(loops.cycle):
         at = int(np.searchsorted(cycles, cycle))

@@ -50,6 +50,7 @@ def _(_folder: Path) -> Any:
     return sf.CellArray, {
         "model": model(), "shape": (3, 4), "seed": 1, "order": None, "engine": "auto",
         "history": "float32", "first_cell": 0, "device": None,
+        "condition": None,
     }  # fmt: skip
 
 
@@ -130,8 +131,23 @@ def _(_folder: Path) -> Any:
     return sf.CellModel, {
         "name": "name", "marginals": known.marginals, "histories": dict(known.histories),
         "population": known.population, "conduction": known.conduction,
-        "provenance": {"source": "a test"},
+        "provenance": {"source": "a test"}, "conditions": None,
     }  # fmt: skip
+
+
+@RECIPES.add("synfab.CellModel.at")
+def _(_folder: Path) -> Any:
+    known = model()
+    effect = sf.model.Conditions(("compliance",), [1e-4], [[5e-5, 2e-4]], ("log",), [[0, 0, 9, 0]])
+    conditioned = sf.CellModel(
+        "name", known.marginals, known.histories, known.population, known.conduction,
+        conditions=effect,
+    )  # fmt: skip
+
+    def used(compliance: float) -> sf.CellModel:
+        return conditioned.at(compliance=compliance)
+
+    return used, {"compliance": 1e-4}
 
 
 recipe("synfab.CellModel.history", lambda _: model().history, order=1)

@@ -66,7 +66,7 @@ def _(_folder: Path) -> Any:
     known = table()
     return learn.FeatureTable, {
         "names": known.names, "device": known.device, "cycle": known.cycle,
-        "values": known.values, "rejected": {}, "notes": {},
+        "values": known.values, "rejected": {}, "notes": {}, "conditions": {},
     }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def _(_folder: Path) -> Any:
     known = table()
     return learn.FeatureTable.build, {
         "device": known.device, "cycle": known.cycle, "values": known.values,
-        "rejected": {}, "notes": {},
+        "rejected": {}, "notes": {}, "conditions": None,
     }  # fmt: skip
 
 
@@ -112,6 +112,7 @@ def _(_folder: Path) -> Any:
     }  # fmt: skip
 
 
+RECIPES.add("synfab.learn.fit_conditions")(lambda _: (learn.fit_conditions, {"features": table()}))
 RECIPES.add("synfab.learn.fit_conduction")(
     lambda _: (learn.fit_conduction, {"sweeps": sweeps(), "u_0": 0.2, "reset": "onset"})
 )
@@ -164,6 +165,7 @@ def _(_folder: Path) -> Any:
 
 RECIPES.leave(
     "records of what was found, or checked where they are used",
+    "synfab.learn.ConditionFit",
     *("synfab.learn.Comparison", "synfab.learn.ConductionFit", "synfab.learn.DeviceSweeps"),
     *("synfab.learn.FitResult", "synfab.learn.HistoryFit", "synfab.learn.MarginalFit"),
     "synfab.learn.PopulationFit",

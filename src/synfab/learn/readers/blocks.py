@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synfab.learn.features import numeric
 from synfab.learn.preparation import loop_count
 from synfab.learn.readers.columns import SWEEP_COLUMNS, UNIT, find_columns, quantity_of, split_name
+from synfab.learn.readers.tables import numeric
 
 if TYPE_CHECKING:
     import pandas as pd

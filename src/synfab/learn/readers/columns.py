@@ -38,6 +38,10 @@ ALIASES: dict[str, frozenset[str]] = {
         "u_reset": "u reset, ureset, v reset, vreset, reset voltage, ur",
         "resistance": "resistance, r, res, rdev, r dev, widerstand",
         "conductance": "conductance, g, leitwert",
+        "compliance": "compliance, compliance current, current compliance, current limit, i limit, "
+        "icc, i cc, icomp, i comp, i compliance",
+        "stop_voltage": "stop voltage, v stop, vstop, u stop, ustop, reset stop voltage, "
+        "v reset stop, reset stop",
     }.items()
 }
 SWEEP_COLUMNS = ("voltage", "current")
@@ -132,9 +136,7 @@ def find_columns(columns: Iterable[str], given: Mapping[str, str] | None = None)
         if exact not in columns and exact.isdecimal() and int(exact[:6]) < len(columns):
             exact = columns[int(exact[:6])]  # a position, for tables without names
         if exact not in columns:
-            raise InvalidValueError(
-                f"columns: no column {wanted!r}; the file has {_listing(columns)}"
-            )
+            raise InvalidValueError(f"columns: no column {wanted!r}; found {listing(columns)}")
         unit = split_name(wanted)[1] or split_name(exact)[1]
         found[name] = (exact, scale_of(name, unit, exact))
     given = given or {}
@@ -216,7 +218,9 @@ def _by_unit(columns: list[str], found: Found) -> Found:
     return found
 
 
-def _listing(columns: list[str]) -> str:
+def listing(names: Iterable[object]) -> str:
+    """Return the names of the first columns in quotes, for a message."""
+    columns = list(map(str, names))
     shown = ", ".join(repr(column) for column in columns[:12])
     return shown + (f" and {len(columns) - 12} more" if len(columns) > 12 else "")
 
@@ -226,7 +230,7 @@ def need(found: Mapping[str, object], wanted: Iterable[str], columns: Iterable[s
     missing = [name for name in wanted if name not in found]
     if missing:
         raise InvalidValueError(
-            f"columns: none for {', '.join(missing)}; the file has {_listing(list(columns))}. "
+            f"columns: none for {', '.join(missing)}; found {listing(columns)}. "
             "Rename one, or name it with columns={'voltage': 'my column [mV]', …} "
             '(--columns "voltage=my column [mV],…")'
         )
@@ -254,6 +258,9 @@ def need_sweeps(found: Found, columns: Iterable[str]) -> None:
 
 def check_sweep_units(voltage: npt.NDArray[np.generic], current: npt.NDArray[np.generic]) -> None:
     """Raise ``InvalidValueError`` if voltages or currents are too large to be in V and A."""
+    for name, values in (("voltage", voltage), ("current", current)):
+        if not np.isfinite(values).any():
+            raise InvalidValueError(f"{name}: found no number in any row")
     largest = np.nanmax(np.abs(voltage), initial=0.0)
     if not 0.0 < largest < 100.0:
         raise InvalidValueError(

@@ -150,6 +150,11 @@ def _as_loops(name: str, files: list[Path], read: Reader) -> DeviceSweeps:
         np.cumsum([0, *lengths]),
         np.concatenate([one.voltage for one in parts]),
         np.concatenate([one.current for one in parts]),
+        {
+            key: np.concatenate([one.conditions[key] for one in parts])
+            for key in parts[0].conditions
+            if all(key in one.conditions for one in parts)
+        },
     )
 
 
@@ -157,13 +162,19 @@ def _joined(
     tables: Sequence[FeatureTable], prefixes: Sequence[str], files: Sequence[Path]
 ) -> FeatureTable:
     """Return one table; a device is named by its prefix if it is the only one of its table."""
-    device, cycle, values = [], [], []
+    device, cycle, values, conditions = [], [], [], []
     for table, prefix, file in zip(tables, prefixes, files, strict=True):
+        conditions.append(table.conditions)
         for name, cycles, rows in table.devices():
             own = prefix[:-1] if len(table.names) == 1 and prefix else prefix + name
             device += [own or _stem(file)] * len(cycles)
             cycle.append(cycles)
             values.append(rows)
     return FeatureTable.build(
-        device, np.concatenate(cycle), np.concatenate(values), notes=tables[0].notes
-    )
+        device, np.concatenate(cycle), np.concatenate(values), notes=tables[0].notes,
+        conditions={
+            key: np.concatenate([held[key] for held in conditions])
+            for key in conditions[0]
+            if all(key in held for held in conditions)
+        },
+    )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
-from synfab.learn.features import AssumedVoltage, FeatureTable, numeric, read_frame
+from synfab.learn.features import AssumedVoltage, FeatureTable, read_frame
 from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.arrange import arranged
 from synfab.learn.readers.columns import (
@@ -24,6 +24,7 @@ from synfab.learn.readers.columns import (
 from synfab.learn.readers.labels import counted, grouped
 from synfab.learn.readers.pulse_trains import after_pulses, read_outs
 from synfab.learn.readers.registry import Columns
+from synfab.learn.readers.tables import conditions_in, numeric
 from synfab.learn.readers.wide import sweeps_in_columns
 from synfab.learn.sweeps import Sweeps, device_sweeps
 
@@ -134,6 +135,7 @@ def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
         cycles = np.asarray(frame[found["cycle"][0]], np.int64)
     else:
         cycles = counted(rows, len(frame))
+    conditions = conditions_in(frame, found)
 
     def devices() -> Iterator[DeviceSweeps]:
         for name, unsorted in zip(names, rows, strict=True):
@@ -143,7 +145,8 @@ def _loop_rows(frame: pd.DataFrame, found: Found) -> Sweeps:
             offsets = np.concatenate([[0], np.cumsum([len(x) for x in v])])
             if [len(x) for x in i] != [len(x) for x in v]:
                 raise InvalidValueError(f"device {name}: voltage and current differ in length")
+            held = {key: np.repeat(x[mine], np.diff(offsets)) for key, x in conditions.items()}
             yield DeviceSweeps(str(name), cycles[mine], offsets, np.concatenate(v),
-                               np.concatenate(i))  # fmt: skip
+                               np.concatenate(i), held)  # fmt: skip
 
     return Sweeps(devices)

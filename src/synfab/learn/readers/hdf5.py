@@ -26,6 +26,7 @@ from synfab.learn.readers.hdf5links import inside, split_names
 from synfab.learn.readers.labels import grouped
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, device_sweeps, sweeps_from_arrays
+from synfab.model.conditions import UNITS
 
 if TYPE_CHECKING:
     import h5py
@@ -70,7 +71,7 @@ def read_hdf5(path: Path, columns: Columns = None) -> Sweeps:
     names = own if len(_quantities(own)) == len(SWEEP_COLUMNS) else own + links
     found = find_columns(names)
     need(found, SWEEP_COLUMNS, names)
-    used = {name: found[name] for name in TIDY if name in found}
+    used = {name: found[name] for name in (*TIDY, *UNITS) if name in found}
     return Sweeps(lambda: _devices(path, groups if grouped else None, used))
 
 
@@ -121,6 +122,8 @@ def _stacked(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
 def _points(file: h5py.File, columns: Found) -> Iterator[DeviceSweeps]:
     """Yield devices from datasets with one value per point, ordered by their first points."""
     data = {name: _whole(inside(file, column)) for name, (column, _) in columns.items()}
+    points = data["current"].shape
+    data = {k: x for k, x in data.items() if k not in UNITS or x.shape == points}
     shapes = {name: values.shape for name, values in data.items()}
     if len(set(shapes.values())) > 1:
         raise FileFormatError(f"expected as many values of each quantity, found shapes {shapes}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synfab.common.errors import InvalidTypeError
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.messages import kind_of
 from synfab.common.types import Array
@@ -17,6 +17,8 @@ def index_labels(values: object) -> tuple[tuple[str, ...], Array]:
     ------
     InvalidTypeError
         The values are not names or numbers.
+    InvalidValueError
+        A value is missing.
     """
     import pandas as pd
 
@@ -31,6 +33,12 @@ def index_labels(values: object) -> tuple[tuple[str, ...], Array]:
         raise InvalidTypeError(
             f"device: expected names or numbers, found {kind_of(values)}"
         ) from None
+    missing = np.asarray(pd.isna(found))
+    if missing.any():
+        row = int(np.argmax(missing[codes]))
+        raise InvalidValueError(
+            f"device: expected a name or number in every row, found none in data row {row + 1}"
+        )
     names = tuple(sorted(set(words)))
     place = {name: k for k, name in enumerate(names)}
     return names, np.array([place[word] for word in words], np.intp)[codes]

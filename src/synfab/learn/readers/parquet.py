@@ -19,6 +19,7 @@ from synfab.learn.readers.arrange import positions
 from synfab.learn.readers.columns import Found, find_columns, need_sweeps
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, device_sweeps
+from synfab.model.conditions import UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # Codes of the devices of some rows, and the function from a code to the device.
 Devices: TypeAlias = tuple[Array, Callable[[object], object]]
 
-STREAMED = ("device", "cycle", "voltage", "current")
+STREAMED = ("device", "cycle", "voltage", "current", *UNITS)
 BATCH, ROWS = 2**20, 2**14
 TEXT = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
@@ -119,6 +120,8 @@ def _devices(path: Path, wanted: Found) -> Iterator[DeviceSweeps]:
         edges = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]])
         for low, high in pairwise(edges):
             name = names[1](codes[low])
+            if name is None or (isinstance(name, float) and np.isnan(name)):
+                raise InvalidValueError("device: expected a name or number in every row")
             if held and name != current:
                 yield flush()
                 done.add(current)

@@ -18,16 +18,15 @@ from synfab.common.messages import reason_of
 from synfab.io.compressed import PACKED
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from synfab.learn.features import FeatureTable
+    from synfab.learn.readers.tables import Table
     from synfab.learn.sweeps import Sweeps
 
 logger = logging.getLogger(__name__)
 
 # Quantity to the name of its column, or the names of all columns in order, as a caller specifies.
 Columns: TypeAlias = Mapping[str, str] | Sequence[str] | None
-Contents: TypeAlias = "pd.DataFrame | Sweeps | FeatureTable"
+Contents: TypeAlias = "Table | Sweeps | FeatureTable"
 Reader: TypeAlias = Callable[[Path, Columns], Contents]
 
 # Suffixes of text files, which can also be compressed.
@@ -83,8 +82,9 @@ def register_format(
     read
         Called as ``read(path, columns)``, where ``columns`` is what the caller passed: a mapping of
         quantities to columns, all names in order, or None. Returns ``Sweeps``, a ``FeatureTable``,
-        or a pandas frame with one row per point, loop or read-out; its columns are found by names
-        and converted to SI units. What it raises ends in one line that starts with the file's name.
+        or a table (pandas, Polars, Arrow) with one row per point, loop or read-out; its columns are
+        found by names and converted to SI units. What it raises ends in one line that starts with
+        the file's name.
     suffixes
         File name suffixes in lower case, such as ``(".dat",)``.
     recognises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synfab.common.errors import InvalidValueError
+from synfab.model.conditions import UNITS
 
 BASE_UNITS = {
     "device": "",
@@ -16,6 +17,7 @@ BASE_UNITS = {
     "u_reset": "V",
     "resistance": "ohm",
     "conductance": "S",
+    **UNITS,
 }
 PREFIXES = {
     "": 1.0,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synfab.common.types import Array
-from synfab.learn.features import numeric
 from synfab.learn.preparation import loop_count
 from synfab.learn.readers.columns import ALIASES, split_name
+from synfab.learn.readers.tables import numeric
 from synfab.learn.readers.units import scale_of
 from synfab.learn.sweeps import Sweeps, one_record, sweeps_from_arrays
 
