@@ -48,6 +48,7 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--report", help="write the comparison as an interactive page (.html)"),
 ]
+NUMBERS = ("distance", "yardstick", "detects")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -106,7 +107,8 @@ def fit(
         save_model(result.model, output)
         if report is not None:
             bar.update(text="comparing and drawing the report …")
-            found = learn_compare(result.model, features, seed=seed)
+            sweeps = data if isinstance(data, Sweeps) else None
+            found = learn_compare(result.model, features, sweeps, seed=seed)
             files = {"measurement": source, "model file": output}
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
@@ -141,16 +143,17 @@ def compare(
     """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
     from synfab.learn.reading import source_files
-    from synfab.learn.rejected import rejected_sentence
+    from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model
-    from synfab.report.verdict import headline, verdicts
+    from synfab.report.verdict import headline, left_out, rare_sentences, verdicts
 
     _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
     with progress_bar("reading …") as bar:
         data, features = _load(source, columns, u_set, u_reset, reset, u_0, allow_pickle)
         bar.update(text="generating and comparing …")
-        found = learn_compare(loaded, features, seed=seed)
+        sweeps = data if isinstance(data, Sweeps) else None
+        found = learn_compare(loaded, features, sweeps, seed=seed)
         if report is not None:
             bar.update(text="drawing the report …")
             files: dict[str, str | Path] = {"measurement": source}
@@ -162,14 +165,14 @@ def compare(
         return
     judged = verdicts(found)
     table = Table(title=plain(f"{loaded.name} against {source}"))
-    for heading in ("property", "verdict", "distance", "yardstick"):
-        table.add_column(heading, justify="left" if heading in ("property", "verdict") else "right")
+    for heading in ("property", "verdict", *NUMBERS):
+        table.add_column(heading, justify="right" if heading in NUMBERS else "left")
     for v in judged:
-        table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
+        table.add_row(v.name, v.words, *(f"{getattr(v, name):.3g}" for name in NUMBERS))
     out.print(table)
-    say(headline(judged))
-    if features.rejected:
-        say(rejected_sentence(features.rejected, len(features)))
+    say("detects: deviation that would have been called different in 80 of 100 cases")
+    for sentence in (headline(judged), *left_out(found), *rare_sentences(found)):
+        say(sentence)
     if report is not None:
         say(f"report: {report}")
 

@@ -19,13 +19,21 @@ import numpy as np
 from synfab.common import checks, extras
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
-from synfab.learn.compare import Comparison
+from synfab.learn.comparison.compare import Comparison
+from synfab.learn.comparison.loops import MAX_DEVICES
 from synfab.learn.reading import source_files
-from synfab.learn.rejected import rejected_sentence
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
-from synfab.report.sample import MAX_BLOCKS, MAX_DEVICES, block_length
-from synfab.report.verdict import WORDS, Level, Verdict, headline, verdicts
+from synfab.report.sample import MAX_BLOCKS, block_length
+from synfab.report.verdict import (
+    WORDS,
+    Level,
+    Verdict,
+    headline,
+    left_out,
+    rare_sentences,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +137,6 @@ def render(
     judged = verdicts(found)
     extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
     summary = found.summary()
-    left_out = rejected_sentence(found.rejected, len(found.measured.pooled()))
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
         model=found.model.name,
@@ -146,10 +153,11 @@ def render(
         sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
                   {"id": "tables", "title": "Tables"},
                   {"id": "provenance", "title": "Provenance"}],
-        headline=" ".join(filter(None, [headline(judged), left_out])),
-        verdicts=judged,
+        headline=" ".join([headline(judged), *left_out(found)]),
+        rare=rare_sentences(found),
+        groups=_groups(judged),
         shape=lambda level: Markup(_shape(level)),
-        number=lambda x: f"{x:.3f}" if np.isfinite(x) else "",
+        number=lambda x: f"{x:.3g}" if np.isfinite(x) else "",
         learned=_learned(diagnostics or {}),
         tables=_tables(judged, sections),
         provenance=_provenance(found, files),
@@ -183,13 +191,24 @@ def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> lis
          "text": "The points of a model that fits lie on the dashed line, including the tails.",
          "panels": panels.quantiles(found)},
         {"id": "memory", "title": "Memory", "picker": False,
-         "text": "Dependence of a cycle on earlier ones: correlations within devices.",
+         "text": "Dependence of a cycle on earlier ones: correlations within devices; above lag 20 "
+         "averages over bands of lags.",
          "aside": "Twelve cross-correlations between features",
          "panels": panels.memory(found)},
         {"id": "devices", "title": "Device to device", "picker": False,
          "text": "Mean and standard deviation over the cycles of each device.",
          "panels": panels.devices(found)},
     ]  # fmt: skip
+
+
+def _groups(judged: list[Verdict]) -> list[tuple[str, list[Verdict]]]:
+    """Return the properties that do not agree, largest deviation first, and those that do."""
+    order = {level: k for k, level in enumerate(("far", "near", "open"))}
+    others = sorted((v for v in judged if v.level != "good"), key=lambda v: order[v.level])
+    return [
+        ("Properties that differ or cannot be judged", others),
+        ("Properties that agree", [v for v in judged if v.level == "good"]),
+    ]
 
 
 def _library() -> str:

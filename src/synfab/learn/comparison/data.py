@@ -1,0 +1,128 @@
+"""Features of measured and generated devices, on the scale on which they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from synfab.cells.array import CellArray
+from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
+from synfab.learn.features import FeatureTable
+from synfab.learn.fit import MIN_CYCLES
+from synfab.learn.rejected import by_reason
+from synfab.model.cell_model import FEATURES, CellModel
+
+# Smallest resistance (ohm) that the logarithm distinguishes.
+MIN_OHM = 1e-3
+# A feature whose standard deviation is smaller than this part of its mean does not vary.
+CONSTANT = 1e-6
+
+
+@dataclass(frozen=True)
+class Data:
+    """Cycle numbers (T,) and features y (T, 4) of each device: log10 of r_hrs, others unchanged."""
+
+    devices: list[tuple[Array, Array]]
+
+    def pooled(self) -> Array:
+        """Return all cycles of all devices, (N, 4)."""
+        return np.concatenate([y for _, y in self.devices])
+
+
+class Measured(NamedTuple):
+    """Devices with enough complete cycles, and what was left out of the comparison.
+
+    Attributes
+    ----------
+    names, data
+        Names of the devices in the order of ``data.devices``.
+    short_devices
+        Number of devices with fewer than ``MIN_CYCLES`` complete cycles.
+    incomplete_cycles
+        Number of cycles of the other devices in which a feature is missing.
+    """
+
+    names: tuple[str, ...]
+    data: Data
+    short_devices: int
+    incomplete_cycles: int
+
+
+def on_scale(values: Array) -> Array:
+    """Return features (…, 4) in SI units on the scale of the comparison, whatever their sign."""
+    y = np.array(values, np.float64)
+    y[..., 0] = np.log10(np.maximum(y[..., 0], MIN_OHM))
+    return y
+
+
+def measured_data(features: FeatureTable) -> Measured:
+    """Return the devices of a table that can be compared.
+
+    Raises
+    ------
+    InvalidValueError
+        No device has enough complete cycles.
+    """
+    names, devices, short, incomplete = [], [], 0, 0
+    for name, cycles, values in features.devices():
+        good = np.isfinite(values).all(axis=1)
+        if good.sum() < MIN_CYCLES:
+            short += 1
+            continue
+        incomplete += int((~good).sum())
+        names.append(name)
+        devices.append((cycles[good], on_scale(values[good])))
+    if not devices:
+        lost = by_reason(features.rejected)
+        raise InvalidValueError(
+            f"features: no device has at least {MIN_CYCLES} complete cycles"
+            + (f"; cycles that could not be evaluated: {lost}" if lost else "")
+        )
+    return Measured(tuple(names), Data(devices), short, incomplete)
+
+
+def not_scored(data: Data, notes: Mapping[str, object]) -> dict[str, str]:
+    """Return the features that say nothing about a model, with the reason.
+
+    They are those that do not vary, and switching voltages that were typed by the user because
+    they were not measured.
+    """
+    y = data.pooled()
+    reasons = {
+        name: "does not vary"
+        for f, name in enumerate(FEATURES)
+        if y[:, f].std() <= CONSTANT * abs(y[:, f].mean())
+    }
+    assumed = notes.get("assumed_voltages")
+    if isinstance(assumed, Mapping):
+        reasons |= {str(name): "not measured, value given by the user" for name in assumed}
+    return reasons
+
+
+def generate(model: CellModel, like: Data, seed: int, repeats: int = 1) -> list[Data]:
+    """Return generated data with the devices and cycle numbers of ``like``, ``repeats`` times."""
+    count = len(like.devices)
+    longest = max(int(cycles[-1] - cycles[0]) + 1 for cycles, _ in like.devices)
+    cells = CellArray(model, count * repeats, seed=seed)
+    record = np.empty((longest, count * repeats, 4), np.float32)
+    full = max(1.05 * model.conduction.u_max, 0.1)
+    for n in range(longest):
+        found = cells.features
+        for f, name in enumerate(FEATURES):
+            record[n, :, f] = found[name]
+        # Voltages that SET and completely RESET every cell.
+        cells.apply_voltage(np.minimum(found["u_set"] * 1.5, -0.01) - 0.01)
+        cells.apply_voltage(np.maximum(full, found["u_reset"] + 0.01))
+    return [
+        Data(
+            [
+                (cycles, on_scale(record[cycles - cycles[0], repeat * count + k]))
+                for k, (cycles, _) in enumerate(like.devices)
+            ]
+        )
+        for repeat in range(repeats)
+    ]
