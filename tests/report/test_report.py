@@ -106,8 +106,8 @@ def one_device(published, cycles):
 
 def test_one_device_leaves_the_devices_unjudged(published):
     judged = {v.name: v for v in verdicts(learn.compare(published, one_device(published, 60)))}
-    for name in ("Covariance of devices", "Outlying devices", "Deaths", "First cycles of R_LRS",
-                 "Spread of R_LRS between devices"):  # fmt: skip
+    for name in ("Correlations between devices", "Outlying devices", "Deaths",
+                 "First cycles of R_LRS", "Spread of R_LRS between devices"):  # fmt: skip
         assert judged[name].words == "cannot be judged"
 
 

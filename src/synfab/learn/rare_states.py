@@ -122,7 +122,7 @@ def state_masks(y: Array) -> Array:
     jumps = [_jumps(y[:, f]) & ~closed for f in range(len(FEATURES))]
     levels = np.zeros((len(y), len(FEATURES)), bool)
     for f in range(len(FEATURES)):
-        levels[~closed, f] = _second_level(y[~closed, f])
+        levels[~closed, f] = second_level(y[~closed, f])
     return np.column_stack([closed & ~low, closed & low, *jumps, levels])
 
 
@@ -138,7 +138,7 @@ def _jumps(x: Array) -> Array:
     return np.asarray(apart > JUMP * spread) if spread > 0.0 else np.zeros(len(x), bool)
 
 
-def _second_level(x: Array) -> Array:
+def second_level(x: Array) -> Array:
     """Return a mask of the values in the smaller of two separated levels; all False for one."""
     none = np.zeros(len(x), bool)
     smallest = max(MIN_LEVEL_CYCLES, int(np.ceil(MIN_LEVEL_SHARE * len(x))))

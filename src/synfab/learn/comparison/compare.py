@@ -12,7 +12,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.learn.comparison import lags, loops
 from synfab.learn.comparison.data import Data, generate, measured_data, not_scored
-from synfab.learn.comparison.devices import covariance, rare_counts
+from synfab.learn.comparison.devices import rare_counts
 from synfab.learn.comparison.properties import INNER, PROPERTIES, quantile_property
 from synfab.learn.comparison.sample import MIN_DEVICES, Frame, Units, blocks, cycle_count, grid
 from synfab.learn.comparison.yardstick import Result, Splits, results
@@ -201,7 +201,7 @@ def _prepared(
     seen = np.all(
         [lags.pair_counts(half) >= lags.MIN_PAIRS for both in splits.pairs for half in both], axis=0
     )
-    frame = replace(frame, lags=seen, covariance=covariance(measured.all()))
+    frame = replace(frame, lags=seen)
     measured.frame = split.frame = frame
     return measured, [Units(one.devices, frame) for one in made], splits
 

@@ -93,21 +93,19 @@ def robust_spread(values: Array) -> Array:
     return np.asarray((high - low) / 2.0)
 
 
-def covariance(sample: Sample) -> Array:
-    """Return the covariance matrix of the parameters of the devices by ranks, (2 F, 2 F).
+def rank_correlation(sample: Sample) -> Array:
+    """Return the correlations of the parameters of the devices by ranks, (2 F, 2 F).
 
-    Spearman's rank correlation, converted to that of normal distributions, times robust spreads:
-    one extreme device changes only its ranks.
+    Spearman's rank correlation, converted to that of normal distributions: one extreme device
+    changes only its ranks. Parameters of features that are not scored have correlations of 0.
     """
     from scipy.stats import rankdata
 
-    values = sample.each(parameters)
-    ranks = rankdata(values, axis=0)
-    centred = ranks - ranks.mean(axis=0)
+    ranks = rankdata(sample.each(parameters), axis=0)
+    centred = np.where(np.tile(sample.frame.scored, 2), ranks - ranks.mean(axis=0), 0.0)
     size = np.sqrt((centred**2).sum(axis=0))
     unit = centred / np.where(size > 0.0, size, np.inf)
-    spread = robust_spread(values)
-    return np.asarray(2.0 * np.sin(np.pi / 6.0 * (unit.T @ unit)) * np.outer(spread, spread))
+    return np.asarray(2.0 * np.sin(np.pi / 6.0 * (unit.T @ unit)))
 
 
 def outlier_share(sample: Sample) -> float:

@@ -47,8 +47,11 @@ class Property:
         Concerns differences between devices, or the beginning or end of their records, so that
         blocks of cycles cannot replace devices.
     floor
-        Smallest yardstick, as a function of the whole sample and of the values measured and
-        generated; for shares of rare events, which halves without events would set to 0.
+        Smallest yardstick, as a function of the measurement; for shares of rare events, which
+        halves without events would set to 0.
+    share_of_devices
+        The statistic is a share of the devices, so that the yardstick is that of the binomial
+        distribution.
     supported
         Returns for which features the measurement is large enough, (F,).
     own_scatter
@@ -65,7 +68,8 @@ class Property:
     per_feature: bool = True
     needs: tuple[str, ...] = ()
     of_devices: bool = False
-    floor: Callable[[Sample, float, float], float] | None = None
+    floor: Callable[[Sample], float] | None = None
+    share_of_devices: bool = False
     supported: Callable[[Units], Array] | None = None
     own_scatter: bool = False
 
@@ -217,22 +221,18 @@ register(
 )  # fmt: skip
 
 
-def relative_norm(a: Array, b: Array, frame: Frame) -> Array:
-    """Return the norm of a difference of covariance matrices in units of the measurement."""
-    scored = np.tile(frame.scored, 2)
-    unit = frame.covariance
-    spread = np.where(scored, np.sqrt(np.diag(unit)), 0.0)
-    size = np.outer(spread, spread)
-    size = np.where(size > 0.0, size, np.inf)
-    whole = max(float(np.linalg.norm(unit / size)), 1.0)
-    return np.asarray(np.linalg.norm((a - b) / size) / whole)
+def root_mean_square(a: Array, b: Array, frame: Frame) -> Array:
+    """Return the root mean square error of the correlations of different parameters."""
+    count = 2 * int(frame.scored.sum())
+    off_diagonal = (a - b) * (1.0 - np.eye(len(a)))
+    return np.asarray(np.linalg.norm(off_diagonal) / np.sqrt(max(count * (count - 1), 1)))
 
 
 register(
     Property(
-        "device_covariance", "Covariance of devices",
-        "relative error of the covariance of levels and ln(spreads), by ranks",
-        devices.covariance, relative_norm, lambda a, _: np.asarray(np.nan),
+        "device_correlations", "Correlations between devices",
+        "root mean square error of the rank correlations of levels and ln(spreads)",
+        devices.rank_correlation, root_mean_square, lambda a, _: np.asarray(np.nan),
         per_feature=False, of_devices=True,
     )
 )  # fmt: skip
@@ -299,16 +299,9 @@ register(
 RULE_OF_THREE = 3.0
 
 
-def cycle_floor(sample: Sample, _: float, __: float) -> float:
+def cycle_floor(sample: Sample) -> float:
     """Return the smallest yardstick of a share of the cycles."""
     return RULE_OF_THREE / max(float(sample.total(cycle_count)), 1.0)
-
-
-def device_floor(sample: Sample, measured: float, generated: float) -> float:
-    """Return the smallest yardstick of a share of the devices: binomial, at least one device."""
-    count = len(sample.index)
-    share = (measured + generated) / 2.0
-    return float(max(1.96 * np.sqrt(2.0 * share * (1.0 - share) / count), 1.0 / count))
 
 
 register(
@@ -369,7 +362,7 @@ register(
         f"difference of the shares of devices whose last {devices.DEAD_CYCLES} windows are closed",
         lambda s: np.asarray(s.each(devices.dead).mean()),
         difference, itself, per_feature=False, needs=("r_hrs", "r_lrs"), of_devices=True,
-        floor=device_floor,
+        share_of_devices=True,
     )
 )  # fmt: skip
 register(
@@ -377,7 +370,7 @@ register(
         "outlying_devices", "Outlying devices",
         "difference of the shares of devices outside the 99.9 % ellipsoid of the bulk",
         lambda s: np.asarray(devices.outlier_share(s)),
-        difference, itself, per_feature=False, of_devices=True, floor=device_floor,
+        difference, itself, per_feature=False, of_devices=True, share_of_devices=True,
     )
 )  # fmt: skip
 

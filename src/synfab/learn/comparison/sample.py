@@ -36,15 +36,12 @@ class Frame:
         Which columns are compared, (F,).
     lags
         Which bands of lags are compared, (bands,); see ``lags.BANDS``.
-    covariance
-        Covariance of the parameters of the measured devices, (2 F, 2 F); see ``devices``.
     """
 
     scale: Array
     edges: Array
     scored: Array
     lags: Array = field(default_factory=lambda: np.zeros(0, bool))
-    covariance: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 # Statistic of one device: a function of its cycle numbers (T,), its features (T, F) and the frame.

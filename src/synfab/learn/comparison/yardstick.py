@@ -127,8 +127,10 @@ def results(entry: Property, splits: Splits, measured: Units, made: list[Units])
         yardstick = float(np.quantile(scaled[:, f], QUANTILE))
         own = float(np.quantile(scaled[:, f], POWER))
         if entry.floor is not None and math.isfinite(yardstick):
-            smallest = entry.floor(measured.all(), float(values[0][f]), float(values[1][f]))
-            yardstick = max(yardstick, smallest)
+            yardstick = max(yardstick, entry.floor(splits.whole))
+        if entry.share_of_devices and math.isfinite(yardstick):
+            yardstick = _binomial(float(target), float(mean), len(measured.devices), len(made))
+            own = yardstick / 2.0
         feature = FEATURES[f] if entry.per_feature else ""
         name = entry.name.format(NAMES[feature]) if feature else entry.name
         rows.append(
@@ -138,6 +140,12 @@ def results(entry: Property, splits: Splits, measured: Units, made: list[Units])
             )
         )  # fmt: skip
     return rows
+
+
+def _binomial(measured: float, generated: float, count: int, repeats: int) -> float:
+    """Return the yardstick of a share of the devices, at least one device."""
+    share = (measured + repeats * generated) / (1.0 + repeats)
+    return max(1.96 * math.sqrt(share * (1.0 - share) * (1.0 + 1.0 / repeats) / count), 1.0 / count)
 
 
 def _null(entry: Property, splits: Splits, frame: Frame, rows: int) -> Array:
