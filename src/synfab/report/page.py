@@ -157,7 +157,7 @@ def render(
         rare=rare_sentences(found),
         groups=_groups(judged),
         shape=lambda level: Markup(_shape(level)),
-        number=lambda x: f"{x:.3g}" if np.isfinite(x) else "",
+        number=lambda x: f"{x:.4g}" if np.isfinite(x) else "",
         learned=_learned(diagnostics or {}),
         tables=_tables(judged, sections),
         provenance=_provenance(found, files),
@@ -202,12 +202,14 @@ def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> lis
 
 
 def _groups(judged: list[Verdict]) -> list[tuple[str, list[Verdict]]]:
-    """Return the properties that do not agree, largest deviation first, and those that do."""
-    order = {level: k for k, level in enumerate(("far", "near", "open"))}
-    others = sorted((v for v in judged if v.level != "good"), key=lambda v: order[v.level])
+    """Return the properties by verdict, with a title; those that differ first."""
     return [
-        ("Properties that differ or cannot be judged", others),
-        ("Properties that agree", [v for v in judged if v.level == "good"]),
+        (title, [v for level in levels for v in judged if v.level == level])
+        for title, levels in (
+            ("Properties that differ", ("far", "near")),
+            ("Properties that cannot be judged", ("open",)),
+            ("Properties that agree", ("good",)),
+        )
     ]
 
 

@@ -125,7 +125,7 @@ def memory(found: Comparison) -> list[Panel]:
     for a in range(4):
         for b in range(4):
             # Lag 0 of an autocorrelation is 1, and a logarithmic axis does not contain it.
-            shown = CENTRES > 0.0
+            shown = (CENTRES > 0.0) & np.isfinite(measured[:, 0, 0])
             data = {"lag": CENTRES[shown], "measured": measured[shown, a, b],
                     "generated": generated[shown, a, b]}  # fmt: skip
             panel = new_panel("lag (cycles)", "correlation", x_axis_type="log")

@@ -122,6 +122,8 @@ def outlier_share(sample: Sample) -> float:
         return 0.0
     z = (values[:, varies] - middle[varies]) / spread[varies]
     inside = (np.abs(z) < 3.0).all(axis=1)
+    if inside.sum() < MIN_OUTLIER_DEVICES or not (np.ptp(z[inside], axis=0) > 0.0).all():
+        return float("nan")
     correlation = np.atleast_2d(np.corrcoef(z[inside], rowvar=False))
     correlation = correlation + 1e-6 * np.eye(len(correlation))
     distance = np.einsum("ni,ni->n", z @ np.linalg.inv(correlation), z)

@@ -97,9 +97,13 @@ def sample_correlations(sample: Sample) -> Array:
 
 
 def correlations(data: Data) -> Array:
-    """Return the correlations within all devices in each band of lags, (bands, 4, 4)."""
+    """Return the correlations within all devices in each band of lags, (bands, 4, 4).
+
+    Bands without pairs of cycles are NaN.
+    """
     empty = Frame(np.ones(4), np.zeros((4, 0)), np.ones(4, bool))
-    return _normalised(np.sum([lagged_sums(*one, empty) for one in data.devices], axis=0))
+    sums = np.sum([lagged_sums(*one, empty) for one in data.devices], axis=0)
+    return np.asarray(np.where(sums[:, :1, -1:] > 0.0, _normalised(sums), np.nan))
 
 
 def _normalised(sums: Array) -> Array:

@@ -153,6 +153,8 @@ def _null(entry: Property, splits: Splits, frame: Frame, rows: int) -> Array:
     few = len(splits.whole.index) < MIN_SPLIT_DEVICES
     if entry.of_devices and (few or not splits.of_devices):
         return np.full((1, rows), np.nan)
+    if entry.share_of_devices:  # binomial; halves say nothing about rare devices
+        return np.zeros((1, rows))
     found = [
         np.atleast_1d(entry.distance(entry.measure(a), entry.measure(b), frame))
         for a, b in splits.pairs
