@@ -30,6 +30,10 @@ LOOP_DEVICES, LOOPS = 48, 60
 # Fewer devices are not split: the first half of their cycles is fitted, the second compared.
 MIN_DEVICES = 8
 
+# The yardstick is that of a correct model. A fit to as many devices has their sampling error, too:
+# root of (1 + 1 + 1/R) / (1 + 1/R) for R = 5 generated data sets.
+FIT_ERROR = math.sqrt(2.2 / 1.2)
+
 # Why a property can differ by more than twice the yardstick.
 REASONS = {
     "quantile": "the tail of few devices; the fitted marginal is one shape for all devices",
@@ -161,6 +165,8 @@ def note(row: Result, words: str) -> str:
         return "too few data" if not math.isfinite(row.yardstick) else "yardstick of 0.5 or more"
     if not row.ratio > FAR:
         return ""
+    if row.ratio <= FAR * FIT_ERROR:
+        return "no more than twice the yardstick with the sampling error of the fit"
     kind = row.key.split("_")[0] if row.key.startswith(("quantile", "loops")) else row.key
     return REASONS.get(kind, "not explained")
 
