@@ -152,7 +152,7 @@ def compare(
     repeats = REPEATS if cycles < LARGE else FEWER_REPEATS
     made = generate(model, found.data, seed, repeats)
     left_out = not_scored(found.data, features.notes)
-    measured, generated, splits = _prepared(found.data, made, set(left_out), seed)
+    measured, generated, splits = prepared(found.data, made, set(left_out), seed)
     rows = [
         row
         for entry in PROPERTIES
@@ -185,7 +185,7 @@ def compare(
     )
 
 
-def _prepared(
+def prepared(
     data: Data, made: list[Data], left_out: set[str], seed: int
 ) -> tuple[Units, list[Units], Splits]:
     """Return units of measured and generated data, and halves of the measurement."""

@@ -28,6 +28,7 @@ MIN_LOOPS, MAX_LOOPS, TOTAL_LOOPS = 10, 100, 600
 # and back), relative to the median of the largest voltage of that polarity: 20 in all.
 PLACES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 REPEATS = 3
+MIN_SPREAD = 0.01  # standard deviation of a current, relative to the largest one at the voltage
 
 
 class Loops(NamedTuple):
@@ -118,7 +119,8 @@ def _results(
     measured: list[tuple[Array, Array]], made: list[list[tuple[Array, Array]]], seed: int
 ) -> list[Result]:
     pooled = [np.concatenate([i for _, i in data]) for data in (measured, *made)]
-    spread = pooled[0].std(axis=0)
+    # A limited current hardly varies, but a deviation of 1 % is none.
+    spread = np.maximum(pooled[0].std(axis=0), MIN_SPREAD * np.abs(pooled[0]).max(axis=0))
     frame = Frame(np.where(spread > 0.0, spread, np.inf), grid(pooled), np.ones(len(spread), bool))
     of_devices = len(measured) >= MIN_DEVICES
     units = Units(measured, frame)
@@ -189,13 +191,12 @@ def _instrument(
 ) -> tuple[Array, Array]:
     """Return generated currents as the instrument would measure them."""
     cycles, current = data
-    if isinstance(limit, (int, float)):
+    current = current + offset
+    if isinstance(limit, (int, float)):  # measured with the offset
         half = current.shape[1] // 2
-        current = np.column_stack(
-            [np.maximum(current[:, :half], -abs(float(limit))), current[:, half:]]
-        )
+        current[:, :half] = np.maximum(current[:, :half], -abs(float(limit)))
     z = row_normals(number, current.size, Stream.READ_NOISE).reshape(current.shape)
-    return cycles, current + offset + (noise if np.isfinite(noise) else 0.0) * z
+    return cycles, current + (noise if np.isfinite(noise) else 0.0) * z
 
 
 def _thinned(device: DeviceSweeps, most: int) -> Loops:
