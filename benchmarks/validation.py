@@ -128,12 +128,12 @@ def halves(data: DataSet) -> tuple[DataSet, DataSet, str]:
     return parts[0], parts[1], text
 
 
-def _loops_of(data: DataSet, part: learn.FeatureTable) -> learn.Sweeps | None:
+def _loops_of(data: DataSet, chosen: learn.FeatureTable) -> learn.Sweeps | None:
     """Return the loops of the cycles in a table."""
     if data.sweeps is None:
         return None
     source = data.sweeps
-    cycles = {name: numbers for name, numbers, _ in part.devices()}
+    cycles = {name: numbers for name, numbers, _ in chosen.devices()}
 
     def devices() -> Iterator[learn.DeviceSweeps]:
         for device in source.devices():

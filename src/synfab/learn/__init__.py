@@ -5,8 +5,7 @@ from synfab.common import extras
 extras.check("pandas", "pyarrow", "sklearn")
 
 from synfab.learn.comparison.compare import Comparison, compare
-from synfab.learn.comparison.properties import Property
-from synfab.learn.comparison.properties import register as register_property
+from synfab.learn.comparison.properties import Property, register_property
 from synfab.learn.comparison.yardstick import Result
 from synfab.learn.conduction import ConductionFit, fit_conduction
 from synfab.learn.drift import detrended, find_drift

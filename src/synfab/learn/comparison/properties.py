@@ -77,7 +77,7 @@ class Property:
 PROPERTIES: list[Property] = []
 
 
-def register(entry: Property) -> Property:
+def register_property(entry: Property) -> Property:
     """Add a property to those that ``compare`` scores; a key that exists is replaced."""
     entry = checks.instance("entry", entry, Property)
     PROPERTIES[:] = [known for known in PROPERTIES if known.key != entry.key]
@@ -136,7 +136,7 @@ def quantiles(cumulative: Array, edges: Array, level: float) -> Array:
     return result
 
 
-register(
+register_property(
     Property(
         "distribution", "Distribution of {}", "Wasserstein distance, standard deviations",
         distribution, wasserstein, lambda a, frame: quantiles(a, frame.edges, 0.5),
@@ -184,11 +184,11 @@ def _cycles_suffice(units: Units, level: float) -> Array:
 
 
 for tail in TAILS:
-    register(quantile_property(tail))
+    register_property(quantile_property(tail))
 
 # ---- devices ----------------------------------------------------------------------------------
 
-register(
+register_property(
     Property(
         "within_spread", "Spread of {} within devices",
         "difference of the logarithms (0.1 = 10 %) of the typical standard deviation",
@@ -204,14 +204,14 @@ def between(sample: Sample) -> Array:
     return np.asarray(np.log(np.maximum(spread, devices.SMALLEST)))
 
 
-register(
+register_property(
     Property(
         "between_spread", "Spread of {} between devices",
         "difference of the logarithms (0.1 = 10 %) of the spread of their means",
         between, difference, lambda a, frame: np.exp(a) * frame.scale, of_devices=True,
     )
 )  # fmt: skip
-register(
+register_property(
     Property(
         "spread_of_spreads", "Spread of the spreads of {}",
         "difference of the standard deviations of ln(sigma), robust",
@@ -228,7 +228,7 @@ def root_mean_square(a: Array, b: Array, frame: Frame) -> Array:
     return np.asarray(np.linalg.norm(off_diagonal) / np.sqrt(max(count * (count - 1), 1)))
 
 
-register(
+register_property(
     Property(
         "device_correlations", "Correlations between devices",
         "root mean square error of the rank correlations of levels and ln(spreads)",
@@ -263,14 +263,16 @@ def correlation_property(
 
 
 ERROR = "largest error of a correlation"
-register(correlation_property("memory", "Memory of {}, lags 1 to 20", ERROR, lags.SHORT))
-register(correlation_property("long_memory", "Memory of {}, lags 21 to 100", ERROR, lags.LONG))
-register(
+register_property(correlation_property("memory", "Memory of {}, lags 1 to 20", ERROR, lags.SHORT))
+register_property(
+    correlation_property("long_memory", "Memory of {}, lags 21 to 100", ERROR, lags.LONG)
+)
+register_property(
     correlation_property(
         "cross_memory", "Cross-memory of {}, lags 1 to 20", ERROR, lags.SHORT, others=True
     )
 )
-register(
+register_property(
     correlation_property(
         "same_cycle", "Correlations of {}",
         f"{ERROR} within a cycle", lags.CENTRES == 0.0, others=True,
@@ -278,14 +280,14 @@ register(
 )  # fmt: skip
 
 DRIFT = "difference, standard deviations of the device"
-register(
+register_property(
     Property(
         "first_cycles", "First cycles of {}", f"mean minus that of the later cycles: {DRIFT}",
         lambda sample: sample.each(devices.first_cycles).mean(axis=0),
         difference, itself, of_devices=True,
     )
 )  # fmt: skip
-register(
+register_property(
     Property(
         "trend", "Trend of {}", DRIFT,
         lambda sample: sample.each(devices.trend).mean(axis=0),
@@ -304,7 +306,7 @@ def cycle_floor(sample: Sample) -> float:
     return RULE_OF_THREE / max(float(sample.total(cycle_count)), 1.0)
 
 
-register(
+register_property(
     Property(
         "closed_window", "Closed window",
         f"difference of the shares of cycles with r_hrs < {CLOSED} r_lrs",
@@ -330,25 +332,25 @@ def rare_property(
 
 
 for event, side in (("SET", "HRS"), ("RESET", "LRS")):
-    register(
+    register_property(
         rare_property(
             f"failed_{event.lower()}", f"Failed {event}", f"with a closed window in the {side}",
             (f"failed {event}",), ("r_hrs", "r_lrs"),
         )
     )  # fmt: skip
-register(
+register_property(
     rare_property(
         "jumps", "Jumps of {}", "more than 5 robust standard deviations from the device's median",
         tuple(f"jumps of {name}" for name in FEATURES),
     )
 )  # fmt: skip
-register(
+register_property(
     rare_property(
         "second_level", "Second level of {}", "in the smaller of two separated levels",
         tuple(f"second level of {name}" for name in FEATURES),
     )
 )  # fmt: skip
-register(
+register_property(
     Property(
         "impossible", "Values of the wrong sign",
         "difference of the shares of cycles with R <= 0, u_set >= 0 or u_reset <= 0",
@@ -356,7 +358,7 @@ register(
         difference, itself, per_feature=False, floor=cycle_floor,
     )
 )  # fmt: skip
-register(
+register_property(
     Property(
         "deaths", "Deaths",
         f"difference of the shares of devices whose last {devices.DEAD_CYCLES} windows are closed",
@@ -365,7 +367,7 @@ register(
         share_of_devices=True,
     )
 )  # fmt: skip
-register(
+register_property(
     Property(
         "outlying_devices", "Outlying devices",
         "difference of the shares of devices outside the 99.9 % ellipsoid of the bulk",
