@@ -61,7 +61,7 @@ class Life:
         z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
         self.state = rules.apply_voltage(self.model, self.devices, before, u)
         begun = self.state.cycle > before.cycle
-        newest = drawing.current_vector(self.state.block, self.state.cycle)
+        newest = drawing.current_vector(self.state.block, self.state.cycle, len(self.state.block))
         shifted = np.concatenate([newest[None], register[:-1]])
         self.register = np.where(begun, shifted, register)
         names = core_inputs(self.order)

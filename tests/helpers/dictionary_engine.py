@@ -37,7 +37,8 @@ class DictionaryEngine(Engine):
             self.cells[i].update(zip(state._fields, map(np.array, values), strict=True))
 
     def vectors(self, cells=None):
-        return drawing.current_vector(self.column("block", cells), self.cycles(cells))
+        block = self.column("block", cells)
+        return drawing.current_vector(block, self.cycles(cells), self.order)
 
     def cycles(self, cells=None):
         return self.column("cycle", cells)

@@ -91,7 +91,12 @@ def test_loops_give_the_features_of_the_same_loops_in_a_table(tmp_path):
             [*SETTINGS, "DataName, V1, I1", "DataValue, 0, 0, 0"],
             "a.csv: line 6: expected 2 values, found 3",
         ),
-        ([*SETTINGS, "DataName, V1, V1"], "a.csv: line 5: expected different names of columns"),
+        (
+            [*SETTINGS, "DataName, V1, V1", "DataValue, 0, 0"],
+            ("a.csv: columns: none for current; the file has 'V1', 'V1 2'. Rename one, or name it "
+            "with columns={'voltage': 'my column [mV]', …} (--columns \"voltage=my column "
+            '[mV],…")'),
+        ),
         (
             ["SetupTitle, x", "DataName, V1, I1", "DataValue, 0, 0", "DataName, V2, I2",
              "DataValue, 0, 0"],

@@ -63,10 +63,13 @@ def test_memory_comes_back(published, result):
 
     def correlations(model):
         covariance = model.history(10).autocovariance(20)
-        spread = np.sqrt(np.diag(covariance[0]))
+        # On a logarithmic scale of a negative feature, x* has the opposite sign.
+        sign = np.array([scale.sign for scale in model.scales])
+        spread = sign * np.sqrt(np.diag(covariance[0]))
         return covariance / np.outer(spread, spread)
 
     np.testing.assert_allclose(correlations(result.model), correlations(published), atol=0.02)
+    assert result.diagnostics["long_memory"] == []
     assert (
         result.diagnostics["residual_autocorrelation"]
         < (result.diagnostics["residual_autocorrelation_bound"])
@@ -74,17 +77,18 @@ def test_memory_comes_back(published, result):
 
 
 @pytest.mark.slow
-def test_the_population_comes_back(measured, published, result):
-    """Means and spreads within 3 standard errors, tails within their bootstrap error."""
-    gamma_mean, gamma_std = _gamma_moments(published)
-    true = measured[1].copy()
-    true[:, :4] += true[:, 4:] * gamma_mean
-    true[:, 4:] *= gamma_std
-    fitted = sf.CellArray(result.model, 200_000, seed=4).device_parameters.astype(np.float64)
-    exact = sf.CellArray(published, 200_000, seed=5).device_parameters.astype(np.float64)
-    exact[:, :4] += exact[:, 4:] * gamma_mean
-    exact[:, 4:] *= gamma_std
-    fitted[:, 4:], exact[:, 4:] = np.abs(fitted[:, 4:]), np.abs(exact[:, 4:])
+def test_the_population_comes_back(published, result):
+    """Means and spreads of devices within 3 standard errors, tails within their bootstrap error."""
+    like = comparing.Data([(np.arange(100), np.zeros((100, 4)))] * 6000)
+    fitted, exact = (
+        np.array(
+            [
+                [*y.mean(axis=0), *y.std(axis=0)]
+                for _, y in comparing.generate(m, like, 4)[0].devices
+            ]
+        )
+        for m in (result.model, published)
+    )
     error = exact.std(axis=0) / np.sqrt(DEVICES)
     assert (np.abs(fitted.mean(axis=0) - exact.mean(axis=0)) < 3.0 * error).all()
     fourth = ((exact - exact.mean(axis=0)) ** 4).mean(axis=0) / exact.var(axis=0) ** 2
@@ -99,15 +103,6 @@ def test_the_population_comes_back(measured, published, result):
     bootstrap = np.std(draws, axis=0)
     miss = np.abs(np.quantile(fitted, tails, axis=0) - np.quantile(exact, tails, axis=0))
     assert (miss < 3.0 * bootstrap).all(), miss / bootstrap
-
-
-def _gamma_moments(model):
-    x = np.random.default_rng(0).standard_normal(1_000_000).astype(np.float32)
-    history = np.sqrt(np.diag(model.history(10).autocovariance(0)[0]))
-    values = np.stack(
-        [drawing.marginal(model.marginals[f], x * np.float32(history[f])) for f in range(4)]
-    )
-    return values.mean(axis=1), values.std(axis=1)
 
 
 @pytest.mark.slow
@@ -261,7 +256,13 @@ def test_a_few_devices_vary_as_much_and_are_not_certain_of_a_correlation(measure
     few = table(measured[0][:count, :200])
     drawn = sf.CellArray(learn.fit(few).model, 4000, seed=1).device_parameters
     means = [to_y(values).mean(axis=0) for _, _, values in few.devices()]
-    np.testing.assert_allclose(drawn[:, :4].std(axis=0), np.std(means, axis=0), rtol=0.1)
+    # What 200 correlated cycles do not show is not attributed to the devices.
+    within = np.mean([to_y(values).var(axis=0) for _, _, values in few.devices()], axis=0)
+    shown = np.std(means, axis=0) > 6.0 * np.sqrt(within / 200)
+    assert shown.any()
+    found, expected = drawn[:, :4].std(axis=0), np.std(means, axis=0)
+    np.testing.assert_allclose(found[shown], expected[shown], rtol=0.15)
+    assert (found < 1.1 * expected).all()
     correlation = np.corrcoef(drawn, rowvar=False)
     np.fill_diagonal(correlation, 0.0)
     assert np.abs(correlation).max() < (0.1 if count == 2 else 0.999)
@@ -306,7 +307,7 @@ def test_drift_is_found_and_can_be_taken_out(measured):
     ("change", "message"),
     [
         (lambda v: v[:, :0], "found no rows"),
-        (lambda v: v[:1, :1], "no device has at least 10 complete cycles"),
+        (lambda v: v[:1, :1], "no device has at least 3 complete cycles"),
         (lambda v: np.where(np.arange(4) == 0, v[..., [2, 1, 0, 3]], v[..., [2, 1, 0, 3]]), "swap"),
         (lambda v: v * [1e-3, 1, 1e-3, 1], "kohm"),
         (lambda v: v * [1, -1, 1, 1], "expected u_set < 0 < u_reset"),

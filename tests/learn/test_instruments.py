@@ -129,8 +129,9 @@ def test_a_file_a_device_and_a_file_a_loop(tmp_path, loops):
     device = next(learn.read_sweeps(single).devices())
     # D1_2 comes before D1_10.
     np.testing.assert_allclose(device.current, current[0].ravel(), rtol=1e-6)
+    (tmp_path / "empty" / "inside").mkdir(parents=True)
     with pytest.raises(FileFormatError, match=r"holds no file that ends in \.csv"):
-        learn.read_sweeps(tmp_path)
+        learn.read_sweeps(tmp_path / "empty")
 
 
 def test_a_folder_of_features(tmp_path):

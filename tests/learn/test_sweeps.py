@@ -309,7 +309,8 @@ def test_bad_files_are_one_clear_line(tmp_path, text, message):
 
 def test_swapped_columns_are_noticed(small):
     frame = tidy(small).rename(columns={"voltage": "current", "current": "voltage"})
-    with pytest.raises(sf.InvalidValueError, match="swapped"):
+    seen = r"has -0\.0\S+ … 0\.0\S+ V and currents of -\d\S+ … \d\S+ A; expected"
+    with pytest.raises(sf.InvalidValueError, match=seen):
         list(learn.read_sweeps(frame).devices())
 
 

@@ -81,7 +81,7 @@ def test_the_published_numbers_arrive_as_they_are(published):
         (("population", 1, "weight"), -1.0, "population.weights"),
         (("population", 1, "mean"), [1.0], "population[1]"),
         (("features",), ["r_hrs"], "features"),
-        (("version",), 2, "version"),
+        (("version",), 3, "version"),
         (("format",), "other", "format"),
     ],
 )  # fmt: skip

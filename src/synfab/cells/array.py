@@ -26,7 +26,7 @@ from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
 from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
-from synfab.physics import rules
+from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import find_library
@@ -427,8 +427,13 @@ class CellArray:
     @property
     @locked
     def features(self) -> dict[str, Array]:
-        """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V); copies."""
+        """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V); copies.
+
+        A cell that failed has an infinite u_set or u_reset: it cannot be SET or RESET.
+        """
         found = self.engine_instance.features()
+        if self.model.failure is not None:
+            found = drawing.without_limit(found)
         return {name: self._shaped(row) for name, row in zip(FEATURES, found, strict=True)}
 
     @property

@@ -75,7 +75,7 @@ def demo(
     loaded = load_model(model)
     with progress_bar("starting") as bar:
         steps = run(loaded, output, lambda name: bar.update(text=f"{name} …"))
-    memory = bytes_per_cell(loaded.orders[-1], "float32")
+    memory = bytes_per_cell(loaded.orders[-1], "float32", loaded.averages)
     if as_json:
         rows = [step._asdict() for step in steps]
         print_json({"steps": rows, "bytes_per_cell": memory, "figures": str(output)})
@@ -114,7 +114,9 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "voltage_range_V": list(conduction.voltage_range),
         "r_max": round(conduction.r_max, 6),
         "component_probabilities": [round(float(p), 6) for p in loaded.population.probabilities],
-        "bytes_per_cell": {h: bytes_per_cell(loaded.orders[-1], h) for h in histories("numba")},
+        "bytes_per_cell": {
+            h: bytes_per_cell(loaded.orders[-1], h, loaded.averages) for h in histories("numba")
+        },
         "provenance": dict(loaded.provenance),
     }
     if as_json:

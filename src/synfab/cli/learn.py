@@ -25,7 +25,9 @@ Source = Annotated[
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option(help="'voltage=My V (mV),current=I2'; names in order for a file without header"),
+    typer.Option(
+        help="'voltage=My V (mV),current=I2', or all columns in order: 'voltage, current [uA], _'"
+    ),
 ]
 VoltageOption = Annotated[
     str | None, typer.Option(help="V, or mean,deviation; if it was not measured")
@@ -80,7 +82,7 @@ def fit(
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
     from synfab.learn.drift import drift_text
-    from synfab.learn.reading import source_files
+    from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model, save_model
@@ -123,6 +125,8 @@ def fit(
     out.print(table)
     if report is not None:
         say(f"report: {report}")
+    for text in reading_notes(features.notes):
+        say(text)
     if features.rejected:
         say(rejected_sentence(features.rejected, len(features)))
 
@@ -142,7 +146,7 @@ def compare(
 ) -> None:
     """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
-    from synfab.learn.reading import source_files
+    from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model
     from synfab.report.verdict import headline, left_out, rare_sentences, verdicts
@@ -171,8 +175,11 @@ def compare(
         table.add_row(v.name, v.words, *(f"{getattr(v, name):.3g}" for name in NUMBERS))
     out.print(table)
     say("detects: deviation that would have been called different in 80 of 100 cases")
-    for sentence in (headline(judged), *left_out(found), *rare_sentences(found)):
-        say(sentence)
+    for text in (
+        *(headline(judged), *reading_notes(features.notes)),
+        *(*left_out(found), *rare_sentences(found)),
+    ):
+        say(text)
     if report is not None:
         say(f"report: {report}")
 
@@ -229,8 +236,8 @@ def _load(
     return features, features
 
 
-def _columns(text: str | None) -> dict[str, str] | None:
-    """Return quantity to column, from name=column pairs or from names in order."""
+def _columns(text: str | None) -> dict[str, str] | list[str] | None:
+    """Return quantity to column from name=column pairs, or names in order."""
     if text is None:
         return None
     items = [item.strip() for item in text.split(",")]
@@ -238,7 +245,7 @@ def _columns(text: str | None) -> dict[str, str] | None:
         return {k.strip(): v.strip() for k, v in (item.split("=", 1) for item in items)}
     if any("=" in item for item in items):
         raise InvalidValueError("--columns: expected name=column pairs, or names in order")
-    return {name: str(k) for k, name in enumerate(items)}
+    return items
 
 
 def _voltage(option: str, text: str | None) -> float | tuple[float, float] | None:

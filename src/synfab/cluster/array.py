@@ -81,7 +81,7 @@ class ShardedCellArray:
         one = CellArray(technology, 1, seed=seed, order=order, history=history)  # checks them
         options: CellOptions = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
-        check_memory(client, math.prod(axes), one.order, history)
+        check_memory(client, math.prod(axes), one.order, history, technology.averages)
         self._checkpoints = CheckpointFolder("folder", folder, every, keep)
         shapes = shard.shard_shapes(axes, largest)
         with self._checkpoints.held(empty=True):

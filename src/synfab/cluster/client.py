@@ -21,9 +21,9 @@ def check_client(client: object) -> None:
     checks.instance("client", client, Client, "a distributed.Client")
 
 
-def check_memory(client: Client, cells: int, order: int, history: str) -> None:
+def check_memory(client: Client, cells: int, order: int, history: str, averages: int) -> None:
     """Raise ``CapacityError`` if the cells do not fit into the memory of the workers."""
-    needed = cells * bytes_per_cell(order, history)
+    needed = cells * bytes_per_cell(order, history, averages)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     limits = [worker["memory_limit"] for worker in workers]
     if limits and all(limits) and needed > sum(limits):

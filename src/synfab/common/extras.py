@@ -16,6 +16,7 @@ PACKAGES = {
     "sklearn": ("learn", "fits of models"),
     "h5py": ("learn", "HDF5 files"),
     "openpyxl": ("learn", "Excel files"),
+    "xlrd": ("learn", "Excel files of the format .xls"),
     "matplotlib": ("plot", "figures"),
     "bokeh": ("report", "reports (--report)"),
     "panel": ("explore", "interactive pages (synfab explore)"),

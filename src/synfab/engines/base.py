@@ -76,6 +76,7 @@ class Engine(ABC):
         library: Library,
     ) -> None:
         self.model, self.n_cells, self.order = model, n_cells, order
+        self.slots = model.history(order).slots
         self.seed, self.first_cell = seed, first_cell
         self.history, self.library = history, library
 
@@ -229,7 +230,10 @@ class Engine(ABC):
 
     def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of the current cycle of cells, (M,) each."""
-        return drawing.features_of(self.model, self.parameters(cells).T, self.vectors(cells))
+        listed = np.arange(self.n_cells) if cells is None else to_numpy(cells)
+        number = self.words(listed.astype(np.uint64) + np.uint64(self.first_cell))
+        devices = drawing.Devices(self.library.key(self.seed), number, self.parameters(cells).T)
+        return drawing.features_of(self.model, devices, self.vectors(cells), self.cycles(cells))
 
     @property
     def states(self) -> Array:

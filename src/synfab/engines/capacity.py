@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synfab.common.errors import CapacityError
 from synfab.io.memory import available_memory, size_text
-from synfab.model.reduction import STATES
+from synfab.model.reduction import reduced_size
 
 # In addition to its history, a cell stores 8 device parameters and 6 words of state.
 OTHER_BYTES = 4 * (8 + 6)
@@ -18,16 +18,19 @@ ALWAYS_FITS = 2**24
 KERNEL_BYTES = 2**27
 
 
-def bytes_per_cell(order: int, history: str) -> int:
-    """Return the memory per cell in bytes; unknown history formats count as float32."""
+def bytes_per_cell(order: int, history: str, averages: int = 0) -> int:
+    """Return the memory per cell in bytes; unknown history formats count as float32.
+
+    ``averages`` is ``CellModel.averages``, 0 for the published model.
+    """
     if history == "compact":
-        return COMPACT_STATE_BYTES + min(STATES, 4 * order)
-    return 4 * 4 * order + OTHER_BYTES
+        return COMPACT_STATE_BYTES + reduced_size(order, averages)
+    return 4 * 4 * (order + averages) + OTHER_BYTES
 
 
-def check_capacity(n_cells: int, order: int, history: str) -> None:
+def check_capacity(n_cells: int, order: int, history: str, averages: int) -> None:
     """Raise ``CapacityError`` if storing and reading the cells exceeds the available memory."""
-    needed = n_cells * (bytes_per_cell(order, history) + READ_BYTES)
+    needed = n_cells * (bytes_per_cell(order, history, averages) + READ_BYTES)
     if needed <= ALWAYS_FITS:
         return
     needed, available = needed + KERNEL_BYTES, available_memory()

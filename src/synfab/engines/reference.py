@@ -33,7 +33,7 @@ class ReferenceEngine(Engine):
         self.devices = library.exact(drawing.fabricate, (self.model,))(
             library.key(self.seed), number
         )
-        index = number[0][None, :] * 0 + count_up(0, self.order, number[0])[:, None]
+        index = number[0][None, :] * 0 + count_up(0, self.slots, number[0])[:, None]
         eps = self.normals(self.devices.seed, number, index, Stream.INITIAL_HISTORY)
         rest = library.exact(rules.rested_state, (self.model, self.order))
         self.state = rest(self.devices, eps)
@@ -115,7 +115,8 @@ class ReferenceEngine(Engine):
         return self.features(cells)
 
     def vectors(self, cells: Array | None = None) -> Array:
-        return drawing.current_vector(self._some(self.state.block, cells), self.cycles(cells))
+        block = self._some(self.state.block, cells)
+        return drawing.current_vector(block, self.cycles(cells), self.order)
 
     def features(self, cells: Array | None = None) -> drawing.Features:
         """Return the features of cells; for all cells, in one compiled function."""
@@ -139,7 +140,7 @@ class ReferenceEngine(Engine):
 
     def check(self, arrays: Mapping[str, Any]) -> None:
         n = self.n_cells
-        shapes = {"block": (self.order, 4, n), "parameters": (8, n)}
+        shapes = {"block": (self.slots, 4, n), "parameters": (8, n)}
         types = {"in_hrs": ("bool",), "in_lrs": ("bool",), "cycle": ("uint32", "int64")}
         for name, array in arrays.items():
             shape = shapes.get(name, (n,))

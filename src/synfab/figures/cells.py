@@ -124,11 +124,13 @@ def device_map(parameters: Array, model: CellModel) -> Figure:
     """
     population = model.population
     outlier = population.component(parameters) == int(np.argmin(population.weights))
+    means = model.to_features(parameters[:, :4])
+    means[:, 0] = np.log10(means[:, 0])
     figure, axes = new_figure(1, 3, (11.0, 4.0))
     pairs = ((0, 2), (1, 3), (2, 3))
     names = ("log10 R$_{HRS}$", "U$_{SET}$ (V)", "R$_{LRS}$ (ohm)", "U$_{RESET}$ (V)")
     for axis, (a, b) in zip(axes.flat, pairs, strict=True):
-        inside, outside = parameters[~outlier], parameters[outlier]
+        inside, outside = means[~outlier], means[outlier]
         axis.plot(inside[:, a], inside[:, b], ".", ms=2, color=COLOURS[0], alpha=0.4)
         label = f"outliers: {outlier.mean():.1%} of {len(outlier)} devices"
         axis.plot(outside[:, a], outside[:, b], "x", ms=4, color=COLOURS[1], label=label)

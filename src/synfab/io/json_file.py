@@ -92,7 +92,9 @@ def newer(found: object, newest: int, where: str = "") -> FileFormatError:
 class Fields:
     """Access to the fields of a JSON object with checks that name the field in errors."""
 
-    def __init__(self, content: object, name: str, required: tuple[str, ...]) -> None:
+    def __init__(
+        self, content: object, name: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+    ) -> None:
         if not isinstance(content, dict):
             raise FileFormatError(f"{name or 'file'}: expected a JSON object")
         self.content, self.prefix = content, f"{name}." if name else ""
@@ -100,7 +102,7 @@ class Fields:
             if key not in content:
                 raise FileFormatError(f"{self.prefix}{key}: missing")
         for key in content:
-            if key not in required:
+            if key not in required + optional:
                 raise FileFormatError(f"{self.prefix}{key[:40]!r}: unknown field")
 
     def make(self, build: Callable[[], Result]) -> Result:

@@ -127,7 +127,7 @@ def _draw_cycle(
     model: CellModel, devices: drawing.Devices, block: Array, cycle: Array, begins: Array
 ) -> tuple[Array, Array]:
     """Equal ``drawing.draw_cycle``, without a branch in Python; beyond the last cycle NaN."""
-    order = block.shape[0]
+    order = drawing.order_of(model, block)
     ends = drawing.block_ends(begins, cycle, order)
     beyond = begins & (cycle >= rules.MAX_CYCLE)
 

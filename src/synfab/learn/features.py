@@ -198,7 +198,7 @@ def _sets_at_positive_voltage(rows: Array) -> bool:
 
 
 def _plausible(rows: Array) -> None:
-    """Raise for swapped columns and wrong units, which a fit would not detect."""
+    """Raise for values of wrong columns or units, which a fit would not detect."""
     with np.errstate(invalid="ignore"):
         for f in (0, 2):
             column = rows[:, f][np.isfinite(rows[:, f])]
@@ -221,8 +221,8 @@ def _plausible(rows: Array) -> None:
         swapped = rows[both, 0] < rows[both, 2]
         if swapped.mean() > 0.5:
             raise InvalidValueError(
-                f"r_hrs: below r_lrs in {100 * swapped.mean():.0f} % of the rows: "
-                "the columns seem to be swapped"
+                f"r_hrs: below r_lrs in {100 * swapped.mean():.0f} % of the rows; medians "
+                f"{np.median(rows[both, 0]):.3g} and {np.median(rows[both, 2]):.3g} ohm"
             )
         for f, sign in ((1, "below"), (3, "above")):
             column = rows[:, f][np.isfinite(rows[:, f])]

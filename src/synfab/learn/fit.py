@@ -5,29 +5,37 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.learn.autocovariance import few_cycles_history
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
+from synfab.learn.failure import find_failures
 from synfab.learn.features import FeatureTable, row_normals, to_y
 from synfab.learn.history import check_order, fit_history
+from synfab.learn.long_memory import find_long_memory, with_averages
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
 from synfab.learn.read_voltage import read_voltage
-from synfab.learn.rejected import by_reason
+from synfab.learn.scales import choose_scales, describe_scale
+from synfab.learn.standardised import Standardised, standardise
 from synfab.learn.sweeps import Sweeps
+from synfab.learn.wear_in import find_wear_in, without_wear_in
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
+from synfab.model.history import History
 from synfab.random.streams import Stream
 
 logger = logging.getLogger(__name__)
 
-MIN_CYCLES = 10
+WEAR_IN = ("keep", "remove")
+# Records with fewer cycles than this are too short for a fit by least squares.
+FEW_CYCLES = 30
 
 
 @dataclass(frozen=True)
@@ -36,43 +44,6 @@ class FitResult:
 
     model: CellModel
     diagnostics: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Standardised:
-    """Features relative to the mean and standard deviation of each device."""
-
-    names: list[str]
-    cycles: list[Array]
-    x: list[Array]  # (T, 4) per device
-    parameters: Array  # (devices, 8): mu, sigma
-    left_out: list[str]  # devices with too few cycles
-
-
-def standardise(features: FeatureTable) -> Standardised:
-    """Return features minus the mean of the device, divided by its standard deviation."""
-    names, cycles, x, parameters, left_out = [], [], [], [], []
-    for name, cycle, values in features.devices():
-        good = np.isfinite(values).all(axis=1)
-        if good.sum() < MIN_CYCLES:
-            left_out.append(name)
-            continue
-        y = to_y(values[good])
-        mean, spread = y.mean(axis=0), y.std(axis=0, ddof=1)
-        flat = spread < 1e-9 * np.maximum(np.abs(mean), 1e-9)
-        spread[flat] = 1.0
-        names.append(name)
-        cycles.append(cycle[good])
-        x.append(np.where(flat, 0.0, (y - mean) / spread))
-        parameters.append(np.concatenate([mean, spread]))
-    if not names:
-        lost = by_reason(features.rejected)
-        raise InvalidValueError(
-            f"features: no device has at least {MIN_CYCLES} complete cycles; found "
-            f"{len(features)} rows on {len(features.names)} devices"
-            + (f"; cycles that could not be evaluated: {lost}" if lost else "")
-        )
-    return Standardised(names, cycles, x, np.asarray(parameters), left_out)
 
 
 def fit(
@@ -84,10 +55,14 @@ def fit(
     conduction: Conduction | CellModel | None = None,
     skip: int = 0,
     detrend: bool = False,
+    wear_in: str = "keep",
     seed: int = 0,
     name: str = "fitted",
 ) -> FitResult:
     """Return a model fitted to features and, if available, the loops they come from.
+
+    The scale of each feature, memory beyond the order of the history, wear-in and failures are
+    part of the model if the data show them.
 
     Parameters
     ----------
@@ -106,6 +81,9 @@ def fit(
         Number of first cycles of every device to skip (wear-in).
     detrend
         Remove the linear trend over the cycles of every device.
+    wear_in
+        ``"keep"``: the first cycles of the model deviate as those of the data do; ``"remove"``:
+        they are as later ones.
     seed
         Seed of the starting points of the mixture fit.
     name
@@ -130,26 +108,24 @@ def fit(
         checks.optional("conduction", conduction, Conduction)
     order, components = check_order(order), check_components(components)
     skip, detrend = checks.integer("skip", skip, 0), checks.flag("detrend", detrend)
+    wear_in = checks.choice("wear_in", wear_in, WEAR_IN)
     seed, name = checks.word("seed", seed), checks.text("name", name)
     digest, rejected = features.digest(), dict(features.rejected)
     used = features.skip(skip) if skip else features
+    failures, used = find_failures(used)
     drift = find_drift(used)
     if detrend:
         used = detrended(used)
-    parts = standardise(used)
+    scales = choose_scales(used)
+    wear = find_wear_in(used, scales.scales)
+    if wear is not None:
+        used = without_wear_in(used, scales.scales, wear)
+    parts = standardise(used, scales.scales)
     pooled = np.concatenate(parts.x)
     constant = [FEATURES[f] for f in range(4) if not pooled[:, f].any()]
-    # The scores of a constant feature are independent normal numbers.
-    scores = np.stack([
-        normal_scores(c) if c.any() else row_normals(f, len(c), Stream.INITIAL_HISTORY)
-        for f, c in enumerate(pooled.T)
-    ], axis=1)  # fmt: skip
     marginals = fit_marginals(pooled)
-    edges = np.cumsum([0, *(len(x) for x in parts.x)])
-    series = [(c, scores[a:b]) for c, a, b in zip(parts.cycles, edges, edges[1:], strict=False)]
-    history = fit_history(series, order)
-    errors = _parameter_errors(parts)
-    population = fit_population(parts.parameters, errors, components, seed)
+    memory = _fit_memory(parts, pooled, order)
+    population = fit_population(parts.parameters, parts.errors, components, seed)
     curves, curve_facts = _curves(used, parts, sweeps, conduction)
     cycles = np.concatenate(parts.cycles)
     diagnostics: dict[str, Any] = {
@@ -159,11 +135,19 @@ def fit(
         "rejected_cycles": rejected,
         "constant_features": constant,
         "marginals": marginals.kind,
-        "order": history.order,
-        "bic_of_orders": history.bic,
-        "residual_autocorrelation": history.whiteness,
-        "residual_autocorrelation_bound": history.whiteness_bound,
-        "orders_made_stable": list(history.shrunk),
+        "scales": {n: describe_scale(c) for n, c in zip(FEATURES, scales.scales, strict=True)},
+        **memory.facts,
+        "wear_in": None
+        if wear is None
+        else {
+            "cycles": wear.cycles.tolist(),
+            "kept": wear_in == "keep",
+            "shift_of_first_cycle": dict(zip(FEATURES, wear.shift_at(0).tolist(), strict=True)),
+        },
+        "failures": {
+            "devices": len(failures.devices),
+            "modelled": failures.model is not None,
+        },
         "components": population.components,
         "bic_of_components": population.bic,
         "population_note": population.note,
@@ -181,33 +165,49 @@ def fit(
         "cycle_range": [int(cycles.min()), int(cycles.max())],
         "rejected_cycles": rejected,
         "options": {"order": order, "components": components, "skip": skip, "detrend": detrend,
-                    "seed": seed},
+                    "wear_in": wear_in, "seed": seed},
         "notes": dict(used.notes),
         "synfab": __version__,
         "numpy": np.__version__,
     }  # fmt: skip
     model = CellModel(
-        name, marginals.coefficients, history.histories, population.population, curves, provenance
-    )
+        name, marginals.coefficients, memory.histories, population.population, curves, provenance,
+        scales=scales.scales, wear_in=wear if wear_in == "keep" else None, failure=failures.model,
+    )  # fmt: skip
     return FitResult(model, diagnostics)
 
 
-def _parameter_errors(parts: Standardised) -> Array:
-    """Return the standard errors of mu and sigma of one device, given correlated cycles."""
-    length = float(np.median([len(x) for x in parts.x]))
-    spread = np.median(parts.parameters[:, 4:], axis=0)
-    inflation = np.ones(4)
-    for f in range(4):
-        lags = []
-        for lag in range(1, 11):
-            pairs = [(x[lag:, f], x[:-lag, f]) for x in parts.x if len(x) > lag + 2]
-            top = sum(float(a @ b) for a, b in pairs)
-            lags.append(top / max(sum(float(a @ a) for a, _ in pairs), 1e-12))
-        inflation[f] = max(1.0 + 2.0 * sum(max(r, 0.0) for r in lags), 1.0)
-    kurtosis = np.clip((np.concatenate(parts.x) ** 4).mean(axis=0), 2.0, 50.0)
-    mean_error = spread * np.sqrt(inflation / length)
-    spread_error = spread * np.sqrt((kurtosis - 1.0) * inflation / (4.0 * length))
-    return np.concatenate([mean_error, spread_error])
+class _Memory(NamedTuple):
+    histories: dict[int, History]
+    facts: dict[str, Any]
+
+
+def _fit_memory(parts: Standardised, pooled: Array, order: int | str) -> _Memory:
+    """Return the histories of the normalised features, and diagnostics."""
+    # The scores of a constant feature are independent normal numbers.
+    scores = np.stack([
+        normal_scores(c) if c.any() else row_normals(f, len(c), Stream.INITIAL_HISTORY)
+        for f, c in enumerate(pooled.T)
+    ], axis=1)  # fmt: skip
+    edges = np.cumsum([0, *(len(x) for x in parts.x)])
+    series = [(c, scores[a:b]) for c, a, b in zip(parts.cycles, edges, edges[1:], strict=False)]
+    if order == "bic" and np.median([len(cycles) for cycles in parts.cycles]) < FEW_CYCLES:
+        short, found = few_cycles_history(series)
+        seen = f"order {found}: records of few cycles show {'some' if found else 'no'} memory"
+        return _Memory({1: short}, {"order": found, "memory_note": seen, "long_memory": []})
+    fitted = fit_history(series, order)
+    histories, chosen = fitted.histories, fitted.histories[fitted.order]
+    levels = find_long_memory(series, chosen)
+    if levels is not None:
+        histories = {fitted.order: with_averages(chosen, series, levels)}
+    return _Memory(histories, {
+        "order": fitted.order,
+        "bic_of_orders": fitted.bic,
+        "residual_autocorrelation": fitted.whiteness,
+        "residual_autocorrelation_bound": fitted.whiteness_bound,
+        "orders_made_stable": list(fitted.shrunk),
+        "long_memory": [] if levels is None else levels.times.tolist(),
+    })  # fmt: skip
 
 
 def _curves(

@@ -1,4 +1,4 @@
-"""Fit of the device-to-device variability: a Gaussian mixture of device parameters."""
+"""Fit of the device-to-device variability: a Gaussian mixture of (mu, ln sigma)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.learn.deconvolution import Gaussians, without_errors
 from synfab.model.population import N_PARAMETERS, Population
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ FEW_DEVICES = 3 * N_PARAMETERS
 MIN_SHRINKAGE = 0.01  # keeps the covariance of few devices positive definite
 # Relative spread of a parameter that is equal in all devices.
 NARROW = 1e-6
+SMALLEST = 1e-9  # size of a parameter whose mean is 0
+# Smallest share of the variance of few devices that is attributed to their differences.
+MIN_TRUE = 0.02
 STARTS = 5
 # Quantiles at which tails are compared, and their largest allowed error in standard errors.
 LEVELS = np.array([0.01, 0.02, 0.05, 0.95, 0.98, 0.99])
@@ -38,14 +42,17 @@ class PopulationFit(NamedTuple):
 def fit_population(
     parameters: Array, errors: Array, components: int | str = "auto", seed: int = 0
 ) -> PopulationFit:
-    """Return a mixture fitted to device parameters.
+    """Return a mixture fitted to device parameters that are known with errors.
+
+    The mixture is that of the true parameters: what measuring few cycles adds to their spread is
+    removed (Bovy, Hogg and Roweis 2011).
 
     Parameters
     ----------
     parameters
-        (devices, 8): mu of the four features, then sigma.
+        (devices, 8): mu of the four features, then ln sigma.
     errors
-        (8,): standard errors of the parameters of one device, a lower bound of every component.
+        Standard errors of the parameters, (8,) or (devices, 8).
     components
         A number, or ``"auto"``: by the Bayesian information criterion, and more if the tails of a
         marginal are not represented.
@@ -58,16 +65,20 @@ def fit_population(
         There are too few devices for the number of components.
     """
     parameters = checks.numbers("parameters", parameters, (None, N_PARAMETERS))
-    errors = checks.numbers("errors", errors, (N_PARAMETERS,))
+    count = len(parameters)
+    given = checks.real_array("errors", errors)
+    errors = checks.numbers(
+        "errors", errors, (N_PARAMETERS,) if given.ndim < 2 else (count, N_PARAMETERS)
+    )
+    errors = np.broadcast_to(errors, parameters.shape)
     components, seed = check_components(components), checks.word("seed", seed)
-    count, automatic = len(parameters), isinstance(components, str)
+    automatic = isinstance(components, str)
     if not isinstance(components, str) and components > count > 1:
         raise InvalidValueError(
             f"components: {components} require at least as many devices, found {count}"
         )
     centre = parameters.mean(axis=0)
-    size = np.maximum(np.abs(centre), 1e-12)
-    narrow = NARROW * size
+    narrow = NARROW * np.maximum(np.abs(centre), SMALLEST)
     if count == 1:
         note = "one device: device-to-device variability unknown, all cells have equal parameters"
         return PopulationFit(_single(centre, np.diag(narrow**2)), 1, {}, note)
@@ -79,13 +90,13 @@ def fit_population(
                 f"components: {components} require at least {FEW_DEVICES} devices, found {count}"
             )
         note = f"{count} devices: one component, covariance shrunk (Ledoit and Wolf 2004)"
-        return PopulationFit(_single(centre, _shrunk(parameters, varies, narrow)), 1, {}, note)
+        covariance = _shrunk(parameters, errors, varies, narrow)
+        return PopulationFit(_single(centre, covariance), 1, {}, note)
     scaled = (parameters[:, varies] - centre[varies]) / spread[varies]
-    # The measured spread includes the estimation error; a tenth of it prevents components from
-    # collapsing onto a few devices without widening the others.
-    floor = 0.1 * float(np.mean((errors[varies] / spread[varies]) ** 2))
-    floor = min(max(floor, 1e-6), 0.1)
-    tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES + 1) + 1)
+    variances = (errors[:, varies] / spread[varies]) ** 2
+    # A tenth of the errors prevents components from collapsing onto a few devices.
+    floor = min(max(0.1 * float(np.mean(variances)), 1e-6), 0.1)
+    tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES) + 1)
     wanted = list(tried) if automatic else [int(components)]
     fits = {k: _mixture(scaled, k, floor, seed) for k in wanted}
     bic = {k: float(fit.bic(scaled)) for k, fit in fits.items()}
@@ -99,15 +110,17 @@ def fit_population(
         best, miss = best + 1, next_miss
     note = "" if best == chosen else f"{chosen} by BIC; {best} to represent the tails"
     mixture = fits[best]
-    means = np.tile(centre, (best, 1))
-    means[:, varies] += mixture.means_ * spread[varies]
+    found = Gaussians(mixture.weights_, mixture.means_, mixture.covariances_)
+    weights, means, covariances = without_errors(found, scaled, variances, floor)
+    whole = np.tile(centre, (best, 1))
+    whole[:, varies] += means * spread[varies]
     factors = np.zeros((best, N_PARAMETERS, N_PARAMETERS))
     for k in range(best):
         covariance = np.diag(narrow**2)
         block = np.ix_(varies, varies)
-        covariance[block] = mixture.covariances_[k] * np.outer(spread[varies], spread[varies])
+        covariance[block] = covariances[k] * np.outer(spread[varies], spread[varies])
         factors[k] = np.linalg.cholesky(covariance)
-    return PopulationFit(Population(mixture.weights_, means, factors), best, bic, note)
+    return PopulationFit(Population(weights, whole, factors, True), best, bic, note)
 
 
 def check_components(components: int | str) -> int | str:
@@ -141,10 +154,11 @@ def _mixture(scaled: Array, components: int, floor: float, seed: int) -> Gaussia
 
 
 def _single(mean: Array, covariance: Array) -> Population:
-    return Population([1.0], mean[None], np.linalg.cholesky(covariance)[None])
+    return Population([1.0], mean[None], np.linalg.cholesky(covariance)[None], True)
 
 
-def _shrunk(parameters: Array, varies: Array, narrow: Array) -> Array:
+def _shrunk(parameters: Array, errors: Array, varies: Array, narrow: Array) -> Array:
+    """Return the covariance of few devices, without the variance of their errors."""
     from sklearn.covariance import ledoit_wolf
 
     covariance = np.diag(narrow**2)
@@ -156,5 +170,9 @@ def _shrunk(parameters: Array, varies: Array, narrow: Array) -> Array:
         least = 1.0 if len(x) == 2 else MIN_SHRINKAGE
         if shrinkage < least:
             inner = (1.0 - least) * (x.T @ x) / len(x) + least * np.eye(x.shape[1])
-        covariance[np.ix_(varies, varies)] = inner * np.outer(scale, scale)
+        # The share of each variance that is not error; correlations of the true parameters are
+        # larger than those of the estimates, but few devices do not show by how much.
+        own = ((errors[:, varies] / scale) ** 2).mean(axis=0)
+        true = np.sqrt(np.maximum(1.0 - own, MIN_TRUE))
+        covariance[np.ix_(varies, varies)] = inner * np.outer(scale * true, scale * true)
     return covariance

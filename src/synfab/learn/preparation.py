@@ -68,8 +68,9 @@ def signed(device: DeviceSweeps) -> DeviceSweeps:
         return device
     if np.abs(v).max() < 0.02 and np.abs(i).max() > 0.1:
         raise InvalidValueError(
-            f"voltage: device {device.name} has at most {np.abs(v).max():.3g} V and "
-            f"{np.abs(i).max():.3g} A: the columns seem to be swapped"
+            f"voltage: device {device.name} has {v.min():.3g} … {v.max():.3g} V and currents of "
+            f"{i.min():.3g} … {i.max():.3g} A; expected voltages beyond 0.02 V or currents up to "
+            "0.1 A; check columns and units"
         )
     high = v > 0.5 * v.max()
     if v.max() > 0.0 and float(v @ i) < 0.0 and np.median(i[high]) < 0.0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError, SynfabError
 from synfab.common.interrupts import pass_on
+from synfab.io.compressed import PACKED, unpacked
 from synfab.io.limits import one_line_errors
 from synfab.learn.features import AssumedVoltage, FeatureTable, assumed_voltage
 
@@ -20,15 +22,23 @@ from synfab.learn.readers import (  # noqa: F401
     event_log,
     excel,
     hdf5,
+    mat,
     npz,
+    ods,
     parquet,
     pickled,
     text,
 )
 from synfab.learn.readers.folder import measured_files, read_folder
 from synfab.learn.readers.frames import from_frame
-from synfab.learn.readers.registry import Columns, find_format, readable_suffixes
+from synfab.learn.readers.registry import Columns, find_format, readable_suffixes, suffix_of
 from synfab.learn.sweeps import Sweeps
+
+# Notes about the reading, in the order in which they are shown.
+READING = (
+    *("files", "folders", "sheets", "lines_of_text", "renamed_columns", "columns"),
+    *("blocks", "devices", "pulses"),
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +59,8 @@ def read_sweeps(
         device, cycle, voltage and current. Parquet and HDF5 files are streamed, one device at a
         time.
     columns
-        Quantity to column name, for columns whose names are not known ones.
+        Quantity to column, for columns with other names: ``{"current": "I meas [uA]"}``; or the
+        names of all columns in order, for tables without names: ``["voltage", "current [uA]"]``.
     allow_pickle
         Open pickles. Only for files you trust: opening a pickle can execute any code.
 
@@ -101,9 +112,7 @@ def read_any(
     for name, value in (("u_set", u_set), ("u_reset", u_reset)):
         if value is not None:
             assumed_voltage(name, value)
-    if columns is not None:
-        given = checks.mapping("columns", columns).items()
-        columns = {checks.text("columns", k): checks.text("columns", v) for k, v in given}
+    columns = _checked(columns)
     if not isinstance(source, (str, os.PathLike)):
         return from_frame(_frame(source, "source"), columns, u_set, u_reset)
     path = checks.path("source", source)
@@ -115,6 +124,20 @@ def read_any(
         found = _read_file(path, columns, u_set, u_reset, allow_pickle)
     # Loops may be read again later, so no output may replace their files.
     return replace(found, files=tuple(source_files(path))) if isinstance(found, Sweeps) else found
+
+
+def _checked(columns: object) -> Columns:
+    if columns is None:
+        return None
+    if isinstance(columns, (list, tuple)):
+        return checks.texts("columns", columns, len(columns))
+    given = checks.mapping("columns", columns).items()
+    return {checks.text("columns", k): checks.text("columns", v) for k, v in given}
+
+
+def reading_notes(notes: Mapping[str, object]) -> list[str]:
+    """Return what was decided when a measurement was read, one text per decision."""
+    return [f"{name.replace('_', ' ')}: {notes[name]}" for name in READING if name in notes]
 
 
 def source_files(source: object) -> list[Path]:
@@ -135,21 +158,36 @@ def _read_file(
     u_reset: AssumedVoltage,
     allow_pickle: bool,
 ) -> Sweeps | FeatureTable:
+    suffix = suffix_of(path)
     try:
-        with one_line_errors(f"{path}: cannot be read as {path.suffix[1:].lower()}"):
-            form = find_format(path)
-            if form.runs_code and not allow_pickle:
-                raise FileFormatError(
-                    f"opening a {form.name} file can execute any code; if you trust it, pass "
-                    "allow_pickle=True (--allow-pickle), or save the data as Parquet"
-                )
-            found = form.load(path, columns)
-            if isinstance(found, (Sweeps, FeatureTable)):
-                return found
-            return from_frame(_frame(found, form.name), columns, u_set, u_reset)
+        with one_line_errors(f"{path}: cannot be read as {suffix[1:]}"):
+            packed = suffix in readable_suffixes() and path.suffix.lower() in PACKED
+            if not packed or not path.is_file():
+                return _read_as(path, columns, u_set, u_reset, allow_pickle)
+            with unpacked(path) as copy:
+                return _read_as(copy, columns, u_set, u_reset, allow_pickle)
     except SynfabError as error:
         text = " ".join(str(error).split())
         raise type(error)(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
+def _read_as(
+    path: Path,
+    columns: Columns,
+    u_set: AssumedVoltage,
+    u_reset: AssumedVoltage,
+    allow_pickle: bool,
+) -> Sweeps | FeatureTable:
+    form = find_format(path)
+    if form.runs_code and not allow_pickle:
+        raise FileFormatError(
+            f"opening a {form.name} file can execute any code; if you trust it, pass "
+            "allow_pickle=True (--allow-pickle), or save the data as Parquet"
+        )
+    found = form.load(path, columns)
+    if isinstance(found, (Sweeps, FeatureTable)):
+        return found
+    return from_frame(_frame(found, form.name), columns, u_set, u_reset)
 
 
 def _frame(source: object, name: str) -> pd.DataFrame:

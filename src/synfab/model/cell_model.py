@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,8 @@ from synfab.common.types import FloatArray
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import Population
+from synfab.model.scale import KINDS, PUBLISHED, Scale
+from synfab.model.wear import Failure, WearIn
 
 FEATURES = ("r_hrs", "u_set", "r_lrs", "u_reset")
 
@@ -52,6 +54,13 @@ class CellModel:
         I-V curves.
     provenance
         Origin of the parameters, as JSON values.
+    scales
+        ``Scale`` of each feature; None: those of the published model, log10 of R_HRS and the
+        others linear and unlimited.
+    wear_in
+        Deviation of the first cycles; None: the first cycles are as later ones.
+    failure
+        Failure of cells; None: they do not fail.
     """
 
     name: str
@@ -60,6 +69,9 @@ class CellModel:
     population: Population
     conduction: Conduction
     provenance: Mapping[str, object]
+    scales: tuple[Scale, ...]
+    wear_in: WearIn | None
+    failure: Failure | None
 
     def __init__(
         self,
@@ -69,6 +81,10 @@ class CellModel:
         population: Population,
         conduction: Conduction,
         provenance: Mapping[str, object] | None = None,
+        *,
+        scales: Sequence[Scale] | None = None,
+        wear_in: WearIn | None = None,
+        failure: Failure | None = None,
     ) -> None:
         checks.text("name", name)
         checks.instance("population", population, Population)
@@ -82,6 +98,8 @@ class CellModel:
                 raise InvalidValueError(
                     f"histories: order {order} has {history.order} lag matrices"
                 )
+        if len({len(history.rates) for history in histories.values()}) > 1:
+            raise InvalidValueError("histories: expected the same number of averages in each order")
         freeze(
             self,
             name=name,
@@ -90,12 +108,20 @@ class CellModel:
             population=population,
             conduction=conduction,
             provenance=MappingProxyType(given),
+            scales=_scales(scales),
+            wear_in=checks.optional("wear_in", wear_in, WearIn),
+            failure=checks.optional("failure", failure, Failure),
         )
 
     @property
     def orders(self) -> tuple[int, ...]:
         """Available orders of the history, ascending."""
         return tuple(self.histories)
+
+    @property
+    def averages(self) -> int:
+        """Number of averages of earlier cycles that each history has; none: 0."""
+        return self.history().slots - self.history().order
 
     def history(self, order: int | None = None) -> History:
         """Return the history of an order; None: the highest.
@@ -113,6 +139,27 @@ class CellModel:
             raise InvalidValueError(f"order: the model has no order {found}; allowed: {offered}")
         return self.histories[found]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model has the features of the published one: no optional part."""
+        return (
+            self.scales[0].kind == "log"
+            and all(scale.kind == "linear" for scale in self.scales[1:])
+            and all(scale.is_plain for scale in self.scales)
+            and self.wear_in is None
+            and self.failure is None
+        )
+
+    def to_y(self, features: npt.ArrayLike) -> FloatArray:
+        """Return features (…, 4), in ohm and V, on the scales of the model; NaN without a value."""
+        given = checks.real_array("features", features).astype(np.float64)
+        return np.stack([s.y(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
+
+    def to_features(self, y: npt.ArrayLike) -> FloatArray:
+        """Return the features (…, 4), in ohm and V, of values on the scales of the model."""
+        given = checks.real_array("y", y).astype(np.float64)
+        return np.stack([s.feature(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
+
     def _numbers(self) -> Iterator[FloatArray]:
         conduction, population = self.conduction, self.population
         yield self.marginals
@@ -123,6 +170,25 @@ class CellModel:
         yield np.array(
             [conduction.eta, conduction.u_max, conduction.u_0, *conduction.voltage_range]
         )
+        yield from self._optional_numbers()
+
+    def _optional_numbers(self) -> Iterator[FloatArray]:
+        """Yield the numbers of the parts that the published model does not have."""
+        for history in self.histories.values():
+            if len(history.rates):
+                yield from (history.rates, history.couplings)
+        if self.population.log_spread:
+            yield np.array([1.0])
+        if self.scales != PUBLISHED:
+            yield np.array([
+                [KINDS.index(s.kind), s.sign, s.shift, s.low, s.high] for s in self.scales
+            ])  # fmt: skip
+        if self.wear_in is not None:
+            wear = self.wear_in
+            yield np.concatenate([wear.cycles[:, None], wear.shift, wear.log_spread], axis=1)
+        if self.failure is not None:
+            failure = self.failure
+            yield np.array([failure.scale, failure.shape, failure.share, failure.stuck_hrs])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -145,16 +211,22 @@ class CellModel:
     def __hash__(self) -> int:
         return hash((self.name, self.fingerprint))
 
+    def replace(self, **changes: Any) -> CellModel:
+        """Return the model with other values of some arguments of ``CellModel``."""
+        arguments = self._arguments()
+        for name in changes:
+            checks.choice("changes", name, arguments)
+        return CellModel(**{**arguments, **changes})
+
+    def _arguments(self) -> dict[str, Any]:
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: dict(value) if isinstance(value, MappingProxyType) else value
+            for name, value in given.items()
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
-        arguments = (
-            self.name,
-            self.marginals,
-            dict(self.histories),
-            self.population,
-            self.conduction,
-            dict(self.provenance),
-        )
-        return type(self), arguments
+        return _rebuilt, (self._arguments(),)
 
     def __repr__(self) -> str:
         components = len(self.population.weights)
@@ -162,3 +234,19 @@ class CellModel:
             f"CellModel({self.name!r}, orders {self.orders[0]}…{self.orders[-1]}, "
             f"{components} device components, {self.fingerprint[:8]})"
         )
+
+
+def _rebuilt(arguments: dict[str, Any]) -> CellModel:
+    """Return the model of pickled arguments."""
+    return CellModel(**arguments)
+
+
+def _scales(given: Sequence[Scale] | None) -> tuple[Scale, ...]:
+    if given is None:
+        return PUBLISHED
+    found = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    for scale in found:
+        checks.instance("scales", scale, Scale, "four scales")
+    if len(found) != len(FEATURES):
+        raise InvalidValueError(f"scales: expected {len(FEATURES)}, found {len(found)}")
+    return found

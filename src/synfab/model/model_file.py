@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +23,16 @@ from synfab.common.types import FloatArray
 from synfab.io.files import atomic_path
 from synfab.io.json_file import Fields, digest, newer, read_object
 from synfab.io.limits import read_whole, require_order
+from synfab.model import optional_parts
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import N_PARAMETERS, Population
 from synfab.model.published import is_published, published_document, read_published
 
-FORMAT, VERSION = "synfab-model", 1
+FORMAT = "synfab-model"
+# Models without optional parts are written as version 1, which earlier releases read.
+PLAIN_VERSION, VERSION = 1, 2
 DIGEST = "sha256"  # field of a file, of all the others
 # Types of marginals, and how deep the lists of their coefficients are nested.
 MARGINALS = {"polynomial": 2, "pieces": 3}
@@ -139,6 +143,7 @@ def _from_own(document: dict[str, object]) -> CellModel:
             *("format", "version", "name", "features", "conduction", "marginals"),
             *("histories", "population", "provenance"),
         ),
+        optional_parts.NAMES if version > PLAIN_VERSION else (),
     )
     if document["features"] != list(FEATURES):
         raise FileFormatError(f"features: expected {', '.join(FEATURES)}")
@@ -148,10 +153,11 @@ def _from_own(document: dict[str, object]) -> CellModel:
     return CellModel(
         name=top.text("name"),
         marginals=_read_marginals(document["marginals"]),
-        histories=_read_histories(top.items("histories")),
-        population=_read_population(top.items("population")),
+        histories=_read_histories(top.items("histories"), version),
+        population=optional_parts.read_spread(top, _read_population(top.items("population"))),
         conduction=_read_conduction(document["conduction"]),
         provenance=provenance,
+        **optional_parts.read_parts(top),
     )
 
 
@@ -163,13 +169,15 @@ def _read_marginals(content: object) -> FloatArray:
     return fields.array("coefficients", depth=MARGINALS[kind])
 
 
-def _read_histories(items: list[object]) -> dict[int, History]:
+def _read_histories(items: list[object], version: int) -> dict[int, History]:
     histories: dict[int, History] = {}
+    optional = optional_parts.OF_HISTORY if version > PLAIN_VERSION else ()
     for index, item in enumerate(items):
-        fields = Fields(item, f"histories[{index}]", ("order", "innovation", "lags"))
+        fields = Fields(item, f"histories[{index}]", ("order", "innovation", "lags"), optional)
         innovation, lags = fields.array("innovation", depth=2), fields.array("lags", depth=3)
         require_order(f"histories[{index}]", len(lags), histories)
-        history = fields.make(partial(History, innovation, lags))
+        averages = optional_parts.read_averages(fields)
+        history = fields.make(partial(History, innovation, lags, **averages))
         order = fields.content["order"]
         if order != history.order or isinstance(order, bool):
             raise FileFormatError(
@@ -208,9 +216,9 @@ def _read_conduction(content: object) -> Conduction:
 def document(model: CellModel) -> dict[str, object]:
     """Return the content of a model file."""
     conduction, population = model.conduction, model.population
-    return {
+    found: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": PLAIN_VERSION,
         "name": model.name,
         "features": list(FEATURES),
         "conduction": {
@@ -226,7 +234,12 @@ def document(model: CellModel) -> dict[str, object]:
             "coefficients": model.marginals.tolist(),
         },
         "histories": [
-            {"order": p, "innovation": h.innovation.tolist(), "lags": h.lags.tolist()}
+            {
+                "order": p,
+                "innovation": h.innovation.tolist(),
+                "lags": h.lags.tolist(),
+                **optional_parts.written_averages(h),
+            }
             for p, h in model.histories.items()
         ],
         "population": [
@@ -235,8 +248,12 @@ def document(model: CellModel) -> dict[str, object]:
                 population.weights, population.means, population.factors, strict=True
             )
         ],
+        **optional_parts.written_parts(model),
         "provenance": dict(model.provenance),
     }
+    if optional_parts.has_parts(found):
+        found["version"] = VERSION
+    return found
 
 
 def _pretty(value: object, indent: str = "") -> str:

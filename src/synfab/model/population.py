@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from synfab.common import checks
 from synfab.common.array_checks import lower_factor, numbers
 from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
@@ -27,14 +28,22 @@ class Population:
         (K, 8): mu of the four features, then sigma of each.
     factors
         (K, 8, 8): lower Cholesky factors of the covariances.
+    log_spread
+        Whether the last four parameters are ln sigma, which keeps sigma positive; the published
+        model has sigma itself.
     """
 
     weights: FloatArray
     means: FloatArray
     factors: FloatArray
+    log_spread: bool
 
     def __init__(
-        self, weights: npt.ArrayLike, means: npt.ArrayLike, factors: npt.ArrayLike
+        self,
+        weights: npt.ArrayLike,
+        means: npt.ArrayLike,
+        factors: npt.ArrayLike,
+        log_spread: bool = False,
     ) -> None:
         w = numbers("weights", weights, (None,))
         count = len(w)
@@ -43,6 +52,7 @@ class Population:
             weights=w,
             means=numbers("means", means, (count, N_PARAMETERS)),
             factors=numbers("factors", factors, (count, N_PARAMETERS, N_PARAMETERS)),
+            log_spread=checks.flag("log_spread", log_spread),
         )
         if (w < 0.0).any() or not w.sum() > 0.0:
             raise InvalidValueError("weights: expected numbers >= 0, not all zero")
@@ -74,8 +84,10 @@ class Population:
         return np.asarray(within + np.einsum("k,ki,kj->ij", self.probabilities, spread, spread))
 
     def component(self, parameters: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """Return the most probable component of each device, (M,), for parameters (M, 8)."""
+        """Return the most probable component of each device, (M,), for (mu, sigma), (M, 8)."""
         given = numbers("parameters", parameters, (None, N_PARAMETERS))
+        if self.log_spread:
+            given = np.concatenate([given[:, :4], np.log(given[:, 4:])], axis=1)
         density = []
         for probability, mean, factor in zip(
             self.probabilities, self.means, self.factors, strict=True

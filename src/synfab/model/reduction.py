@@ -1,8 +1,9 @@
 """Model reduction of the history: balanced truncation of the vector autoregression.
 
-A VAR(p) process of four features has 4 p state variables. Balanced truncation (Moore 1981, for
-stochastic processes Desai and Pal 1984) keeps the combinations of them that are most controllable
-and most observable: eight numbers per cell replace ten cycles of four features.
+A VAR(p) process of four features has 4 p state variables, and 4 more for each average. Balanced
+truncation (Moore 1981, for stochastic processes Desai and Pal 1984) keeps the combinations of them
+that are most controllable and most observable: eight numbers per cell replace ten cycles of four
+features.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from synfab.common.types import FloatArray
 from synfab.model.history import N_FEATURES, History
 
 # State variables are stored in 8 bits: steps of 1/24 standard deviation, up to 5.3 of them.
-STATES = 8
+STATES = 8  # of a history without averages
 QUANTUM = 24.0
 HIGHEST_LEVEL = 127.0
 
@@ -40,17 +41,22 @@ class ReducedHistory(NamedTuple):
         return np.stack(result)
 
 
-def reduce_history(history: History, states: int = STATES) -> ReducedHistory:
-    """Return the reduced process with ``states`` variables, or 4 p if that is less."""
+def reduced_size(order: int, averages: int = 0) -> int:
+    """Return the number of variables of the reduced process: 8 and 4 for each average, at most."""
+    return min(STATES, N_FEATURES * order) + N_FEATURES * averages
+
+
+def reduce_history(history: History, states: int | None = None) -> ReducedHistory:
+    """Return the reduced process with ``states`` variables; None: ``reduced_size`` of them."""
     from scipy.linalg import solve_discrete_lyapunov
 
-    full, seen = history.companion, np.eye(N_FEATURES, N_FEATURES * history.order)
-    excited = np.zeros((len(full), N_FEATURES))
-    excited[:N_FEATURES] = history.innovation
+    full, excited = history.companion, history.excitation
+    seen = np.eye(N_FEATURES, len(full))
     reach = _root(history.stationary_covariance)
     sight = _root(solve_discrete_lyapunov(full.T, seen.T @ seen))
     left, importance, right = np.linalg.svd(sight.T @ reach)
-    kept = min(states, int((importance > 1e-9 * importance[0]).sum()))
+    most = reduced_size(history.order, len(history.rates)) if states is None else states
+    kept = min(most, int((importance > 1e-9 * importance[0]).sum()))
     scale = 1.0 / np.sqrt(importance[:kept])
     to_full, to_reduced = reach @ right[:kept].T * scale, (left[:, :kept] * scale).T @ sight.T
     step, innovation = to_reduced @ full @ to_full, to_reduced @ excited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,8 @@ def typical_device(model: CellModel) -> TypicalDevice:
     """Return the features of the typical device of ``model``."""
     population = model.population
     most_common = population.means[int(np.argmax(population.weights))]
-    return TypicalDevice(*(float(mean) for mean in most_common[:4]))
+    r_hrs, *others = model.to_features(most_common[:4]).tolist()
+    return TypicalDevice(math.log10(r_hrs), *others)
 
 
 def typical_voltage(model: CellModel, g: ArrayLike, series: float = 0.0) -> Array:

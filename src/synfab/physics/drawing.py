@@ -14,8 +14,16 @@ from array_api_compat import array_namespace
 from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.model.history import History
+from synfab.model.scale import Scale
+from synfab.model.wear import Failure, WearIn
 from synfab.random.arrays import constant, count_up, product, word
-from synfab.random.streams import Stream, normals, words
+from synfab.random.streams import Stream, normals, uniform, words
+
+# Index of the stream of the population whose words decide when and how a cell fails.
+FAILURE_INDEX = 4
+# Voltage (V) at which a failed cell would switch. It is finite, so that the rules need no special
+# cases for it: infinite voltages would lead to infinite differences.
+NEVER = 1e30
 
 
 class Devices(NamedTuple):
@@ -58,6 +66,8 @@ def fabricate(model: CellModel, seed: Any, number: tuple[Array, Array]) -> Devic
             parameters = drawn[k]
         else:
             parameters = xp.where(pick < word(bound, pick), drawn[k], parameters)
+    if population.log_spread:
+        parameters = xp.concat([parameters[:4, :], xp.exp(parameters[4:, :])])
     return Devices(seed, number, parameters)
 
 
@@ -89,21 +99,25 @@ def next_block(history: History, block: Array, eps: Array) -> Array:
     Parameters
     ----------
     block
-        (p, 4, M), oldest first.
+        (slots, 4, M): p vectors, oldest first, then the averages, if the history has any.
     eps
         Normal numbers of the next p cycles, (4, p, M).
     """
     xp = array_namespace(block)
     of_past, of_draws = (constant(matrix, block) for matrix in history.block_matrices)
-    rows = 4 * history.order
-    past, drawn = xp.reshape(block, (rows, -1)), xp.reshape(eps, (rows, -1))
+    past = xp.reshape(block, (4 * history.slots, -1))
+    drawn = xp.reshape(eps, (4 * history.order, -1))
     return xp.reshape(product(of_past, past) + product(of_draws, drawn), block.shape)
 
 
-def current_vector(block: Array, cycle: Array) -> Array:
+def order_of(model: CellModel, block: Array) -> int:
+    """Return the order p of the history that a block (slots, 4, M) belongs to."""
+    return int(block.shape[0]) - model.averages
+
+
+def current_vector(block: Array, cycle: Array, order: int) -> Array:
     """Return x*_n, (4, M); blocks end at cycle numbers that are multiples of p."""
     xp = array_namespace(block)
-    order = block.shape[0]
     slot = (cycle + (order - 1)) % order
     index = xp.broadcast_to(slot[None, None, :], (1, *block.shape[1:]))
     return xp.take_along_axis(block, index, axis=0)[0, :, :]
@@ -119,7 +133,7 @@ def draw_cycle(
 ) -> tuple[Array, Array]:
     """Return block and cycle numbers after beginning the next cycle where ``draw`` is true."""
     xp = array_namespace(block)
-    order = block.shape[0]
+    order = order_of(model, block)
     ends = block_ends(draw, cycle, order)
     if bool(xp.any(ends)):
         index = cycle[None, :] + count_up(1, order, cycle)[:, None]
@@ -162,22 +176,88 @@ def marginal(coefficients: Any, x: Array) -> Array:
 
 def cycle_features(model: CellModel, devices: Devices, block: Array, cycle: Array) -> Features:
     """Return the features of cells from a block of history."""
-    return features_of(model, devices.parameters, current_vector(block, cycle))
+    vector = current_vector(block, cycle, order_of(model, block))
+    return features_of(model, devices, vector, cycle)
 
 
-def features_of(model: CellModel, parameters: Array, vector: Array) -> Features:
-    """Return the features Y = mu + sigma Gamma(x*_n), with R_HRS = 10**y_0.
+def features_of(model: CellModel, devices: Devices, vector: Array, cycle: Array) -> Features:
+    """Return the features of cycle n: y = mu + sigma (spread(n) Gamma(x*_n) + shift(n)), scaled.
+
+    Models without wear-in have spread 1 and shift 0; R_HRS of the published model is 10**y_0.
 
     Parameters
     ----------
-    parameters
-        Device parameters, (8, M).
     vector
         x*_n, (4, M).
+    cycle
+        n, (M,).
     """
-    xp = array_namespace(vector)
-    y = [
-        parameters[f, :] + parameters[4 + f, :] * marginal(model.marginals[f], vector[f, :])
-        for f in range(4)
-    ]
-    return Features(xp.pow(xp.full_like(y[0], 10.0), y[0]), y[1], y[2], y[3])
+    parameters = devices.parameters
+    deviation = [marginal(model.marginals[f], vector[f, :]) for f in range(4)]
+    if model.wear_in is not None:
+        deviation = worn_in(model.wear_in, cycle, deviation)
+    features = Features(*(
+        scaled(scale, parameters[f, :] + parameters[4 + f, :] * deviation[f])
+        for f, scale in enumerate(model.scales)
+    ))  # fmt: skip
+    return features if model.failure is None else failed(model.failure, devices, cycle, features)
+
+
+def worn_in(wear: WearIn, cycle: Array, deviation: list[Array]) -> list[Array]:
+    """Return deviations (M,) of the four features with the spread and shift of their cycle."""
+    xp = array_namespace(cycle)
+    n = xp.astype(cycle, xp.float32)
+    decay = [xp.exp(n * float(np.float32(-1.0 / tau))) for tau in wear.cycles]
+    result = []
+    for f in range(4):
+        shift, log_spread = n * 0.0, n * 0.0
+        for j, part in enumerate(decay):
+            shift = shift + part * float(np.float32(wear.shift[j, f]))
+            log_spread = log_spread + part * float(np.float32(wear.log_spread[j, f]))
+        result.append(deviation[f] * xp.exp(log_spread) + shift)
+    return result
+
+
+def scaled(scale: Scale, y: Array) -> Array:
+    """Return the feature of y by ``Scale.feature``."""
+    xp = array_namespace(y)
+    value = y
+    if scale.kind == "log":
+        value = xp.pow(xp.full_like(y, 10.0), y)
+        if scale.shift:
+            value = value + float(np.float32(scale.shift))
+    elif scale.kind == "reciprocal":
+        least = float(np.float32(1.0 / scale.magnitudes[1]))
+        value = 1.0 / xp.where(y > least, y, least)
+    if scale.sign < 0.0:
+        value = -value
+    low, high = float(np.float32(scale.low)), float(np.float32(scale.high))
+    if low > -np.inf:
+        value = xp.where(value > low, value, low)
+    return xp.where(value < high, value, high) if high < np.inf else value
+
+
+def failed(failure: Failure, devices: Devices, cycle: Array, features: Features) -> Features:
+    """Return features with a u_set or u_reset of ``NEVER`` where cells failed; see ``Failure``."""
+    xp = array_namespace(cycle)
+    number = devices.number
+    drawn = words(devices.seed, number, number[0] * 0 + FAILURE_INDEX, Stream.POPULATION)
+    chance, fails, kind = (uniform(word) for word in drawn[:3])
+    # Inverse of the survival exp(-(n / scale)**shape).
+    life = xp.exp(xp.log(-xp.log(chance)) * float(np.float32(1.0 / failure.shape)))
+    dead = xp.astype(cycle, xp.float32) >= life * float(np.float32(failure.scale))
+    dead = dead & (fails <= failure.share)
+    in_hrs = kind <= failure.stuck_hrs
+    return features._replace(
+        u_set=xp.where(dead & in_hrs, -NEVER, features.u_set),
+        u_reset=xp.where(dead & ~in_hrs, NEVER, features.u_reset),
+    )
+
+
+def without_limit(features: Features) -> Features:
+    """Return features whose voltages of failed cells are infinite instead of ``NEVER``."""
+    xp = array_namespace(features.u_set)
+    return features._replace(
+        u_set=xp.where(features.u_set <= -NEVER, -np.inf, features.u_set),
+        u_reset=xp.where(features.u_reset >= NEVER, np.inf, features.u_reset),
+    )

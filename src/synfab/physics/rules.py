@@ -18,6 +18,7 @@ from array_api_compat import array_namespace
 from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import CellModel
 from synfab.physics.drawing import (  # noqa: F401 - some only for users of earlier versions
+    NEVER,
     Devices,
     Features,
     block_ends,
@@ -62,7 +63,9 @@ class CellState(NamedTuple):
     in_hrs: Array
     in_lrs: Array
     cycle: Array  # n, (M,), unsigned
-    block: Array  # (p, 4, M): p consecutive vectors x* including x*_n, oldest first
+    # (slots, 4, M): p consecutive vectors x* including x*_n, oldest first, then the averages after
+    # the last of them
+    block: Array
 
 
 class Switching(NamedTuple):
@@ -129,19 +132,23 @@ def lrs_state(model: CellModel, r_lrs: Array) -> Array:
 def fresh_state(model: CellModel, order: int, devices: Devices) -> CellState:
     """Return newly fabricated cells: in the HRS, cycle 0, history drawn from its stationary law."""
     number = devices.number
-    index = count_up(0, order, number[0])[:, None]
+    index = count_up(0, model.history(order).slots, number[0])[:, None]
     return rested_state(
         model, order, devices, draw_normals(devices.seed, number, index, Stream.INITIAL_HISTORY)
     )
 
 
 def rested_state(model: CellModel, order: int, devices: Devices, eps: Array) -> CellState:
-    """Return ``fresh_state`` for given normal numbers ``eps``, (4, p, M), newest cycle first."""
+    """Return ``fresh_state`` for given normal numbers ``eps``, (4, slots, M).
+
+    They belong to the cycles, newest first, and then to the averages.
+    """
     xp = array_namespace(eps)
-    stacked = xp.reshape(xp.permute_dims(eps, (1, 0, 2)), (4 * order, -1))
-    factor = constant(model.history(order).stationary_factor, eps)
-    newest_first = xp.reshape(product(factor, stacked), (order, 4, -1))
-    block = xp.flip(newest_first, axis=0)
+    history = model.history(order)
+    stacked = xp.reshape(xp.permute_dims(eps, (1, 0, 2)), (4 * history.slots, -1))
+    factor = constant(history.stationary_factor, eps)
+    drawn = xp.reshape(product(factor, stacked), (history.slots, 4, -1))
+    block = xp.concat([xp.flip(drawn[:order, :, :], axis=0), drawn[order:, :, :]])
     cycle = devices.number[0] * 0
     features = cycle_features(model, devices, block, cycle)
     zero = features.u_reset * 0.0
@@ -311,7 +318,8 @@ def program(model: CellModel, features: Features, state: State, r: Array) -> Sta
 
     At or below r(R_LRS) of its cycle, a cell is SET; at or above r(R_HRS), it is RESET. In between,
     it is on the transition curve from (u_reset, R_LRS) to (U_max, R_HRS) of its cycle, and its
-    threshold is the pulse voltage that leads to ``r``. No cycle is drawn.
+    threshold is the pulse voltage that leads to ``r``. No cycle is drawn. Cells that failed keep
+    their state.
     """
     xp = array_namespace(r)
     u_max, eta = model.conduction.u_max, model.conduction.eta
@@ -330,6 +338,10 @@ def program(model: CellModel, features: Features, state: State, r: Array) -> Sta
         reached = transition_state(model, r_lrs, steepness, floor, middle)
         low, high = xp.where(reached < r, middle, low), xp.where(reached < r, high, middle)
     threshold = xp.where(in_lrs | in_hrs, features.u_reset, high)
-    return state._replace(
-        r=r, threshold=threshold, steepness=steepness, in_hrs=in_hrs, in_lrs=in_lrs
-    )
+    programmed = (r, threshold, steepness, in_hrs, in_lrs)
+    if model.failure is not None:
+        stuck = (features.u_reset >= NEVER) | (features.u_set <= -NEVER)
+        programmed = tuple(
+            xp.where(stuck, old, new) for old, new in zip(state, programmed, strict=False)
+        )
+    return state._replace(**dict(zip(SwitchingState._fields, programmed, strict=True)))

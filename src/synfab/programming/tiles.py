@@ -67,7 +67,7 @@ class Tiles:
         outputs, inputs = shape
         # Checked before creating any tile, as there may be many.
         check_engine(engine, history)
-        check_capacity(2 * outputs * inputs, model.history(order).order, history)
+        check_capacity(2 * outputs * inputs, model.history(order).order, history, model.averages)
         begin = self.first_cell
         for low in range(0, outputs, rows // 2):
             for left in range(0, inputs, columns):

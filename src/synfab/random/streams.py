@@ -31,8 +31,10 @@ MAX_SEED = 2**64 - 1
 class Stream(IntEnum):
     """Purpose of a stream; the last word of the counter."""
 
-    POPULATION = 0  # index 0: word 0 picks the component; indices 1, 2: the 8 normals
-    INITIAL_HISTORY = 1  # index i belongs to x*_{-i}
+    # index 0: word 0 picks the component; indices 1, 2: the 8 normals; index 4: words 0 to 2 are
+    # the life of the cell, whether it ends at all, and in which state
+    POPULATION = 0
+    INITIAL_HISTORY = 1  # index i belongs to x*_{-i}; i >= p: to average i - p
     INNOVATION = 2  # index n, the cycle
     READ_NOISE = 3  # counter cell = cell >> 2, normal number cell & 3; index: the read
     READOUT_NOISE = 4  # counter cell = row of the crossbar; index: the input vector

@@ -11,9 +11,9 @@ from synfab.common.errors import InvalidTypeError
 from synfab.learn.comparison.compare import Comparison
 from synfab.learn.comparison.properties import NAMES, RARE
 from synfab.learn.comparison.yardstick import FAR
-from synfab.learn.fit import MIN_CYCLES
 from synfab.learn.rare_states import rare_text
 from synfab.learn.rejected import rejected_sentence
+from synfab.learn.standardised import MIN_CYCLES
 
 Level = Literal["good", "near", "far", "open"]
 

@@ -211,9 +211,9 @@ def _plain(layer: nn.Module, step: Cells, trained: Tensor) -> nn.Module:
 
 def _limits(tiles: Tiles, window: tuple[float, float]) -> tuple[Tensor, Tensor]:
     """Return each device's conductance limits within the window, (2, outputs, inputs), S."""
-    parameters = [cells.device_parameters for cells in tiles.cells]
-    lowest = tiles.join([10.0 ** -p[..., 0].astype(np.float64) for p in parameters])
-    highest = tiles.join([1.0 / p[..., 2].astype(np.float64) for p in parameters])
+    usual = [cells.model.to_features(cells.device_parameters[..., :4]) for cells in tiles.cells]
+    lowest = tiles.join([1.0 / resistances[..., 0] for resistances in usual])
+    highest = tiles.join([1.0 / resistances[..., 2] for resistances in usual])
     lowest, highest = np.clip(lowest, *window), np.clip(highest, *window)
     return torch.from_numpy(lowest), torch.from_numpy(np.maximum(lowest, highest))
 

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from int16 import as_int16
 
-from fuzz.archives import bundle
+from fuzz.archives import bundle, pack
 
 CELLS, PULSES = 12, 4
 # What the resumed runs were begun with; as of ``Simulation``, whose results hold no more.
@@ -248,6 +248,97 @@ def folders(folder):
             text = "-".join(map(str, name))
             frame[part].to_csv(home / f"{text}.csv", index=False)
         found.append(bundle(home))
+    return found
+
+
+def instruments(folder):
+    """Tables with units in lines and columns of their own, blocks, pulses, and no names at all."""
+    one = points().head(28)
+    v, i = one["voltage"], one["current"]
+    pairs = [f"{a},{b}" for a, b in zip(v, i, strict=True)]
+    pulses = "".join(f"{v},{v / r}\n0,0\n.2,{.2 / r}\n0,0\n"
+                     for _ in range(4) for v, r in ((-1.5, 5e3), (1.2, 9e4)))  # fmt: skip
+    return [
+        "\n".join(["D1,,D2,", "V,I,V,I", *(f"{p},{p}" for p in pairs)]).encode(),
+        "\n".join(["V1,I1,V2,I2,V3,I3", *(",".join([p] * 3) for p in pairs)]).encode(),
+        "\n".join(["X,CH1,CH2,Start,", "Sequence,Volt,Ampere,-6e-2,", *(f"0,{p}," for p in pairs)]
+                  ).encode(),
+        "\n".join(["Reading,Unit,Value,Unit", *(f"{b},Amp DC,{a},Volt DC"
+                                                for a, b in zip(v, i, strict=True))]).encode(),
+        "\n".join(["Y_Unit_Label\tV\tmA\t", "***End_of_Header***\t",
+                   "X_Value\tUntitled\tUntitled 1\tComment",
+                   *(f"0\t{p}".replace(",", "\t") for p in pairs)]).encode(),
+        "\n".join(["wl,bl,R (ohm),V", *(f"1,{k % 2},{9e3 + k},{a}" for k, a in enumerate(v))]
+                  ).encode(),
+        "\n".join(["V,I", *pairs, "V,I", *pairs, "V,I", *pairs]).encode(),
+        f"V,I\n{pulses}".encode(),
+        b"HRS,LRS,HRS,LRS\n" + b"90000,5000,80000,4000\n" * 5,
+    ]  # fmt: skip
+
+
+def easyexperts(folder):
+    block = "DataName, V1, I1\n" + "".join(
+        f"DataValue, {v}, {i}\n" for v, i in points()[["voltage", "current"]].head(28).to_numpy()
+    )
+    above = "SetupTitle, IV Sweep\nTestParameter, Channel.IName, I1, I2\n"
+    return [f"{above}{block}{block}".encode()]
+
+
+def packed_texts(folder):
+    return [gzip.compress(data, mtime=0) for data in texts(folder)[:3]]
+
+
+def xlss(folder):
+    import xlwt
+
+    found = []
+    for frames in ([points().head(28)], [table()], [points().head(28)[["voltage", "current"]]] * 2):
+        book = xlwt.Workbook()
+        for k, frame in enumerate(frames):
+            page = book.add_sheet(f"Append{k}")
+            for n, row in enumerate([list(frame.columns), *frame.to_numpy(object).tolist()]):
+                for m, value in enumerate(row):
+                    page.write(n, m, value)
+        book.save(str(folder / "t.xls"))
+        found.append((folder / "t.xls").read_bytes())
+    return found
+
+
+def odss(folder):
+    space = "urn:oasis:names:tc:opendocument:xmlns"
+    found = []
+    for frame in (points().head(28), table()):
+        rows = "".join(
+            "<t:table-row>" + "".join(
+                f'<t:table-cell o:value="{value}"/>' if isinstance(value, (int, float)) else
+                f"<t:table-cell><x:p>{value}</x:p></t:table-cell>" for value in row)
+            + '<t:table-cell t:number-columns-repeated="99"/></t:table-row>'
+            for row in [list(frame.columns), *frame.to_numpy(object).tolist()]
+        )  # fmt: skip
+        content = (
+            f'<o:document-content xmlns:o="{space}:office:1.0" xmlns:t="{space}:table:1.0" '
+            f'xmlns:x="{space}:text:1.0"><t:table t:name="A">{rows}<t:table-row '
+            't:number-rows-repeated="9000"/></t:table></o:document-content>'
+        )
+        found.append(pack({"content.xml": content.encode()}))
+    return found
+
+
+def mats(folder):
+    import scipy.io
+
+    loop = points()["voltage"].to_numpy().reshape(2, 3, 28)
+    columns = {name: table()[name].to_numpy() for name in table()}
+    found = []
+    for content, options in (
+        ({"V": loop[0].T, "I": loop[0].T * 1e-5}, {}),
+        ({"V": loop[0, 0], "I": loop[0].T * 1e-5}, {"do_compression": True}),
+        ({"data": {"V": loop.ravel(), "I": loop.ravel() * 1e-5}}, {"do_compression": True}),
+        ({"V": loop.ravel(), "I": loop.ravel() * 1e-5}, {"format": "4"}),
+        (columns, {}),
+    ):
+        scipy.io.savemat(folder / "t.mat", content, **options)
+        found.append((folder / "t.mat").read_bytes())
     return found
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.engines import validity
 from synfab.engines.compact import kernels
@@ -22,6 +23,7 @@ from synfab.engines.numba.workspace import switching_work
 from synfab.model.cell_model import CellModel
 from synfab.model.reduction import QUANTUM, reduce_history
 from synfab.physics import drawing, rules
+from synfab.random.backend import Library
 
 LOWEST_STATE = -1.0  # more than twice the conductance of the LLRS
 OPENED_AT_ONCE = 256  # groups unpacked at once
@@ -44,6 +46,27 @@ class CompactEngine(KernelEngine):
     """Engine that stores cells as ``kernels.Compact`` and derives their steepness from it."""
 
     cells: Compact
+
+    def __init__(
+        self,
+        model: CellModel,
+        n_cells: int,
+        seed: int,
+        first_cell: int,
+        order: int,
+        history: str,
+        library: Library,
+    ) -> None:
+        if model.wear_in is not None or model.failure is not None:
+            raise InvalidValueError(
+                'history: "compact" does not support models with wear-in or failure; '
+                'use history="float32"'
+            )
+        super().__init__(model, n_cells, seed, first_cell, order, history, library)
+        # Unpacked cells have no averages: the reduced history represents their effect.
+        held = self.parameters32.process
+        alone = held._replace(couplings=held.couplings[:0], rates=held.rates[:0])
+        self.parameters32 = self.parameters32._replace(process=alone)
 
     @cached_property
     def process(self) -> Process:

@@ -20,12 +20,11 @@ from synfab.engines.numba.compile import cached_njit, part_njit
 from synfab.engines.numba.drawing import (
     VECTOR_WIDTH,
     draw_normals,
-    gather_features,
-    hrs_pair,
     open_cells,
     row,
 )
 from synfab.engines.numba.fabrication import group_devices, open_population
+from synfab.engines.numba.features import gather_features, hrs_pair
 from synfab.engines.numba.intrinsics import (
     at,
     fma,
@@ -80,6 +79,7 @@ class Process(NamedTuple):
     step: Any  # A
     innovation: Any  # B
     output: Any  # C
+    log_spread: Any  # this and the next three as in ``fabrication.Mixture``
     bounds: Any
     means: Any
     factors: Any
@@ -181,7 +181,7 @@ def open_packed(compact, process, model):  # type: ignore[no-untyped-def]
     return Packed(
         pointers(compact),
         pointers(process),
-        open_population(process.bounds, process.means, process.factors),
+        open_population(process),
         compact.history.shape[1],
         model,
     )
@@ -210,7 +210,7 @@ def unpack(group, place, packed, cells, scratch, rebased):  # type: ignore[no-un
     line = place * cells.order * TILES
     write_vector(cells.history, line, process.output, states, scratch.state, draw.total)
     gather_features(cells, scratch.local, int64(GROUP), int64(0), draw.buffer)
-    hrs_pair(draw.buffer, model.marginals, model.constants, int64(GROUP))
+    hrs_pair(model.parts, cells, scratch.local, int64(GROUP), model, draw.buffer)
     for q in range(TILES):
         tile = (place * TILES + q) * 4
         move(cells.switch, (tile + U_SET) * LANES, draw.buffer, GROUP + q * LANES)
@@ -307,7 +307,7 @@ def fabricate(  # type: ignore[no-untyped-def]
     group_low, group_high, compact, process, model, scratch, storage
 ):
     """Initialise cells, as ``Engine.fabricate``; the state variables have covariance 1."""
-    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    packed, cells = open_packed(compact, process, model), open_cells(storage, model)
     scratch = open_scratch(scratch)
     draw, states, compact = scratch.draw, packed.states, packed.compact
     quantum = f4(QUANTUM)
@@ -339,7 +339,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
     scratch, storage, work,
 ):  # fmt: skip
     """Apply ``rules.apply_voltage`` with the reduced history; ``mask`` is used if ``masked``."""
-    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    packed, cells = open_packed(compact, process, model), open_cells(storage, model)
     scratch, work = open_scratch(scratch), pointers(work)
     given, selected = pointer(voltages), pointer(mask)
     compact, u = packed.compact, work.pulse
@@ -376,7 +376,7 @@ def open_groups(  # type: ignore[no-untyped-def]
     low, high, groups, compact, storage, process, model, scratch
 ):
     """Unpack the listed groups contiguously into ``storage``, with blocks of one cycle."""
-    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    packed, cells = open_packed(compact, process, model), open_cells(storage, model)
     scratch = open_scratch(scratch)
     for k in range(low, high):
         unpack(groups[k], k, packed, cells, scratch, False)
@@ -387,7 +387,7 @@ def close_groups(  # type: ignore[no-untyped-def]
     low, high, groups, compact, storage, process, model, scratch
 ):
     """Pack state, threshold and flags of the listed groups; cycle numbers are unchanged."""
-    packed, cells = open_packed(compact, process, model), open_cells(storage)
+    packed, cells = open_packed(compact, process, model), open_cells(storage, model)
     draw = pointers(scratch.draw)
     for k in range(low, high):
         for j in range(GROUP):

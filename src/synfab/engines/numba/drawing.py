@@ -18,21 +18,15 @@ from synfab.engines.numba.intrinsics import (
 )
 from synfab.engines.numba.layout import (
     BATCH,
-    CYCLE_BITS,
-    G_LLRS,
-    GROUP,
     GROUP_BITS,
-    INVERSE_SPAN,
     LANE_BITS,
     LANES,
     LAST_LANE,
     LAST_TILE,
-    LN_10,
     TILES,
-    TOP,
     Cells,
 )
-from synfab.engines.numba.scalar import exp, f4, marginal, normal_pair, philox
+from synfab.engines.numba.scalar import f4, normal_pair, philox
 
 VECTOR_WIDTH = VectorType.width
 
@@ -50,22 +44,24 @@ def row(c):  # type: ignore[no-untyped-def]
 
 
 @part_njit(forceinline=True)
-def place(c, order, slot):  # type: ignore[no-untyped-def]
+def place(c, slots, slot):  # type: ignore[no-untyped-def]
     """Return the flat offset of feature 0 of a cell in one slot of its block."""
-    tile = ((c >> GROUP_BITS) * order + slot) * TILES + ((c >> LANE_BITS) & LAST_TILE)
+    tile = ((c >> GROUP_BITS) * slots + slot) * TILES + ((c >> LANE_BITS) & LAST_TILE)
     return tile * 4 * LANES + (c & LAST_LANE)
 
 
 @part_njit()
-def open_cells(storage):  # type: ignore[no-untyped-def]
+def open_cells(storage, model):  # type: ignore[no-untyped-def]
     """Return the pointers to the arrays of ``storage``."""
+    slots = storage.history.shape[1]
     return Cells(
         pointer(storage.r),
         pointer(storage.status),
         pointer(storage.switch),
         pointer(storage.history),
         pointer(storage.devices),
-        storage.history.shape[1],
+        slots - model.process.rates.shape[0],
+        slots,
         storage.devices.shape[1],
     )
 
@@ -134,9 +130,13 @@ def store_vectors(z, start, stride, x0, x1, x2, x3):  # type: ignore[no-untyped-
 
 
 @part_njit()
-def advance(x, s, z, lags, innovation, order, width):  # type: ignore[no-untyped-def]
-    """Compute one step of the VAR process and store it in slot ``s`` of ``x`` (4 p, BATCH)."""
+def advance(x, s, z, process, order, slots, width):  # type: ignore[no-untyped-def]
+    """Compute one step of the VAR process and store it in slot ``s`` of ``x`` (4 slots, BATCH).
+
+    The slots behind the first ``order`` hold the averages, which follow the step.
+    """
     wide_vectors()
+    lags, innovation, couplings, rates = process
     for j in range(0, width, VECTOR_WIDTH):
         x0, x1, x2, x3 = zero_vectors()
         x0, x1, x2, x3 = triangle_vectors(innovation, z, j, BATCH, x0, x1, x2, x3)
@@ -144,7 +144,16 @@ def advance(x, s, z, lags, innovation, order, width):  # type: ignore[no-untyped
             slot = s - 1 - i
             past = 4 * (slot if slot >= 0 else slot + order) * BATCH + j
             x0, x1, x2, x3 = product_vectors(at(lags, 16 * i), x, past, BATCH, x0, x1, x2, x3)
+        for k in range(slots - order):
+            past = 4 * (order + k) * BATCH + j
+            x0, x1, x2, x3 = product_vectors(at(couplings, 16 * k), x, past, BATCH, x0, x1, x2, x3)
         store_vectors(x, 4 * s * BATCH + j, BATCH, x0, x1, x2, x3)
+    new = at(x, 4 * s * BATCH)
+    for k in range(slots - order):
+        average, rate = at(x, 4 * (order + k) * BATCH), rates[k]
+        for f in range(4):
+            for j in range(f * BATCH, f * BATCH + width):
+                average[j] = fma(rate, new[j] - average[j], average[j])
 
 
 @part_njit(forceinline=True)
@@ -155,132 +164,55 @@ def is_run(cells, count):  # type: ignore[no-untyped-def]
 
 
 @part_njit()
-def load_blocks(history, order, cells, count, x, width):  # type: ignore[no-untyped-def]
-    """Copy the blocks of the listed cells to ``x`` (4 p, BATCH)."""
+def load_blocks(history, slots, cells, count, x, width):  # type: ignore[no-untyped-def]
+    """Copy the blocks of the listed cells to ``x`` (4 slots, BATCH)."""
     not_inlined()
     if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
-        for s in range(order):
-            near = ((group * order + s) * TILES + tile) * 4 * LANES
+        for s in range(slots):
+            near = ((group * slots + s) * TILES + tile) * 4 * LANES
             for q in range(BATCH // LANES):
                 for f in range(4):
                     move(x, (4 * s + f) * BATCH + q * LANES, history, near + (4 * q + f) * LANES)
         return
     for j in range(width):
-        near = place(cells[j], order, 0)
-        for s in range(order):
+        near = place(cells[j], slots, 0)
+        for s in range(slots):
             for f in range(4):
                 x[(4 * s + f) * BATCH + j] = history[near + (s * TILES * 4 + f) * LANES]
 
 
 @part_njit()
-def store_blocks(history, order, cells, count, x):  # type: ignore[no-untyped-def]
+def store_blocks(history, slots, cells, count, x):  # type: ignore[no-untyped-def]
     """Store the blocks in ``x`` back to the history; the inverse of ``load_blocks``."""
     not_inlined()
     if is_run(cells, count):
         group, tile = cells[0] >> GROUP_BITS, (cells[0] >> LANE_BITS) & LAST_TILE
-        for s in range(order):
-            near = ((group * order + s) * TILES + tile) * 4 * LANES
+        for s in range(slots):
+            near = ((group * slots + s) * TILES + tile) * 4 * LANES
             for q in range(BATCH // LANES):
                 for f in range(4):
                     move(history, near + (4 * q + f) * LANES, x, (4 * s + f) * BATCH + q * LANES)
         return
     for j in range(count):
-        near = place(cells[j], order, 0)
-        for s in range(order):
+        near = place(cells[j], slots, 0)
+        for s in range(slots):
             for f in range(4):
                 history[near + (s * TILES * 4 + f) * LANES] = x[(4 * s + f) * BATCH + j]
 
 
 @part_njit()
-def next_blocks(  # type: ignore[no-untyped-def]
-    history, order, cells, cycles, count, x, z, word, lags, innovation, first, key
-):
+def next_blocks(opened, cells, cycles, count, work, process, first, key):  # type: ignore[no-untyped-def]
     """Apply ``drawing.next_block`` to ``count`` <= BATCH cells at the end of their block.
 
-    ``cells`` and ``cycles`` are padded to whole vectors.
+    ``opened`` are the ``Cells``; the lists ``cells`` and ``cycles`` are padded to whole vectors.
     """
     not_inlined()
-    width = padded(count)
+    x, z, width, history, slots = work.x, work.z, padded(count), opened.history, opened.slots
     for j in range(count, width):
         cells[j], cycles[j] = cells[0], cycles[0]
-    load_blocks(history, order, cells, count, x, width)
-    for s in range(order):
-        draw_normals(z, word, int64(BATCH), cells, cycles, s + 1, int64(2), first, key, width)
-        advance(x, s, z, lags, innovation, order, width)
-    store_blocks(history, order, cells, count, x)
-
-
-@part_njit()
-def is_lockstep(status, cells, count):  # type: ignore[no-untyped-def]
-    """Return whether the cells are a whole group and all are at the same cycle."""
-    wide_vectors()
-    if count != GROUP:
-        return False
-    group = at(status, cells[0])
-    different = uint32(0)
-    for j in range(GROUP):
-        different |= group[j] ^ group[0]
-    return different >> uint32(CYCLE_BITS) == uint32(0)
-
-
-@part_njit()
-def gather_features(cells, listed, count, pair, out):  # type: ignore[no-untyped-def]
-    """Write x*_n, mu, sigma of features ``2 pair`` and ``2 pair + 1`` to the rows of ``out``."""
-    not_inlined()
-    order, status, f = cells.order, cells.status, 2 * pair
-    last, slot = uint32(0), order - 1
-    if is_lockstep(status, listed, count):
-        start = listed[0]
-        slot = int64(((status[start] >> uint32(CYCLE_BITS)) + uint32(order - 1)) % uint32(order))
-        near = ((start >> GROUP_BITS) * order + slot) * TILES
-        device = (pair * cells.tiles + (start >> LANE_BITS)) * 4 * LANES
-        for q in range(TILES):
-            for k in range(2):
-                row_at = ((near + q) * 4 + f + k) * LANES
-                move(out, k * GROUP + q * LANES, cells.history, row_at)
-            for k in range(4):
-                row_at = device + (4 * q + k) * LANES
-                move(out, (2 + k) * GROUP + q * LANES, cells.devices, row_at)
-    else:
-        for j in range(count):
-            c = listed[j]
-            cycle = status[c] >> uint32(CYCLE_BITS)
-            if cycle != last:
-                last = cycle
-                slot = int64((cycle + uint32(order - 1)) % uint32(order))
-            near = place(c, order, slot) + f * LANES
-            device = pair * cells.tiles * 4 * LANES + row(c)
-            out[j] = cells.history[near]
-            out[GROUP + j] = cells.history[near + LANES]
-            for k in range(4):
-                out[(2 + k) * GROUP + j] = cells.devices[device + k * LANES]
-
-
-@part_njit()
-def hrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-def]
-    """Write r(R_HRS), limited to below r_max, to row 0 and u_set to row 1 (``rules.hrs_state``)."""
-    wide_vectors()
-    g_l, inverse, top = constants[G_LLRS], constants[INVERSE_SPAN], constants[TOP]
-    x1, m0, s0 = at(buffer, GROUP), at(buffer, 2 * GROUP), at(buffer, 3 * GROUP)
-    m1, s1 = at(buffer, 4 * GROUP), at(buffer, 5 * GROUP)
-    p0, p1 = marginals[0], marginals[1]
-    for j in range(width):
-        y = fma(s0[j], marginal(p0, buffer[j]), m0[j])
-        r = (g_l - exp(-LN_10 * y)) * inverse
-        buffer[j] = min(r, top)
-        x1[j] = fma(s1[j], marginal(p1, x1[j]), m1[j])
-
-
-@part_njit()
-def lrs_pair(buffer, marginals, constants, width):  # type: ignore[no-untyped-def]
-    """Write r(R_LRS) to row 0 and u_reset to row 1."""
-    wide_vectors()
-    g_l, inverse = constants[G_LLRS], constants[INVERSE_SPAN]
-    x3, m2, s2 = at(buffer, GROUP), at(buffer, 2 * GROUP), at(buffer, 3 * GROUP)
-    m3, s3 = at(buffer, 4 * GROUP), at(buffer, 5 * GROUP)
-    p2, p3 = marginals[2], marginals[3]
-    for j in range(width):
-        resistance = fma(s2[j], marginal(p2, buffer[j]), m2[j])
-        buffer[j] = (g_l - f4(1.0) / resistance) * inverse
-        x3[j] = fma(s3[j], marginal(p3, x3[j]), m3[j])
+    load_blocks(history, slots, cells, count, x, width)
+    for s in range(opened.order):
+        draw_normals(z, work.word, int64(BATCH), cells, cycles, s + 1, int64(2), first, key, width)
+        advance(x, s, z, process, opened.order, slots, width)
+    store_blocks(history, slots, cells, count, x)

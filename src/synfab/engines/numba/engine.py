@@ -92,16 +92,16 @@ class NumbaEngine(KernelEngine):
             r=aligned((LANES * tiles,), np.float32),
             status=aligned((LANES * tiles,), np.uint32),
             switch=aligned((tiles, 4, LANES), np.float32),
-            history=aligned((self.groups, self.order, TILES, 4, LANES), np.float32),
+            history=aligned((self.groups, self.slots, TILES, 4, LANES), np.float32),
             devices=aligned((2, tiles, 4, LANES), np.float32),
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
         model, cells = self.parameters32, self.cells
-        drawn = (*population32(self.model), stationary_blocks(self.model, self.order))
+        drawn = (population32(self.model), stationary_blocks(self.model, self.order))
 
         def work(low: int, high: int) -> None:
-            fabricate(low, high, *drawn, cells, model, fabrication_work(self.order))
+            fabricate(low, high, *drawn, cells, model, fabrication_work(self.slots))
 
         share(work, self.groups, self.n_cells, discardable=discardable)
 
@@ -111,7 +111,7 @@ class NumbaEngine(KernelEngine):
         if where is None:
 
             def kernel(low: int, high: int) -> None:
-                work = switching_work(self.order)
+                work = switching_work(self.slots)
                 apply_voltage(low, high, self.n_cells, u, each, self.cells, model, work)
 
         else:
@@ -119,7 +119,7 @@ class NumbaEngine(KernelEngine):
             touched = SCATTERED * int(np.count_nonzero(where))
 
             def kernel(low: int, high: int) -> None:
-                work = switching_work(self.order)
+                work = switching_work(self.slots)
                 apply_voltage_where(low, high, u, each, mask, self.cells, model, work)
 
         share(kernel, self.groups, touched)
@@ -142,7 +142,7 @@ class NumbaEngine(KernelEngine):
             apply_program(
                 self.groups, self.n_cells, plain(voltages[low:high]), plain(at[low:high]),
                 noise is not None, linear, (number + low) & WORD, out[low:high], self.cells,
-                self.parameters32, switching_work(self.order), noise_work(),
+                self.parameters32, switching_work(self.slots), noise_work(),
             )  # fmt: skip
         return out
 
@@ -164,14 +164,15 @@ class NumbaEngine(KernelEngine):
         return np.arange(self.n_cells) if cells is None else cells
 
     def blocks(self, cells: Array | None = None) -> Array:
-        """Return the block of p vectors x* with the current cycle, (p, 4, M), oldest first."""
+        """Return the block of the current cycle as in ``rules.CellState``, (slots, 4, M)."""
         listed = self._listed(cells)
-        block = np.empty((len(listed), self.order, 4), np.float32)
+        block = np.empty((len(listed), self.slots, 4), np.float32)
         readout_kernels.pack(listed, self.cells.history, block)
         return block.transpose(1, 2, 0)
 
     def vectors(self, cells: Array | None = None) -> Array:
-        return np.asarray(drawing.current_vector(self.blocks(cells), self.cycles(cells)))
+        block, cycle = self.blocks(cells), self.cycles(cells)
+        return np.asarray(drawing.current_vector(block, cycle, self.order))
 
     def take(self, cells: Array | None = None) -> rules.SwitchingState:
         return taken_state(self.cells, self._listed(cells))

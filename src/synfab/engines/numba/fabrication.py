@@ -8,14 +8,13 @@ from synfab.engines.numba.compile import cached_njit, part_njit
 from synfab.engines.numba.drawing import (
     VECTOR_WIDTH,
     draw_normals,
-    gather_features,
-    hrs_pair,
     open_cells,
     product_vectors,
     store_vectors,
     triangle_vectors,
     zero_vectors,
 )
+from synfab.engines.numba.features import gather_features, hrs_pair
 from synfab.engines.numba.intrinsics import (
     at,
     fill_vector,
@@ -36,22 +35,38 @@ from synfab.engines.numba.layout import (
     TILES,
     U_SET,
 )
-from synfab.engines.numba.scalar import philox
+from synfab.engines.numba.scalar import exp, philox
+
+
+class Mixture(NamedTuple):
+    """Parameters of the mixture, as arrays; ``model32.population32`` rounds them."""
+
+    log_spread: Any
+    bounds: Any
+    means: Any
+    factors: Any
 
 
 class Population(NamedTuple):
     """Parameters of the mixture, as pointers."""
 
     components: Any
+    log_spread: Any  # whether sigma is the exponential of what is drawn
     bounds: Any
     means: Any
     factors: Any
 
 
 @part_njit()
-def open_population(bounds, means, factors):  # type: ignore[no-untyped-def]
-    """Return the pointers to the parameters of the mixture."""
-    return Population(bounds.shape[0], pointer(bounds), pointer(means), pointer(factors))
+def open_population(mixture):  # type: ignore[no-untyped-def]
+    """Return the pointers to the parameters of a ``Mixture``."""
+    return Population(
+        mixture.bounds.shape[0],
+        mixture.log_spread,
+        pointer(mixture.bounds),
+        pointer(mixture.means),
+        pointer(mixture.factors),
+    )
 
 
 @part_njit()
@@ -92,6 +107,9 @@ def draw_devices(cells, tile, population, chosen, z, x):  # type: ignore[no-unty
                 merge_vector(x, GROUP + j, x1, chosen, j, k)
                 merge_vector(x, 2 * GROUP + j, x2, chosen, j, k)
                 merge_vector(x, 3 * GROUP + j, x3, chosen, j, k)
+        if half and population.log_spread:
+            for j in range(4 * GROUP):
+                x[j] = exp(x[j])
         # mu and sigma of a feature are adjacent rows.
         for f in range(4):
             for q in range(TILES):
@@ -113,11 +131,11 @@ def group_devices(cells, tile, population, first, key, work):  # type: ignore[no
 
 
 @part_njit()
-def correlate(x, order, stationary, eps):  # type: ignore[no-untyped-def]
+def correlate(x, slots, stationary, eps):  # type: ignore[no-untyped-def]
     """Multiply independent normals by the factor of the stationary history; newest first."""
     wide_vectors()
-    for i in range(order):
-        line = at(stationary, 16 * order * i)
+    for i in range(slots):
+        line = at(stationary, 16 * slots * i)
         for j in range(0, GROUP, VECTOR_WIDTH):
             x0, x1, x2, x3 = zero_vectors()
             x0, x1, x2, x3 = triangle_vectors(
@@ -132,35 +150,35 @@ def correlate(x, order, stationary, eps):  # type: ignore[no-untyped-def]
 
 @cached_njit(nogil=True, error_model="numpy")
 def fabricate(  # type: ignore[no-untyped-def]
-    group_low, group_high, bounds, means, factors, stationary, storage, model, work
+    group_low, group_high, mixture, stationary, storage, model, work
 ):
     """Apply ``drawing.fabricate`` and ``rules.fresh_state`` to whole groups of padded arrays.
 
-    ``stationary`` (p, p, 4, 4) is the lower Cholesky factor of the history in blocks.
+    ``stationary`` (slots, slots, 4, 4) is the lower Cholesky factor of the history in blocks.
     """
-    population, cells = open_population(bounds, means, factors), open_cells(storage)
+    population, cells = open_population(mixture), open_cells(storage, model)
     work, factor = pointers(work), pointer(stationary)
-    first, key, order = model.first, model.key, cells.order
+    first, key, order, slots = model.first, model.key, cells.order, cells.slots
     x, buffer, switch = work.x, work.buffer, cells.switch
     for group in range(group_low, group_high):
         for j in range(GROUP):
             work.cells[j] = group * GROUP + j
             cells.status[group * GROUP + j] = uint32(IN_HRS)
         group_devices(cells, group * TILES, population, first, key, work)
-        for i in range(order):
+        for i in range(slots):
             draw_normals(
                 at(work.eps, 4 * i * GROUP), work.word, int64(GROUP), work.cells, work.cycle,
                 i, int64(1), first, key, int64(GROUP),
             )  # fmt: skip
-        correlate(x, order, factor, work.eps)
-        for i in range(order):
-            near = (group * order + order - 1 - i) * TILES
+        correlate(x, slots, factor, work.eps)
+        for i in range(slots):  # the cycles oldest first, then the averages
+            near = (group * slots + (order - 1 - i if i < order else i)) * TILES
             for f in range(4):
                 start = (4 * i + f) * GROUP
                 for q in range(TILES):
                     move(cells.history, ((near + q) * 4 + f) * LANES, x, start + q * LANES)
         gather_features(cells, work.cells, int64(GROUP), int64(0), buffer)
-        hrs_pair(buffer, model.marginals, model.constants, int64(GROUP))
+        hrs_pair(model.parts, cells, work.cells, int64(GROUP), model, buffer)
         for q in range(TILES):
             tile = (group * TILES + q) * 4 * LANES
             move(cells.r, group * GROUP + q * LANES, buffer, q * LANES)

@@ -20,6 +20,7 @@ from synfab.engines.numba.layout import (
 )
 from synfab.engines.numba.scalar import exp, f4, log
 from synfab.engines.numba.transition import span
+from synfab.physics.drawing import NEVER
 
 BISECTIONS = 30
 
@@ -66,6 +67,8 @@ def program(  # type: ignore[no-untyped-def]
                 above[j] = above[j] if short else middle
         for j in range(width):
             c = cells[begin + j]
+            if features[1, c] <= f4(-NEVER) or features[3, c] >= f4(NEVER):
+                continue  # failed cells keep their state
             tile, lane = c >> LANE_BITS, c & LAST_LANE
             in_lrs = wanted[j] <= r_lrs[j]
             in_hrs = (not in_lrs) and wanted[j] >= r_hrs[j]

@@ -3,7 +3,8 @@
 Eight cells form a tile. A row of a tile is one vector of half a cache line, so that groups are
 streamed in whole vectors, and access to a single cell needs few cache lines.
 
-    history  (groups, p, TILES, 4, LANES)  the block of p vectors with the current cycle
+    history  (groups, slots, TILES, 4, LANES)  the block of p vectors with the current cycle, then
+                                           the averages, if the model has any
     devices  (2, tiles, 4, LANES)  mu, sigma, mu, sigma of r_hrs and u_set | of r_lrs and u_reset
     switch   (tiles, 4, LANES)     threshold, u_set | r(R_HRS), steepness
     status   (cells,)              cycle << 2 | in_lrs << 1 | in_hrs
@@ -60,18 +61,28 @@ class Cells(NamedTuple):
     history: Any
     devices: Any
     order: Any  # p
+    slots: Any  # p plus the number of averages
     tiles: Any
+
+
+class Process(NamedTuple):
+    """History of a model, rounded to float32."""
+
+    lags: Any  # (p, 4, 4)
+    innovation: Any  # (4, 4)
+    couplings: Any  # (averages, 4, 4)
+    rates: Any  # (averages,)
 
 
 class Parameters(NamedTuple):
     """Model rounded to float32, and the random number keys of its cells."""
 
-    lags: Any  # (p, 4, 4)
-    innovation: Any  # (4, 4)
+    process: Process
     marginals: Any  # tuples of tuples to unroll loops; piecewise: (4, n, degree + 1)
     llrs: Any
     hhrs: Any
     constants: Any
+    parts: Any  # ``parts.Parts``, or None
     first: Any  # uint64: number of the first cell
     key: Any  # uint64: seed
 

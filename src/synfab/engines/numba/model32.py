@@ -5,7 +5,9 @@ from functools import lru_cache
 import numpy as np
 
 from synfab.common.types import Array
-from synfab.engines.numba.layout import Parameters
+from synfab.engines.numba.fabrication import Mixture
+from synfab.engines.numba.layout import Parameters, Process
+from synfab.engines.numba.parts import round_parts
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
 
@@ -27,12 +29,17 @@ def round_model(model: CellModel, order: int) -> Parameters:
         *conduction.voltage_range,
     )
     return Parameters(
-        lags=np.ascontiguousarray(process.lags, np.float32),
-        innovation=np.ascontiguousarray(process.innovation, np.float32),
+        process=Process(
+            *(
+                np.ascontiguousarray(matrices, np.float32)
+                for matrices in (process.lags, process.innovation, process.couplings, process.rates)
+            )
+        ),
         marginals=marginals if marginals.ndim == 3 else tuple(map(tuple, marginals)),
         llrs=llrs,
         hhrs=hhrs,
         constants=tuple(np.array(values, np.float32)),
+        parts=round_parts(model),
         first=np.uint64(0),
         key=np.uint64(0),
     )
@@ -40,21 +47,23 @@ def round_model(model: CellModel, order: int) -> Parameters:
 
 @lru_cache(maxsize=MODELS)
 def stationary_blocks(model: CellModel, order: int) -> Array:
-    """Return the Cholesky factor of the stationary history for ``fabricate``, (p, p, 4, 4)."""
-    factor = model.history(order).stationary_factor.astype(np.float32)
-    blocks = factor.reshape(order, 4, order, 4).transpose(0, 2, 1, 3)
+    """Return the factor of the stationary history for ``fabricate``, (slots, slots, 4, 4)."""
+    history = model.history(order)
+    factor, slots = history.stationary_factor.astype(np.float32), history.slots
+    blocks = factor.reshape(slots, 4, slots, 4).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(blocks)
 
 
 @lru_cache(maxsize=MODELS)
-def population32(model: CellModel) -> tuple[Array, Array, Array]:
+def population32(model: CellModel) -> Mixture:
     """Return the bounds of the mixture components, their means and factors as float32.
 
     The factors are in blocks of (4, 4): (components, 2, 2, 4, 4).
     """
     population = model.population
     factors = population.factors.reshape(-1, 2, 4, 2, 4)
-    return (
+    return Mixture(
+        population.log_spread,
         np.array(drawing.component_bounds(model), np.uint64),
         np.ascontiguousarray(population.means, np.float32),
         np.ascontiguousarray(factors.transpose(0, 1, 3, 2, 4), np.float32),

@@ -4,17 +4,11 @@ import numpy as np
 from numba import int64, njit, uint32, uint64
 
 from synfab.engines.numba.compile import cached_njit
-from synfab.engines.numba.drawing import gather_features, open_cells
+from synfab.engines.numba.drawing import open_cells
+from synfab.engines.numba.features import feature_pair, gather_features
 from synfab.engines.numba.intrinsics import at, fma, pointer, pointers, wide_vectors
-from synfab.engines.numba.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE, LN_10
-from synfab.engines.numba.scalar import (
-    exp,
-    f4,
-    marginal,
-    noise_variance,
-    normal_pair,
-    philox,
-)
+from synfab.engines.numba.layout import GROUP, GROUP_BITS, LANE_BITS, LAST_LANE, LAST_TILE
+from synfab.engines.numba.scalar import f4, noise_variance, normal_pair, philox
 from synfab.engines.numba.transition import span
 
 
@@ -93,24 +87,17 @@ def noisy_current(  # type: ignore[no-untyped-def]
 @cached_njit(nogil=True, error_model="numpy")
 def features(low, high, n_cells, state, model, work, out):  # type: ignore[no-untyped-def]
     """Write ``drawing.cycle_features`` of groups ``low`` … ``high`` to ``out``, (4, n_cells)."""
-    opened = open_cells(state)
-    cells, buffer, marginals = pointer(work.selected), pointer(work.buffer), model.marginals
+    cells, buffer, listed = open_cells(state, model), pointer(work.buffer), pointer(work.selected)
     for group in range(low, high):
+        start = group * GROUP
         for j in range(GROUP):
-            cells[j] = group * GROUP + j
-        size = min(GROUP, n_cells - group * GROUP)
+            listed[j] = start + j
         for pair in range(2):
-            gather_features(opened, cells, int64(GROUP), pair, buffer)
-            for j in range(size):
-                c, x0, x1 = cells[j], buffer[j], buffer[GROUP + j]
-                m0, s0 = buffer[2 * GROUP + j], buffer[3 * GROUP + j]
-                m1, s1 = buffer[4 * GROUP + j], buffer[5 * GROUP + j]
-                if pair == 0:
-                    out[0, c] = exp(LN_10 * fma(s0, marginal(marginals[0], x0), m0))
-                    out[1, c] = fma(s1, marginal(marginals[1], x1), m1)
-                else:
-                    out[2, c] = fma(s0, marginal(marginals[2], x0), m0)
-                    out[3, c] = fma(s1, marginal(marginals[3], x1), m1)
+            gather_features(cells, listed, int64(GROUP), pair, buffer)
+            feature_pair(model.parts, cells, listed, int64(GROUP), pair, model, buffer)
+            for j in range(min(GROUP, n_cells - start)):
+                out[2 * pair, start + j] = buffer[j]
+                out[2 * pair + 1, start + j] = buffer[GROUP + j]
 
 
 @njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -128,10 +128,15 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @part_njit(forceinline=True)
+def uniform(word: Any) -> Any:
+    """Return a uniform number in (0, 1] from a word, as ``streams.uniform`` does."""
+    return (f4(int32(word >> uint32(1))) + f4(0.5)) * f4(4.656612873077393e-10)
+
+
+@part_njit(forceinline=True)
 def normal_pair(w_radius: Any, w_angle: Any) -> Any:
     """Return two standard normal numbers from two words, as ``streams.normals`` does."""
-    u = (f4(int32(w_radius >> uint32(1))) + f4(0.5)) * f4(4.656612873077393e-10)
-    radius = f4(np.sqrt(f4(-2.0) * log(u)))
+    radius = f4(np.sqrt(f4(-2.0) * log(uniform(w_radius))))
     turn = int32(w_angle)
     # The top two bits select the quadrant; the rest is an angle between -pi/4 and pi/4.
     angle = f4(int32(int32(turn << int32(2)) >> int32(2))) * QUARTER

@@ -3,16 +3,8 @@
 from numba import int64, njit, uint32, uint64
 
 from synfab.engines.numba.compile import cached_njit, part_njit
-from synfab.engines.numba.drawing import (
-    gather_features,
-    hrs_pair,
-    lrs_pair,
-    next_blocks,
-    open_cells,
-    padded,
-    place,
-    row,
-)
+from synfab.engines.numba.drawing import next_blocks, open_cells, padded, place, row
+from synfab.engines.numba.features import gather_features, hrs_pair, lrs_pair
 from synfab.engines.numba.intrinsics import (
     at,
     move,
@@ -47,7 +39,7 @@ def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
     not_inlined()
     listed, buffer = work.to_set, work.buffer
     gather_features(cells, listed, count, int64(1), buffer)
-    lrs_pair(buffer, model.marginals, model.constants, padded(count))
+    lrs_pair(model.parts, cells, listed, count, model, buffer)
     r, status, switch = cells.r, cells.status, cells.switch
     if count == GROUP:
         first = listed[0]
@@ -70,22 +62,21 @@ def set_cells(cells, model, work, count):  # type: ignore[no-untyped-def]
 def begin_cycles(cells, model, work, n_spent, n_drawn):  # type: ignore[no-untyped-def]
     """Draw new blocks for cells at the end of one, then r(R_HRS) and u_set of the new cycle."""
     not_inlined()
-    order = cells.order
+    slots, process = cells.slots, pointers(model.process)
     if 0 < n_spent < GROUP:
         for j in range(n_spent):
-            for s in range(order):
-                line = place(work.spent[j], order, s)
+            for s in range(slots):
+                line = place(work.spent[j], slots, s)
                 prefetch(cells.history, line)
                 prefetch(cells.history, line + 2 * LANES)
     for low in range(0, n_spent, BATCH):
         high = min(low + BATCH, n_spent)
         next_blocks(
-            cells.history, order, at(work.spent, low), at(work.cycles, low), high - low,
-            work.x, work.z, work.word, pointer(model.lags), pointer(model.innovation),
+            cells, at(work.spent, low), at(work.cycles, low), high - low, work, process,
             model.first, model.key,
         )  # fmt: skip
     gather_features(cells, work.drawn, n_drawn, int64(0), work.buffer)
-    hrs_pair(work.buffer, model.marginals, model.constants, padded(n_drawn))
+    hrs_pair(model.parts, cells, work.drawn, n_drawn, model, work.buffer)
 
 
 @part_njit()
@@ -252,7 +243,7 @@ def switch_selected(cells, model, work, voltages, each, count):  # type: ignore[
                 n_reset += 1
                 pair, slot = int64(0), slot + 1 if slot + 1 < order else int64(0)
                 prefetch(cells.switch, near + R_HRS * LANES)
-            prefetch(cells.history, place(c, order, slot) + 2 * pair * LANES)
+            prefetch(cells.history, place(c, cells.slots, slot) + 2 * pair * LANES)
             device = pair * cells.tiles * 4 * LANES + near
             prefetch(cells.devices, device)
             prefetch(cells.devices, device + 2 * LANES)
@@ -269,7 +260,7 @@ def apply_voltage(  # type: ignore[no-untyped-def]
 ):
     """Apply ``rules.apply_voltage`` to groups ``group_low`` … ``group_high``."""
     wide_vectors()
-    cells, work, given = open_cells(cells), pointers(work), pointer(voltages)
+    cells, work, given = open_cells(cells, model), pointers(work), pointer(voltages)
     u = work.pulse
     for j in range(GROUP):
         u[j] = given[0]
@@ -292,7 +283,7 @@ def apply_voltage_where(  # type: ignore[no-untyped-def]
     data can be prefetched.
     """
     words = mask.shape[0]
-    cells, work = open_cells(cells), pointers(work)
+    cells, work = open_cells(cells, model), pointers(work)
     given, eights = pointer(voltages), pointer(mask)
     busy, count = work.busy, int64(0)
     for group in range(group_low, group_high):

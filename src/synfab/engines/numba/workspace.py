@@ -48,16 +48,16 @@ class SwitchingWork(NamedTuple):
     cycles: Any  # … and their cycle numbers
     drawn: Any  # cells that leave the LRS and begin a cycle
     begins: Any  # nonzero where a cell of ``to_reset`` begins a cycle
-    buffer: Any  # (6, GROUP) features
+    buffer: Any  # (7, GROUP) features and cycle numbers
     curve: Any  # (5, GROUP) r, threshold, voltage, r(R_HRS), steepness
-    x: Any  # (4 p, BATCH) blocks
+    x: Any  # (4 slots, BATCH) blocks
     z: Any  # (8, BATCH) normal numbers
     word: Any  # (4, BATCH) random words
 
 
 @per_thread
-def switching_work(order: int) -> SwitchingWork:
-    """Return the arrays for blocks of ``order`` cycles."""
+def switching_work(slots: int) -> SwitchingWork:
+    """Return the arrays for blocks of ``slots`` vectors."""
     return SwitchingWork(
         pulse=np.zeros(GROUP, np.float32),
         code=np.zeros(GROUP, np.uint32),
@@ -69,9 +69,9 @@ def switching_work(order: int) -> SwitchingWork:
         cycles=np.zeros(GROUP, np.uint32),
         drawn=np.zeros(GROUP, np.int64),
         begins=np.zeros(GROUP, np.uint32),
-        buffer=np.ones((6, GROUP), np.float32),
+        buffer=np.ones((7, GROUP), np.float32),
         curve=np.zeros((5, GROUP), np.float32),
-        x=np.zeros((4 * order, BATCH), np.float32),
+        x=np.zeros((4 * slots, BATCH), np.float32),
         z=np.zeros((8, BATCH), np.float32),
         word=np.zeros((4, BATCH), np.uint32),
     )
@@ -83,30 +83,30 @@ class FabricationWork(NamedTuple):
     cells: Any  # indices of a group's cells
     cycle: Any  # zeros
     chosen: Any  # components of the mixture
-    eps: Any  # (4 p, GROUP) independent normal numbers
-    x: Any  # (4 p, GROUP) history
+    eps: Any  # (4 slots, GROUP) independent normal numbers
+    x: Any  # (4 slots, GROUP) history
     z: Any  # (8, GROUP) normal numbers of the device parameters
     word: Any  # (4, GROUP) random words
     picked: Any  # (4, GROUP) device parameters
     total: Any  # (GROUP,)
-    buffer: Any  # (6, GROUP) features
+    buffer: Any  # (7, GROUP) features and cycle numbers
     rest: Any  # zeros
 
 
 @per_thread
-def fabrication_work(order: int) -> FabricationWork:
-    """Return the arrays for blocks of ``order`` cycles."""
+def fabrication_work(slots: int) -> FabricationWork:
+    """Return the arrays for blocks of ``slots`` vectors."""
     return FabricationWork(
         cells=np.zeros(GROUP, np.int64),
         cycle=np.zeros(GROUP, np.uint32),
         chosen=np.zeros(GROUP, np.uint32),
-        eps=np.zeros((4 * order, GROUP), np.float32),
-        x=np.zeros((4 * order, GROUP), np.float32),
+        eps=np.zeros((4 * slots, GROUP), np.float32),
+        x=np.zeros((4 * slots, GROUP), np.float32),
         z=np.zeros((8, GROUP), np.float32),
         word=np.zeros((4, GROUP), np.uint32),
         picked=np.zeros((4, GROUP), np.float32),
         total=np.zeros(GROUP, np.float32),
-        buffer=np.ones((6, GROUP), np.float32),
+        buffer=np.ones((7, GROUP), np.float32),
         rest=np.zeros(LANES, np.float32),
     )
 

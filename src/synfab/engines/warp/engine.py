@@ -169,7 +169,8 @@ class WarpEngine(Engine):
         """Return x*_n of cells, (4, M)."""
         block = self._held("block", cells)
         shape = (self.order, 4, block.shape[1])
-        return drawing.current_vector(self.library.xp.reshape(block, shape), self.cycles(cells))
+        block = self.library.xp.reshape(block, shape)
+        return drawing.current_vector(block, self.cycles(cells), self.order)
 
     def cycles(self, cells: Array | None = None) -> Array:
         """Return the cycle numbers of cells, in the library's type for words."""

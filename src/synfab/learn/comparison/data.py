@@ -12,8 +12,8 @@ from synfab.cells.array import CellArray
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.features import FeatureTable
-from synfab.learn.fit import MIN_CYCLES
 from synfab.learn.rejected import by_reason
+from synfab.learn.standardised import MIN_CYCLES
 from synfab.model.cell_model import FEATURES, CellModel
 
 # Smallest resistance (ohm) that the logarithm distinguishes.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synfab.common.errors import FileFormatError
 from synfab.io.memory import require_memory
 from synfab.io.table_file import MAX_COLUMNS, MAX_LINE, OBJECT_BYTES
-from synfab.learn.readers.columns import ALIASES, split_name
+from synfab.learn.readers.columns import quantity_of
 from synfab.learn.readers.registry import Columns, register_format
+from synfab.learn.readers.text import MAX_LINES_ABOVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +31,13 @@ class _Block:
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the first line is that of an EasyEXPERT file."""
+    """Return whether the first line is that of an EasyEXPERT file, or one of the next has names."""
     with path.open("rb") as file:
-        return file.readline(MAX_LINE).lstrip(b"\xef\xbb\xbf \t").startswith(TITLE.encode())
+        first = file.readline(MAX_LINE).lstrip(b"\xef\xbb\xbf \t")
+        lines = islice(iter(lambda: file.readline(MAX_LINE), b""), MAX_LINES_ABOVE)
+        return first.startswith((TITLE.encode(), NAMES.encode())) or any(
+            line.startswith(NAMES.encode()) for line in lines
+        )
 
 
 def read_easyexpert(path: Path, columns: Columns = None) -> pd.DataFrame:
@@ -69,7 +75,7 @@ def _frame(blocks: list[_Block], columns: Columns) -> pd.DataFrame:
     names = blocks[0].names
     frame = pd.DataFrame([row for block in blocks for row in block.rows], columns=names)
     counted = "cycle" in (columns or {}) or any(
-        split_name(name)[0] in ALIASES["cycle"] for name in names
+        (role := quantity_of(name)) and role[0] == "cycle" for name in names
     )
     if len(blocks) > 1 and not counted:
         frame["cycle"] = [k for k, block in enumerate(blocks, 1) for _ in block.rows]
@@ -83,8 +89,8 @@ def _blocks(path: Path, encoding: str) -> list[_Block]:
             kind = fields[0].strip() if fields else ""
             values = [text.strip() for text in fields[1:]]
             if kind == NAMES:
-                if len(values) > MAX_COLUMNS or len(set(values)) < len(values):
-                    raise FileFormatError(f"line {number}: expected different names of columns")
+                if len(values) > MAX_COLUMNS:
+                    raise FileFormatError(f"line {number}: expected up to {MAX_COLUMNS} columns")
                 blocks.append(_Block(values))
             elif kind == VALUES:
                 if not blocks:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from synfab.common.errors import InvalidValueError
 from synfab.io.table_file import MAX_LINE, check_head
-from synfab.learn.readers.registry import Columns, register_format
-from synfab.learn.readers.text import MAX_LINES_ABOVE, SUFFIXES
+from synfab.learn.readers.registry import TEXT, Columns, register_format
+from synfab.learn.readers.text import MAX_LINES_ABOVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,4 +64,4 @@ def read_event_log(path: Path, columns: Columns = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["device", "cycle", "r_hrs", "r_lrs"])
 
 
-register_format("event log", read_event_log, suffixes=SUFFIXES, recognises=is_event_log)
+register_format("event log", read_event_log, suffixes=TEXT, recognises=is_event_log)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from synfab.common.errors import InvalidValueError
+from synfab.common.types import Array
 from synfab.learn.features import AssumedVoltage, FeatureTable, numeric, read_frame
 from synfab.learn.preparation import DeviceSweeps
-from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need
+from synfab.learn.readers.arrange import arranged
+from synfab.learn.readers.columns import (
+    Found,
+    check_sweep_units,
+    find_columns,
+    need_sweeps,
+    with_current,
+)
 from synfab.learn.readers.labels import counted, grouped
+from synfab.learn.readers.pulse_trains import after_pulses, read_outs
 from synfab.learn.readers.registry import Columns
 from synfab.learn.readers.wide import sweeps_in_columns
 from synfab.learn.sweeps import Sweeps, device_sweeps
@@ -35,27 +45,77 @@ def from_frame(
     """
     if len(frame) == 0:
         raise InvalidValueError("found a header and no rows")
-    columns = {k: k if str(v).isdigit() else v for k, v in (columns or {}).items()}
+    frame, given, notes = arranged(frame, columns)
+    read = _contents(frame, given, u_set, u_reset)
+    return replace(read, notes={**notes, **read.notes})
+
+
+def _contents(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str],
+    u_set: AssumedVoltage,
+    u_reset: AssumedVoltage,
+) -> Sweeps | FeatureTable:
     if not columns and (wide := sweeps_in_columns(frame)) is not None:
         return wide
-    found = find_columns(map(str, frame.columns), columns)
-    frame = frame.rename(columns=str)
+    found = find_columns(frame.columns, columns)
     if "r_hrs" in found or "r_lrs" in found:
         return read_frame(frame, columns, u_set=u_set, u_reset=u_reset)
-    need(found, ("voltage", "current"), frame.columns)
+    need_sweeps(found, frame.columns)
     cells = frame[found["voltage"][0]].iloc[0]
     if np.ndim(cells) == 1 and not isinstance(cells, (str, bytes)):
         return _loop_rows(frame, found)
     data = {name: scale * numeric(frame[column], column)
-            for name, (column, scale) in found.items() if name not in ("device",)}  # fmt: skip
+            for name, (column, scale) in found.items()
+            if name not in ("device", "time")}  # fmt: skip
     names, rows = _device_rows(frame, found)
-    check_sweep_units(data["voltage"], data["current"])
+    if (pulses := _pulse_train(frame, data, names, rows, u_set, u_reset)) is not None:
+        return pulses
+    points = with_current(data)
+    check_sweep_units(points["voltage"], points["current"])
 
     def devices() -> Iterator[DeviceSweeps]:
         for name, mine in zip(names, rows, strict=True):
-            yield device_sweeps(name or "0", {k: x[mine] for k, x in data.items()})
+            yield device_sweeps(name or "0", {k: x[mine] for k, x in points.items()})
 
     return Sweeps(devices)
+
+
+def _pulse_train(
+    frame: pd.DataFrame,
+    data: dict[str, Array],
+    names: list[str],
+    rows: list[Indices],
+    u_set: AssumedVoltage,
+    u_reset: AssumedVoltage,
+) -> FeatureTable | None:
+    """Return the resistances between pulses; None if the first device was swept."""
+    import pandas as pd
+
+    parts: list[pd.DataFrame] = []
+    text = ""
+    for name, mine in zip(names, rows, strict=True):
+        one = {quantity: values[mine] for quantity, values in data.items()}
+        v = one["voltage"]
+        if "current" in one:
+            found = read_outs(v, one["current"])
+        elif "resistance" in one:
+            found = after_pulses(frame.iloc[mine], v, one["resistance"])
+        else:
+            return None
+        if found is None and not parts:
+            return None
+        if found is None:
+            raise InvalidValueError(f"device {name}: expected pulses and read-outs, as of others")
+        text = text or found.text
+        parts.append(pd.DataFrame({"device": name, "r_hrs": found.r_hrs, "r_lrs": found.r_lrs}))
+    if u_set is None or u_reset is None:
+        raise InvalidValueError(
+            f"found {text}, which do not tell the switching voltages: pass u_set=V and u_reset=V, "
+            "or (mean, standard deviation) (--u-set V --u-reset V, or mean,deviation)"
+        )
+    notes = {"pulses": text}
+    return read_frame(pd.concat(parts), u_set=u_set, u_reset=u_reset, notes=notes)
 
 
 def _device_rows(frame: pd.DataFrame, found: Found) -> tuple[list[str], list[Indices]]:

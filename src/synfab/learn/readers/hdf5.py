@@ -16,12 +16,11 @@ from synfab.io.limits import CHUNK_BYTES, one_line_errors
 from synfab.io.memory import available_memory, require_memory
 from synfab.learn.preparation import DeviceSweeps
 from synfab.learn.readers.columns import (
-    ALIASES,
     SWEEP_COLUMNS,
     Found,
     find_columns,
     need,
-    split_name,
+    quantity_of,
 )
 from synfab.learn.readers.hdf5links import inside, split_names
 from synfab.learn.readers.labels import grouped
@@ -77,8 +76,8 @@ def read_hdf5(path: Path, columns: Columns = None) -> Sweeps:
 
 def _quantities(names: list[str]) -> set[str]:
     """Return which of voltage and current are among the names."""
-    plain = {split_name(name)[0] for name in names}
-    return {quantity for quantity in SWEEP_COLUMNS if plain & ALIASES[quantity]}
+    roles = filter(None, map(quantity_of, names))
+    return {quantity for quantity, _ in roles if quantity in SWEEP_COLUMNS}
 
 
 def _devices(path: Path, groups: list[str] | None, columns: Found) -> Iterator[DeviceSweeps]:

@@ -11,7 +11,16 @@ from synfab.common.errors import FileFormatError
 from synfab.common.types import Array
 from synfab.io.npy_file import open_archive, read_member
 from synfab.learn.features import FeatureTable, read_frame
-from synfab.learn.readers.columns import Found, check_sweep_units, find_columns, need, split_name
+from synfab.learn.readers.columns import (
+    INSTEAD,
+    SWEEP_COLUMNS,
+    Found,
+    check_sweep_units,
+    find_columns,
+    need_sweeps,
+    split_name,
+    with_current,
+)
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
 
@@ -35,11 +44,12 @@ def read_npz(path: Path, columns: Columns = None) -> Sweeps | FeatureTable:
         found = find_columns(files)
         if "r_hrs" in found:
             return _features(archive, found)
-        need(found, ("voltage", "current"), names)
-        v = _numbers(archive, found["voltage"][0]) * found["voltage"][1]
-        i = _numbers(archive, found["current"][0]) * found["current"][1]
-    check_sweep_units(v, i)
-    return sweeps_from_arrays(v, i)
+        need_sweeps(found, names)
+        data = {name: _numbers(archive, found[name][0]) * found[name][1]
+                for name in (*SWEEP_COLUMNS, *INSTEAD) if name in found}  # fmt: skip
+    points = with_current(data)
+    check_sweep_units(points["voltage"], points["current"])
+    return sweeps_from_arrays(points["voltage"], points["current"])
 
 
 def _features(archive: zipfile.ZipFile, found: Found) -> FeatureTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,7 +15,8 @@ from synfab.io.limits import one_line_errors
 from synfab.io.memory import available_memory, require_memory, size_text
 from synfab.io.table_file import doubles, is_number, open_parquet
 from synfab.learn.preparation import DeviceSweeps
-from synfab.learn.readers.columns import Found, find_columns, need
+from synfab.learn.readers.arrange import positions
+from synfab.learn.readers.columns import Found, find_columns, need_sweeps
 from synfab.learn.readers.registry import Columns, register_format
 from synfab.learn.sweeps import Sweeps, device_sweeps
 
@@ -50,10 +51,12 @@ def read_parquet(path: Path, columns: Columns = None) -> Sweeps | pd.DataFrame:
 def _streamed_columns(path: Path, columns: Columns) -> Found | None:
     """Return the columns of a table of points; None for a table that cannot be streamed."""
     schema = open_parquet(path).schema_arrow
-    found = find_columns(schema.names, columns)
+    found = find_columns(schema.names, positions(columns))
     if "r_hrs" in found or "voltage" not in found or "device" not in found:
         return None
-    need(found, ("voltage", "current"), schema.names)
+    need_sweeps(found, schema.names)
+    if "current" not in found:
+        return None
     if str(schema.field(found["voltage"][0]).type).startswith(("list", "large_list", "fixed_size")):
         return None
     wanted: Found = {k: found[k] for k in STREAMED if k in found}
@@ -73,10 +76,11 @@ def _whole_table(path: Path, columns: Columns) -> pd.DataFrame:
     import pyarrow as pa
 
     names = open_parquet(path).schema_arrow.names
-    found = find_columns(names, columns)
+    found = find_columns(names, positions(columns))
     if "r_hrs" not in found and "r_lrs" not in found:
-        need(found, ("voltage", "current"), names)
-    used = [column for column, _ in found.values()]
+        need_sweeps(found, names)
+    in_order = columns is not None and not isinstance(columns, Mapping)
+    used = names if in_order else [column for column, _ in found.values()]
     device = [found["device"][0]] if "device" in found else None
     file = open_parquet(path, len(used), read_dictionary=device)
     batches, held, most = [], 0, available_memory() // 4 or 2**62

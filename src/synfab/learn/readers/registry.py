@@ -15,6 +15,7 @@ from synfab.common import checks, extras
 from synfab.common.errors import FileFormatError, InvalidValueError, ToolError
 from synfab.common.interrupts import pass_on
 from synfab.common.messages import reason_of
+from synfab.io.compressed import PACKED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Quantity to the name of its column, as a caller specifies it.
-Columns: TypeAlias = Mapping[str, str] | None
+# Quantity to the name of its column, or the names of all columns in order, as a caller specifies.
+Columns: TypeAlias = Mapping[str, str] | Sequence[str] | None
 Contents: TypeAlias = "pd.DataFrame | Sweeps | FeatureTable"
 Reader: TypeAlias = Callable[[Path, Columns], Contents]
 
+# Suffixes of text files, which can also be compressed.
+TEXT = (".csv", ".tsv", ".txt", ".dat", ".lvm", ".asc", ".prn")
 SUFFIX = re.compile(r"\.[^\s./\\]+")
 ENTRY_POINTS = "synfab.measurement_formats"
 
@@ -78,8 +81,9 @@ def register_format(
     name
         Name of the format in messages.
     read
-        Called as ``read(path, columns)``. Returns ``Sweeps``, a ``FeatureTable``, or a pandas frame
-        with one row per point, loop or read-out; the columns of a frame are found by their names
+        Called as ``read(path, columns)``, where ``columns`` is what the caller passed: a mapping of
+        quantities to columns, all names in order, or None. Returns ``Sweeps``, a ``FeatureTable``,
+        or a pandas frame with one row per point, loop or read-out; its columns are found by names
         and converted to SI units. What it raises ends in one line that starts with the file's name.
     suffixes
         File name suffixes in lower case, such as ``(".dat",)``.
@@ -116,11 +120,20 @@ def register_format(
     FORMATS[name] = MeasurementFormat(name, endings, read, recognises, needed, code)
 
 
+def suffix_of(path: Path) -> str:
+    """Return the suffix of a file in lower case; of compressed text both, such as ".csv.gz"."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + suffix if suffix in PACKED else suffix
+
+
 def readable_suffixes(*, trusted: bool = True) -> tuple[str, ...]:
     """Return the suffixes of all formats; ``trusted``: including those that can run code."""
     _load_installed()
     found = (form.suffixes for form in FORMATS.values() if trusted or not form.runs_code)
-    return tuple(dict.fromkeys(suffix for suffixes in found for suffix in suffixes))
+    plain = dict.fromkeys(suffix for suffixes in found for suffix in suffixes)
+    # Only text is read at once; other formats are compressed in themselves.
+    packed = [text + ending for text in TEXT if text in plain for ending in PACKED]
+    return (*plain, *packed)
 
 
 def find_format(path: Path) -> MeasurementFormat:
@@ -131,10 +144,12 @@ def find_format(path: Path) -> MeasurementFormat:
     FileFormatError
         No registered format has its suffix, or recognises it.
     """
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix not in (allowed := readable_suffixes()):
+        plain = [one for one in allowed if not one.endswith(tuple(PACKED))]
         raise FileFormatError(
-            f"{path}: expected a file that ends in {', '.join(allowed)}, or a folder of such files"
+            f"{path}: expected a file that ends in {', '.join(plain)}, text also with "
+            f"{', '.join(PACKED)}, or a folder of such files"
         )
     if not path.is_file():
         raise FileFormatError(f"{path}: no such file")

@@ -1,4 +1,4 @@
-"""Tables with one column per sweep, such as V, I1, I2, I3 or V1, I1, V2, I2, V3, I3."""
+"""Tables with one column of current per sweep and a common voltage: V, I1, I2, I3."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ import numpy as np
 from synfab.common.types import Array
 from synfab.learn.features import numeric
 from synfab.learn.preparation import loop_count
-from synfab.learn.readers.columns import ALIASES, scale_of, split_name
+from synfab.learn.readers.columns import ALIASES, split_name
+from synfab.learn.readers.units import scale_of
 from synfab.learn.sweeps import Sweeps, one_record, sweeps_from_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIN_SWEEPS = 3  # two numbered columns are the channels of an instrument
-# Largest difference of voltages between sweeps, relative to the largest voltage. Sweeps share one
-# waveform; channels of an instrument do not.
-TOLERANCE = 0.05
 NUMBERED = re.compile(r"^(.*?)[ #]*(\d+)$")
 
 
@@ -30,19 +28,15 @@ def sweeps_in_columns(frame: pd.DataFrame) -> Sweeps | None:
     Each column is a cycle of one device; if the shared voltage column contains several loops, each
     column is a device.
     """
-    columns = {name: _numbered(frame, name) for name in ("voltage", "current")}
-    currents, voltages = columns["current"], columns["voltage"]
+    currents = _numbered(frame, "current")
     plain = [split_name(str(column))[0] for column in frame.columns]
     if len(currents) < MIN_SWEEPS or any(
         name in ALIASES["device"] | ALIASES["cycle"] | ALIASES["current"] - {"i1"} for name in plain
     ):
         return None
     i = np.array([currents[k] for k in sorted(currents)])
-    if set(currents) <= set(voltages):
-        v = np.array([voltages[k] for k in sorted(currents)])
-        if not np.nanmax(np.abs(v - v[0])) < TOLERANCE * np.nanmax(np.abs(v)):
-            return None
-        return sweeps_from_arrays(v, i)
+    if _numbered(frame, "voltage"):  # channels, each with a voltage
+        return None
     shared = [c for c, name in zip(frame.columns, plain, strict=True) if name in ALIASES["voltage"]]
     if len(shared) != 1:
         return None
