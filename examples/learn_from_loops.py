@@ -34,10 +34,11 @@ sf.save_model(result.model, "my_technology.json")
 for key in ("order", "components", "conduction", "marginals", "population_note"):
     print(f"{key}: {result.diagnostics[key]}")
 
-found = sf.learn.compare(result.model, features)
+found = sf.learn.compare(result.model, features, sweeps)
 sf.report.save_report(found, "comparison.html", sweeps=sweeps)
-for name, distance in found.wasserstein.items():
-    print(f"{name}: distance {distance:.3f} sigma, halves of the data {found.yardstick[name]:.3f}")
+for r in found.results:
+    if r.key == "distribution":
+        print(f"{r.name}: distance {r.distance:.3f} sigma, yardstick {r.yardstick:.3f}")
 
 first = Loops(next(sweeps.devices()), 0.2, result.model.conduction)
 extracted_loops(first).savefig("extracted_loops.png", dpi=120)

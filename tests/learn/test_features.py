@@ -14,7 +14,8 @@ from synfab.figures import learn as figures
 from synfab.learn.features import to_y
 from synfab.physics import drawing
 
-comparing = importlib.import_module("synfab.learn.compare")
+comparing = importlib.import_module("synfab.learn.comparison.data")
+lags = importlib.import_module("synfab.learn.comparison.lags")
 learn_marginals = importlib.import_module("synfab.learn.marginals")
 learn_population = importlib.import_module("synfab.learn.population")
 
@@ -109,7 +110,7 @@ def test_comparison_is_within_the_yardstick(measured, published, result, tmp_pat
     small = table(measured[0][:64, :400])
     found = learn.compare(result.model, small)
     for name in sf.FEATURES:
-        assert found.wasserstein[name] <= 2.0 * found.yardstick[name]
+        assert found.result("distribution", name).ratio <= 2.0
     for draw in (figures.distributions, figures.quantile_plots, figures.autocorrelations,
                  figures.device_levels):  # fmt: skip
         draw(found).savefig(tmp_path / "figure.png")
@@ -125,8 +126,8 @@ def test_comparison_sees_a_wrong_model(measured, published):
     generator = np.random.default_rng(1)
     wrong[:, :, 2] = generator.permuted(wrong[:, :, 2], axis=1)  # no memory
     found = learn.compare(published, table(wrong))
-    assert found.wasserstein["u_set"] > 2.0 * found.yardstick["u_set"]
-    assert found.correlation_error["r_lrs"] > 2.0 * found.correlation_yardstick["r_lrs"]
+    assert found.result("distribution", "u_set").ratio > 2.0
+    assert found.result("memory", "r_lrs").ratio > 2.0
 
 
 def test_a_fitted_model_survives_its_file_and_makes_cells(measured, tmp_path):
@@ -193,7 +194,7 @@ def test_correlations_are_of_cycles_and_not_of_rows():
     """What alternates from cycle to cycle does so in a record with gaps, too."""
     cycles = np.array([k for k in range(300) if k % 5 != 3])
     y = np.repeat(((-1.0) ** cycles)[:, None], 4, axis=1)
-    found = comparing.correlations(comparing.Data([(cycles, y)]))
+    found = lags.correlations(comparing.Data([(cycles, y)]))
     np.testing.assert_allclose(found[1], -1.0, atol=0.02)
     np.testing.assert_allclose(found[2], 1.0, atol=0.02)
 

@@ -372,7 +372,7 @@ def test_real_data_fits_with_one_command(tmp_path, name, options):
         features = learn.extract_features(features)
     found = learn.compare(sf.load_model(model), features)
     for feature in ("r_hrs", "r_lrs"):
-        assert found.wasserstein[feature] <= 2.0 * found.yardstick[feature]
+        assert found.result("distribution", feature).ratio <= 2.0
     compared = run("compare", model, DATA / name, "--report", page, *options)
     assert compared.exit_code == 0
     assert page.stat().st_size > 100_000

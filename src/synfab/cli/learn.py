@@ -50,6 +50,7 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--report", help="write the comparison as an interactive page (.html)"),
 ]
+NUMBERS = ("distance", "yardstick", "detects")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -68,6 +69,9 @@ def fit(
     ] = None,
     skip: Annotated[int, typer.Option(help="skip the first cycles of each device")] = 0,
     detrend: Annotated[bool, typer.Option(help="remove the linear trend over the cycles")] = False,
+    wear_in: Annotated[
+        str, typer.Option(help="deviation of the first cycles: keep it in the model, or remove")
+    ] = "keep",
     seed: Annotated[int, typer.Option(help="seed of the mixture fit")] = 0,
     name: Annotated[
         str | None, typer.Option(help="name of the model; default: name of the file")
@@ -102,13 +106,15 @@ def fit(
             conduction=load_model(conduction) if conduction else None,
             skip=skip,
             detrend=detrend,
+            wear_in=wear_in,
             seed=seed,
             name=name or source.stem,
         )
         save_model(result.model, output)
         if report is not None:
             bar.update(text="comparing and drawing the report …")
-            found = learn_compare(result.model, features, seed=seed)
+            sweeps = data if isinstance(data, Sweeps) else None
+            found = learn_compare(result.model, features, sweeps, seed=seed)
             files = {"measurement": source, "model file": output}
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
@@ -145,16 +151,17 @@ def compare(
     """Compare a model with a measurement by generating the same devices and cycles."""
     from synfab.learn import compare as learn_compare
     from synfab.learn.reading import reading_notes, source_files
-    from synfab.learn.rejected import rejected_sentence
+    from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model
-    from synfab.report.verdict import headline, verdicts
+    from synfab.report.verdict import headline, left_out, rare_sentences, verdicts
 
     _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
     with progress_bar("reading …") as bar:
         data, features = _load(source, columns, u_set, u_reset, reset, u_0, allow_pickle)
         bar.update(text="generating and comparing …")
-        found = learn_compare(loaded, features, seed=seed)
+        sweeps = data if isinstance(data, Sweeps) else None
+        found = learn_compare(loaded, features, sweeps, seed=seed)
         if report is not None:
             bar.update(text="drawing the report …")
             files: dict[str, str | Path] = {"measurement": source}
@@ -166,16 +173,17 @@ def compare(
         return
     judged = verdicts(found)
     table = Table(title=plain(f"{loaded.name} against {source}"))
-    for heading in ("property", "verdict", "distance", "yardstick"):
-        table.add_column(heading, justify="left" if heading in ("property", "verdict") else "right")
+    for heading in ("property", "verdict", *NUMBERS):
+        table.add_column(heading, justify="right" if heading in NUMBERS else "left")
     for v in judged:
-        table.add_row(v.name, v.words, f"{v.distance:.3f}", f"{v.yardstick:.3f}")
+        table.add_row(v.name, v.words, *(f"{getattr(v, name):.3g}" for name in NUMBERS))
     out.print(table)
-    say(headline(judged))
-    for text in reading_notes(features.notes):
+    say("detects: deviation that would have been called different in 80 of 100 cases")
+    for text in (
+        *(headline(judged), *reading_notes(features.notes)),
+        *(*left_out(found), *rare_sentences(found)),
+    ):
         say(text)
-    if features.rejected:
-        say(rejected_sentence(features.rejected, len(features)))
     if report is not None:
         say(f"report: {report}")
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from synfab.figures import cells as report
 from synfab.figures.cells import COLOURS, new_figure
-from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
+from synfab.learn.comparison.compare import Comparison
+from synfab.learn.comparison.lags import CENTRES, correlations
 from synfab.learn.landmarks import NEGATIVE, ONSET, SET, VALID, ZERO
 from synfab.learn.loops import Loops
 from synfab.model.cell_model import FEATURES
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LABELS = {**report.LABELS, "r_hrs": "log10 R$_{HRS}$ (ohm)"}
 SHORT = ("R$_{HRS}$", "U$_{SET}$", "R$_{LRS}$", "U$_{RESET}$")
 MEASURED, GENERATED = COLOURS[0], COLOURS[1]
+QUANTILES = np.linspace(0.0, 1.0, 203)[1:-1]
 
 
 def extracted_loops(loops: Loops, count: int = 4) -> Figure:
@@ -64,8 +66,10 @@ def distributions(found: Comparison) -> Figure:
         axis.hist(generated[:, f], bins, density=True, histtype="step", color=GENERATED, lw=1.4,
                   label="generated")  # fmt: skip
         axis.set_xlabel(LABELS[name])
-        axis.set_title(f"W = {found.wasserstein[name]:.3f} sigma "
-                       f"(halves: {found.yardstick[name]:.3f})", fontsize=9)  # fmt: skip
+        if name not in found.not_scored:
+            result = found.result("distribution", name)
+            axis.set_title(f"W = {result.distance:.3f} sigma (yardstick {result.yardstick:.3f})",
+                           fontsize=9)  # fmt: skip
     axes[0, 0].set_ylabel("density")
     axes[0, 0].legend(fontsize=8, frameon=False)
     return figure
@@ -85,17 +89,17 @@ def quantile_plots(found: Comparison) -> Figure:
 
 
 def autocorrelations(found: Comparison) -> Figure:
-    """Draw auto- and cross-correlations over lags 0 … 20."""
+    """Draw auto- and cross-correlations over lags 1 … 100."""
     measured, generated = correlations(found.measured), correlations(found.generated)
     figure, axes = new_figure(4, 4, (11.0, 8.0), sharex=True, sharey="row")
-    lags = np.arange(LAGS + 1)
+    shown = CENTRES > 0.0
+    lags = CENTRES[shown]
     for a in range(4):
         for b in range(4):
             axis = axes[a, b]
-            skip = int(a == b)  # lag 0 of an autocorrelation is 1
-            axis.plot(lags[skip:], measured[skip:, a, b], "o", ms=3, mfc="none", color=MEASURED,
-                      label="measured")  # fmt: skip
-            axis.plot(lags[skip:], generated[skip:, a, b], color=GENERATED, label="generated")
+            axis.semilogx(lags, measured[shown, a, b], "o", ms=3, mfc="none", color=MEASURED,
+                          label="measured")  # fmt: skip
+            axis.plot(lags, generated[shown, a, b], color=GENERATED, label="generated")
             axis.axhline(0.0, color="0.8", lw=0.6)
             axis.set_title(f"{SHORT[a]} now, {SHORT[b]} before", fontsize=8)
     for axis in axes[-1]:

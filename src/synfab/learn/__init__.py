@@ -4,7 +4,9 @@ from synfab.common import extras
 
 extras.check("pandas", "pyarrow", "sklearn")
 
-from synfab.learn.compare import Comparison, compare
+from synfab.learn.comparison.compare import Comparison, compare
+from synfab.learn.comparison.properties import Property, register_property
+from synfab.learn.comparison.yardstick import Result
 from synfab.learn.conditions import ConditionFit, fit_conditions
 from synfab.learn.conduction import ConductionFit, fit_conduction
 from synfab.learn.drift import detrended, find_drift
@@ -15,6 +17,7 @@ from synfab.learn.history import HistoryFit, fit_history
 from synfab.learn.marginals import MarginalFit, fit_marginals
 from synfab.learn.population import PopulationFit, fit_population
 from synfab.learn.preparation import DeviceSweeps
+from synfab.learn.rare_states import loop_noise, rare_states
 from synfab.learn.readers.registry import register_format
 from synfab.learn.reading import read_any, read_features, read_sweeps
 from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
@@ -29,6 +32,8 @@ __all__ = [
     "HistoryFit",
     "MarginalFit",
     "PopulationFit",
+    "Property",
+    "Result",
     "Sweeps",
     "compare",
     "detrended",
@@ -40,9 +45,12 @@ __all__ = [
     "fit_history",
     "fit_marginals",
     "fit_population",
+    "loop_noise",
+    "rare_states",
     "read_any",
     "read_features",
     "read_sweeps",
     "register_format",
+    "register_property",
     "sweeps_from_arrays",
 ]

@@ -22,6 +22,7 @@ from synfab.learn.history import check_order, fit_history
 from synfab.learn.long_memory import find_long_memory, with_averages
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
+from synfab.learn.rare_states import rare_states
 from synfab.learn.read_voltage import read_voltage
 from synfab.learn.readers.tables import Table
 from synfab.learn.scales import choose_scales, describe_scale
@@ -155,6 +156,7 @@ def fit(
         "bic_of_components": population.bic,
         "population_note": population.note,
         "drift": drift,
+        "rare_states": rare_states(used),
         **effect.facts(),
         **curve_facts,
     }
@@ -170,6 +172,7 @@ def fit(
         "rejected_cycles": rejected,
         "options": {"order": order, "components": components, "skip": skip, "detrend": detrend,
                     "wear_in": wear_in, "seed": seed},
+        "conduction": curve_facts["conduction"],
         "notes": dict(used.notes),
         "synfab": __version__,
         "numpy": np.__version__,

@@ -19,15 +19,23 @@ import numpy as np
 from synfab.common import checks, extras
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
-from synfab.learn.compare import Comparison
+from synfab.learn.comparison.compare import Comparison
+from synfab.learn.comparison.loops import MAX_DEVICES
 from synfab.learn.readers.tables import Table
 from synfab.learn.reading import source_files
-from synfab.learn.rejected import rejected_sentence
 from synfab.learn.sweeps import Sweeps
 from synfab.learn.tables import as_sweeps
 from synfab.report.panels import GENERATED, MEASURED, Panel
-from synfab.report.sample import MAX_BLOCKS, MAX_DEVICES, block_length
-from synfab.report.verdict import WORDS, Level, Verdict, headline, verdicts
+from synfab.report.sample import MAX_BLOCKS, block_length
+from synfab.report.verdict import (
+    WORDS,
+    Level,
+    Verdict,
+    headline,
+    left_out,
+    rare_sentences,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +140,6 @@ def render(
     judged = verdicts(found)
     extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
     summary = found.summary()
-    left_out = rejected_sentence(found.rejected, len(found.measured.pooled()))
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
         model=found.model.name,
@@ -149,10 +156,11 @@ def render(
         sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
                   {"id": "tables", "title": "Tables"},
                   {"id": "provenance", "title": "Provenance"}],
-        headline=" ".join(filter(None, [headline(judged), left_out])),
-        verdicts=judged,
+        headline=" ".join([headline(judged), *left_out(found)]),
+        rare=rare_sentences(found),
+        groups=_groups(judged),
         shape=lambda level: Markup(_shape(level)),
-        number=lambda x: f"{x:.3f}" if np.isfinite(x) else "",
+        number=lambda x: f"{x:.4g}" if np.isfinite(x) else "",
         learned=_learned(diagnostics or {}),
         tables=_tables(judged, sections),
         provenance=_provenance(found, files),
@@ -186,13 +194,26 @@ def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> lis
          "text": "The points of a model that fits lie on the dashed line, including the tails.",
          "panels": panels.quantiles(found)},
         {"id": "memory", "title": "Memory", "picker": False,
-         "text": "Dependence of a cycle on earlier ones: correlations within devices.",
+         "text": "Dependence of a cycle on earlier ones: correlations within devices; above lag 20 "
+         "averages over bands of lags.",
          "aside": "Twelve cross-correlations between features",
          "panels": panels.memory(found)},
         {"id": "devices", "title": "Device to device", "picker": False,
          "text": "Mean and standard deviation over the cycles of each device.",
          "panels": panels.devices(found)},
     ]  # fmt: skip
+
+
+def _groups(judged: list[Verdict]) -> list[tuple[str, list[Verdict]]]:
+    """Return the properties by verdict, with a title; those that differ first."""
+    return [
+        (title, [v for level in levels for v in judged if v.level == level])
+        for title, levels in (
+            ("Properties that differ", ("far", "near")),
+            ("Properties that cannot be judged", ("open",)),
+            ("Properties that agree", ("good",)),
+        )
+    ]
 
 
 def _library() -> str:

@@ -9,8 +9,9 @@ import numpy as np
 
 from synfab.common.types import Array
 from synfab.figures.cells import COLOURS
-from synfab.learn.compare import LAGS, QUANTILES, Comparison, correlations
-from synfab.report.verdict import NAMES
+from synfab.learn.comparison.compare import Comparison
+from synfab.learn.comparison.lags import CENTRES, correlations
+from synfab.learn.comparison.properties import NAMES
 
 if TYPE_CHECKING:
     from bokeh.models import GlyphRenderer
@@ -21,6 +22,7 @@ LABELS = ("log10 R_HRS (ohm)", "U_SET (V)", "R_LRS (ohm)", "U_RESET (V)")
 SHORT = tuple(NAMES.values())
 TOOLS = "box_zoom,pan,wheel_zoom,reset,save"
 BINS = 60
+QUANTILES = np.concatenate([[0.001], np.linspace(0.0, 1.0, 203)[1:-1], [0.999]])
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,16 @@ class Panel:
     aside: bool = False  # in a part of the page that is closed at first
 
 
-def new_panel(x_label: str, y_label: str, width: int = 255, height: int = 235) -> Figure:
+def new_panel(
+    x_label: str, y_label: str, width: int = 255, height: int = 235, x_axis_type: str = "auto"
+) -> Figure:
     """Return an empty figure with zoom tools and readable axes."""
     from bokeh.plotting import figure
 
     made = figure(
         width=width, height=height, tools=TOOLS, active_drag="box_zoom", active_scroll=None,
         x_axis_label=x_label, y_axis_label=y_label, toolbar_location="above",
+        x_axis_type=x_axis_type,
         background_fill_color="#ffffff", outline_line_color="#8a8a8a",
     )  # fmt: skip
     made.toolbar.logo = None
@@ -116,15 +121,15 @@ def quantiles(found: Comparison) -> list[Panel]:
 def memory(found: Comparison) -> list[Panel]:
     """Return auto- and cross-correlations over lags for all pairs of features."""
     measured, generated = correlations(found.measured), correlations(found.generated)
-    lags = np.arange(LAGS + 1)
     panels = []
     for a in range(4):
         for b in range(4):
-            shown = lags[int(a == b) :]  # lag 0 of an autocorrelation is 1
-            data = {"lag": shown, "measured": measured[shown, a, b],
+            # Lag 0 of an autocorrelation is 1, and a logarithmic axis does not contain it.
+            shown = (CENTRES > 0.0) & np.isfinite(measured[:, 0, 0])
+            data = {"lag": CENTRES[shown], "measured": measured[shown, a, b],
                     "generated": generated[shown, a, b]}  # fmt: skip
-            panel = new_panel("lag (cycles)", "correlation")
-            panel.line(shown[[0, -1]], [0, 0], color="#767676", line_width=1)
+            panel = new_panel("lag (cycles)", "correlation", x_axis_type="log")
+            panel.line([1, 100], [0, 0], color="#767676", line_width=1)
             panel.line("lag", "generated", source=data, color=GENERATED, line_width=2)
             dots = panel.scatter("lag", "measured", source=data, size=6, line_color=MEASURED,
                                  fill_color=None, line_width=1.5)  # fmt: skip

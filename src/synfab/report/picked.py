@@ -13,19 +13,11 @@ from bokeh.models import ColumnDataSource
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.figures.cells import COLOURS
-from synfab.learn.compare import Comparison, loop_features
+from synfab.learn.comparison.compare import Comparison, loop_features
+from synfab.learn.comparison.loops import Loops, chosen_devices, generated_loops, measured_loops
 from synfab.learn.sweeps import Sweeps
 from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
-from synfab.report.sample import (
-    Loops,
-    Marks,
-    Series,
-    chosen_devices,
-    device_series,
-    generated_loops,
-    measured_loops,
-    switching_marks,
-)
+from synfab.report.sample import MAX_LOOPS, Marks, Series, device_series, switching_marks
 
 SET, RESET = COLOURS[3], COLOURS[2]
 
@@ -57,7 +49,7 @@ def _loop_panels(
     found: Comparison, sweeps: Sweeps, index: list[int], columns: dict[str, list[dict[str, str]]]
 ) -> list[Panel]:
     names = [found.names[k] for k in index]
-    by_name = measured_loops(sweeps, names)
+    by_name = measured_loops(sweeps, names, MAX_LOOPS)
     missing = [name for name in names if name not in by_name]
     if missing:
         raise InvalidValueError(f"sweeps: no loops of device {missing[0]}, which was compared")

@@ -8,23 +8,24 @@ from typing import Literal
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError
-from synfab.learn.compare import Comparison
-from synfab.model.cell_model import FEATURES
+from synfab.learn.comparison.compare import Comparison
+from synfab.learn.comparison.properties import NAMES, RARE
+from synfab.learn.comparison.yardstick import FAR
+from synfab.learn.rare_states import rare_text
+from synfab.learn.rejected import rejected_sentence
+from synfab.learn.standardised import MIN_CYCLES
 
 Level = Literal["good", "near", "far", "open"]
 
-NAMES = {"r_hrs": "R_HRS", "u_set": "U_SET", "r_lrs": "R_LRS", "u_reset": "U_RESET"}
 WORDS: dict[Level, str] = {
     "good": "agrees",
     "near": "differs a little",
     "far": "differs",
     "open": "cannot be judged",
 }
-# Distances up to this multiple of the yardstick are "near", larger ones "far".
-NEAR = 2.0
-# Yardsticks from this value on (one sigma, a correlation of 1, the whole covariance) allow
-# no verdict: a model without memory or without device differences would agree.
-NO_VERDICT = 1.0
+# Yardsticks from this value on (half a standard deviation, a correlation of 0.5, half of the
+# covariance) allow no verdict, because a model without memory or device differences would agree.
+NO_VERDICT = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,17 @@ class Verdict:
     name
         Name of the property.
     quantity
-        Meaning and unit of the two numbers.
+        Meaning and unit of the distance.
     distance, yardstick
-        Distance of the model from the measurement, and within the measurement; NaN with too few
-        devices.
+        Distance of the model from the measurement, and the distance that a correct model does not
+        exceed with a probability of 95 %; NaN with too few data.
     level
         ``good`` within the yardstick, ``near`` within twice the yardstick, otherwise ``far``;
         ``open`` if the measurement is too small for a verdict.
+    measured, generated
+        Values of the property; NaN if no single number describes it.
+    detects
+        Deviation that would have been called ``far`` with a probability of at least 80 %.
     """
 
     name: str
@@ -50,6 +55,9 @@ class Verdict:
     distance: float
     yardstick: float
     level: Level
+    measured: float = math.nan
+    generated: float = math.nan
+    detects: float = math.nan
 
     @property
     def words(self) -> str:
@@ -58,40 +66,38 @@ class Verdict:
 
 
 def verdicts(found: Comparison) -> list[Verdict]:
-    """Return verdicts on distributions, memory and differences between devices."""
+    """Return a verdict on every property that was scored, in the order of the comparison.
+
+    A distribution within its yardstick "differs a little" if one of its quantiles is off by more
+    than twice the yardstick of that quantile; its ``quantity`` says which.
+    """
     checks.instance("found", found, Comparison)
-    distance = "Wasserstein distance, standard deviations"
-    error = "largest error of a correlation"
-    result = [
-        judge(f"{what} of {NAMES[name]}", quantity, distances[name], yardsticks[name])
-        for what, quantity, distances, yardsticks in (
-            ("Distribution", distance, found.wasserstein, found.yardstick),
-            ("Memory", error, found.correlation_error, found.correlation_yardstick),
-        )
-        for name in FEATURES
-    ]
-    result.append(
-        judge(
-            "Devices' levels and spreads",
-            "relative error of their covariance",
-            found.covariance_error,
-            found.covariance_yardstick,
-        )
-    )
-    measured, generated = found.outliers
-    count = len(found.measured.devices)
-    share = (measured + generated) / 2.0
-    # Two samples of ``count`` devices differ by more in 5 % of cases; at least one device.
-    bound = max(1.96 * math.sqrt(2.0 * share * (1.0 - share) / count), 1.0 / count)
-    result.append(
-        judge(
-            "Outlying devices",
-            f"share, {measured:.1%} measured and {generated:.1%} generated: their difference",
-            abs(measured - generated) if count >= 10 else math.nan,
-            bound,
-        )
-    )
-    return result
+    judged = []
+    for row in found.results:
+        quantity = row.unit
+        level = judged_level(row.distance, row.yardstick)
+        ratio, at = found.contradicted.get(row.feature, (0.0, 0.0))
+        if row.key == "distribution" and level == "good" and ratio > FAR:
+            level = "near"
+            quantity += f"; but the {100 * at:g} % quantile is off by {ratio:.1f} yardsticks"
+        judged.append(
+            Verdict(
+                row.name, quantity, row.distance, row.yardstick, level, row.measured,
+                row.generated, row.detects,
+            )
+        )  # fmt: skip
+    return judged
+
+
+def judged_level(distance: float, yardstick: float) -> Level:
+    """Return the level of a distance; see ``Verdict``."""
+    if not (math.isfinite(distance) and math.isfinite(yardstick)):
+        return "open"
+    if distance > FAR * yardstick:
+        return "far"
+    if yardstick >= NO_VERDICT:
+        return "open"
+    return "good" if distance <= yardstick else "near"
 
 
 def headline(judged: list[Verdict]) -> str:
@@ -114,13 +120,42 @@ def headline(judged: list[Verdict]) -> str:
     return text + "."
 
 
-def judge(name: str, quantity: str, distance: float, yardstick: float) -> Verdict:
-    """Return the verdict on a property; see ``Verdict`` for the arguments and the levels."""
-    level: Level = "far"
-    if not (math.isfinite(distance) and math.isfinite(yardstick)):
-        level = "open"
-    elif distance <= yardstick:
-        level = "good" if yardstick < NO_VERDICT else "open"
-    elif distance <= NEAR * yardstick:
-        level = "near"
-    return Verdict(name, quantity, distance, yardstick, level)
+def left_out(found: Comparison) -> list[str]:
+    """Return sentences about what was not compared, and why; empty if nothing was left out."""
+    checks.instance("found", found, Comparison)
+    kept = len(found.names)
+    sentences = []
+    if found.short_devices:
+        sentences.append(
+            f"{found.short_devices} of {kept + found.short_devices} devices were left out: fewer "
+            f"than {MIN_CYCLES} complete cycles."
+        )
+    if found.incomplete_cycles:
+        sentences.append(f"{found.incomplete_cycles} cycles were left out: a feature is missing.")
+    cycles = sum(len(y) for _, y in found.measured.devices)
+    if found.rejected:
+        sentences.append(rejected_sentence(found.rejected, cycles))
+    for what, reason in found.not_scored.items():
+        sentences.append(f"{NAMES.get(what, what)} was not scored: {reason}.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def rare_sentences(found: Comparison) -> list[str]:
+    """Return sentences about the rare states and the noise that the model does not contain.
+
+    A rare state is not modelled if its share is measured and generated differently, by the verdict.
+    """
+    checks.instance("found", found, Comparison)
+    sentences = []
+    for row in found.results:
+        if row.key in RARE and judged_level(row.distance, row.yardstick) == "far":
+            state = row.key.replace("_", " ").replace("set", "SET").replace("reSET", "RESET")
+            name = f"{state} of {row.feature}" if row.feature else state
+            text = rare_text(name, found.rare_measured[name])
+            sentences.append(f"Not modelled: {text}; generated {row.generated:.2%} of the cycles.")
+    if found.noise is not None and math.isfinite(found.noise["noise_A"]):
+        sentences.append(
+            f"Not modelled: noise within the loops, {found.noise['noise_A']:.3g} A, and "
+            f"{found.noise['steps_per_loop']:.2g} abrupt steps per loop outside SET and RESET."
+        )
+    return sentences

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from synfab import learn
+from synfab.learn.comparison.properties import PROPERTIES
 from synfab.learn.readers.registry import FORMATS
 
 from .core import cells, model, recipe
@@ -143,8 +144,26 @@ def _(_folder: Path) -> Any:
 
 
 RECIPES.add("synfab.learn.compare")(
-    lambda _: (learn.compare, {"model": model(), "features": table(), "seed": 0})
-)
+    lambda _: (
+        learn.compare, {"model": model(), "features": table(), "sweeps": None, "seed": 0},
+    )
+)  # fmt: skip
+RECIPES.add("synfab.learn.rare_states")(lambda _: (learn.rare_states, {"features": table()}))
+RECIPES.add("synfab.learn.loop_noise")(lambda _: (learn.loop_noise, {"sweeps": sweeps()}))
+recipe("synfab.learn.Comparison.result", lambda _: comparison().result, key="deaths", feature="")
+
+
+@RECIPES.add("synfab.learn.register_property")
+def _(_folder: Path) -> Any:
+    def registered(entry: Any) -> None:
+        known = list(PROPERTIES)
+        try:
+            learn.register_property(entry)
+        finally:
+            PROPERTIES[:] = known
+
+    return registered, {"entry": PROPERTIES[0]}
+
 
 for reader in ("read_any", "read_features"):
 
@@ -168,7 +187,7 @@ RECIPES.leave(
     "synfab.learn.ConditionFit",
     *("synfab.learn.Comparison", "synfab.learn.ConductionFit", "synfab.learn.DeviceSweeps"),
     *("synfab.learn.FitResult", "synfab.learn.HistoryFit", "synfab.learn.MarginalFit"),
-    "synfab.learn.PopulationFit",
+    *("synfab.learn.PopulationFit", "synfab.learn.Property", "synfab.learn.Result"),
 )
 
 

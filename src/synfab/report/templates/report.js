@@ -109,6 +109,6 @@
     inView();
     mark("all");
   };
-  document.querySelector("section details")?.addEventListener("toggle", drawAside, { once: true });
+  document.querySelector("details:has(.plot)")?.addEventListener("toggle", drawAside, { once: true });
   draw();
 })();
