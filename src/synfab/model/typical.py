@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from synfab.common.types import Array, ArrayLike
 from synfab.model.cell_model import CellModel
+from synfab.model.scale import PUBLISHED
 
 # Voltages and conductances at which the transition of the typical device is tabulated.
 VOLTAGES, CONDUCTANCES = 2001, 200
@@ -35,8 +37,11 @@ class TypicalDevice(NamedTuple):
 def typical_device(model: CellModel) -> TypicalDevice:
     """Return the features of the typical device of ``model``."""
     population = model.population
-    most_common = population.means[int(np.argmax(population.weights))]
-    return TypicalDevice(*(float(mean) for mean in most_common[:4]))
+    mean = population.means[int(np.argmax(population.weights))][:4]
+    r_hrs, u_set, r_lrs, u_reset = (float(feature) for feature in model.to_features(mean))
+    # log10(10**y) is not exactly y.
+    log_r_hrs = float(mean[0]) if model.scales[0] == PUBLISHED[0] else math.log10(r_hrs)
+    return TypicalDevice(log_r_hrs, u_set, r_lrs, u_reset)
 
 
 def typical_voltage(model: CellModel, g: ArrayLike, series: float = 0.0) -> Array:

@@ -211,9 +211,8 @@ def _plain(layer: nn.Module, step: Cells, trained: Tensor) -> nn.Module:
 
 def _limits(tiles: Tiles, window: tuple[float, float]) -> tuple[Tensor, Tensor]:
     """Return each device's conductance limits within the window, (2, outputs, inputs), S."""
-    parameters = [cells.device_parameters for cells in tiles.cells]
-    lowest = tiles.join([10.0 ** -p[..., 0].astype(np.float64) for p in parameters])
-    highest = tiles.join([1.0 / p[..., 2].astype(np.float64) for p in parameters])
+    means = [cells.model.to_features(cells.device_parameters[..., :4]) for cells in tiles.cells]
+    lowest, highest = (tiles.join([1.0 / mean[..., f] for mean in means]) for f in (0, 2))
     lowest, highest = np.clip(lowest, *window), np.clip(highest, *window)
     return torch.from_numpy(lowest), torch.from_numpy(np.maximum(lowest, highest))
 

@@ -148,8 +148,8 @@ def without_outliers(model: ModelLike) -> CellModel:
     if len(population.weights) < 2:
         raise InvalidValueError("model: expected two kinds of devices or more, found one")
     kept = np.arange(len(population.weights)) != int(np.argmin(population.weights))
-    common = Population(population.weights[kept], population.means[kept], population.factors[kept])
-    return CellModel(
-        f"{whole.name} without outliers", whole.marginals, whole.histories, common,
-        whole.conduction, whole.provenance,
+    common = Population(
+        population.weights[kept], population.means[kept], population.factors[kept],
+        population.log_spread,
     )  # fmt: skip
+    return whole.replace(name=f"{whole.name} without outliers", population=common)
