@@ -4,12 +4,15 @@ import subprocess
 
 import numpy as np
 import pytest
+from optional_models import models
 from scipy.stats import multivariate_normal
 from verilog_a import EVAS, finish, instrumented, restarted, start
 
 import synfab as sf
 from synfab.circuit import crossbar_netlist, to_veriloga
-from synfab.circuit.veriloga import DEVICE, core_inputs, core_outputs, to_veriloga_core
+from synfab.circuit.veriloga import core_inputs, core_outputs, to_veriloga_core
+from synfab.circuit.veriloga_text import DEVICE
+from synfab.model.wear import Failure
 from synfab.physics import drawing, rules
 from synfab.random.streams import Stream, normals, words
 
@@ -22,10 +25,19 @@ SEED = 11
 
 @needs_evas
 @pytest.mark.parametrize(
-    "options", [{}, {"order": 1}, {"noise": False}, {"probes": True}, {"pieces": True}]
+    "options",
+    [
+        {},
+        {"order": 1},
+        {"noise": False},
+        {"probes": True},
+        {"pieces": True},
+        {"part": "every part"},
+    ],
 )
 def test_the_strict_checker_has_nothing_to_say(published, pieces, tmp_path, options):
     model = pieces if options.pop("pieces", False) else published
+    model = models()[options.pop("part")] if "part" in options else model
     file = tmp_path / "cell.va"
     file.write_text(to_veriloga(model, **options))
     done = subprocess.run(
@@ -48,12 +60,23 @@ def test_the_text_is_ascii_and_names_its_model(published):
 class Life:
     """Cells under random pulses in Python, with the shift register that a circuit would have."""
 
-    def __init__(self, model, count):
-        self.model, self.order = model, model.orders[-1]
+    def __init__(self, model, count, order=None):
+        self.model, self.order = model, order or model.orders[-1]
         self.number = (np.arange(count, dtype=np.uint32), np.zeros(count, np.uint32))
         self.devices = drawing.fabricate(model, SEED, self.number)
         self.state = rules.fresh_state(model, self.order, self.devices)
-        self.register = self.state.block[::-1].astype(np.float64)  # (p, 4, cells), newest first
+        # (slots, 4, cells): the vectors of the cycles, newest first, then the averages
+        newest_first = np.r_[self.order - 1 : -1 : -1, self.order : len(self.state.block)]
+        self.register = self.state.block[newest_first].astype(np.float64)
+
+    def age(self, cycle):
+        """Rows of the inputs on which wear-in and failure depend, of a model that has them."""
+        if self.model.depends_on_cycle:
+            yield cycle[None]
+        if self.model.failure is not None:
+            life, in_hrs = drawing.lives(self.model.failure, SEED, self.number)
+            yield np.where(in_hrs, life, drawing.NEVER)[None]
+            yield np.where(in_hrs, drawing.NEVER, life)[None]
 
     def step(self, u):
         """Values that go into the core for each cell, and what Python makes of them."""
@@ -61,17 +84,21 @@ class Life:
         z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
         self.state = rules.apply_voltage(self.model, self.devices, before, u)
         begun = self.state.cycle > before.cycle
-        newest = drawing.current_vector(self.state.block, self.state.cycle, len(self.state.block))
-        shifted = np.concatenate([newest[None], register[:-1]])
+        newest = drawing.current_vector(self.state.block, self.state.cycle, self.order)
+        averages = register[self.order :]
+        rates = self.model.history(self.order).rates[:, None, None]
+        averages = averages + rates * (newest - averages)
+        shifted = np.concatenate([newest[None], register[: self.order - 1], averages])
         self.register = np.where(begun, shifted, register)
-        names = core_inputs(self.order)
+        names = core_inputs(self.model, self.order)
         values = np.concatenate(
             [
                 np.stack([before.r, before.threshold, before.steepness]),
                 np.stack([before.in_hrs, before.in_lrs]).astype(np.float64),
                 self.devices.parameters,
                 z,
-                register.reshape(4 * self.order, -1),
+                register.reshape(-1, z.shape[1]),
+                *self.age(before.cycle),
             ]
         )
         u_set = drawing.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
@@ -80,16 +107,16 @@ class Life:
         return [f"in_{name}" for name in names], values.astype(np.float64), ties
 
 
-def differences(text, model, steps, count, folder):
+def differences(text, model, steps, count, folder, order=None):
     """How often the compiled core differs from Python, and how many steps were left out as ties."""
     compiler = pytest.importorskip("openvaf_py")
     file = folder / "core.va"
     file.write_text(text)
     core = compiler.compile_va(str(file))[0]
-    life, conduction = Life(model, count), model.conduction
+    life, conduction = Life(model, count, order), model.conduction
     rng = np.random.default_rng(3)
     wrong = left_out = 0
-    outputs = core_outputs(life.order)
+    outputs = core_outputs(model, life.order)
     for _ in range(steps):
         kind = rng.integers(3, size=count)
         low, high = np.array([-1.5, 0.4, 1.3])[kind], np.array([-0.4, 1.4, 1.6])[kind]
@@ -126,6 +153,35 @@ def test_the_compiled_body_agrees_with_marginals_in_pieces(pieces, tmp_path):
     wrong, left_out = differences(to_veriloga_core(pieces), pieces, 40, 30, tmp_path)
     assert wrong == 0
     assert left_out < 6
+
+
+@pytest.mark.parametrize("part", models())
+def test_the_compiled_body_agrees_with_optional_parts(tmp_path, part):
+    model = models()[part]
+    text = to_veriloga_core(model, order=3)
+    wrong, left_out = differences(text, model, 60, 20, tmp_path, order=3)
+    assert wrong == 0
+    assert left_out < 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" * a1_2", " * a0_2"),
+        ("a1_3 = a1_3 + 0.01", "a1_3 = a1_3 + 0.02"),
+        ("exp(-n / 30.0)", "exp(-n / 33.0)"),
+        ("cycle >= fails_", "cycle >= 20.0 + fails_"),
+        ("(2000.0 + ", "(2200.0 + "),
+        (", 1e-05)", ", 3e-4)"),
+    ],
+    ids=["coupling", "rate", "wear-in", "failure", "shift", "limit"],
+)
+def test_a_mutation_of_an_optional_part_is_caught(tmp_path, old, new):
+    model = models()["every part"]
+    text = to_veriloga_core(model, order=3)
+    assert old in text
+    wrong, _ = differences(text.replace(old, new), model, 60, 20, tmp_path, order=3)
+    assert wrong > 0
 
 
 @pytest.mark.parametrize(
@@ -241,6 +297,61 @@ def test_a_replay_of_five_cycles_agrees_and_each_cycle_draws_once(published, tmp
             expected = published.conduction.current(float(cell.r), u)
             assert amps[at] == pytest.approx(float(expected), abs=1e-9)
         assert met == 2 * cycles
+
+
+@needs_evas
+def test_instances_with_optional_parts_fail_in_the_cycle_that_they_drew(tmp_path):
+    model = models()["every part"].replace(failure=Failure(6.0, 1.5, stuck_hrs=0.5))
+    cycles, outputs = 15, ["cycle", "fails_hrs", "fails_lrs", "u_set", "u_reset", "r_lrs"]
+    wave, tops = pulse_train((-3.1, 1.7), cycles)
+    text, folder, seeds = instrumented(to_veriloga(model, order=1), outputs), tmp_path / "run", 4
+    stop = f"{100 * len(tops) + 50}n"
+    process = start(
+        folder, text, "synfab_every_part", range(5, 5 + seeds), outputs, wave, stop, "5n"
+    )
+    table = finish(process, folder)
+    kinds = set()
+    for i in range(seeds):
+        values = [table[f"o{i}_{k}"].to_numpy() for k in range(len(outputs))]
+        cycle, in_hrs, in_lrs = values[0], values[1][0], values[2][0]
+        assert cycle[-1] == min(np.ceil(min(in_hrs, in_lrs)), cycles)
+        dead = cycle >= min(in_hrs, in_lrs)
+        stuck = values[3] == -drawing.NEVER if in_hrs < in_lrs else values[4] == drawing.NEVER
+        np.testing.assert_array_equal(stuck, dead)
+        kinds.add(in_hrs < in_lrs)
+        for k, scale in ((3, model.scales[1]), (4, model.scales[3]), (5, model.scales[2])):
+            alive = values[k][~dead]
+            assert alive.min() >= scale.low
+            assert alive.max() <= scale.high
+    assert len(kinds) == 2
+
+
+@needs_evas
+@pytest.mark.slow
+def test_2000_instances_have_the_lives_and_the_spreads_of_python(tmp_path):
+    model, count = models()["every part"], 1000
+    outputs = ["fails_hrs", "fails_lrs", *DEVICE]
+    text = restarted(instrumented(to_veriloga(model, order=1), outputs), "1n")
+    folder, seeds = tmp_path / "run", (1, 1 + count)
+    wave, stop = "0 0 1n 0", f"{count}n"
+    process = start(folder, text, "synfab_every_part", seeds, outputs, wave, stop, "0.5n")
+    table = finish(process, folder)
+    rows = np.searchsorted(table["time"], (np.arange(count) + 0.25) * 1e-9)
+    drawn = np.concatenate([
+        np.stack([table[f"o{i}_{k}"].to_numpy()[rows] for k in range(len(outputs))], axis=1)
+        for i in range(len(seeds))
+    ])  # fmt: skip
+    tolerance = 4.0 * 0.5 / np.sqrt(2 * count)
+    life = drawn[:, :2].min(axis=1)
+    for n in (10, 30, 100, 1e6):
+        assert np.mean(life > n) == pytest.approx(model.failure.survival(n), abs=tolerance)
+    dead = life < drawing.NEVER
+    in_hrs = np.mean(drawn[dead, 0] < drawing.NEVER)
+    assert in_hrs == pytest.approx(model.failure.stuck_hrs, abs=2.0 * tolerance)
+    python = sf.CellArray(model, 100_000, seed=1).device_parameters.astype(np.float64)
+    for k in range(8):
+        ours, theirs = (np.quantile(x[:, k], (0.05, 0.5, 0.95)) for x in (drawn[:, 2:], python))
+        np.testing.assert_allclose(ours, theirs, atol=0.15 * (theirs[2] - theirs[0]))
 
 
 @needs_evas
