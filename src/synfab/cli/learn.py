@@ -85,6 +85,7 @@ def fit(
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
     from synfab.learn.drift import drift_text
+    from synfab.learn.readers.registry import suffix_of
     from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
     from synfab.learn.sweeps import Sweeps
@@ -108,7 +109,7 @@ def fit(
             detrend=detrend,
             wear_in=wear_in,
             seed=seed,
-            name=name or source.stem,
+            name=name or source.name.removesuffix(suffix_of(source)) or source.stem,
         )
         save_model(result.model, output)
         if report is not None:
@@ -124,6 +125,8 @@ def fit(
     table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
         text = drift_text(value) if key == "drift" else _short(value)
+        if key == "rare_states":
+            text = _rare_text(value)
         if text:
             table.add_row(key.replace("_", " "), plain(text))
     out.print(table)
@@ -270,6 +273,11 @@ def _whole(option: str, text: str, word: str) -> int | str:
     if not text.isdecimal():
         raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
     return int(text)
+
+
+def _rare_text(states: dict[str, dict[str, float]]) -> str:
+    found = [f"{name}: {100.0 * facts['share']:.2g} %" for name, facts in states.items()]
+    return f"{', '.join(found)} of the cycles (not modelled)" if found else ""
 
 
 def _short(value: object) -> str:

@@ -16,7 +16,7 @@ from synfab.learn.autocovariance import few_cycles_history
 from synfab.learn.conditions import without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
-from synfab.learn.failure import find_failures
+from synfab.learn.failure import Failures, find_failures
 from synfab.learn.features import FeatureTable, row_normals, to_y
 from synfab.learn.history import check_order, fit_history
 from synfab.learn.long_memory import find_long_memory, with_averages
@@ -33,6 +33,7 @@ from synfab.learn.wear_in import find_wear_in, without_wear_in
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
+from synfab.model.wear import WearIn
 from synfab.random.streams import Stream
 
 logger = logging.getLogger(__name__)
@@ -141,22 +142,15 @@ def fit(
         "marginals": marginals.kind,
         "scales": {n: describe_scale(c) for n, c in zip(FEATURES, scales.scales, strict=True)},
         **memory.facts,
-        "wear_in": None
-        if wear is None
-        else {
-            "cycles": wear.cycles.tolist(),
-            "kept": wear_in == "keep",
-            "shift_of_first_cycle": dict(zip(FEATURES, wear.shift_at(0).tolist(), strict=True)),
-        },
-        "failures": {
-            "devices": len(failures.devices),
-            "modelled": failures.model is not None,
-        },
+        "wear_in": _wear_in_facts(wear, kept=wear_in == "keep"),
+        "failures": _failure_facts(failures),
         "components": population.components,
         "bic_of_components": population.bic,
         "population_note": population.note,
         "drift": drift,
-        "rare_states": rare_states(used),
+        "rare_states": {
+            state: dict(facts) for state, facts in rare_states(used).items() if facts["share"] > 0.0
+        },
         **effect.facts(),
         **curve_facts,
     }
@@ -183,6 +177,25 @@ def fit(
         failure=failures.model,
     )  # fmt: skip
     return FitResult(model, diagnostics)
+
+
+def _wear_in_facts(wear: WearIn | None, *, kept: bool) -> dict[str, Any]:
+    if wear is None:
+        return {}
+    first = dict(zip(FEATURES, wear.shift_at(0).tolist(), strict=True))
+    return {
+        "in_the_model": kept,
+        "cycles": wear.cycles.tolist(),
+        "shift_of_first_cycle_in_sigma": first,
+    }
+
+
+def _failure_facts(failures: Failures) -> dict[str, Any]:
+    if not failures.devices:
+        return {}
+    model = failures.model
+    facts: dict[str, Any] = {"devices": len(failures.devices), "in_the_model": model is not None}
+    return facts if model is None else {**facts, "scale": model.scale, "shape": model.shape}
 
 
 class _Memory(NamedTuple):

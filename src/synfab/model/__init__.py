@@ -11,14 +11,19 @@ if TYPE_CHECKING:
     from synfab.model.history import History
     from synfab.model.model_file import load_model, save_model
     from synfab.model.population import Population
+    from synfab.model.scale import Scale
+    from synfab.model.wear import Failure, WearIn
 
 __all__ = [
     "FEATURES",
     "CellModel",
     "Conditions",
     "Conduction",
+    "Failure",
     "History",
     "Population",
+    "Scale",
+    "WearIn",
     "load_model",
     "save_model",
 ]
@@ -30,8 +35,11 @@ __getattr__, __dir__ = attach(
         "Conditions": "synfab.model.conditions",
         "Conduction": "synfab.model.conduction",
         "FEATURES": "synfab.model.cell_model",
+        "Failure": "synfab.model.wear",
         "History": "synfab.model.history",
         "Population": "synfab.model.population",
+        "Scale": "synfab.model.scale",
+        "WearIn": "synfab.model.wear",
         "load_model": "synfab.model.model_file",
         "save_model": "synfab.model.model_file",
     },
