@@ -14,6 +14,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.crossbar.circuit import Circuit
 from synfab.model.cell_model import FEATURES
+from synfab.model.optional_parts import refuse_parts
 from synfab.network.access import Selector, Transistor
 from synfab.random.arrays import to_numpy
 
@@ -47,6 +48,9 @@ class Crosspoints:
     mosfet: bool
 
     def __post_init__(self) -> None:
+        if not self.snapshot:
+            model = self.circuit.cells.model
+            refuse_parts(model, "cells that switch in a circuit", "use snapshot=True")
         if self.mosfet and not isinstance(self.circuit.access, Transistor):
             raise InvalidValueError("mosfet: expected False, the crossbar has no transistors")
 

@@ -16,6 +16,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
+from synfab.model.optional_parts import refuse_parts
 from synfab.physics import drawing, rules
 from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
@@ -60,6 +61,7 @@ def provenance(model: CellModel, width: int = 92) -> list[str]:
 
 def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
     """Return all model parameters that a generated device contains, as float64 arrays."""
+    refuse_parts(model, "circuit models", "simulate it in Python, or use snapshot=True in netlists")
     history, conduction, population = model.history(order), model.conduction, model.population
     marginals = np.asarray(model.marginals)
     return {

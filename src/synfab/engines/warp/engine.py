@@ -20,6 +20,7 @@ from synfab.engines.warp.model32 import round_model
 from synfab.engines.warp.setup import prepare
 from synfab.io.memory import size_text
 from synfab.model.cell_model import CellModel
+from synfab.model.optional_parts import refuse_parts
 from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
@@ -61,6 +62,7 @@ class WarpEngine(Engine):
         library: Library,
     ) -> None:
         super().__init__(model, n_cells, seed, first_cell, order, history, library)
+        refuse_parts(model, 'engine "warp"', 'use engine "numba" or "array"')
         self.device = prepare(library)
         if n_cells > MAX_CELLS:
             raise CapacityError(
