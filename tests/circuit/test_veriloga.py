@@ -4,12 +4,14 @@ import subprocess
 
 import numpy as np
 import pytest
+from optional_models import models
 from scipy.stats import multivariate_normal
 from verilog_a import EVAS, finish, instrumented, restarted, start
 
 import synfab as sf
 from synfab.circuit import crossbar_netlist, to_veriloga
-from synfab.circuit.veriloga import DEVICE, core_inputs, core_outputs, to_veriloga_core
+from synfab.circuit.veriloga import core_inputs, core_outputs, to_veriloga_core
+from synfab.circuit.veriloga_text import DEVICE
 from synfab.physics import drawing, rules
 from synfab.random.streams import Stream, normals, words
 
@@ -22,10 +24,19 @@ SEED = 11
 
 @needs_evas
 @pytest.mark.parametrize(
-    "options", [{}, {"order": 1}, {"noise": False}, {"probes": True}, {"pieces": True}]
+    "options",
+    [
+        {},
+        {"order": 1},
+        {"noise": False},
+        {"probes": True},
+        {"pieces": True},
+        {"part": "every part"},
+    ],
 )
 def test_the_strict_checker_has_nothing_to_say(published, pieces, tmp_path, options):
     model = pieces if options.pop("pieces", False) else published
+    model = models()[options.pop("part")] if "part" in options else model
     file = tmp_path / "cell.va"
     file.write_text(to_veriloga(model, **options))
     done = subprocess.run(
@@ -48,12 +59,23 @@ def test_the_text_is_ascii_and_names_its_model(published):
 class Life:
     """Cells under random pulses in Python, with the shift register that a circuit would have."""
 
-    def __init__(self, model, count):
-        self.model, self.order = model, model.orders[-1]
+    def __init__(self, model, count, order=None):
+        self.model, self.order = model, order or model.orders[-1]
         self.number = (np.arange(count, dtype=np.uint32), np.zeros(count, np.uint32))
         self.devices = drawing.fabricate(model, SEED, self.number)
         self.state = rules.fresh_state(model, self.order, self.devices)
-        self.register = self.state.block[::-1].astype(np.float64)  # (p, 4, cells), newest first
+        # (slots, 4, cells): the vectors of the cycles, newest first, then the averages
+        newest_first = np.r_[self.order - 1 : -1 : -1, self.order : len(self.state.block)]
+        self.register = self.state.block[newest_first].astype(np.float64)
+
+    def age(self, cycle):
+        """Rows of the inputs on which wear-in and failure depend, of a model that has them."""
+        if self.model.depends_on_cycle:
+            yield cycle[None]
+        if self.model.failure is not None:
+            life, in_hrs = drawing.lives(self.model.failure, SEED, self.number)
+            yield np.where(in_hrs, life, drawing.NEVER)[None]
+            yield np.where(in_hrs, drawing.NEVER, life)[None]
 
     def step(self, u):
         """Values that go into the core for each cell, and what Python makes of them."""
@@ -61,17 +83,21 @@ class Life:
         z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
         self.state = rules.apply_voltage(self.model, self.devices, before, u)
         begun = self.state.cycle > before.cycle
-        newest = drawing.current_vector(self.state.block, self.state.cycle, len(self.state.block))
-        shifted = np.concatenate([newest[None], register[:-1]])
+        newest = drawing.current_vector(self.state.block, self.state.cycle, self.order)
+        averages = register[self.order :]
+        rates = self.model.history(self.order).rates[:, None, None]
+        averages = averages + rates * (newest - averages)
+        shifted = np.concatenate([newest[None], register[: self.order - 1], averages])
         self.register = np.where(begun, shifted, register)
-        names = core_inputs(self.order)
+        names = core_inputs(self.model, self.order)
         values = np.concatenate(
             [
                 np.stack([before.r, before.threshold, before.steepness]),
                 np.stack([before.in_hrs, before.in_lrs]).astype(np.float64),
                 self.devices.parameters,
                 z,
-                register.reshape(4 * self.order, -1),
+                register.reshape(-1, z.shape[1]),
+                *self.age(before.cycle),
             ]
         )
         u_set = drawing.cycle_features(self.model, self.devices, before.block, before.cycle).u_set
@@ -80,16 +106,16 @@ class Life:
         return [f"in_{name}" for name in names], values.astype(np.float64), ties
 
 
-def differences(text, model, steps, count, folder):
+def differences(text, model, steps, count, folder, order=None):
     """How often the compiled core differs from Python, and how many steps were left out as ties."""
     compiler = pytest.importorskip("openvaf_py")
     file = folder / "core.va"
     file.write_text(text)
     core = compiler.compile_va(str(file))[0]
-    life, conduction = Life(model, count), model.conduction
+    life, conduction = Life(model, count, order), model.conduction
     rng = np.random.default_rng(3)
     wrong = left_out = 0
-    outputs = core_outputs(life.order)
+    outputs = core_outputs(model, life.order)
     for _ in range(steps):
         kind = rng.integers(3, size=count)
         low, high = np.array([-1.5, 0.4, 1.3])[kind], np.array([-0.4, 1.4, 1.6])[kind]
@@ -126,6 +152,35 @@ def test_the_compiled_body_agrees_with_marginals_in_pieces(pieces, tmp_path):
     wrong, left_out = differences(to_veriloga_core(pieces), pieces, 40, 30, tmp_path)
     assert wrong == 0
     assert left_out < 6
+
+
+@pytest.mark.parametrize("part", models())
+def test_the_compiled_body_agrees_with_optional_parts(tmp_path, part):
+    model = models()[part]
+    text = to_veriloga_core(model, order=3)
+    wrong, left_out = differences(text, model, 60, 20, tmp_path, order=3)
+    assert wrong == 0
+    assert left_out < 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" * a1_2", " * a0_2"),
+        ("a1_3 = a1_3 + 0.01", "a1_3 = a1_3 + 0.02"),
+        ("exp(-n / 30.0)", "exp(-n / 33.0)"),
+        ("cycle >= fails_", "cycle >= 20.0 + fails_"),
+        ("(2000.0 + ", "(2200.0 + "),
+        (", 1e-05)", ", 3e-4)"),
+    ],
+    ids=["coupling", "rate", "wear-in", "failure", "shift", "limit"],
+)
+def test_a_mutation_of_an_optional_part_is_caught(tmp_path, old, new):
+    model = models()["every part"]
+    text = to_veriloga_core(model, order=3)
+    assert old in text
+    wrong, _ = differences(text.replace(old, new), model, 60, 20, tmp_path, order=3)
+    assert wrong > 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from synfab.model.history import History
 from synfab.model.population import Population
 from synfab.model.scale import Scale
 from synfab.model.wear import Failure, WearIn
+from synfab.physics.drawing import NEVER
 
 
 def scales():
@@ -58,3 +59,23 @@ def model_with_every_part(**without):
         "scales": scales(), "wear_in": wear_in(), "failure": failure(), **without
     }  # fmt: skip
     return CellModel("every part", pieces, histories, population(), published.conduction, **given)
+
+
+def models():
+    """Models with one kind of optional part each, and one with all, by name."""
+    published = sf.load_model("published")
+    whole = model_with_every_part()
+    histories = dict(whole.histories)
+    of_scales = {"scales": scales(), "population": population(), "marginals": whole.marginals}
+    return {
+        "scales": published.replace(**of_scales),
+        "averages": published.replace(histories=histories),
+        "wear-in": published.replace(wear_in=wear_in()),
+        "failure": published.replace(failure=failure()),
+        "every part": whole,
+    }
+
+
+def within_reach(u):
+    """Return voltages with infinite ones, of failed cells, as the finite ones of the rules."""
+    return np.clip(u, -NEVER, NEVER)

@@ -14,9 +14,10 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.crossbar.circuit import Circuit
 from synfab.model.cell_model import FEATURES
-from synfab.model.optional_parts import refuse_parts
 from synfab.network.access import Selector, Transistor
+from synfab.physics.drawing import NEVER, lives
 from synfab.random.arrays import to_numpy
+from synfab.random.streams import WORD
 
 # Drives a cell in any state: 64 uA at a drain-source voltage of 0.1 V and 3.3 V on the gate.
 MOSFET = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
@@ -48,9 +49,6 @@ class Crosspoints:
     mosfet: bool
 
     def __post_init__(self) -> None:
-        if not self.snapshot:
-            model = self.circuit.cells.model
-            refuse_parts(model, "cells that switch in a circuit", "use snapshot=True")
         if self.mosfet and not isinstance(self.circuit.access, Transistor):
             raise InvalidValueError("mosfet: expected False, the crossbar has no transistors")
 
@@ -138,9 +136,24 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
         for k, key in enumerate(FEATURES):
             parameters[f"mu_{key}"] = devices[..., k]
             parameters[f"sigma_{key}"] = devices[..., 4 + k]
+        parameters |= _age(cells, number, state["cycle"])
     parameters["phase0"] = np.where(state["phase"] > 0, state["phase"], np.nan)
     parameters["r0"] = np.where(fresh & by_identity, np.nan, state["r"])
     between = state["phase"] == 2
     parameters["threshold0"] = np.where(between, state["threshold"], np.nan)
     parameters["steepness0"] = np.where(between, state["steepness"], np.nan)
     return parameters
+
+
+def _age(cells: CellArray, number: Array, cycle: Array) -> dict[str, Array]:
+    """Return the parameters of a Verilog-A module on which wear-in and failure depend."""
+    model, found = cells.model, dict[str, Array]()
+    if model.depends_on_cycle:
+        found["cycle0"] = np.where(cycle > 0, cycle, np.nan)
+    if model.failure is not None:
+        low, high = (words.astype(np.uint32) for words in (number & np.uint64(WORD), number >> 32))
+        life, in_hrs = lives(model.failure, cells.seed, (low, high))
+        fails = np.where(life < NEVER, life.astype(np.float64), np.nan)
+        found["fails_hrs0"] = np.where(in_hrs, fails, np.nan)
+        found["fails_lrs0"] = np.where(in_hrs, np.nan, fails)
+    return found

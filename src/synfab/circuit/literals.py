@@ -16,7 +16,8 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
-from synfab.model.optional_parts import refuse_parts
+from synfab.model.history import History
+from synfab.model.scale import Scale
 from synfab.physics import drawing, rules
 from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
@@ -61,7 +62,6 @@ def provenance(model: CellModel, width: int = 92) -> list[str]:
 
 def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
     """Return all model parameters that a generated device contains, as float64 arrays."""
-    refuse_parts(model, "circuit models", "simulate it in Python, or use snapshot=True in netlists")
     history, conduction, population = model.history(order), model.conduction, model.population
     marginals = np.asarray(model.marginals)
     return {
@@ -88,7 +88,55 @@ def model_numbers(model: CellModel, order: int | None) -> dict[str, Any]:
         "g_llrs": conduction.g_llrs,
         "highest_state": rules.highest_state(model),
         "max_cycle": rules.MAX_CYCLE,
+        **optional_numbers(model, history),
     }
+
+
+def optional_numbers(model: CellModel, history: History) -> dict[str, Any]:
+    """Return the parameters of the parts that the published model does not have."""
+    found: dict[str, Any] = {
+        "plain": model.is_plain,
+        "log_spread": model.population.log_spread,
+        "averages": len(history.rates),
+        "rates": history.rates,
+        "couplings": history.couplings,
+        "wear_terms": 0,
+        "fails": model.failure is not None,
+        "failure_index": drawing.FAILURE_INDEX,
+        "never": drawing.NEVER,
+    }
+    if (wear := model.wear_in) is not None:
+        found["wear_terms"] = len(wear.cycles)
+        found["wear_cycles"] = wear.cycles
+        found["wear_shift"], found["wear_spread"] = wear.shift, wear.log_spread
+    if (failure := model.failure) is not None:
+        for name in ("scale", "shape", "share", "stuck_hrs"):
+            found[f"failure_{name}"] = getattr(failure, name)
+    return found
+
+
+def unit_of_y(scale: Scale, unit: str) -> str:
+    """Return the unit of y on a scale, for the ``unit`` of the feature."""
+    return {"linear": unit, "log": f"log10 {unit}", "reciprocal": f"1/{unit}"}[scale.kind]
+
+
+def feature_of(scale: Scale, y: str, least: str = "min", most: str = "max") -> str:
+    """Return an expression for the feature of y, as ``Scale.feature`` computes it.
+
+    ``least`` and ``most`` are the functions of the language for the smaller and larger number.
+    """
+    value = y
+    if scale.kind == "log":
+        value = f"pow(10.0, {y})"
+        if scale.shift:
+            value = f"({literal(scale.shift)} + {value})"
+    elif scale.kind == "reciprocal":
+        value = f"(1.0 / {most}({y}, {literal(1.0 / scale.magnitudes[1])}))"
+    if scale.sign < 0.0:
+        value = f"-{value}"
+    if scale.low > -np.inf:
+        value = f"{most}({value}, {literal(scale.low)})"
+    return f"{least}({value}, {literal(scale.high)})" if scale.high < np.inf else value
 
 
 def noise_densities() -> dict[str, str]:

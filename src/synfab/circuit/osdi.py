@@ -17,6 +17,7 @@ from synfab.circuit.literals import (
     check_identifier,
     default_name,
     environment,
+    feature_of,
     literal,
     model_numbers,
     noise_densities,
@@ -26,7 +27,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError, ToolError
 from synfab.common.types import PathLike
 from synfab.io.files import atomic_path, refuse_overwrite, temporary_folder
-from synfab.model.cell_model import CellModel
+from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ def to_osdi_source(
     arrays = {k: v for k, v in numbers.items() if isinstance(v, np.ndarray)}
     scalars = {k: literal(v) for k, v in numbers.items() if isinstance(v, float)}
     counts: dict[str, Any] = {k: v for k, v in numbers.items() if isinstance(v, int)}
+    features = [
+        (name, feature_of(scale, f"y[{k}]", "fmin", "fmax"))
+        for k, (name, scale) in enumerate(zip(FEATURES, loaded.scales, strict=True))
+    ]
     device = default_name(loaded) if name is None else check_identifier("name", name)
     return (
         environment()
@@ -64,6 +69,7 @@ def to_osdi_source(
             **scalars,
             **counts,
             bounds="{ " + ", ".join(f"{bound}u" for bound in numbers["bounds"]) + " }",
+            features=features,
             stationary_size=numbers["stationary"].size,
             marginal_terms=numbers["marginals"].shape[-1],
             mixed_terms=max(numbers["llrs"].size, numbers["hhrs"].size),

@@ -157,6 +157,11 @@ class CellModel:
             and self.failure is None
         )
 
+    @property
+    def depends_on_cycle(self) -> bool:
+        """Whether features depend on the cycle number itself: wear-in or failure."""
+        return self.wear_in is not None or self.failure is not None
+
     def to_y(self, features: npt.ArrayLike) -> FloatArray:
         """Return features (…, 4), in ohm and V, on the scales of the model; NaN without a value."""
         given = checks.real_array("features", features).astype(np.float64)

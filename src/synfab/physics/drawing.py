@@ -237,17 +237,25 @@ def scaled(scale: Scale, y: Array) -> Array:
     return xp.where(value < high, value, high) if high < np.inf else value
 
 
-def failed(failure: Failure, devices: Devices, cycle: Array, features: Features) -> Features:
-    """Return features with a u_set or u_reset of ``NEVER`` where cells failed; see ``Failure``."""
-    xp = array_namespace(cycle)
-    number = devices.number
-    drawn = words(devices.seed, number, number[0] * 0 + FAILURE_INDEX, Stream.POPULATION)
+def lives(failure: Failure, seed: Any, number: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return the cycles from which cells fail, ``NEVER`` where they do not, and whether in the HRS.
+
+    Both are (M,); see ``Failure``.
+    """
+    xp = array_namespace(number[0])
+    drawn = words(seed, number, number[0] * 0 + FAILURE_INDEX, Stream.POPULATION)
     chance, fails, kind = (uniform(word) for word in drawn[:3])
     # Inverse of the survival exp(-(n / scale)**shape).
     life = xp.exp(xp.log(-xp.log(chance)) * float(np.float32(1.0 / failure.shape)))
-    dead = xp.astype(cycle, xp.float32) >= life * float(np.float32(failure.scale))
-    dead = dead & (fails <= failure.share)
-    in_hrs = kind <= failure.stuck_hrs
+    life = life * float(np.float32(failure.scale))
+    return xp.where(fails <= failure.share, life, NEVER), kind <= failure.stuck_hrs
+
+
+def failed(failure: Failure, devices: Devices, cycle: Array, features: Features) -> Features:
+    """Return features with a u_set or u_reset of ``NEVER`` where cells failed."""
+    xp = array_namespace(cycle)
+    life, in_hrs = lives(failure, devices.seed, devices.number)
+    dead = xp.astype(cycle, xp.float32) >= life
     return features._replace(
         u_set=xp.where(dead & in_hrs, -NEVER, features.u_set),
         u_reset=xp.where(dead & ~in_hrs, NEVER, features.u_reset),
