@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optional_models import models
 
 import synfab as sf
 from synfab.physics import rules
@@ -124,6 +125,42 @@ def test_fresh_cells_are_those_of_the_reference(first_cell, order):
         np.testing.assert_allclose(mine, wanted, rtol=1e-4, atol=1e-12)
 
 
+@pytest.mark.parametrize("part", models())
+@pytest.mark.parametrize("order", [1, 10])
+def test_cells_with_optional_parts_are_those_of_the_reference(part, order):
+    model = models()[part]
+    ours, theirs = (
+        sf.CellArray(model, 300, seed=5, engine=engine, order=order, first_cell=2**40 + 3)
+        for engine in ("warp", "array")
+    )
+    random = np.random.default_rng(1)
+    for k in range(60):
+        u = -3.1 if k % 3 == 0 else random.uniform(0.5 if k % 3 == 1 else -3.0, 1.7, 300)
+        where = random.random(300) < 0.3 if k % 5 == 4 else None
+        for cells in (ours, theirs):
+            cells.apply_voltage(u, where=where)
+    np.testing.assert_array_equal(ours.cycle, theirs.cycle)
+    np.testing.assert_allclose(ours.r, theirs.r, atol=1e-5)
+    for name, values in theirs.features.items():
+        np.testing.assert_allclose(ours.features[name], values, rtol=3e-5)
+    dead = np.isinf(ours.features["u_set"]) | np.isinf(ours.features["u_reset"])
+    assert dead.any() == (model.failure is not None)
+    for cells in (ours, theirs):
+        cells.set_conductance(1e-4)
+    np.testing.assert_allclose(ours.r, theirs.r, atol=1e-5)
+    np.testing.assert_array_equal(ours.in_lrs, theirs.in_lrs)
+    vectors = (cells.engine_instance.vectors() for cells in (ours, theirs))
+    np.testing.assert_allclose(*vectors, atol=2e-5)
+
+
+def test_a_part_of_an_array_with_optional_parts_is_the_same():
+    model = models()["every part"]
+    whole = live(sf.CellArray(model, 400, seed=7, engine="warp", order=3, first_cell=LAST))
+    part = sf.CellArray(model, 97, seed=7, engine="warp", order=3, first_cell=LAST + 101)
+    assert_same(live(part, start=101), whole, slice(101, 198))
+    assert_same(pickle.loads(pickle.dumps(whole)), whole)
+
+
 def test_copies_files_and_pickles_resume_exactly(tmp_path):
     cells = live(fresh())
     cells.save(tmp_path / "cells")
@@ -229,6 +266,8 @@ def test_cells_that_do_not_fit_on_the_device_are_refused(monkeypatch):
 def test_memory_per_cell_is_as_stated():
     cells = fresh(1000, order=10)
     assert cells.nbytes == 1000 * bytes_per_cell(10) == 1000 * 214
+    with_averages = sf.CellArray(models()["averages"], 1000, seed=1, order=10, engine="warp")
+    assert with_averages.nbytes == 1000 * bytes_per_cell(12)
 
 
 PROGRAM = """

@@ -20,7 +20,6 @@ from synfab.engines.warp.model32 import round_model
 from synfab.engines.warp.setup import prepare
 from synfab.io.memory import size_text
 from synfab.model.cell_model import CellModel
-from synfab.model.optional_parts import refuse_parts
 from synfab.physics import drawing, rules
 from synfab.physics.noise import ReadNoise
 from synfab.random.arrays import to_numpy
@@ -29,7 +28,7 @@ from synfab.random.streams import seed_key
 
 Array = Any  # of the library
 
-# Rows per cell and type of the arrays in ``Cells``; None: 4 p.
+# Rows per cell and type of the arrays in ``Cells``; None: 4 slots.
 ARRAYS = {
     "r": (1, wp.float32),
     "threshold": (1, wp.float32),
@@ -62,7 +61,6 @@ class WarpEngine(Engine):
         library: Library,
     ) -> None:
         super().__init__(model, n_cells, seed, first_cell, order, history, library)
-        refuse_parts(model, 'engine "warp"', 'use engine "numba" or "array"')
         self.device = prepare(library)
         if n_cells > MAX_CELLS:
             raise CapacityError(
@@ -78,11 +76,11 @@ class WarpEngine(Engine):
         cells = Cells()
         try:
             for name, (rows, dtype) in ARRAYS.items():
-                count = 4 * self.order if rows is None else rows
+                count = 4 * self.slots if rows is None else rows
                 shape = self.n_cells if count == 1 else (count, self.n_cells)
                 setattr(cells, name, empty(self.library, self.device, shape, dtype))
         except RuntimeError:  # of PyTorch or Warp; host memory is checked before
-            needed = size_text(self.n_cells * bytes_per_cell(self.order))
+            needed = size_text(self.n_cells * bytes_per_cell(self.slots))
             raise CapacityError(
                 f"shape: {self.n_cells} cells need {needed}, more than is free on {self.device}"
             ) from None
@@ -170,7 +168,7 @@ class WarpEngine(Engine):
     def vectors(self, cells: Array | None = None) -> Array:
         """Return x*_n of cells, (4, M)."""
         block = self._held("block", cells)
-        shape = (self.order, 4, block.shape[1])
+        shape = (self.slots, 4, block.shape[1])
         block = self.library.xp.reshape(block, shape)
         return drawing.current_vector(block, self.cycles(cells), self.order)
 
@@ -199,7 +197,7 @@ class WarpEngine(Engine):
         return self._held("in_lrs")
 
     def storage(self) -> dict[str, Array]:
-        """Return the arrays of the state: the block is (4 p, n), oldest vector first."""
+        """Return the arrays of the state: the block is (4 slots, n), oldest vector first."""
         return {name: self._held(name) for name in ARRAYS}
 
     def check(self, arrays: Mapping[str, Any]) -> None:
@@ -270,9 +268,9 @@ class WarpEngine(Engine):
         return from_warp(self.library, out)
 
 
-def bytes_per_cell(order: int) -> int:
-    """Return the memory per cell in bytes."""
-    sizes = ((4 * order if rows is None else rows, dtype) for rows, dtype in ARRAYS.values())
+def bytes_per_cell(slots: int) -> int:
+    """Return the memory per cell in bytes, for ``History.slots`` vectors of history."""
+    sizes = ((4 * slots if rows is None else rows, dtype) for rows, dtype in ARRAYS.values())
     return sum(rows * wp.types.type_size_in_bytes(dtype) for rows, dtype in sizes)
 
 

@@ -8,13 +8,14 @@ from synfab.engines.warp.physics import (
     current,
     feature,
     hrs_state,
+    is_stuck,
     load_vector,
     program_cell,
     reset_cell,
     set_cell,
     store_vector,
 )
-from synfab.engines.warp.scalar import LN_10, normal_pair, normals, philox
+from synfab.engines.warp.scalar import normal_pair, normals, philox
 from synfab.random.streams import Stream
 
 POPULATION = wp.constant(wp.uint32(Stream.POPULATION))
@@ -24,6 +25,15 @@ READOUT_NOISE = wp.constant(wp.uint32(Stream.READOUT_NOISE))
 
 # Kernels are not differentiated, which halves the code to compile.
 wp.set_module_options({"enable_backward": False})
+
+
+@wp.func
+def slot_of(order: wp.int32, i: wp.int32):  # type: ignore[no-untyped-def]
+    """Return the slot in a block of vector ``i``: of a cycle, newest first, or an average."""
+    slot = i
+    if i < order:
+        slot = order - 1 - i
+    return slot
 
 
 @wp.kernel
@@ -43,21 +53,26 @@ def fabricate(cells: Cells, model: Model):  # type: ignore[no-untyped-def]
     mu = model.means[k, 0] + model.factors[k, 0] * z
     sigma = model.means[k, 1] + model.factors[k, 1] * z + model.factors[k, 2] * z_more
     for f in range(4):
+        spread = sigma[f]
+        if model.log_spread:
+            spread = wp.exp(spread)
         cells.parameters[f, c] = mu[f]
-        cells.parameters[4 + f, c] = sigma[f]
+        cells.parameters[4 + f, c] = spread
 
-    # The block holds independent numbers first, which are then correlated, the oldest first.
-    order = cells.block.shape[0] // 4
-    for i in range(order):
+    # The block holds independent numbers first, which are then correlated: first the averages,
+    # the last one first, then the cycles, the oldest first.
+    order = model.lags.shape[0]
+    slots = order + model.rates.shape[0]
+    for i in range(slots):
         store_vector(
-            cells, c, order - 1 - i, normals(number, wp.uint32(i), INITIAL_HISTORY, k0, k1)
+            cells, c, slot_of(order, i), normals(number, wp.uint32(i), INITIAL_HISTORY, k0, k1)
         )
-    for slot in range(order):
-        i = order - 1 - slot
+    for k in range(slots):
+        i = slots - 1 - k
         x = wp.vec4(0.0, 0.0, 0.0, 0.0)
         for m in range(i + 1):
-            x = x + model.stationary[i, m] * load_vector(cells, c, order - 1 - m)
-        store_vector(cells, c, slot, x)
+            x = x + model.stationary[i, m] * load_vector(cells, c, slot_of(order, m))
+        store_vector(cells, c, slot_of(order, i), x)
 
     cells.cycle[c] = 0
     cells.r[c] = hrs_state(cells, model, c)
@@ -113,7 +128,8 @@ def program(  # type: ignore[no-untyped-def]
     """Apply ``rules.program`` to the listed cells."""
     k = wp.tid()
     if is_cell(cells, listed[k]):
-        program_cell(cells, model, listed[k], r[k])
+        if not is_stuck(cells, model, listed[k]):
+            program_cell(cells, model, listed[k], r[k])
 
 
 @wp.kernel
@@ -141,8 +157,7 @@ def put(  # type: ignore[no-untyped-def]
 def features(cells: Cells, model: Model, out: wp.array2d[wp.float32]):  # type: ignore[no-untyped-def]
     """Write ``drawing.cycle_features`` to ``out``, (4, n)."""
     c = wp.tid()
-    out[0, c] = wp.exp(LN_10 * feature(cells, model, c, 0))
-    for f in range(1, 4):
+    for f in range(4):
         out[f, c] = feature(cells, model, c, f)
 
 

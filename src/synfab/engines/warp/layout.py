@@ -21,7 +21,8 @@ class Cells:
     in_lrs: wp.array[wp.bool]
     cycle: wp.array[wp.int32]
     u_set: wp.array[wp.float32]  # V
-    block: wp.array2d[wp.float32]  # (4 p, n): p vectors x*, oldest first
+    # (4 slots, n): p vectors x*, oldest first, then the averages of a model that has them
+    block: wp.array2d[wp.float32]
     parameters: wp.array2d[wp.float32]  # (8, n): mu of the four features, then sigma
 
 
@@ -31,12 +32,19 @@ class Model:
 
     lags: wp.array[wp.mat44]  # (p,)
     innovation: wp.mat44
-    stationary: wp.array2d[wp.mat44]  # (p, p), lower Cholesky factor, newest cycle first
+    couplings: wp.array[wp.mat44]  # (m,), of the averages
+    rates: wp.array[wp.float32]  # (m,)
+    stationary: wp.array2d[wp.mat44]  # (slots, slots), lower Cholesky factor, newest cycle first
     bounds: wp.array[wp.uint64]  # (K,), ``drawing.component_bounds``
+    log_spread: wp.bool  # whether sigma is the exponential of what is drawn
     means: wp.array2d[wp.vec4]  # (K, 2): of mu and sigma
     factors: wp.array2d[wp.mat44]  # (K, 3): mu from z; sigma from z and from z'
     marginals: wp.array3d[wp.float32]  # (4, pieces, degree + 1)
     piecewise: wp.bool
+    plain: wp.bool  # features of the published model: the parts below are not used
+    scales: wp.array2d[wp.float32]  # (4, 6), as ``numba.parts.Parts``
+    wear: wp.array2d[wp.float32]  # (J, 9)
+    failure: wp.vec4
     llrs: wp.array[wp.float32]
     hhrs: wp.array[wp.float32]
     g_llrs: wp.float32

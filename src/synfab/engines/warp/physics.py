@@ -3,6 +3,7 @@
 import warp as wp
 
 from synfab.engines.warp.layout import Cells, Model
+from synfab.engines.warp.parts import NEVER, SCALE, failed, scaled, worn_in
 from synfab.engines.warp.scalar import LN_10, normals, polynomial
 from synfab.model import cell_model
 from synfab.random.streams import Stream
@@ -75,18 +76,39 @@ def per_unit(pieces: wp.int32):  # type: ignore[no-untyped-def]
 
 
 @wp.func
-def feature(cells: Cells, model: Model, c: wp.int32, f: wp.int32):  # type: ignore[no-untyped-def]
-    """Return y_f = mu + sigma Gamma(x*) of the current cycle (``drawing.cycle_features``)."""
-    order = cells.block.shape[0] // 4
+def scale_value(cells: Cells, model: Model, c: wp.int32, f: wp.int32):  # type: ignore[no-untyped-def]
+    """Return y_f = mu + sigma Gamma(x*) of the current cycle, with wear-in if there is any."""
+    order = model.lags.shape[0]
     slot = (cells.cycle[c] + order - 1) % order
-    x = cells.block[4 * slot + f, c]
-    return cells.parameters[f, c] + cells.parameters[4 + f, c] * marginal(model, f, x)
+    deviation = marginal(model, f, cells.block[4 * slot + f, c])
+    if not model.plain:
+        deviation = worn_in(model, f, wp.float32(cells.cycle[c]), deviation)
+    return cells.parameters[f, c] + cells.parameters[4 + f, c] * deviation
+
+
+@wp.func
+def feature(cells: Cells, model: Model, c: wp.int32, f: wp.int32):  # type: ignore[no-untyped-def]
+    """Return a feature of the current cycle in ohm or V (``drawing.cycle_features``)."""
+    value = scale_value(cells, model, c, f)
+    if model.plain:
+        if f == 0:
+            value = wp.exp(LN_10 * value)
+    else:
+        value = scaled(model, f, value)
+        if model.failure[SCALE] > 0.0:
+            number = model.first + wp.uint64(c)
+            value = failed(model, number, f, wp.float32(cells.cycle[c]), value)
+    return value
 
 
 @wp.func
 def hrs_state(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
     """Return r(R_HRS) of the current cycle, limited to below r_max (``rules.hrs_state``)."""
-    conductance = wp.exp(-LN_10 * feature(cells, model, c, 0))
+    conductance = wp.float32(0.0)
+    if model.plain:
+        conductance = wp.exp(-LN_10 * scale_value(cells, model, c, 0))
+    else:
+        conductance = 1.0 / feature(cells, model, c, 0)
     return wp.min((model.g_llrs - conductance) * model.inverse_span, model.top)
 
 
@@ -101,7 +123,7 @@ def lrs_state(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyp
 
 @wp.func
 def load_vector(cells: Cells, c: wp.int32, slot: wp.int32):  # type: ignore[no-untyped-def]
-    """Return the vector x* in a slot of the block of a cell."""
+    """Return the vector in a slot of the block of a cell: x*, or an average."""
     k = 4 * slot
     block = cells.block
     return wp.vec4(block[k, c], block[k + 1, c], block[k + 2, c], block[k + 3, c])
@@ -109,7 +131,7 @@ def load_vector(cells: Cells, c: wp.int32, slot: wp.int32):  # type: ignore[no-u
 
 @wp.func
 def store_vector(cells: Cells, c: wp.int32, slot: wp.int32, x: wp.vec4):  # type: ignore[no-untyped-def]
-    """Store a vector x* in a slot of the block of a cell."""
+    """Store a vector in a slot of the block of a cell."""
     for f in range(4):
         cells.block[4 * slot + f, c] = x[f]
 
@@ -117,7 +139,7 @@ def store_vector(cells: Cells, c: wp.int32, slot: wp.int32, x: wp.vec4):  # type
 @wp.func
 def next_block(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
     """Replace a block by the next p vectors, the oldest one first (``drawing.next_block``)."""
-    order = cells.block.shape[0] // 4
+    order = model.lags.shape[0]
     number = model.first + wp.uint64(c)
     cycle = cells.cycle[c]
     for s in range(order):
@@ -129,14 +151,19 @@ def next_block(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-unty
             if slot < 0:
                 slot = slot + order
             x = x + model.lags[i] * load_vector(cells, c, slot)
+        for j in range(model.rates.shape[0]):
+            x = x + model.couplings[j] * load_vector(cells, c, order + j)
         store_vector(cells, c, s, x)
+        for j in range(model.rates.shape[0]):
+            average = load_vector(cells, c, order + j)
+            store_vector(cells, c, order + j, average + model.rates[j] * (x - average))
 
 
 @wp.func
 def begin_cycle(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
     """Advance the history of a cell by one cycle (``drawing.draw_cycle``)."""
     cycle = cells.cycle[c]
-    if cycle % (cells.block.shape[0] // 4) == 0:
+    if cycle % model.lags.shape[0] == 0:
         next_block(cells, model, c)
     cells.cycle[c] = cycle + 1
     cells.u_set[c] = feature(cells, model, c, 1)
@@ -174,6 +201,15 @@ def reset_cell(cells: Cells, model: Model, c: wp.int32, u: wp.float32):  # type:
         cells.r[c] = transition_state(model, r, cells.steepness[c], floor, u)
     cells.threshold[c] = u
     cells.in_lrs[c] = False
+
+
+@wp.func
+def is_stuck(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
+    """Return whether a cell failed, so that it keeps its state."""
+    stuck = wp.bool(False)
+    if model.failure[SCALE] > 0.0:
+        stuck = cells.u_set[c] <= -NEVER or feature(cells, model, c, 3) >= NEVER
+    return stuck
 
 
 @wp.func

@@ -39,10 +39,15 @@ def philox(  # type: ignore[no-untyped-def]
 
 
 @wp.func
+def uniform(word: wp.uint32):  # type: ignore[no-untyped-def]
+    """Return ``streams.uniform`` of a word."""
+    return (wp.float32(word >> wp.uint32(1)) + 0.5) * UNIT
+
+
+@wp.func
 def normal_pair(w_radius: wp.uint32, w_angle: wp.uint32):  # type: ignore[no-untyped-def]
     """Return two standard normal numbers from two words, as ``streams.normals`` does."""
-    u = (wp.float32(w_radius >> wp.uint32(1)) + 0.5) * UNIT
-    radius = wp.sqrt(-2.0 * wp.log(u))
+    radius = wp.sqrt(-2.0 * wp.log(uniform(w_radius)))
     turn = wp.int32(w_angle)
     # The top bits select the quadrant; the rest is an angle between -pi/4 and pi/4.
     angle = wp.float32((turn << 2) >> 2) * ANGLE
