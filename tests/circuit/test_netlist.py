@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optional_models import models
 
 import synfab as sf
 from synfab.cells.state import get_state, with_state
@@ -136,6 +137,37 @@ def test_spectre_instances_are_the_given_devices_in_their_state(cells):
         if state["phase"][i, j] == 2:
             assert np.float32(given["threshold0"]) == state["threshold"][i, j]
     assert len(seeds) == cells.size
+
+
+def test_spectre_instances_have_the_age_and_the_life_of_their_cells():
+    model = models()["every part"]
+    cells = sf.CellArray(model, (8, 8), seed=5, first_cell=2**32 - 3, order=1)
+    for u in [-3.1, 1.7] * 60:
+        cells.apply_voltage(u)
+    text = crossbar_netlist(ideal(cells), "-2", dialect="spectre").text.replace(" \\\n   ", "")
+    lines = [line for line in text.splitlines() if line.startswith("N")]
+    stuck = {"hrs": cells.features["u_set"] == -np.inf, "lrs": cells.features["u_reset"] == np.inf}
+    for index, line in enumerate(lines):
+        where = divmod(index, 8)
+        given = {k: float(x) for k, x in (pair.split("=") for pair in line.split() if "=" in pair)}
+        assert given["cycle0"] == cells.cycle[where]
+        for state, failed in stuck.items():
+            never = f"fails_{state}0" not in given
+            assert failed[where] == (not never and given[f"fails_{state}0"] <= given["cycle0"])
+    assert all(failed.any() for failed in stuck.values())
+
+
+def test_a_given_cycle_beyond_the_life_of_a_cell_is_the_last_one():
+    model = models()["failure"]
+    cells, younger = (sf.CellArray(model, 50, seed=5, order=1) for _ in range(2))
+    for u in [-3.1, 1.7] * 60:
+        cells.apply_voltage(u)
+    state = get_state(cells)
+    after = with_state(younger, {**state, "cycle": np.full(50, 60)})
+    np.testing.assert_array_equal(after.cycle, cells.cycle)
+    assert (after.cycle < 60).any()
+    for name in ("r", "phase"):
+        np.testing.assert_array_equal(get_state(after)[name], state[name])
 
 
 def test_spectre_seeds_begin_at_one_and_fresh_cells_state_their_hrs():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optional_models import models
 
 import synfab as sf
 from synfab.cells.state import get_state
@@ -284,6 +285,21 @@ def test_python_to_circuit_to_python(ngspice):
     assert (cells.cycle == 1).all()
     again = run.cells.apply_voltage(-2.0).apply_voltage(1.2)
     same_state(again, expected.apply_voltage(-2.0).apply_voltage(1.2))
+
+
+def test_cells_with_optional_parts_continue_in_the_circuit(ngspice):
+    cells = sf.CellArray(models()["every part"], (4, 6), seed=SEED, order=3)
+    for u in [-3.1, 1.7] * 20:
+        cells.apply_voltage(u)
+    program = [-3.1, 1.0, read_pulse(), -3.1, 1.7, read_pulse(), -3.1, 1.3]
+    run = run_crossbar(crossbar_netlist(ideal(cells), program))
+    expected = cells.copy()
+    for pulse in program:
+        expected.apply_voltage(pulse.voltage if isinstance(pulse, Pulse) else pulse)
+    same_state(run.cells, expected)
+    failed = np.isinf(expected.features["u_set"]) | np.isinf(expected.features["u_reset"])
+    assert failed.any()
+    assert (expected.cycle[~failed] > cells.cycle[~failed]).all()
 
 
 def test_a_selected_cell_switches_and_the_half_selected_hold(ngspice):

@@ -12,6 +12,7 @@ import synfab as sf
 from synfab.circuit import crossbar_netlist, to_veriloga
 from synfab.circuit.veriloga import core_inputs, core_outputs, to_veriloga_core
 from synfab.circuit.veriloga_text import DEVICE
+from synfab.model.wear import Failure
 from synfab.physics import drawing, rules
 from synfab.random.streams import Stream, normals, words
 
@@ -296,6 +297,61 @@ def test_a_replay_of_five_cycles_agrees_and_each_cycle_draws_once(published, tmp
             expected = published.conduction.current(float(cell.r), u)
             assert amps[at] == pytest.approx(float(expected), abs=1e-9)
         assert met == 2 * cycles
+
+
+@needs_evas
+def test_instances_with_optional_parts_fail_in_the_cycle_that_they_drew(tmp_path):
+    model = models()["every part"].replace(failure=Failure(6.0, 1.5, stuck_hrs=0.5))
+    cycles, outputs = 15, ["cycle", "fails_hrs", "fails_lrs", "u_set", "u_reset", "r_lrs"]
+    wave, tops = pulse_train((-3.1, 1.7), cycles)
+    text, folder, seeds = instrumented(to_veriloga(model, order=1), outputs), tmp_path / "run", 4
+    stop = f"{100 * len(tops) + 50}n"
+    process = start(
+        folder, text, "synfab_every_part", range(5, 5 + seeds), outputs, wave, stop, "5n"
+    )
+    table = finish(process, folder)
+    kinds = set()
+    for i in range(seeds):
+        values = [table[f"o{i}_{k}"].to_numpy() for k in range(len(outputs))]
+        cycle, in_hrs, in_lrs = values[0], values[1][0], values[2][0]
+        assert cycle[-1] == min(np.ceil(min(in_hrs, in_lrs)), cycles)
+        dead = cycle >= min(in_hrs, in_lrs)
+        stuck = values[3] == -drawing.NEVER if in_hrs < in_lrs else values[4] == drawing.NEVER
+        np.testing.assert_array_equal(stuck, dead)
+        kinds.add(in_hrs < in_lrs)
+        for k, scale in ((3, model.scales[1]), (4, model.scales[3]), (5, model.scales[2])):
+            alive = values[k][~dead]
+            assert alive.min() >= scale.low
+            assert alive.max() <= scale.high
+    assert len(kinds) == 2
+
+
+@needs_evas
+@pytest.mark.slow
+def test_2000_instances_have_the_lives_and_the_spreads_of_python(tmp_path):
+    model, count = models()["every part"], 1000
+    outputs = ["fails_hrs", "fails_lrs", *DEVICE]
+    text = restarted(instrumented(to_veriloga(model, order=1), outputs), "1n")
+    folder, seeds = tmp_path / "run", (1, 1 + count)
+    wave, stop = "0 0 1n 0", f"{count}n"
+    process = start(folder, text, "synfab_every_part", seeds, outputs, wave, stop, "0.5n")
+    table = finish(process, folder)
+    rows = np.searchsorted(table["time"], (np.arange(count) + 0.25) * 1e-9)
+    drawn = np.concatenate([
+        np.stack([table[f"o{i}_{k}"].to_numpy()[rows] for k in range(len(outputs))], axis=1)
+        for i in range(len(seeds))
+    ])  # fmt: skip
+    tolerance = 4.0 * 0.5 / np.sqrt(2 * count)
+    life = drawn[:, :2].min(axis=1)
+    for n in (10, 30, 100, 1e6):
+        assert np.mean(life > n) == pytest.approx(model.failure.survival(n), abs=tolerance)
+    dead = life < drawing.NEVER
+    in_hrs = np.mean(drawn[dead, 0] < drawing.NEVER)
+    assert in_hrs == pytest.approx(model.failure.stuck_hrs, abs=2.0 * tolerance)
+    python = sf.CellArray(model, 100_000, seed=1).device_parameters.astype(np.float64)
+    for k in range(8):
+        ours, theirs = (np.quantile(x[:, k], (0.05, 0.5, 0.95)) for x in (drawn[:, 2:], python))
+        np.testing.assert_allclose(ours, theirs, atol=0.15 * (theirs[2] - theirs[0]))
 
 
 @needs_evas

@@ -42,7 +42,8 @@ def get_state(cells: CellArray) -> dict[str, Array]:
 def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
     """Return a copy of an array with its cells in another state, as from ``get_state``.
 
-    Cycle numbers must not be below the array's own; the cycles in between are drawn.
+    Cycle numbers must not be below the array's own; the cycles in between are drawn. A cell that
+    fails before its cycle number keeps the number of the cycle in which it fails.
 
     Raises
     ------
@@ -61,9 +62,12 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
     result = cells.copy()
     if (target < to_numpy(result.cycle)).any():
         raise InvalidValueError("cycle: expected no number before the array's own")
-    while (behind := to_numpy(result.cycle) < target).any():
+    cycle = to_numpy(result.cycle)
+    while (behind := cycle < target).any():
         result.apply_voltage(FULL_SET, where=behind)
         result.apply_voltage(FULL_RESET, where=behind)
+        before, cycle = cycle, to_numpy(result.cycle)
+        target = np.where(behind & (cycle == before), cycle, target)
     everything = np.arange(cells.size)
     there = _taken(result)
     flat = {name: given[name].reshape(-1) for name in NAMES}
