@@ -1,6 +1,8 @@
 """The typical device, and states as conductances."""
 
 import numpy as np
+import pytest
+from optional_models import model_with_every_part
 
 import synfab as sf
 from synfab.model.typical import typical_device, typical_slope, typical_voltage
@@ -10,6 +12,12 @@ def test_the_typical_device_has_the_means_of_the_most_common_component():
     population = sf.load_model().population
     mean = population.means[np.argmax(population.weights)]
     assert typical_device(sf.load_model()) == tuple(mean[:4])
+
+
+def test_the_typical_device_has_features_whatever_their_scales():
+    device = typical_device(model_with_every_part())
+    assert 10.0**device.log_r_hrs == pytest.approx(2e3 + 10.0**5.3)
+    assert (device.u_set, device.r_lrs, device.u_reset) == pytest.approx((-0.8, 3000.0, 0.75))
 
 
 def test_the_typical_voltage_falls_with_the_target():

@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from optional_models import model_with_every_part
 from torch import nn
 
 import synfab as sf
+from synfab.model.population import Population
+from synfab.model.scale import Scale
 from synfab.torch import (
     CrossbarLinear,
     PulsedSGD,
@@ -134,6 +137,16 @@ def test_threads_do_not_change_the_table(trained):
     pd.testing.assert_frame_equal(one, two)
 
 
+def test_a_technology_without_outliers_keeps_its_optional_parts():
+    whole = model_with_every_part()
+    common = without_outliers(whole)
+    assert len(common.population.weights) == 1
+    assert common.population.log_spread
+    assert common.scales == whole.scales
+    assert common.wear_in is whole.wear_in
+    assert common.failure == whole.failure
+
+
 def test_a_technology_without_outliers_has_smaller_errors(trained):
     clean = without_outliers("published")
     assert len(clean.population.weights) == 2
@@ -225,6 +238,25 @@ def test_a_chip_s_devices_set_limits_of_their_own():
     np.testing.assert_allclose(highest, np.clip(1.0 / pairs[..., 2], *window))
     assert torch.equal(limits(2, 5)[1], highest)
     assert not torch.equal(limits(1, 6)[1], highest)
+
+
+def test_a_chip_s_limits_are_conductances_whatever_the_scales():
+    published = sf.load_model("published")
+    given, window = published.population, (1e-5, 2.6e-4)
+    means, factors = given.means.copy(), given.factors.copy()
+    factors[:, 2] /= np.log(10.0) * means[:, 2:3]
+    means[:, 2] = np.log10(means[:, 2])
+    population = Population(given.weights, means, factors)
+    scales = (Scale("log"), Scale(), Scale("log"), Scale())
+    model = published.replace(scales=scales, population=population)
+
+    def median(model):
+        aware = hardware_aware(
+            nn.Sequential(nn.Linear(9, 8)), seed=1, chip=5, model=model, g_window=window
+        )
+        return [side.median() for side in aware[0].parametrizations.weight[0].limits]
+
+    np.testing.assert_allclose(median(model), median(published), rtol=0.05)
 
 
 def test_wires_in_training_are_those_of_the_layer(trained):

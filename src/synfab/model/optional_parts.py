@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from synfab.common.errors import FileFormatError, InvalidValueError
+from synfab.common.errors import FileFormatError
 from synfab.io.json_file import Fields
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.history import History
@@ -21,24 +21,6 @@ SPREADS = {"sigma": False, "ln sigma": True}
 SCALE = ("type", "sign", "shift", "low", "high")
 WEAR_IN = ("cycles", "shift", "log_spread")
 FAILURE = ("scale", "shape", "share", "stuck_hrs")
-
-
-def parts_of(model: CellModel) -> list[str]:
-    """Return the names of the optional parts that ``model`` has, for messages."""
-    present = {
-        "scales": model.scales != PUBLISHED,
-        "ln sigma": model.population.log_spread,
-        "averages": model.averages > 0,
-        "wear-in": model.wear_in is not None,
-        "failure": model.failure is not None,
-    }
-    return [name for name, has in present.items() if has]
-
-
-def refuse_parts(model: CellModel, user: str, advice: str) -> None:
-    """Raise ``InvalidValueError`` if ``model`` has a part that ``user`` cannot carry."""
-    if found := parts_of(model):
-        raise InvalidValueError(f"model: {user} cannot have {', '.join(found)}; {advice}")
 
 
 def written_parts(model: CellModel) -> dict[str, object]:
