@@ -11,7 +11,7 @@ import numpy as np
 from synfab.common.types import Array
 from synfab.model.history import N_FEATURES, History
 
-ROUNDS = 4
+ROUNDS = 25
 # Of larger tables a part of the devices is used, but not fewer than this number.
 MOST_ROWS, ENOUGH_DEVICES = 500_000, 64
 SIGNIFICANT = 4.0  # standard errors
@@ -96,6 +96,22 @@ def mean_variance(short: History, lengths: Array) -> Array:
     """Return the covariance of the mean of T cycles of a short process."""
     c = short.autocovariance(200)
     return np.asarray((c[0] + c[1:].sum(axis=0) + c[1:].sum(axis=0).T) * np.mean(1.0 / lengths))
+
+
+def mean_errors(history: History, lengths: Array) -> Array:
+    """Return the standard errors of the mean of x* over T cycles, for each of the lengths, (D, 4).
+
+    Unlike ``mean_variance`` it is exact for any memory: levels that change slowly move the mean of
+    a short record.
+    """
+    lengths = _rounded(lengths)
+    c = np.diagonal(history.autocovariance(int(lengths.max())), axis1=1, axis2=2)
+    result = np.empty((len(lengths), N_FEATURES))
+    for length in np.unique(lengths):
+        weight = 2.0 * (1.0 - np.arange(length) / length)
+        weight[0] = 1.0
+        result[lengths == length] = np.sqrt(np.maximum(weight @ c[:length], 0.0) / length)
+    return result
 
 
 def yule_walker(c: Array, order: int) -> History:

@@ -12,7 +12,7 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
-from synfab.learn.autocovariance import few_cycles_history
+from synfab.learn.autocovariance import few_cycles_history, mean_errors
 from synfab.learn.conditions import without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
@@ -130,7 +130,8 @@ def fit(
     constant = [FEATURES[f] for f in range(4) if not pooled[:, f].any()]
     marginals = fit_marginals(pooled)
     memory = _fit_memory(parts, pooled, order)
-    population = fit_population(parts.parameters, parts.errors, components, seed)
+    errors = _errors(parts, memory.histories)
+    population = fit_population(parts.parameters, errors, components, seed)
     curves, curve_facts = _curves(used, parts, sweeps, conduction)
     cycles = np.concatenate(parts.cycles)
     diagnostics: dict[str, Any] = {
@@ -229,6 +230,15 @@ def _fit_memory(parts: Standardised, pooled: Array, order: int | str) -> _Memory
         "orders_made_stable": list(fitted.shrunk),
         "long_memory": [] if levels is None else levels.times.tolist(),
     })  # fmt: skip
+
+
+def _errors(parts: Standardised, histories: dict[int, History]) -> Array:
+    """Return the standard errors of the device parameters, those of the means from the memory."""
+    history = histories[max(histories)]
+    lengths = np.array([len(cycles) for cycles in parts.cycles])
+    of_means = parts.spread * mean_errors(history, lengths)
+    varies = parts.errors[:, :4] > 0.0
+    return np.concatenate([np.where(varies, of_means, 0.0), parts.errors[:, 4:]], axis=1)
 
 
 def _curves(

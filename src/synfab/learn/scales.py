@@ -25,7 +25,7 @@ BEYOND = 0.5
 LEAST = 0.1
 # A linear scale is not used if more than this share of the devices have a mean of less than this
 # many standard deviations.
-FEW, FAR = 0.002, 5.0
+FEW, FAR = 0.01, 5.0
 
 
 class ScaleChoice(NamedTuple):

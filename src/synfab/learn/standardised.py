@@ -35,6 +35,8 @@ class Standardised:
         (devices, 8): mean of y, then ln of the spread, without bias.
     errors
         (devices, 8): standard errors of ``parameters``.
+    spread
+        (devices, 4): the spreads that ``x`` is relative to.
     left_out
         Devices with too few cycles.
     """
@@ -44,6 +46,7 @@ class Standardised:
     x: list[Array]
     parameters: Array
     errors: Array
+    spread: Array
     left_out: list[str]
 
 
@@ -87,7 +90,7 @@ def _relative(
     wider = np.sqrt(count / (count - 1.0))
     x = [np.where(flat[k], 0.0, (one - mean[k]) / spread[k] * wider[k]) for k, one in enumerate(y)]
     inflation, inflation_of_squares = _inflation(x), _inflation([one * one - 1.0 for one in x])
-    kurtosis = np.clip(np.mean(np.concatenate(x) ** 4, axis=0), *KURTOSIS)
+    kurtosis = np.clip(_kurtosis(x, count[:, 0]), *KURTOSIS)
     # Degrees of freedom of the variance, from the variance of its estimate 2 sigma^4 / nu.
     freedom = np.maximum((count - 1.0) * 2.0 / ((kurtosis - 1.0) * inflation_of_squares), 1.0)
     log_spread, log_error = _log_spread(spread, freedom)
@@ -99,8 +102,16 @@ def _relative(
         names, cycles, x,
         np.concatenate([mean, log_spread], axis=1),
         np.concatenate([mean_error, log_error], axis=1),
+        np.exp(likely),
         left_out,
     )  # fmt: skip
+
+
+def _kurtosis(x: list[Array], count: Array) -> Array:
+    """Return the kurtosis of residuals about the means of ``count`` cycles, 3 if they are normal."""
+    # Of n normal variables, the expectation of the mean fourth power is 3 (n - 1) / (n + 1).
+    fourth = [(one**4).sum(axis=0) * (n + 1.0) / (n - 1.0) for one, n in zip(x, count, strict=True)]
+    return np.asarray(np.sum(fourth, axis=0) / count.sum())
 
 
 def _log_spread(spread: Array, freedom: Array) -> tuple[Any, Any]:
