@@ -308,7 +308,10 @@ def test_drift_is_found_and_can_be_taken_out(measured):
     [
         (lambda v: v[:, :0], "found no rows"),
         (lambda v: v[:1, :1], "no device has at least 3 complete cycles"),
-        (lambda v: np.where(np.arange(4) == 0, v[..., [2, 1, 0, 3]], v[..., [2, 1, 0, 3]]), "swap"),
+        (
+            lambda v: np.where(np.arange(4) == 0, v[..., [2, 1, 0, 3]], v[..., [2, 1, 0, 3]]),
+            "below r_lrs in",
+        ),
         (lambda v: v * [1e-3, 1, 1e-3, 1], "kohm"),
         (lambda v: v * [1, -1, 1, 1], "expected u_set < 0 < u_reset"),
         (lambda v: np.where(v == v.max(), np.inf, v), "infinity"),

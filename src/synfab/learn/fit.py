@@ -214,7 +214,9 @@ def _fit_memory(parts: Standardised, pooled: Array, order: int | str) -> _Memory
     edges = np.cumsum([0, *(len(x) for x in parts.x)])
     series = [(c, scores[a:b]) for c, a, b in zip(parts.cycles, edges, edges[1:], strict=False)]
     if order == "bic" and np.median([len(cycles) for cycles in parts.cycles]) < FEW_CYCLES:
-        short, found = few_cycles_history(series)
+        # Without the factor by which ``standardise`` enlarged residuals about a mean.
+        plain = [(c, x * np.sqrt((len(c) - 1.0) / len(c))) for c, x in series]
+        short, found = few_cycles_history(plain)
         seen = f"order {found}: records of few cycles show {'some' if found else 'no'} memory"
         return _Memory({1: short}, {"order": found, "memory_note": seen, "long_memory": []})
     fitted = fit_history(series, order)

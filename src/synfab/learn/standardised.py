@@ -108,7 +108,7 @@ def _relative(
 
 
 def _kurtosis(x: list[Array], count: Array) -> Array:
-    """Return the kurtosis of residuals about the means of ``count`` cycles, 3 if they are normal."""
+    """Return the kurtosis of residuals about the means of ``count`` cycles; normal ones have 3."""
     # Of n normal variables, the expectation of the mean fourth power is 3 (n - 1) / (n + 1).
     fourth = [(one**4).sum(axis=0) * (n + 1.0) / (n - 1.0) for one, n in zip(x, count, strict=True)]
     return np.asarray(np.sum(fourth, axis=0) / count.sum())
