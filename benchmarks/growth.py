@@ -1,6 +1,7 @@
 """Time per cell from 2^10 to 2^26 cells, with one thread and with all: python -m benchmarks.growth.
 
-Writes docs/images/growth.png and prints the table of docs/performance.md.
+Writes growth.png, which tools/figures.py copies to docs/images, and prints the table of
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def main() -> None:
             result[count, number] = measure(count)
             cells = " | ".join(f"{1e9 * t:.1f} ns" for t in result[count, number].values())
             print(f"| 2^{count.bit_length() - 1} | {number} | {cells} |", flush=True)
-    draw(result, sys.argv[1] if len(sys.argv) > 1 else "docs/images/growth.png")
+    draw(result, sys.argv[1] if len(sys.argv) > 1 else "growth.png")
 
 
 if __name__ == "__main__":

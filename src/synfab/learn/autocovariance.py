@@ -13,7 +13,7 @@ from synfab.model.history import N_FEATURES, History
 
 ROUNDS = 25
 # Of larger tables a part of the devices is used, but not fewer than this number.
-MOST_ROWS, ENOUGH_DEVICES = 500_000, 64
+MAX_ROWS, ENOUGH_DEVICES = 500_000, 64
 SIGNIFICANT = 4.0  # standard errors
 BLOCKS = 20  # groups of devices, or of parts of few records, for the standard errors
 
@@ -21,7 +21,7 @@ BLOCKS = 20  # groups of devices, or of parts of few records, for the standard e
 def autocovariances(series: list[tuple[Array, Array]], highest: int) -> Array:
     """Return E[x_n x_{n-k}^T] about the mean of each device, of blocks, (blocks, lags, 4, 4)."""
     total = sum(len(cycles) for cycles, _ in series)
-    step = min(max(1, total // MOST_ROWS), max(1, len(series) // ENOUGH_DEVICES))
+    step = min(max(1, total // MAX_ROWS), max(1, len(series) // ENOUGH_DEVICES))
     series = series[::step]
     pieces = [_products(cycles, x - x.mean(axis=0), highest) for cycles, x in series]
     if len(pieces) < BLOCKS:

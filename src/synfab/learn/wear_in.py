@@ -23,7 +23,7 @@ MIN_DEVICES = 6  # fewer do not show what is common to them
 LEAST, SIGNIFICANT = 0.1, 4.0
 STEPS = 3
 # Of larger tables a part of the devices is used, but not fewer than this number.
-MOST_ROWS, ENOUGH_DEVICES = 300_000, 64
+MAX_ROWS, ENOUGH_DEVICES = 300_000, 64
 
 
 class _Device(NamedTuple):
@@ -88,7 +88,7 @@ def _devices(features: FeatureTable, scales: tuple[Scale, ...]) -> list[_Device]
         if good.sum() >= max(MIN_CYCLES, 10):
             found.append(_Device(cycles[good] - first, y[good]))
     total = sum(len(one.n) for one in found)
-    step = min(max(1, total // MOST_ROWS), max(1, len(found) // ENOUGH_DEVICES))
+    step = min(max(1, total // MAX_ROWS), max(1, len(found) // ENOUGH_DEVICES))
     return found[::step]
 
 
