@@ -55,7 +55,8 @@ def draw(source: str, folder: Path) -> str:
     command = [str(ROOT / source)]
     if source == "demo":
         command = ["-m", "synfab", "demo", "--output", str(folder)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MPLBACKEND": "Agg"}
+    paths = os.pathsep.join(map(str, (ROOT / "src", ROOT)))  # ROOT: for the benchmarks
+    environment = os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg"}
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True,
         check=False,
