@@ -39,15 +39,12 @@ FIT_ERROR = math.sqrt(2.2 / 1.2)
 
 # Why a property can differ by more than twice the yardstick though the halves do not differ.
 REASONS = {
-    "long_memory": "memory beyond the fitted order is not modelled",
-    "first_cycles": "wear-in is not modelled",
     "trend": "drift is not modelled",
     "closed_window": "cycles without switching are not modelled",
     "failed_set": "failed SET is not modelled",
     "failed_reset": "failed RESET is not modelled",
     "jumps": "jumps within a device are not modelled",
     "second_level": "two levels within a device are not modelled",
-    "deaths": "death of a device is not modelled",
 }
 
 
@@ -173,9 +170,11 @@ def note(row: Result, words: str, apart: dict[tuple[str, str], float]) -> str:
     return REASONS.get(row.key, "not explained")
 
 
-def between_halves(train: DataSet, score: DataSet) -> dict[tuple[str, str], float]:
+def between_halves(
+    model: sf.CellModel, train: DataSet, score: DataSet
+) -> dict[tuple[str, str], float]:
     """Return the ratios of the fitted half of the measurement, compared as if it were generated."""
-    fitted, compared = (measured_data(part.features).data for part in (train, score))
+    fitted, compared = (measured_data(part.features, model).data for part in (train, score))
     left_out = set(not_scored(compared, score.features.notes))
     units, others, splits = prepared(compared, [fitted], left_out, 1)
     return {
@@ -201,7 +200,7 @@ def section(data: DataSet) -> tuple[str, str, list[str]]:
         "", "| property | measured | generated | yardstick | ratio | why above 2 |",
         "|---|---|---|---|---|---|",
     ]  # fmt: skip
-    unexplained, apart = [], between_halves(train, score)
+    unexplained, apart = [], between_halves(result.model, train, score)
     for row, verdict in zip(found.results, judged, strict=True):
         why = note(row, verdict.words, apart)
         cells = (number(row.measured), number(row.generated), number(row.yardstick),

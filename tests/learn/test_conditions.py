@@ -15,11 +15,11 @@ import pytest
 import synfab as sf
 from synfab import learn
 from synfab.explore.experiment import Program, sweep
-from synfab.learn.compare import loop_features
+from synfab.learn.comparison.compare import loop_features
+from synfab.learn.comparison.loops import generated_loops, measured_loops
 from synfab.learn.conditions import at_reference, fit_conditions
 from synfab.learn.detection import find_levels
 from synfab.learn.features import from_y, to_y
-from synfab.report.sample import generated_loops, measured_loops
 
 DEVICES, CYCLES = 16, 120
 DEVICE = np.repeat(np.arange(DEVICES), CYCLES)
@@ -351,7 +351,7 @@ def test_generated_loops_respect_the_compliance(model, limited_loops, compliance
 
     limit = compliance or 1e-4
     cells = model.at(compliance=compliance) if compliance else model
-    measured = list(measured_loops(learn.read_sweeps(limited_loops), ["D0", "D1"]).values())
+    measured = list(measured_loops(learn.read_sweeps(limited_loops), ["D0", "D1"], 10).values())
     loops = generated_loops(cells, measured, seed=1)
     shown = sweep(cells, Program(-1.5, 1.5, 5), 8, 1, seed=1)
     measure(cells, tmp_path / "loops.csv")
