@@ -13,7 +13,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.learn.autocovariance import few_cycles_history, mean_errors
-from synfab.learn.conditions import without_conditions
+from synfab.learn.conditions import ConditionFit, without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.failure import Failures, find_failures
@@ -25,7 +25,7 @@ from synfab.learn.population import check_components, fit_population
 from synfab.learn.rare_states import rare_states
 from synfab.learn.read_voltage import read_voltage
 from synfab.learn.readers.tables import Table
-from synfab.learn.scales import choose_scales, describe_scale
+from synfab.learn.scales import ScaleChoice, choose_scales, describe_scale
 from synfab.learn.standardised import Standardised, standardise
 from synfab.learn.sweeps import Sweeps
 from synfab.learn.tables import as_features, as_sweeps
@@ -117,8 +117,7 @@ def fit(
     digest, rejected = features.digest(), dict(features.rejected)
     used = features.skip(skip) if skip else features
     failures, used = find_failures(used)
-    scales = choose_scales(used)
-    used, effect = without_conditions(used, scales.scales)
+    scales, used, effect = _scales_and_conditions(used)
     drift = find_drift(used)
     if detrend:
         used = detrended(used)
@@ -178,6 +177,22 @@ def fit(
         failure=failures.model,
     )  # fmt: skip
     return FitResult(model, diagnostics)
+
+
+def _scales_and_conditions(
+    features: FeatureTable,
+) -> tuple[ScaleChoice, FeatureTable, ConditionFit]:
+    """Return the scales, the features at the reference of the conditions, and their effect.
+
+    The scale is that of the cycle-to-cycle variability, so the effect of the conditions must be
+    removed before it is chosen; then it is determined again on that scale.
+    """
+    first, effect = without_conditions(features)
+    scales = choose_scales(first, features)
+    if effect.conditions is None:
+        return scales, first, effect
+    used, effect = without_conditions(features, scales.scales)
+    return scales, used, effect
 
 
 def _wear_in_facts(wear: WearIn | None, *, kept: bool) -> dict[str, Any]:

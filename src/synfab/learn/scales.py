@@ -35,19 +35,20 @@ class ScaleChoice(NamedTuple):
     likelihoods: dict[str, dict[str, float]]
 
 
-def choose_scales(features: FeatureTable) -> ScaleChoice:
+def choose_scales(features: FeatureTable, whole: FeatureTable | None = None) -> ScaleChoice:
     """Return the scale of each feature on which devices differ only by mean and spread.
 
     The likelihood is that of the model: each device has its own mean and standard deviation, and
     all share one distribution of the standardised values, whose entropy is estimated from spacings
     (Vasicek 1976). The range of each scale is that of the measurement, extended by half of it, but
-    never across 0.
+    never across 0; ``whole`` is the measurement if ``features`` were converted to one condition.
     """
     chosen, tried = [], {}
     for f, name in enumerate(FEATURES):
         devices = _columns(features, f)
         scale, tried[name] = _choose(f, devices)
-        chosen.append(_limited(scale, np.concatenate(devices)))
+        measured = devices if whole is None else _columns(whole, f)
+        chosen.append(_limited(scale, np.concatenate(measured)))
     return ScaleChoice(tuple(chosen), tried)
 
 
