@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
 from synfab.model.history import N_FEATURES, History
 
@@ -140,6 +141,27 @@ def positive(matrix: Array, least: float = 0.0) -> Array:
     """Return the nearest symmetric matrix whose eigenvalues are at least ``least``."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
     return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
+
+
+def without_bias(history: History, series: list[tuple[Array, Array]]) -> History:
+    """Return a fitted history without the bias from subtracting the mean of each device.
+
+    The correction is the difference that the bias of the autocovariances makes to the equations of
+    Yule and Walker.
+    """
+    order, lengths = history.order, np.array([len(cycles) for cycles, _ in series])
+    found = autocovariances(series, order).mean(axis=0)
+    plain = corrected = yule_walker(found, order)
+    for _ in range(3):
+        corrected = yule_walker(found + mean_variance(corrected, lengths), order)
+    noise = [h.innovation @ h.innovation.T for h in (history, corrected, plain)]
+    try:
+        return History(
+            np.linalg.cholesky(noise[0] + noise[1] - noise[2]),
+            history.lags + corrected.lags - plain.lags,
+        )
+    except (InvalidValueError, np.linalg.LinAlgError):  # as persistent as the record is long
+        return history
 
 
 def few_cycles_history(series: list[tuple[Array, Array]]) -> tuple[History, int]:

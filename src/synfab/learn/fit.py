@@ -12,7 +12,7 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
-from synfab.learn.autocovariance import few_cycles_history, mean_errors
+from synfab.learn.autocovariance import few_cycles_history, mean_errors, without_bias
 from synfab.learn.conditions import ConditionFit, without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
@@ -235,9 +235,11 @@ def _fit_memory(parts: Standardised, pooled: Array, order: int | str) -> _Memory
         seen = f"order {found}: records of few cycles show {'some' if found else 'no'} memory"
         return _Memory({1: short}, {"order": found, "memory_note": seen, "long_memory": []})
     fitted = fit_history(series, order)
-    histories, chosen = fitted.histories, fitted.histories[fitted.order]
+    chosen = fitted.histories[fitted.order]
     levels = find_long_memory(series, chosen)
-    if levels is not None:
+    if levels is None:
+        histories = {p: without_bias(h, series) for p, h in fitted.histories.items()}
+    else:
         histories = {fitted.order: with_averages(chosen, series, levels)}
     return _Memory(histories, {
         "order": fitted.order,

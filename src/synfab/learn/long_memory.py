@@ -75,7 +75,7 @@ def find_long_memory(series: list[tuple[Array, Array]], history: History) -> Lon
     series
         Cycle numbers (T,) and x* (T, 4) of each device.
     history
-        History of the chosen order, fitted to the same series.
+        History of the chosen order, fitted to the same series by least squares.
     """
     lengths = np.array([len(cycles) for cycles, _ in series])
     typical, order = float(np.median(lengths)), history.order
@@ -85,7 +85,8 @@ def find_long_memory(series: list[tuple[Array, Array]], history: History) -> Lon
         return None
     blocks = autocovariances(series, highest)
     found = blocks.mean(axis=0)
-    expected = expectation(history.autocovariance(20 * highest), lengths)[: highest + 1]
+    # A fit by least squares has the autocovariances of the sample, bias included.
+    expected = history.autocovariance(highest)
     far = slice(order + 1, highest + 1)
     # Just beyond the order a slow level is best seen: the mean over the record hides it later.
     near = slice(order + 1, order + 1 + max(10, highest // 4))
