@@ -125,6 +125,16 @@ def test_wear_in_can_be_removed(whole):
         learn.fit(data, wear_in="no")
 
 
+def test_constant_features_have_no_wear_in(whole):
+    values = record(whole.replace(failure=None), 40, 120)
+    values[:, :, 1] = -1.0
+    result = learn.fit(table(values), order=1)
+    assert result.diagnostics["constant_features"] == ["u_set"]
+    assert result.model.wear_in is not None
+    assert not result.model.wear_in.shift[:, 1].any()
+    assert sf.CellArray(result.model, 100, seed=1).features["u_set"].std() < 1e-5
+
+
 def test_a_lognormal_resistance_gets_a_logarithmic_scale():
     rng = np.random.default_rng(1)
     spread = np.exp(rng.normal(np.log(0.3), 0.5, (100, 1)))

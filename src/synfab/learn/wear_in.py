@@ -74,6 +74,7 @@ def without_wear_in(
             continue
         n = features.cycle[low:high][good] - first
         mean, spread = _level(_Device(n, y[good]), wear)
+        spread = np.where(np.isfinite(spread), spread, 0.0)  # a constant feature stays as it is
         relative = (y[good] - mean - spread * wear.shift_at(n)) / wear.spread_at(n)
         found = mean + relative
         part[good] = from_y(found, scales)
