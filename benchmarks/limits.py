@@ -17,10 +17,9 @@ from synfab.engines.numba.drawing import (
     VECTOR_WIDTH,
     advance,
     draw_normals,
-    hrs_pair,
-    lrs_pair,
     open_cells,
 )
+from synfab.engines.numba.features import plain_hrs, plain_lrs
 from synfab.engines.numba.intrinsics import pointer, pointers
 from synfab.engines.numba.layout import BATCH, GROUP
 from synfab.engines.numba.model32 import population32, stationary_blocks
@@ -48,24 +47,24 @@ def _correlate(rounds, order, stationary, work):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def _advance(rounds, order, lags, innovation, work):  # type: ignore[no-untyped-def]
-    w, a, b = pointers(work), pointer(lags), pointer(innovation)
+def _advance(rounds, order, process, work):  # type: ignore[no-untyped-def]
+    w, p = pointers(work), pointers(process)
     for k in range(rounds):
-        advance(w.x, k % order, w.z, a, b, order, int64(BATCH))
-        advance(w.x, k % order, w.z, a, b, order, int64(BATCH))
+        advance(w.x, k % order, w.z, p, order, order, int64(BATCH))
+        advance(w.x, k % order, w.z, p, order, order, int64(BATCH))
 
 
 @njit(error_model="numpy")
 def _features(rounds, model, work):  # type: ignore[no-untyped-def]
     w = pointers(work)
     for _ in range(rounds):
-        hrs_pair(w.buffer, model.marginals, model.constants, int64(GROUP))
-        lrs_pair(w.buffer, model.marginals, model.constants, int64(GROUP))
+        plain_hrs(w.buffer, model.marginals, model.constants, int64(GROUP))
+        plain_lrs(w.buffer, model.marginals, model.constants, int64(GROUP))
 
 
 @njit(error_model="numpy")
-def _devices(rounds, storage, bounds, means, factors, work):  # type: ignore[no-untyped-def]
-    cells, population = open_cells(storage), fabrication.open_population(bounds, means, factors)
+def _devices(rounds, storage, mixture, model, work):  # type: ignore[no-untyped-def]
+    cells, population = open_cells(storage, model), fabrication.open_population(mixture)
     for _ in range(rounds):
         fabrication.group_devices(cells, int64(0), population, uint64(0), uint64(1), pointers(work))
 
@@ -126,7 +125,8 @@ def instructions(kernel: Any) -> float:
 def instructions_of_products(kernel: Any, products: float) -> float:
     """Return the instructions per cell of a kernel that adds up ``products`` (4, 4) matrices."""
     # The loop over matrices has no index of cells; a pass serves VECTOR_WIDTH of them.
-    (block,) = [block for step, block in vector_loops(kernel) if step <= 1]
+    # The first one: a second loop serves the averages, which the published model does not have.
+    block, *_ = [block for step, block in vector_loops(kernel) if step <= 1]
     return products * len(block) / VECTOR_WIDTH
 
 
@@ -148,9 +148,9 @@ def stages() -> dict[str, Stage]:
     forge.cells[:] = np.arange(GROUP)
     stationary = stationary_blocks(cells.model, order)
     draw, correlation = in_cache(_draw, forge), in_cache(_correlate, order, stationary, forge)
-    step = in_cache(_advance, order, model.lags, model.innovation, work)
+    step = in_cache(_advance, order, model.process, work)
     features = in_cache(_features, model, work)
-    devices = in_cache(_devices, engine.cells, *population32(cells.model), forge)
+    devices = in_cache(_devices, engine.cells, population32(cells.model), model, forge)
     pair = (np.float32(1e-20), np.float32(1e-20))
     curves, volts = (model.llrs, model.hhrs, model.constants), np.full(1, 0.2, np.float32)
     out = np.empty(cells.size, np.float32)
@@ -165,7 +165,7 @@ def stages() -> dict[str, Stage]:
             correlation,
         ),
         Stage("VAR step of a cycle", instructions_of_products(advance, order), step),
-        Stage("features of a cycle", instructions(hrs_pair) + instructions(lrs_pair), features),
+        Stage("features of a cycle", instructions(plain_hrs) + instructions(plain_lrs), features),
         Stage("read with noise", None, read),
     ]
     return dict(zip(("draw", "devices", "history", "step", "features", "read"), found, strict=True))

@@ -143,14 +143,22 @@ def positive(matrix: Array, least: float = 0.0) -> Array:
     return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
 
 
-def without_bias(history: History, series: list[tuple[Array, Array]]) -> History:
-    """Return a fitted history without the bias from subtracting the mean of each device.
+def without_bias(
+    histories: dict[int, History], series: list[tuple[Array, Array]]
+) -> dict[int, History]:
+    """Return fitted histories without the bias from subtracting the mean of each device."""
+    lengths = np.array([len(cycles) for cycles, _ in series])
+    found = autocovariances(series, max(histories)).mean(axis=0)
+    return {p: _corrected(h, found[: p + 1], lengths) for p, h in histories.items()}
+
+
+def _corrected(history: History, found: Array, lengths: Array) -> History:
+    """Return a history without the bias of the sample autocovariances it was fitted to.
 
     The correction is the difference that the bias of the autocovariances makes to the equations of
     Yule and Walker.
     """
-    order, lengths = history.order, np.array([len(cycles) for cycles, _ in series])
-    found = autocovariances(series, order).mean(axis=0)
+    order = history.order
     plain = corrected = yule_walker(found, order)
     for _ in range(3):
         corrected = yule_walker(found + mean_variance(corrected, lengths), order)

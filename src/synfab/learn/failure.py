@@ -107,10 +107,10 @@ def _failure(cycles: Array, values: Array) -> tuple[int, float]:
 
 def _weibull(lives: Array, failed: Array, stuck_hrs: float) -> Failure | None:
     """Return the most likely Weibull distribution of lives, of which some are censored."""
-    from scipy.stats import CensoredData, weibull_min
-
     if failed.sum() < MIN_FAILURES:
         return None
+    from scipy.stats import CensoredData, weibull_min
+
     data = CensoredData.right_censored(lives, ~failed)
     shape, _, scale = weibull_min.fit(data, floc=0.0)
     known = stuck_hrs if np.isfinite(stuck_hrs) else 0.5

@@ -238,7 +238,7 @@ def _fit_memory(parts: Standardised, pooled: Array, order: int | str) -> _Memory
     chosen = fitted.histories[fitted.order]
     levels = find_long_memory(series, chosen)
     if levels is None:
-        histories = {p: without_bias(h, series) for p, h in fitted.histories.items()}
+        histories = without_bias(fitted.histories, series)
     else:
         histories = {fitted.order: with_averages(chosen, series, levels)}
     return _Memory(histories, {

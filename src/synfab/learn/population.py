@@ -27,6 +27,8 @@ STARTS = 5
 # Quantiles at which tails are compared, and their largest allowed error in standard errors.
 LEVELS = np.array([0.01, 0.02, 0.05, 0.95, 0.98, 0.99])
 TAILS = 2.5
+# Fits with more components end after so many that did not lower the criterion.
+WORSE = 2
 BETTER = 0.75  # a further component must reduce the error to this fraction
 
 
@@ -98,8 +100,12 @@ def fit_population(
     floor = min(max(0.1 * float(np.mean(variances)), 1e-6), 0.1)
     tried = range(1, min(MAX_COMPONENTS, count // FEW_DEVICES) + 1)
     wanted = list(tried) if automatic else [int(components)]
-    fits = {k: _mixture(scaled, k, floor, seed) for k in wanted}
-    bic = {k: float(fit.bic(scaled)) for k, fit in fits.items()}
+    fits, bic = {}, dict[int, float]()
+    for k in wanted:
+        fits[k] = _mixture(scaled, k, floor, seed)
+        bic[k] = float(fits[k].bic(scaled))
+        if k - min(bic, key=lambda j: bic[j]) >= WORSE:
+            break
     chosen = min(bic, key=lambda k: bic[k])
     # The components must also represent the tails, which contribute little to the likelihood.
     best, miss = chosen, _tail_error(fits[chosen], scaled)
