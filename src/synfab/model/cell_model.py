@@ -164,12 +164,12 @@ class CellModel:
 
     def to_y(self, features: npt.ArrayLike) -> FloatArray:
         """Return features (…, 4), in ohm and V, on the scales of the model; NaN without a value."""
-        given = checks.real_array("features", features).astype(np.float64)
+        given = _of_features("features", features)
         return np.stack([s.y(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
 
     def to_features(self, y: npt.ArrayLike) -> FloatArray:
         """Return the features (…, 4), in ohm and V, of values on the scales of the model."""
-        given = checks.real_array("y", y).astype(np.float64)
+        given = _of_features("y", y)
         return np.stack([s.feature(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
 
     @property
@@ -299,6 +299,17 @@ class CellModel:
 def _rebuilt(arguments: dict[str, Any]) -> CellModel:
     """Return the model of pickled arguments."""
     return CellModel(**arguments)
+
+
+def _of_features(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return numbers whose last axis is the four features, float64."""
+    found = checks.real_array(name, value).astype(np.float64)
+    if found.ndim == 0 or found.shape[-1] != len(FEATURES):
+        raise InvalidValueError(
+            f"{name}: expected {len(FEATURES)} features along the last axis, found shape "
+            f"{found.shape}"
+        )
+    return found
 
 
 def _scales(given: Sequence[Scale] | None) -> tuple[Scale, ...]:

@@ -69,7 +69,8 @@ class WearIn:
         return np.asarray(np.exp(self._decay(n) @ self.log_spread))
 
     def _decay(self, n: npt.ArrayLike) -> FloatArray:
-        return np.exp(-np.asarray(n, np.float64)[..., None] / self.cycles)
+        cycle = checks.real_array("n", n).astype(np.float64)
+        return np.asarray(np.exp(-np.maximum(cycle, 0.0)[..., None] / self.cycles))
 
 
 @dataclass(frozen=True)
@@ -119,5 +120,5 @@ class Failure:
 
     def survival(self, n: npt.ArrayLike) -> FloatArray:
         """Return the share of the cells that work in cycles ``n``."""
-        past = np.maximum(np.asarray(n, np.float64), 0.0) / self.scale
+        past = np.maximum(checks.real_array("n", n).astype(np.float64), 0.0) / self.scale
         return np.asarray(1.0 - self.share * -np.expm1(-(past**self.shape)))

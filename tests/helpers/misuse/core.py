@@ -151,6 +151,45 @@ def _(_folder: Path) -> Any:
 
 
 recipe("synfab.CellModel.history", lambda _: model().history, order=1)
+recipe("synfab.CellModel.to_y", lambda _: model().to_y, features=np.array([[1e5, -1.0, 4e3, 0.7]]))
+recipe(
+    "synfab.CellModel.to_features", lambda _: model().to_features,
+    y=np.array([[5.0, -1.0, 4e3, 0.7]]),
+)  # fmt: skip
+
+
+recipe(
+    "synfab.model.scale.Scale", lambda _: sf.model.Scale, kind="log", sign=1.0, shift=0.0,
+    low=1.0, high=1e9,
+)  # fmt: skip
+recipe("synfab.model.scale.Scale.feature", lambda _: sf.model.Scale("log").feature, y=4.0)
+recipe("synfab.model.scale.Scale.y", lambda _: sf.model.Scale("log").y, feature=1e4)
+recipe("synfab.model.scale.Scale.slope", lambda _: sf.model.Scale("log").slope, y=4.0)
+recipe(
+    "synfab.model.wear.WearIn", lambda _: sf.model.WearIn, cycles=[5.0],
+    shift=[[0.1, 0.2, 0.3, 0.4]], log_spread=[[0.0, 0.1, 0.0, 0.1]],
+)  # fmt: skip
+recipe(
+    "synfab.model.wear.Failure", lambda _: sf.model.Failure, scale=1e4, shape=1.5, share=0.5,
+    stuck_hrs=0.5,
+)  # fmt: skip
+for name in ("shift_at", "spread_at"):
+    recipe(
+        f"synfab.model.wear.WearIn.{name}",
+        lambda _, name=name: getattr(
+            sf.model.WearIn([5.0], [[0.1, 0.2, 0.3, 0.4]], [[0.0, 0.1, 0.0, 0.1]]), name
+        ),
+        n=10,
+    )
+recipe("synfab.model.wear.Failure.survival", lambda _: sf.model.Failure(1e4).survival, n=100)
+
+
+@RECIPES.add("synfab.CellModel.replace")
+def _(_):
+    def used(name: str) -> sf.CellModel:
+        return model().replace(name=name)
+
+    return used, {"name": "renamed"}
 
 
 @RECIPES.add("synfab.model.history.History")

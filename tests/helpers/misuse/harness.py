@@ -33,6 +33,7 @@ EXTRAS = (
         "synfab.model.conduction.Conduction",
     ),
     *("synfab.model.history.History", "synfab.model.population.Population"),
+    *("synfab.model.scale.Scale", "synfab.model.wear.WearIn", "synfab.model.wear.Failure"),
 )
 # Functions of modules that state no ``__all__``.
 FUNCTIONS = ("synfab.explore.page.serve",)
