@@ -93,7 +93,7 @@ def test_loops_give_the_features_of_the_same_loops_in_a_table(tmp_path):
         ),
         (
             [*SETTINGS, "DataName, V1, V1", "DataValue, 0, 0"],
-            ("a.csv: columns: none for current; the file has 'V1', 'V1 2'. Rename one, or name it "
+            ("a.csv: columns: none for current; found 'V1', 'V1 2'. Rename one, or name it "
             "with columns={'voltage': 'my column [mV]', …} (--columns \"voltage=my column "
             '[mV],…")'),
         ),

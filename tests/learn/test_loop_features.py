@@ -169,7 +169,8 @@ def test_a_refusal_counts_rejected_loops_by_reason():
         learn.extract_features(with_resistors(1.0))
     with pytest.raises(sf.InvalidValueError, match=r"0 of 20 loops .*; need 3 \(no SET 20\)"):
         learn.fit_conduction(with_resistors(1.0))
-    table = learn.extract_features(with_resistors(0.6))
+    two = np.array([[1e5, -1.0, 4e3, 0.7]] * 2)
+    table = learn.FeatureTable.build([0, 0], [0, 1], two, rejected={"no SET": 12})
     for refuse in (lambda: learn.fit(table), lambda: learn.compare(sf.load_model(), table)):
         with pytest.raises(sf.InvalidValueError, match="could not be evaluated: no SET 12"):
             refuse()
