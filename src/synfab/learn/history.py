@@ -16,6 +16,7 @@ from synfab.model.history import N_FEATURES, History
 MAX_ORDER = 10
 MAX_RADIUS = 0.9995  # spectral radius to which unstable fits are shrunk
 WHITENESS_LAGS = 20
+WHITENESS_ROWS = 500_000  # of larger tables a part of the devices is used
 
 
 class HistoryFit(NamedTuple):
@@ -71,7 +72,8 @@ def fit_history(
     bic = {p: criterion for p, (_, criterion, _) in fits.items()}
     chosen = min(bic, key=lambda p: bic[p]) if order == "bic" else top
     histories = {p: fits[p][0] for p in range(1, chosen + 1)}
-    worst, bound = _whiteness(data, histories[chosen])
+    step = max(1, rows // WHITENESS_ROWS)
+    worst, bound = _whiteness(data[::step], histories[chosen])
     shrunk = tuple(p for p in histories if fits[p][2])
     return HistoryFit(histories, chosen, bic, rows, worst, bound, shrunk)
 
