@@ -26,7 +26,7 @@ MAX_LAG = 100
 # Time constants of the slow levels that are tried, in cycles; a record must be this many times
 # longer than the time constant.
 TIMES = (20.0, 50.0, 100.0, 200.0, 400.0, 1000.0)
-RECORDS = 4.0
+RECORDS = 3.0
 # Least correlation beyond the order that counts, and in standard errors.
 LEAST, SIGNIFICANT = 0.01, 4.0
 ROUNDS = 3
