@@ -9,7 +9,8 @@ from fuzz import seeds
 from fuzz.archives import members, pack
 from hostile import consumed
 
-from synfab.learn.readers import excel
+import synfab as sf
+from synfab.learn.readers import excel, folder
 
 
 def test_a_cell_far_away_in_an_old_excel_file(tmp_path, refused):
@@ -91,3 +92,21 @@ def test_matlab_files_that_claim_much(tmp_path, refused, body, words):
         refused(consumed, path, words)
     path.write_bytes(struct.pack("<5i", 0, 2**30, 2**30, 0, 2) + b"V\0" + bytes(64))
     refused(consumed, path, "ends beyond the file")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+
+    (tmp_path / "inner").mkdir()
+    for number in range(3):
+        (tmp_path / "inner" / f"{number}.csv").write_text("voltage,current\n")
+    monkeypatch.setattr(folder, "MAX_ENTRIES", 2)
+    with pytest.raises(sf.FileFormatError, match="inner: expected a folder of measurements"):
+        sf.learn.read_sweeps(tmp_path)
+    monkeypatch.undo()
+
+    def refused(_):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "inner"))
+
+    monkeypatch.setattr(folder.Path, "iterdir", refused)
+    with pytest.raises(sf.FileFormatError, match="inner: cannot be read: Permission denied"):
+        sf.learn.read_sweeps(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import count, groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ LAST_NUMBER = re.compile(r"[\s_.#-]*\d+$")
 # What remains of names such as "-1.1V_2" is a condition of the measurement and names no device.
 CONDITION = re.compile(r"[\s_]*[+-]?\d+([.,p]\d+)?\s*[munkM]?(V|A|s|Hz|C|K)?[\s_]*")
 MAX_DEPTH = 8  # folders in folders
+MAX_ENTRIES = 200_000  # files and folders that are looked at
 Reader = Callable[[Path], Sweeps | FeatureTable]
 
 
@@ -88,17 +89,37 @@ def measured_files(source: Path, endings: tuple[str, ...]) -> list[Path]:
 
     Files of a folder come before its folders, in the order of their names; links to folders are
     not followed.
+
+    Raises
+    ------
+    FileFormatError
+        A folder cannot be read, or there are too many files, as in the root of a file system.
     """
-    return [source] if not source.is_dir() else _below(source, endings, MAX_DEPTH)
+    if not source.is_dir():
+        return [source]
+    try:
+        return _below(source, endings, MAX_DEPTH, count())
+    except OSError as error:
+        raise FileFormatError(
+            f"{error.filename or source}: cannot be read: {error.strerror}"
+        ) from None
 
 
-def _below(folder: Path, endings: tuple[str, ...], depth: int) -> list[Path]:
-    inside = sorted(folder.iterdir(), key=_in_order)
+def _below(folder: Path, endings: tuple[str, ...], depth: int, number: Iterator[int]) -> list[Path]:
+    inside = []
+    for entry in folder.iterdir():
+        inside.append(entry)
+        if next(number) >= MAX_ENTRIES:
+            raise FileFormatError(
+                f"{folder}: expected a folder of measurements; found more than {MAX_ENTRIES} files "
+                "and folders"
+            )
+    inside.sort(key=_in_order)
     found = [file for file in inside if _fits(file, endings)]
     for other in inside:
         hidden = other.name.startswith(".") or other.is_symlink()
         if depth and not hidden and other.is_dir():
-            found += _below(other, endings, depth - 1)
+            found += _below(other, endings, depth - 1, number)
     return found
 
 
