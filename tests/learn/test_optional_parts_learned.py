@@ -101,6 +101,17 @@ def test_parts_that_the_data_do_not_carry_are_absent():
 
 
 @pytest.mark.slow
+def test_the_comparison_sees_the_failures_of_generated_cells(whole):
+    values = record(whole, 100, 150)
+    data = table(np.where(np.isnan(values), [0.0, -0.8, 0.0, 0.8], values))
+    dead = learn.compare(whole, data).result("deaths")
+    assert 0.1 < dead.measured < 0.4
+    assert dead.generated == pytest.approx(dead.measured, abs=0.15)
+    alive = learn.compare(whole.replace(failure=None), data).result("deaths")
+    assert alive.generated == 0.0
+
+
+@pytest.mark.slow
 def test_ten_million_draws_stay_in_physics(learned):
     model = learned.model.replace(failure=None)
     lowest = np.full(4, np.inf)
