@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from synfab.model.model_file import load_model, save_model
     from synfab.model.population import Population
     from synfab.model.scale import Scale
+    from synfab.model.traps import Traps
     from synfab.model.wear import Failure, WearIn
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "History",
     "Population",
     "Scale",
+    "Traps",
     "WearIn",
     "load_model",
     "save_model",
@@ -39,6 +41,7 @@ __getattr__, __dir__ = attach(
         "History": "synfab.model.history",
         "Population": "synfab.model.population",
         "Scale": "synfab.model.scale",
+        "Traps": "synfab.model.traps",
         "WearIn": "synfab.model.wear",
         "load_model": "synfab.model.model_file",
         "save_model": "synfab.model.model_file",

@@ -23,6 +23,7 @@ from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.population import Population
 from synfab.model.scale import KINDS, PUBLISHED, Scale
+from synfab.model.traps import ARRAYS, NUMBERS, Traps
 from synfab.model.wear import Failure, WearIn
 
 FEATURES = ("r_hrs", "u_set", "r_lrs", "u_reset")
@@ -65,6 +66,8 @@ class CellModel:
         Deviation of the first cycles; None: the first cycles are as later ones.
     failure
         Failure of cells; None: they do not fail.
+    traps
+        Traps that change the conductance over time; None: it does not change between pulses.
     """
 
     name: str
@@ -77,6 +80,7 @@ class CellModel:
     scales: tuple[Scale, ...]
     wear_in: WearIn | None
     failure: Failure | None
+    traps: Traps | None
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class CellModel:
         scales: Sequence[Scale] | None = None,
         wear_in: WearIn | None = None,
         failure: Failure | None = None,
+        traps: Traps | None = None,
     ) -> None:
         checks.text("name", name)
         checks.instance("population", population, Population)
@@ -118,6 +123,7 @@ class CellModel:
             scales=_scales(scales),
             wear_in=checks.optional("wear_in", wear_in, WearIn),
             failure=checks.optional("failure", failure, Failure),
+            traps=checks.optional("traps", traps, Traps),
         )
 
     @property
@@ -247,6 +253,9 @@ class CellModel:
         if self.failure is not None:
             failure = self.failure
             yield np.array([failure.scale, failure.shape, failure.share, failure.stuck_hrs])
+        if self.traps is not None:
+            yield from (getattr(self.traps, name) for name in ARRAYS)
+            yield np.array([getattr(self.traps, name) for name in NUMBERS])
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,10 +11,11 @@ from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.history import History
 from synfab.model.population import Population
 from synfab.model.scale import PUBLISHED, Scale
+from synfab.model.traps import ARRAYS, NUMBERS, Traps
 from synfab.model.wear import Failure, WearIn
 
 # Optional fields of the file, and of each of its histories.
-NAMES = ("scales", "population_spread", "wear_in", "failure")
+NAMES = ("scales", "population_spread", "wear_in", "failure", "traps")
 OF_HISTORY = ("rates", "couplings")
 # Values of ``population_spread``: what the last four device parameters are.
 SPREADS = {"sigma": False, "ln sigma": True}
@@ -34,6 +35,11 @@ def written_parts(model: CellModel) -> dict[str, object]:
         found["wear_in"] = {name: getattr(wear, name).tolist() for name in WEAR_IN}
     if (failure := model.failure) is not None:
         found["failure"] = {name: getattr(failure, name) for name in FAILURE}
+    if (traps := model.traps) is not None:
+        found["traps"] = {
+            **{name: getattr(traps, name).tolist() for name in ARRAYS},
+            **{name: getattr(traps, name) for name in NUMBERS},
+        }
     return found
 
 
@@ -68,6 +74,11 @@ def read_parts(top: Fields) -> dict[str, Any]:
         failure = Fields(given["failure"], "failure", FAILURE)
         numbers = {name: float(failure.array(name, depth=0)) for name in FAILURE}
         found["failure"] = failure.make(lambda: Failure(**numbers))
+    if "traps" in given:
+        traps = Fields(given["traps"], "traps", (*ARRAYS, *NUMBERS))
+        values: dict[str, Any] = {name: traps.array(name, depth=1) for name in ARRAYS}
+        values |= {name: float(traps.array(name, depth=0)) for name in NUMBERS}
+        found["traps"] = traps.make(lambda: Traps(**values))
     return found
 
 

@@ -31,13 +31,18 @@ MAX_SEED = 2**64 - 1
 class Stream(IntEnum):
     """Purpose of a stream; the last word of the counter."""
 
-    # index 0: word 0 picks the component; indices 1, 2: the 8 normals; index 4: words 0 to 2 are
-    # the life of the cell, whether it ends at all, and in which state
+    # index 0: word 0 picks the component; indices 1, 2: the 8 normals; index 3: the first normal is
+    # z_c of the traps; index 4: words 0 to 2 are the life of the cell, whether it ends at all, and
+    # in which state
     POPULATION = 0
     INITIAL_HISTORY = 1  # index i belongs to x*_{-i}; i >= p: to average i - p
     INNOVATION = 2  # index n, the cycle
     READ_NOISE = 3  # counter cell = cell >> 2, normal number cell & 3; index: the read
     READOUT_NOISE = 4  # counter cell = row of the crossbar; index: the input vector
+    # Streams of traps have several calls j per index: the last word of the counter is
+    # stream + 256 j.
+    TRAPS = 5  # index n, the cycle; call j: time constants and normals of traps 2j and 2j + 1
+    TRAP_MOVES = 6  # index: the time step; call j: traps 4j to 4j + 3; j >= 8: initial occupancy
 
 
 def check_seed(seed: object) -> int:

@@ -1,0 +1,184 @@
+"""Reference implementation of traps, whose occupancy changes the conductance over time.
+
+Arrays and their namespaces are as in ``rules``. ``Traps`` has the equations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from synfab.common.types import AnyArray as Array
+from synfab.model.cell_model import CellModel
+from synfab.model.traps import ROOM, Traps
+from synfab.physics.drawing import draw_normals
+from synfab.physics.rules import highest_state
+from synfab.random.streams import Stream, normals, uniform, words
+
+# Index of the stream of the population whose first normal number is z_c.
+CELL_INDEX = 3
+CALL = 256  # distance between the calls of one index, in the last word of the counter
+INITIAL_CALLS = 8  # first call of a time step for initial occupancies
+# Largest exponents that float32 functions accept on every library.
+LIMIT = 80.0
+
+
+class TrapState(NamedTuple):
+    """Traps of M cells, (M,) each. A cell that has switched draws its traps at the next step."""
+
+    occupied: Array  # words; bit k is set if trap k is occupied
+    initial: Array  # words; the same at the moment of programming
+    known: Array  # r at the last time step; NaN where the cell has switched since
+    cycle: Array  # words; cycle number at the last time step
+    seen: Array  # r as reads see it
+
+
+class Step(NamedTuple):
+    """A time step; see ``step_of``."""
+
+    number: Any  # a word
+    log_time: Any  # ln(t / attempt_time)
+    slope: Any  # 300 K / T
+
+
+def step_of(parts: Traps, number: int, seconds: float, temperature: float) -> Step:
+    """Return a time step (s) at a temperature (K); a step of 0 s has a finite logarithm."""
+    log_time = math.log(max(seconds, 1e-300)) - math.log(parts.attempt_time)
+    return Step(number, _f(log_time), _f(ROOM / temperature))
+
+
+def unmoved(r: Array, cycle: Array) -> TrapState:
+    """Return traps of cells in the states ``r`` that have just been programmed."""
+    xp = array_namespace(r)
+    zero = cycle * 0
+    return TrapState(zero, zero, xp.full_like(r, math.nan), zero, r)
+
+
+def refreshed(traps: TrapState, r: Array, cycle: Array) -> TrapState:
+    """Return traps after possible switching events; those cells are seen as programmed."""
+    xp = array_namespace(r)
+    same = (traps.known == r) & (traps.cycle == cycle)
+    return traps._replace(known=xp.where(same, r, math.nan), seen=xp.where(same, traps.seen, r))
+
+
+def moved(
+    model: CellModel,
+    seed: Any,
+    number: tuple[Array, Array],
+    r: Array,
+    cycle: Array,
+    traps: TrapState,
+    step: Step,
+) -> TrapState:
+    """Return traps after a time step; exact for steps of any length.
+
+    Parameters
+    ----------
+    seed, number
+        As in ``drawing.Devices``.
+    r, cycle
+        Programmed mixing states and cycle numbers, (M,).
+    """
+    xp = array_namespace(r)
+    traps = refreshed(traps, r, cycle)
+    parts = _traps_of(model)
+    fresh = traps.known != traps.known
+    occupied, initial, shift = cycle * 0, cycle * 0, r * 0.0
+    for k in range(parts.count):
+        before = (traps.occupied >> k) & 1
+        first = xp.astype(
+            _uniform(seed, number, step, k, INITIAL_CALLS) <= _f(parts.initial_occupancy[k]),
+            before.dtype,
+        )
+        start = xp.where(fresh, first, (traps.initial >> k) & 1)
+        before = xp.where(fresh, first, before)
+        w_time, z = _parameters(seed, number, cycle, k)
+        exchanged = exchange(parts, k, w_time, step)
+        q = _f(parts.occupancy[k])
+        chance = xp.where(before == 1, (1.0 - q) * exchanged, q * exchanged)
+        flips = _uniform(seed, number, step, k, 0) <= chance
+        after = before ^ xp.astype(flips, before.dtype)
+        occupied, initial = occupied | (after << k), initial | (start << k)
+        size = _f(parts.spectrum[k]) * xp.exp(_f(parts.trap_spread) * z)
+        shift = shift + xp.where(after == start, size * 0.0, xp.where(after == 1, size, -size))
+    scale = amplitude_in_r(model, r) * cell_factor(parts, seed, number)
+    return TrapState(occupied, initial, r, cycle, seen_state(model, r, scale * shift))
+
+
+def exchange(parts: Traps, k: int, w_time: Array, step: Step) -> Array:
+    """Return 1 - exp(-t / tau(T)) of trap k, whose time constant is drawn by ``w_time``."""
+    xp = array_namespace(w_time)
+    low, width = log_times(parts)
+    above = _f(low[k]) + _f(width[k]) * uniform(w_time)  # ln(tau / attempt_time)
+    exponent = step.log_time - step.slope * above
+    exponent = xp.where(exponent > LIMIT, LIMIT, xp.where(exponent < -LIMIT, -LIMIT, exponent))
+    return -xp.expm1(-xp.exp(exponent))
+
+
+def log_times(parts: Traps) -> tuple[Any, Any]:
+    """Return ln(tau / attempt_time) at the lower edges of the intervals, and their widths."""
+    edges = np.log(parts.time_constants / parts.attempt_time)
+    return edges[:-1], np.diff(edges)
+
+
+def cell_factor(parts: Traps, seed: Any, number: tuple[Array, Array]) -> Array:
+    """Return exp(s_c z_c - s**2 - s_c**2), the part of the amplitudes that belongs to the cell."""
+    zero = number[0] * 0
+    z = draw_normals(seed, number, zero + CELL_INDEX, Stream.POPULATION)[0, :]
+    xp = array_namespace(z)
+    constants = parts.trap_spread**2 + parts.cell_spread**2
+    return xp.exp(_f(parts.cell_spread) * z - _f(constants))
+
+
+def amplitude_in_r(model: CellModel, r: Array) -> Array:
+    """Return the amplitude A(G) of cells programmed to ``r`` as a change of r."""
+    xp = array_namespace(r)
+    nodes, first, slopes = amplitude_pieces(model)
+    found = r * 0.0 + _f(first)
+    for low, high, slope in zip(nodes[:-1], nodes[1:], slopes, strict=True):
+        inside = xp.where(r < _f(high), r, _f(high)) - _f(low)
+        found = found + _f(slope) * xp.where(inside > 0.0, inside, 0.0)
+    return found
+
+
+def amplitude_pieces(model: CellModel) -> tuple[Any, float, Any]:
+    """Return the amplitude as a function of r: ascending nodes, first value, slopes between."""
+    parts, conduction = _traps_of(model), model.conduction
+    nodes = conduction.state(parts.conductance[::-1])
+    values = parts.amplitude[::-1] / conduction.g_span
+    return nodes, float(values[0]), np.diff(values) / np.diff(nodes)
+
+
+def seen_state(model: CellModel, r: Array, shift: Array) -> Array:
+    """Return r + shift within the physical states; r itself is never changed by the limits."""
+    xp = array_namespace(r)
+    top = highest_state(model)
+    seen = r + shift
+    low, high = xp.where(r < 0.0, r, 0.0), xp.where(r > top, r, top)
+    seen = xp.where(seen < low, low, xp.where(seen > high, high, seen))
+    return xp.where(shift == 0.0, r, seen)
+
+
+def _uniform(seed: Any, number: tuple[Array, Array], step: Step, k: int, first: int) -> Array:
+    """Return the uniform number that moves trap k in a step, or draws its initial occupancy."""
+    last = int(Stream.TRAP_MOVES) + CALL * (first + (k >> 2))
+    return uniform(words(seed, number, step.number, last)[k & 3])
+
+
+def _parameters(seed: Any, number: tuple[Array, Array], cycle: Array, k: int) -> Any:
+    """Return the word of the time constant of trap k in a cycle, and its normal number."""
+    drawn = words(seed, number, cycle, int(Stream.TRAPS) + CALL * (k >> 1))
+    return drawn[k & 1], normals(drawn)[2 + (k & 1), ...]
+
+
+def _traps_of(model: CellModel) -> Traps:
+    assert model.traps is not None
+    return model.traps
+
+
+def _f(value: Any) -> float:
+    """Return a number rounded to float32, as kernels use it."""
+    return float(np.float32(value))
