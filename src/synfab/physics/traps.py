@@ -54,7 +54,7 @@ def unmoved(r: Array, cycle: Array) -> TrapState:
     """Return traps of cells in the states ``r`` that have just been programmed."""
     xp = array_namespace(r)
     zero = cycle * 0
-    return TrapState(zero, zero, xp.full_like(r, math.nan), zero, r)
+    return TrapState(zero, zero, xp.full_like(r, math.nan), zero, xp.asarray(r, copy=True))
 
 
 def refreshed(traps: TrapState, r: Array, cycle: Array) -> TrapState:
@@ -84,8 +84,8 @@ def moved(
     """
     xp = array_namespace(r)
     traps = refreshed(traps, r, cycle)
-    parts = _traps_of(model)
-    fresh = traps.known != traps.known
+    parts = traps_of(model)
+    fresh = xp.isnan(traps.known)
     occupied, initial, shift = cycle * 0, cycle * 0, r * 0.0
     for k in range(parts.count):
         before = (traps.occupied >> k) & 1
@@ -105,7 +105,9 @@ def moved(
         size = _f(parts.spectrum[k]) * xp.exp(_f(parts.trap_spread) * z)
         shift = shift + xp.where(after == start, size * 0.0, xp.where(after == 1, size, -size))
     scale = amplitude_in_r(model, r) * cell_factor(parts, seed, number)
-    return TrapState(occupied, initial, r, cycle, seen_state(model, r, scale * shift))
+    # Copies, because engines may change the arrays of their cells in place.
+    known, at = xp.asarray(r, copy=True), xp.asarray(cycle, copy=True)
+    return TrapState(occupied, initial, known, at, seen_state(model, r, scale * shift))
 
 
 def exchange(parts: Traps, k: int, w_time: Array, step: Step) -> Array:
@@ -146,7 +148,7 @@ def amplitude_in_r(model: CellModel, r: Array) -> Array:
 
 def amplitude_pieces(model: CellModel) -> tuple[Any, float, Any]:
     """Return the amplitude as a function of r: ascending nodes, first value, slopes between."""
-    parts, conduction = _traps_of(model), model.conduction
+    parts, conduction = traps_of(model), model.conduction
     nodes = conduction.state(parts.conductance[::-1])
     values = parts.amplitude[::-1] / conduction.g_span
     return nodes, float(values[0]), np.diff(values) / np.diff(nodes)
@@ -174,7 +176,8 @@ def _parameters(seed: Any, number: tuple[Array, Array], cycle: Array, k: int) ->
     return drawn[k & 1], normals(drawn)[2 + (k & 1), ...]
 
 
-def _traps_of(model: CellModel) -> Traps:
+def traps_of(model: CellModel) -> Traps:
+    """Return the traps of a model that has some."""
     assert model.traps is not None
     return model.traps
 
