@@ -198,7 +198,8 @@ class Traps:
     ) -> FloatArray:
         """Return the one-sided spectral density (S**2/Hz) of conductances (S) in equilibrium.
 
-        ``frequency`` (Hz) and ``g`` broadcast. A trap contributes 4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
+        ``frequency`` (Hz) and ``g`` broadcast. A trap contributes
+        4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
         """
         omega = 2.0 * np.pi * checks.real_array("frequency", frequency).astype(np.float64)
         if not (omega > 0.0).all():
