@@ -85,7 +85,7 @@ def moved(
     xp = array_namespace(r)
     traps = refreshed(traps, r, cycle)
     parts = _traps_of(model)
-    fresh = traps.known != traps.known
+    fresh, share = traps.known != traps.known, raising_share(model, r)
     occupied, initial, shift = cycle * 0, cycle * 0, r * 0.0
     for k in range(parts.count):
         before = (traps.occupied >> k) & 1
@@ -96,23 +96,43 @@ def moved(
         start = xp.where(fresh, first, (traps.initial >> k) & 1)
         before = xp.where(fresh, first, before)
         w_time, z = _parameters(seed, number, cycle, k)
-        exchanged = exchange(parts, k, w_time, step)
+        raises, place = orientation(share, w_time)
+        exchanged = exchange(parts, k, place, step)
         q = _f(parts.occupancy[k])
         chance = xp.where(before == 1, (1.0 - q) * exchanged, q * exchanged)
         flips = _uniform(seed, number, step, k, 0) <= chance
         after = before ^ xp.astype(flips, before.dtype)
         occupied, initial = occupied | (after << k), initial | (start << k)
         size = _f(parts.spectrum[k]) * xp.exp(_f(parts.trap_spread) * z)
+        size = xp.where(raises, -size, size)
         shift = shift + xp.where(after == start, size * 0.0, xp.where(after == 1, size, -size))
     scale = amplitude_in_r(model, r) * cell_factor(parts, seed, number)
     return TrapState(occupied, initial, r, cycle, seen_state(model, r, scale * shift))
 
 
-def exchange(parts: Traps, k: int, w_time: Array, step: Step) -> Array:
-    """Return 1 - exp(-t / tau(T)) of trap k, whose time constant is drawn by ``w_time``."""
-    xp = array_namespace(w_time)
+def orientation(share: Array, w_time: Array) -> tuple[Array, Array]:
+    """Return which traps raise the conductance when occupied, and their places in the interval.
+
+    One uniform number u decides both: the trap raises it if u <= share, and the place, uniform
+    again, is u / share then and (u - share) / (1 - share) otherwise.
+    """
+    u = uniform(w_time)
+    xp = array_namespace(u)
+    raises = u <= share
+    below, width = xp.where(raises, share * 0.0, share), xp.where(raises, share, 1.0 - share)
+    return raises, (u - below) / width
+
+
+def raising_share(model: CellModel, r: Array) -> Array:
+    """Return the share of traps that raise the conductance of cells programmed to ``r``."""
+    return _interpolated(r, *raising_pieces(model))
+
+
+def exchange(parts: Traps, k: int, place: Array, step: Step) -> Array:
+    """Return 1 - exp(-t / tau(T)) of trap k, at a place of 0 … 1 in its interval of ln tau."""
+    xp = array_namespace(place)
     low, width = log_times(parts)
-    above = _f(low[k]) + _f(width[k]) * uniform(w_time)  # ln(tau / attempt_time)
+    above = _f(low[k]) + _f(width[k]) * place  # ln(tau / attempt_time)
     exponent = step.log_time - step.slope * above
     exponent = xp.where(exponent > LIMIT, LIMIT, xp.where(exponent < -LIMIT, -LIMIT, exponent))
     return -xp.expm1(-xp.exp(exponent))
@@ -135,8 +155,12 @@ def cell_factor(parts: Traps, seed: Any, number: tuple[Array, Array]) -> Array:
 
 def amplitude_in_r(model: CellModel, r: Array) -> Array:
     """Return the amplitude A(G) of cells programmed to ``r`` as a change of r."""
+    return _interpolated(r, *amplitude_pieces(model))
+
+
+def _interpolated(r: Array, nodes: Any, first: float, slopes: Any) -> Array:
+    """Return a function of r that is linear between ascending nodes and constant outside."""
     xp = array_namespace(r)
-    nodes, first, slopes = amplitude_pieces(model)
     found = r * 0.0 + _f(first)
     for low, high, slope in zip(nodes[:-1], nodes[1:], slopes, strict=True):
         inside = xp.where(r < _f(high), r, _f(high)) - _f(low)
@@ -146,10 +170,17 @@ def amplitude_in_r(model: CellModel, r: Array) -> Array:
 
 def amplitude_pieces(model: CellModel) -> tuple[Any, float, Any]:
     """Return the amplitude as a function of r: ascending nodes, first value, slopes between."""
-    parts, conduction = _traps_of(model), model.conduction
-    nodes = conduction.state(parts.conductance[::-1])
-    values = parts.amplitude[::-1] / conduction.g_span
-    return nodes, float(values[0]), np.diff(values) / np.diff(nodes)
+    return _pieces(model, _traps_of(model).amplitude / model.conduction.g_span)
+
+
+def raising_pieces(model: CellModel) -> tuple[Any, float, Any]:
+    """Return the share of raising traps as ``amplitude_pieces`` returns the amplitude."""
+    return _pieces(model, _traps_of(model).raising)
+
+
+def _pieces(model: CellModel, values: Any) -> tuple[Any, float, Any]:
+    nodes = model.conduction.state(_traps_of(model).conductance[::-1])
+    return nodes, float(values[-1]), np.diff(values[::-1]) / np.diff(nodes)
 
 
 def seen_state(model: CellModel, r: Array, shift: Array) -> Array:
