@@ -6,8 +6,11 @@ many times import once, and run each program in a fork, which can be killed like
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -48,9 +51,23 @@ class Prepared:
         return line
 
     def start(self, code: str, *arguments: object) -> None:
-        """Start a program: one at a time."""
+        """Start a program, which writes the line "started" before it touches a file."""
         print(json.dumps([code, *map(str, arguments)]), file=self.server.stdin, flush=True)
         self.process = int(self.read())
+        assert self.read() == "started\n"
+
+    def run(self, code: str, *arguments: object) -> None:
+        """Run a program to its end."""
+        self.start(code, *arguments)
+        assert self.status() == 0
+
+    def kill(self, reached: Callable[[], bool], delay: float) -> None:
+        """Kill the program ``delay`` seconds after ``reached()``, however slow the machine is."""
+        while not reached() and self.signal(0):
+            time.sleep(0.001)
+        time.sleep(delay)
+        self.signal(signal.SIGKILL)
+        assert self.status() in {0, signal.SIGKILL}
 
     def signal(self, number: int) -> bool:
         """Send a signal to the program (0: none), and return whether it was still running."""
@@ -61,5 +78,5 @@ class Prepared:
         return True
 
     def status(self) -> int:
-        """Wait until the program ends, and return its exit status; it may write no more lines."""
+        """Wait until the program ends, and return its exit status."""
         return int(self.read())
