@@ -15,7 +15,8 @@ from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.programs import apply_program
-from synfab.cells.reading import currents, row_currents
+from synfab.cells.reading import currents, row_currents, trace
+from synfab.cells.traps import CellTraps, checked_temperature, checked_time
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
@@ -120,6 +121,7 @@ class CellArray:
         self.arguments = Arguments(self.engine_instance.library, self.shape, self._library)
         self.read_number = 0
         self.readout_number = 0
+        self.traps = None if self.model.traps is None else CellTraps(self.engine_instance)
         # Upper bound of all cycle numbers; the first pulse on a supplied engine determines it.
         self.cycle_bound = rules.MAX_CYCLE if isinstance(engine, Engine) else 0
         add_lock(self)
@@ -173,6 +175,8 @@ class CellArray:
         self.engine_instance.begin_at(first_cell)
         self.engine_instance.fabricate()
         self.read_number = self.readout_number = self.cycle_bound = 0
+        if self.traps is not None:
+            self.traps = CellTraps(self.engine_instance)
 
     def copy(self) -> CellArray:
         """Return an independent copy that continues with the same random numbers."""
@@ -190,12 +194,14 @@ class CellArray:
         )  # fmt: skip
         for name in ("read_number", "readout_number", "cycle_bound"):
             setattr(result, name, getattr(self, name))
+        result.traps = copy.copy(self.traps)
         return result
 
     @locked
     def __getstate__(self) -> dict[str, Any]:
         # A consistent snapshot, even while other threads use the array.
         state = {**vars(self), "engine_instance": copy.deepcopy(self.engine_instance)}
+        state["traps"] = copy.copy(self.traps)
         del state["_lock"]
         return state
 
@@ -238,6 +244,8 @@ class CellArray:
         if self.cycle_bound >= rules.MAX_CYCLE:
             self._check_cycles(voltages, mask)
         self.cycle_bound += 1
+        if self.traps is not None:
+            self.traps.switched()
         self.engine_instance.apply_voltage(voltages, mask)
         return self
 
@@ -328,15 +336,69 @@ class CellArray:
         everything = np.arange(self.size)
         cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)
         targets = r if mask is None else library.xp.take(r, cells, axis=0)
+        if self.traps is not None:
+            self.traps.programmed(self.engine_instance, mask)
         completed(lambda: self.engine_instance.program(cells, targets))
         return self
+
+    @locked
+    def wait(self, seconds: float, temperature: float = 300.0) -> CellArray:
+        """Let time pass, in which the traps of the cells change their conductance.
+
+        The result has the same distribution whether a time passes in one step or in several. Reads
+        see the changed conductance; a cell that switches starts again as programmed.
+
+        Parameters
+        ----------
+        seconds
+            Time (s).
+        temperature
+            Temperature of the cells (K), 1 … 2000; it changes the time constants of the traps.
+
+        Returns
+        -------
+        CellArray
+            The array itself.
+
+        Raises
+        ------
+        InvalidValueError
+            An argument is out of range, or the model has no traps.
+
+        Examples
+        --------
+        >>> traps = sf.model.Traps([1e-3, 1.0, 1e3, 1e6], 0.5, [0.0], [5e-6])
+        >>> cells = CellArray(sf.load_model("published").replace(traps=traps), 1000, seed=1)
+        >>> before = cells.conductance()
+        >>> after = cells.wait(3600.0).conductance()
+        >>> bool(np.std(after - before) > 1e-6)
+        True
+        """
+        duration = checked_time("seconds", seconds)
+        kelvin = checked_temperature(temperature)
+        self._time().wait(self.engine_instance, duration, kelvin)
+        return self
+
+    def _time(self) -> CellTraps:
+        """Return the traps; raise if the model has none."""
+        if self.traps is None:
+            raise InvalidValueError(
+                f"model: {self.model.name!r} has no traps, so its cells do not change with time; "
+                f"learn.fit_traps adds them"
+            )
+        return self.traps
+
+    def _seen(self) -> Array | None:
+        """Return the mixing states that reads see; None: those of the engine."""
+        return None if self.traps is None else self.traps.seen(self.engine_instance)
 
     # ---- reading cells --------------------------------------------------------------------------
 
     @locked
     def current(self, u: npt.ArrayLike) -> Array:
         """Return the noise-free current (A) of every cell at ``u`` (V), float32; alters no cell."""
-        return self._shaped(self.engine_instance.current(self.arguments.voltages(u)))
+        voltages = self.arguments.voltages(u)
+        return self._shaped(self.engine_instance.current(voltages, self._seen()))
 
     @locked
     def conductance(self, u: float = 0.2) -> Array:
@@ -344,7 +406,7 @@ class CellArray:
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return self._shaped(self.engine_instance.current(voltage) / voltage[0])
+        return self._shaped(self.engine_instance.current(voltage, self._seen()) / voltage[0])
 
     @locked
     def read(
@@ -354,6 +416,8 @@ class CellArray:
         bandwidth: float = 1e8,
         noise: bool = True,
         number: int | None = None,
+        interval: float | None = None,
+        temperature: float = 300.0,
     ) -> Array:
         """Return the current (A) of every cell at ``u`` (V), with Johnson and shot noise.
 
@@ -365,9 +429,17 @@ class CellArray:
             False: the same as ``current``.
         number
             Number of this read: equal numbers give equal noise. None: the next number.
+        interval, temperature
+            Time (s) that passes before the read, at a temperature (K); see ``wait``. None: no time.
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
-        if not checks.flag("noise", noise):
+        noise = checks.flag("noise", noise)
+        kelvin = checked_temperature(temperature)
+        self.arguments.voltages(u)
+        if interval is not None:
+            duration = checked_time("interval", interval)
+            self._time().wait(self.engine_instance, duration, kelvin)
+        if not noise:
             return self.current(u)
         given = self.read_number if number is None else checks.word("number", number)
         result = currents(self, u, read_noise, given)
@@ -375,6 +447,61 @@ class CellArray:
             # Read numbers wrap around at 2**32, as in the noise generator.
             self.read_number = (given + 1) & WORD
         return result
+
+    @locked
+    def trace(
+        self,
+        seconds: float,
+        rate: float,
+        *,
+        cells: Any = ...,
+        u: float = 0.2,
+        noise: bool = True,
+        bandwidth: float | None = None,
+        temperature: float = 300.0,
+    ) -> Array:
+        """Return a record of the current (A) over time, as an instrument samples it.
+
+        The same as ``read(interval=1/rate)`` in a loop, but faster, for the selected cells. For
+        records that do not fit into memory, call it repeatedly: each call continues the last.
+
+        Parameters
+        ----------
+        seconds
+            Duration (s).
+        rate
+            Samples per second (Hz).
+        cells
+            Index that selects cells of the array, as in ``cells[index]``; all by default. The time
+            passes for the others, too.
+        u
+            Voltage of the reads (V).
+        noise
+            Johnson and shot noise, besides that of the traps.
+        bandwidth
+            Bandwidth (Hz) of the Johnson and shot noise; None: half of the rate.
+        temperature
+            Temperature (K); see ``wait``.
+
+        Returns
+        -------
+        array
+            Currents (A), float32, (samples, shape of the selection). The first sample is 1/rate
+            after the start.
+
+        Raises
+        ------
+        InvalidValueError, InvalidIndexError
+            An argument is invalid, or the model has no traps.
+        CapacityError
+            The record does not fit into memory.
+        """
+        interval = 1.0 / checks.positive("rate", rate)
+        duration = checked_time("seconds", seconds, positive=True)
+        width = 0.5 * rate if bandwidth is None else bandwidth
+        used = ReadNoise.of_bandwidth(width) if checks.flag("noise", noise) else None
+        step = (duration, interval, checked_temperature(temperature))
+        return trace(self, self._time(), step, cells, u, used)
 
     @locked
     def matvec(
@@ -458,8 +585,9 @@ class CellArray:
     @property
     @locked
     def r(self) -> Array:
-        """Mixing state r of every cell, a copy."""
-        return self._shaped(self._copied(self.engine_instance.states))
+        """Mixing state r of every cell as reads see it, with the effect of traps; a copy."""
+        seen = self._seen()
+        return self._shaped(self._copied(self.engine_instance.states if seen is None else seen))
 
     @property
     @locked

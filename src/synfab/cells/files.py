@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from synfab.cells.earlier import present_cells, present_storage
 from synfab.cells.identity import Identity
+from synfab.cells.traps import STORED as OF_TRAPS
+from synfab.cells.traps import check_stored
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import lock_of
@@ -30,6 +32,7 @@ FORMAT, VERSION = "synfab-cells", 1
 FIELDS = ("shape", "seed", "order", "engine", "history", "first_cell")
 SMALLEST_CELL = bytes_per_cell(1, "compact")
 COUNTERS = ("read_number", "readout_number")
+TIME = "time_step"  # a further counter of cells with traps
 
 
 def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
@@ -68,6 +71,9 @@ def load_array(
         identity = Identity.of(model, shape, **fields, place=library.place)
         counters = {key: checks.word(key, manifest[key]) for key in COUNTERS}
         names = engine_class(identity.engine, identity.history).STORED
+        if model.traps is not None:
+            names = (*names, *OF_TRAPS)
+            counters[TIME] = checks.word(TIME, manifest[TIME])
         unknown = set(archive.names) - set(names)
         if unknown:
             raise FileFormatError(f"{min(unknown)}: not a part of an array")
@@ -86,13 +92,16 @@ def array_of(
 ) -> CellArray:
     """Return the array with the state ``stored``; raise ``FileFormatError`` if invalid."""
     engine = identity.make_engine(library)
-    engine.check(stored)
-    engine.restore(stored)
+    held, traps = _apart(stored)
+    engine.check(held)
+    if traps:
+        check_stored(identity.model, traps, engine.n_cells)
+    engine.restore(held)
     cells = kind(
         identity.model, identity.shape, seed=identity.seed, order=identity.order, engine=engine,
         first_cell=identity.first_cell, arrays=library.name, device=library.device,
     )  # fmt: skip
-    vars(cells).update(counters)
+    _restore_rest(cells, traps, counters)
     return cells
 
 
@@ -102,6 +111,9 @@ def dump_cells(cells: CellArray) -> dict[str, Any]:
         identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
         identity["shape"], identity["model"] = list(cells.shape), cells.model.fingerprint
         stored = cells.engine_instance.storage()
+        if cells.traps is not None:
+            identity[TIME] = cells.traps.step_number
+            stored = {**stored, **cells.traps.storage(cells.engine_instance)}
         return {**identity, "storage": {name: to_numpy(array) for name, array in stored.items()}}
 
 
@@ -128,9 +140,27 @@ def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
         raise FileFormatError(f"cells: storage: expected the arrays {wanted}")
     if present["history"] != state["history"]:
         stored = present_storage(stored)
-    counters = {name: checks.word(name, state.get(name)) for name in COUNTERS}
-    cells.engine_instance.check(stored)
+    named = COUNTERS if cells.traps is None else (*COUNTERS, TIME)
+    counters = {name: checks.word(name, state.get(name)) for name in named}
+    held, traps = _apart(stored)
+    cells.engine_instance.check(held)
+    if traps:
+        check_stored(cells.model, traps, cells.size)
     with lock_of(cells):
-        cells.engine_instance.restore(stored)
+        cells.engine_instance.restore(held)
+        _restore_rest(cells, traps, counters)
         # An upper bound; the next pulse determines the actual value.
-        vars(cells).update(counters, cycle_bound=rules.MAX_CYCLE)
+        cells.cycle_bound = rules.MAX_CYCLE
+
+
+def _apart(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays of the engine and those of the traps."""
+    traps = {name: stored[name] for name in OF_TRAPS if name in stored}
+    return {name: array for name, array in stored.items() if name not in traps}, traps
+
+
+def _restore_rest(cells: CellArray, traps: Mapping[str, Any], counters: Mapping[str, int]) -> None:
+    """Restore what the array holds itself; the engine is restored."""
+    vars(cells).update({name: counters[name] for name in COUNTERS})
+    if cells.traps is not None:
+        cells.traps.restore(cells.engine_instance, traps, counters[TIME])

@@ -40,12 +40,37 @@ def apply_program(
     first_read = cells.read_number
     if noise and reads is not None:  # first, because an interrupted program uses its numbers
         cells.read_number = (first_read + count) & WORD
-    found = cells.engine_instance.apply_program(
-        pulses, reads, read_noise if noise else None, first_read
-    )
+    used = read_noise if noise else None
+    if cells.traps is None:
+        found = cells.engine_instance.apply_program(pulses, reads, used, first_read)
+    else:
+        found = _with_traps(cells, pulses, reads, used, first_read)
     if reads is None:
         return cells
     return cells.arguments.returned(found, (count, *cells.shape))
+
+
+def _with_traps(
+    cells: CellArray,
+    pulses: AnyArray,
+    reads: AnyArray | None,
+    noise: ReadNoise | None,
+    first_read: int,
+) -> Any:
+    """Return ``Engine.apply_program`` of cells that reads see with the effect of their traps."""
+    engine, traps, found = cells.engine_instance, cells.traps, []
+    assert traps is not None
+    for k in range(pulses.shape[0]):
+        traps.switched()
+        engine.apply_voltage(pulses[k, :], None)
+        if reads is not None:
+            seen, number = traps.seen(engine), (first_read + k) & WORD
+            u = reads[k, :]
+            found.append(
+                engine.current(u, seen) if noise is None else engine.read(u, number, noise, seen)
+            )
+    xp = engine.library.xp
+    return xp.stack(found) if found else xp.zeros((0, cells.size), dtype=xp.float32)
 
 
 def _reads(cells: CellArray, pulses: AnyArray, read: npt.ArrayLike | str | None) -> AnyArray | None:

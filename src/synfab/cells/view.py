@@ -56,10 +56,20 @@ class CellView:
         state: rules.SwitchingState = self._found(self._cells.engine_instance.take)
         return state
 
+    def _seen(self) -> Array:
+        """Return the mixing states that reads see."""
+        traps, engine = self._cells.traps, self._cells.engine_instance
+        if traps is None:
+            return self._state().r
+        library = engine.library
+        return self._found(
+            lambda index: library.xp.take(traps.seen(engine), library.asarray(index), axis=0)
+        )
+
     @property
     def r(self) -> Array:
-        """Mixing state r."""
-        return self._shaped(self._state().r)
+        """Mixing state r as reads see it."""
+        return self._shaped(self._seen())
 
     @property
     def cycle(self) -> Array:
@@ -87,7 +97,7 @@ class CellView:
         voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1:
             raise InvalidValueError("u: expected one voltage")
-        r = self._state().r
+        r = self._seen()
         return self._shaped(rules.current(self._cells.model, r, r * 0.0 + voltage))
 
     def conductance(self, u: float = 0.2) -> Array:

@@ -23,7 +23,9 @@ from synfab.engines import validity
 from synfab.engines.numba.threads import completed, uninterrupted
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
-from synfab.physics.noise import ReadNoise, noisy_current, read_normals
+from synfab.physics import traps as trap_rules
+from synfab.physics.noise import NONE, ReadNoise, noisy_current, read_normals
+from synfab.physics.traps import Step, TrapState
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import Library
 from synfab.random.streams import WORD, Stream
@@ -250,20 +252,30 @@ class Engine(ABC):
         """Mask of the cells that are SET, (n_cells,)."""
         return self.take().in_lrs
 
-    def current(self, u: Array) -> Array:
-        """Return the noiseless current (A) of all cells, float32; ``u`` as in ``apply_voltage``."""
-        return self.library.exact(rules.current, (self.model,))(self.states, self._spread(u))
+    def current(self, u: Array, states: Array | None = None) -> Array:
+        """Return the noiseless current (A) of all cells, float32.
 
-    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
+        ``u`` is as in ``apply_voltage``. ``states`` are mixing states to read, (n_cells,), such as
+        those that traps have moved; None: the states of the cells.
+        """
+        r = self.states if states is None else states
+        return self.library.exact(rules.current, (self.model,))(r, self._spread(u))
+
+    def read(self, u: Array, number: int, noise: ReadNoise, states: Array | None = None) -> Array:
         """Return the current (A) of all cells, including the noise of read ``number``."""
-        cells = np.arange(self.n_cells, dtype=np.uint64) + np.uint64(self.first_cell)
+        z = self._read_normals_of(np.arange(self.n_cells, dtype=np.uint64), number)
+        noisy = self.library.exact(noisy_current, (self.model, noise.terms))
+        r = self.states if states is None else states
+        return noisy(r, self._spread(u), z, noise.coefficients)
+
+    def _read_normals_of(self, cells: np.ndarray[Any, Any], number: int) -> Array:
+        """Return the normal numbers of read ``number`` of the listed cells, (M,)."""
+        cells = cells + np.uint64(self.first_cell)
         counter = self.words(cells >> np.uint64(2))
         lane = self.library.asarray((cells & np.uint64(3)).astype(np.int32))
         key, index = self.library.key(self.seed), self._word(number)
         draw = self.library.exact(read_normals, ())
-        z = draw(key, counter, index + counter[0] * 0, lane)
-        noisy = self.library.exact(noisy_current, (self.model, noise.terms))
-        return noisy(self.states, self._spread(u), z, noise.coefficients)
+        return draw(key, counter, index + counter[0] * 0, lane)
 
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
         """Return standard normal numbers for ``count`` crossbar readouts, (rows, count).
@@ -283,14 +295,91 @@ class Engine(ABC):
         )
         return drawn[0, :, :]
 
-    def row_sums(self, columns: int, weights: Array) -> Array:
+    def row_sums(self, columns: int, weights: Array, states: Array | None = None) -> Array:
         """Return the matrix product of r, (rows, columns), and ``weights``.T: (rows, B).
 
-        ``weights`` is a NumPy array, float32, (B, columns).
+        ``weights`` is a NumPy array, float32, (B, columns); ``states`` as in ``current``.
         """
         xp, wide = self.library.xp, self.library.wide
-        r = xp.reshape(self.states, (-1, columns))
+        r = xp.reshape(self.states if states is None else states, (-1, columns))
         return xp.astype(r, wide) @ xp.astype(self.library.asarray(weights), wide).T
+
+    # ---- traps ----------------------------------------------------------------------------------
+
+    def refresh_traps(self, traps: TrapState) -> TrapState:
+        """Return the traps of all cells after possible switching events; no time passes."""
+        update: TrapState = self.library.exact(trap_rules.refreshed, ())(
+            traps, self.states, self.cycles()
+        )
+        return update
+
+    def move_traps(self, traps: TrapState, step: Step) -> TrapState:
+        """Return the traps of all cells after a time step."""
+        everything = np.arange(self.n_cells, dtype=np.uint64)
+        return self._moved(everything, self.states, self.cycles(), traps, step)
+
+    def _moved(
+        self, cells: np.ndarray[Any, Any], r: Array, cycle: Array, traps: TrapState, step: Step
+    ) -> TrapState:
+        asarray = self.library.asarray
+        number = self.words(cells + np.uint64(self.first_cell))
+        numbers = (asarray(np.float32(x)) for x in (step.log_time, step.slope))
+        given = Step(self._word(step.number), *numbers)
+        after: TrapState = self.library.exact(trap_rules.moved, (self.model,))(
+            self.library.key(self.seed), number, r, cycle, traps, given
+        )
+        return after
+
+    def trace(
+        self,
+        cells: Array,
+        traps: TrapState,
+        step: Step,
+        samples: int,
+        u: float,
+        noise: ReadNoise | None,
+        read: int,
+    ) -> tuple[Array, TrapState]:
+        """Return currents (A) of the listed cells after each of equal time steps, and their traps.
+
+        Parameters
+        ----------
+        cells
+            Indices, (M,), a NumPy array.
+        traps
+            State of their traps, (M,) each.
+        step
+            First time step; its number increases by one per sample.
+        samples
+            Number of steps.
+        u
+            Voltage of the reads (V).
+        noise, read
+            Noise of the reads, None: noiseless; number of the first read.
+
+        Returns
+        -------
+        array, TrapState
+            Currents, (samples, M), and the traps after the last step.
+        """
+        xp, found = self.library.xp, []
+        index = self.library.asarray(cells)
+        r = xp.take(self.states, index, axis=0)
+        cycle = self.cycles(index)
+        terms = (noise or NONE).terms
+        noisy = self.library.exact(noisy_current, (self.model, terms))
+        current = self.library.exact(rules.current, (self.model,))
+        listed = np.asarray(cells, np.uint64)
+        for k in range(samples):
+            number = (step.number + k) & WORD
+            traps = self._moved(listed, r, cycle, traps, step._replace(number=number))
+            voltage = traps.seen * 0.0 + u
+            if noise is None:
+                found.append(current(traps.seen, voltage))
+            else:
+                z = self._read_normals_of(listed, (read + k) & WORD)
+                found.append(noisy(traps.seen, voltage, z, noise.coefficients))
+        return xp.stack(found), traps
 
     # ---- helpers for engines that call the rules ------------------------------------------------
 

@@ -194,20 +194,25 @@ class Traps:
         return np.asarray((2.0 * self.raising_at(g) - 1.0) * self.amplitude_at(g) * shift)
 
     def autocovariance(
-        self, lag: npt.ArrayLike, g: float, temperature: SupportsFloat = ROOM
+        self, lag: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
     ) -> FloatArray:
-        """Return the autocovariance (S**2) of the conductance in equilibrium at lags (s)."""
+        """Return the autocovariance (S**2) of conductances ``g`` (S) in equilibrium at lags (s).
+
+        ``lag`` and ``g`` broadcast.
+        """
+        lags = np.abs(checks.real_array("lag", lag).astype(np.float64))
         each = self.spectrum**2 * self.occupancy * (1.0 - self.occupancy)
         return np.asarray(
-            self.amplitude_at(g) ** 2 * (self.remaining(np.abs(lag), temperature) * each).sum(-1)
+            self.amplitude_at(g) ** 2 * (self.remaining(lags, temperature) * each).sum(-1)
         )
 
     def spectral_density(
-        self, frequency: npt.ArrayLike, g: float, temperature: SupportsFloat = ROOM
+        self, frequency: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
     ) -> FloatArray:
-        """Return the one-sided spectral density (S**2/Hz) of the conductance in equilibrium.
+        """Return the one-sided spectral density (S**2/Hz) of conductances (S) in equilibrium.
 
-        A trap contributes 4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
+        ``frequency`` (Hz) and ``g`` broadcast. A trap contributes
+        4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
         """
         return np.asarray(self.amplitude_at(g) ** 2 * self.unit_density(frequency, temperature))
 

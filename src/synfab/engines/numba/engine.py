@@ -132,7 +132,7 @@ class NumbaEngine(KernelEngine):
             many: Array = super().apply_program(voltages, reads, noise, number)
             return many
         johnson, shot = map(np.float32, (noise or NONE).coefficients)
-        linear = ((johnson, shot), self._slopes)
+        linear = ((johnson, shot), self.slopes)
         pulses = len(voltages)
         out = np.empty((0 if reads is None else pulses, self.n_cells), np.float32)
         at = voltages if reads is None else reads

@@ -14,10 +14,12 @@ from synfab.engines.numba import ideal, layout, readout_kernels
 from synfab.engines.numba.layout import GROUP, Parameters, Storage, aligned
 from synfab.engines.numba.model32 import round_model
 from synfab.engines.numba.threads import SMALL, share
+from synfab.engines.numba.traps import move, refresh, trace
 from synfab.engines.numba.workspace import noise_work, switching_work
 from synfab.model.cell_model import CellModel
 from synfab.physics import drawing
 from synfab.physics.noise import ReadNoise, noisy_current
+from synfab.physics.traps import Step, TrapState
 from synfab.random.backend import Library
 
 SCATTERED = 8  # a scattered cell takes as long as this many contiguous cells
@@ -100,9 +102,10 @@ class KernelEngine(Engine):
         self.put(cells, before)
         return self.features(cells)
 
-    def current(self, u: Array) -> Array:
+    def current(self, u: Array, states: Array | None = None) -> Array:
         u, out = plain(u), self._new_currents()
-        fixed = (self.states, u, int(u.size != 1), *self._curves, out)
+        r = self.states if states is None else states
+        fixed = (r, u, int(u.size != 1), *self.curves, out)
 
         def work(low: int, high: int) -> None:
             readout_kernels.current(low, high, *fixed)
@@ -110,17 +113,16 @@ class KernelEngine(Engine):
         share(work, self.n_cells, self.n_cells, discardable=True)
         return out
 
-    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
+    def read(self, u: Array, number: int, noise: ReadNoise, states: Array | None = None) -> Array:
         """Return the current (A) with the noise of read ``number``, from a kernel if linear."""
+        r = self.states if states is None else states
         if not noise.linear:
             z = self._read_normals(number)
-            drawn: Array = noisy_current(
-                self.model, noise.terms, self.states, u, z, noise.coefficients
-            )
+            drawn: Array = noisy_current(self.model, noise.terms, r, u, z, noise.coefficients)
             return drawn
         johnson, shot = noise.coefficients
         coefficients = (np.float32(johnson), np.float32(shot))
-        return self._noisy_current(u, number, self._curves, coefficients, self._slopes)
+        return self._noisy_current(r, u, number, self.curves, coefficients, self.slopes)
 
     def _new_currents(self) -> Array:
         # Aligned memory costs a microsecond, copying few cells costs less.
@@ -129,28 +131,34 @@ class KernelEngine(Engine):
         return np.empty(self.n_cells, np.float32)
 
     @property
-    def _curves(self) -> tuple[Any, Any, Any]:
+    def curves(self) -> tuple[Any, Any, Any]:
         """Coefficients of the I-V curves of r = 0 and r = 1, and the constants of the model."""
         model = self.parameters32
         return model.llrs, model.hhrs, model.constants
 
     @cached_property
-    def _slopes(self) -> tuple[np.float32, np.float32]:
+    def slopes(self) -> tuple[np.float32, np.float32]:
         """Slopes dI/dU at 0 V (S): of r = 0, and the difference between r = 1 and r = 0."""
         slope_llrs, slope_hhrs = self.model.conduction.slopes_at_zero
         return np.float32(slope_llrs), np.float32(slope_hhrs - slope_llrs)
 
     def _read_normals(self, number: int) -> Array:
         """Return the normal numbers of a read: Johnson noise of 1 S without a current."""
-        llrs, _, constants = self._curves
+        llrs, _, constants = self.curves
         no_curve = (np.float32(0.0),) * len(llrs)
         unit = (np.float32(1.0), np.float32(0.0))
         return self._noisy_current(
-            np.zeros(1, np.float32), number, (no_curve, no_curve, constants), unit, unit
+            self.states,
+            np.zeros(1, np.float32),
+            number,
+            (no_curve, no_curve, constants),
+            unit,
+            unit,
         )
 
     def _noisy_current(
         self,
+        r: Array,
         u: Array,
         number: int,
         curves: tuple[Any, Any, Any],
@@ -160,7 +168,7 @@ class KernelEngine(Engine):
         """Return the current (A) with Johnson and shot noise of read ``number``."""
         u, out = plain(u), self._new_currents()
         fixed = (
-            self.states, u, int(u.size != 1), curves, coefficients, slopes, out,
+            r, u, int(u.size != 1), curves, coefficients, slopes, out,
             self.parameters32.first, np.uint32(number), self.parameters32.key,
         )  # fmt: skip
 
@@ -173,16 +181,36 @@ class KernelEngine(Engine):
     def readout_noise(self, first: int, rows: int, number: int, count: int) -> Array:
         return row_normals(self.seed, first, rows, number, count).T
 
-    def row_sums(self, columns: int, weights: Array) -> Array:
+    def row_sums(self, columns: int, weights: Array, states: Array | None = None) -> Array:
         rows = self.n_cells // columns
         out = np.empty((rows, len(weights)), np.float64)
-        r = self.states
+        r = self.states if states is None else states
 
         def work(low: int, high: int) -> None:
             readout_kernels.row_sums(low, high, r, columns, weights, out)
 
         share(work, rows, self.n_cells * len(weights), discardable=True)
         return out
+
+    def refresh_traps(self, traps: TrapState) -> TrapState:
+        return refresh(self, traps)
+
+    def move_traps(self, traps: TrapState, step: Step) -> TrapState:
+        return move(self, traps, step)
+
+    def trace(
+        self,
+        cells: Array,
+        traps: TrapState,
+        step: Step,
+        samples: int,
+        u: float,
+        noise: ReadNoise | None,
+        read: int,
+    ) -> tuple[Array, TrapState]:
+        if noise is None or noise.linear:
+            return trace(self, cells, traps, step, samples, u, noise, read)
+        return super().trace(cells, traps, step, samples, u, noise, read)
 
     def features_of(self, storage: Storage, count: int) -> Array:
         """Return the features of the first ``count`` cells in ``storage``, (4, count)."""

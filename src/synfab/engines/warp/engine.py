@@ -239,17 +239,19 @@ class WarpEngine(Engine):
         rows = from_warp(self.library, out)
         return drawing.Features(*(rows[f, :] for f in range(4)))
 
-    def current(self, u: Array) -> Array:
-        """Return the noiseless current (A) of all cells."""
+    def current(self, u: Array, states: Array | None = None) -> Array:
+        """Return the noiseless current (A) of all cells, from a kernel for their own states."""
+        if states is not None:
+            return super().current(u, states)
         out = self._new(self.n_cells)
         voltages = self._to(u, wp.float32)
         self._launch(kernels.currents, self.n_cells, self.cells, self.model32, voltages, out)
         return from_warp(self.library, out)
 
-    def read(self, u: Array, number: int, noise: ReadNoise) -> Array:
-        """Return the current (A) with the noise of read ``number``, from a kernel if linear."""
-        if not noise.linear:
-            return super().read(u, number, noise)
+    def read(self, u: Array, number: int, noise: ReadNoise, states: Array | None = None) -> Array:
+        """Return the current (A) with the noise of read ``number``, from a kernel if possible."""
+        if states is not None or not noise.linear:
+            return super().read(u, number, noise, states)
         out = self._new(self.n_cells)
         calls = (self.n_cells + (self.first_cell & 3) + 3) >> 2
         johnson, shot = map(wp.float32, noise.coefficients)

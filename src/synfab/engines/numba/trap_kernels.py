@@ -1,0 +1,414 @@
+"""Numba kernels that move the traps of cells (``physics.traps``)."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import int64, uint32, uint64
+
+from synfab.engines.numba.compile import cached_njit, part_njit
+from synfab.engines.numba.intrinsics import at, fma, pointer, pointers, wide_vectors
+from synfab.engines.numba.layout import GROUP
+from synfab.engines.numba.scalar import exp, f4, noise_variance, normal_pair, philox, uniform
+from synfab.engines.numba.transition import span
+from synfab.physics.traps import CALL, CELL_INDEX, INITIAL_CALLS, LIMIT
+from synfab.random.streams import Stream
+
+# How a trap moves in a step of a given length: never, with a probability that depends on its time
+# constant, or always to its equilibrium.
+NEVER, PARTLY, ALWAYS = range(3)
+TRAPS, MOVES = int(Stream.TRAPS), int(Stream.TRAP_MOVES)
+# Samples of a trace that are computed together.
+SAMPLES = 256
+
+
+class Parts(NamedTuple):
+    """``Traps`` of a model in a step, rounded to float32 (``trap_step.round_traps``)."""
+
+    low: Any  # (K,) ln(tau / attempt_time) at the lower edges
+    width: Any  # (K,)
+    spectrum: Any  # (K,)
+    initial: Any  # (K,)
+    equilibrium: Any  # (K,)
+    mode: Any  # (K,) int64: NEVER, PARTLY, ALWAYS
+    nodes: Any  # (n,) of the amplitude as a function of r
+    slopes: Any  # (n - 1,), one more if n is 1
+    numbers: Any  # (6,): amplitude at the first node, s, s_c, s**2 + s_c**2, highest r, unused
+
+
+class Held(NamedTuple):
+    """Arrays of ``TrapState``."""
+
+    occupied: Any
+    initial: Any
+    known: Any
+    cycle: Any
+    seen: Any
+
+
+class Scratch(NamedTuple):
+    """Working arrays of a thread, (GROUP,) per row."""
+
+    fresh: Any  # uint32
+    occupied: Any  # uint32
+    initial: Any  # uint32
+    cycle: Any  # uint32
+    shift: Any  # float32
+    r: Any  # float32
+    z: Any  # (2, GROUP)
+    move: Any  # (4, GROUP) words
+    start: Any  # (4, GROUP) words
+    own: Any  # (4, GROUP) words
+
+
+@part_njit()
+def draw_words(out, numbers, index, last, k0, k1, width):  # type: ignore[no-untyped-def]
+    """Write four rows of random words of cells ``numbers`` … to ``out``; ``index`` per cell."""
+    wide_vectors()
+    w0, w1, w2, w3 = out, at(out, GROUP), at(out, 2 * GROUP), at(out, 3 * GROUP)
+    for j in range(width):
+        number = numbers + uint64(j)
+        low, high = uint32(number & uint64(0xFFFFFFFF)), uint32(number >> uint64(32))
+        w0[j], w1[j], w2[j], w3[j] = philox(low, high, index[j], uint32(last), k0, k1)
+
+
+@part_njit(forceinline=True)
+def exchange(low, span_of, word, log_time, slope):  # type: ignore[no-untyped-def]
+    """Return ``traps.exchange``: 1 - exp(-t / tau(T)) of a trap whose tau is drawn by ``word``."""
+    above = low + span_of * uniform(word)
+    exponent = log_time - slope * above
+    exponent = f4(LIMIT) if exponent > f4(LIMIT) else exponent
+    exponent = f4(-LIMIT) if exponent < f4(-LIMIT) else exponent
+    x = exp(exponent)
+    # Taylor series, because 1 - exp(-x) loses the digits of small x.
+    small = f4(1.0) - x * f4(1.0 / 7.0)
+    small = f4(1.0) - x * f4(1.0 / 6.0) * small
+    small = f4(1.0) - x * f4(0.2) * small
+    small = f4(1.0) - x * f4(0.25) * small
+    small = f4(1.0) - x * f4(1.0 / 3.0) * small
+    small = x * (f4(1.0) - x * f4(0.5) * small)
+    return small if x < f4(0.35) else f4(1.0) - exp(-x)
+
+
+@part_njit(forceinline=True)
+def flips(word, occupied, q, exchanged):  # type: ignore[no-untyped-def]
+    """Return whether a trap changes: 1 or 0."""
+    chance = ((f4(1.0) - q) if occupied != uint32(0) else q) * exchanged
+    return uint32(1) if uniform(word) <= chance else uint32(0)
+
+
+@part_njit(forceinline=True)
+def seen_state(r, shift, top):  # type: ignore[no-untyped-def]
+    """Return ``traps.seen_state``."""
+    low, high = min(r, f4(0.0)), max(r, top)
+    seen = min(max(r + shift, low), high)
+    return r if shift == f4(0.0) else seen
+
+
+@part_njit(forceinline=True)
+def scale_of(parts, r, z):  # type: ignore[no-untyped-def]
+    """Return the amplitude of a cell in r: A(G) exp(s_c z_c - s**2 - s_c**2)."""
+    nodes, numbers = parts.nodes, parts.numbers
+    found = numbers[0]
+    for i in range(len(parts.nodes) - 1):
+        inside = min(r, nodes[i + 1]) - nodes[i]
+        found += parts.slopes[i] * max(inside, f4(0.0))
+    return found * exp(numbers[2] * z - numbers[3])
+
+
+@part_njit()
+def load_group(given, r, cycle, scratch, start, count):  # type: ignore[no-untyped-def]
+    """Copy the cells of a group to ``scratch``; ``fresh`` marks those that have switched."""
+    for j in range(GROUP):
+        scratch.fresh[j] = uint32(0)
+        scratch.cycle[j] = uint32(0)
+        scratch.occupied[j] = uint32(0)
+        scratch.initial[j] = uint32(0)
+        scratch.r[j] = f4(0.0)
+        scratch.shift[j] = f4(0.0)
+    any_fresh = uint32(0)
+    for j in range(count):
+        c = start + j
+        same = given.known[c] == r[c] and given.cycle[c] == cycle[c]
+        fresh = uint32(0) if same else uint32(1)
+        any_fresh |= fresh
+        scratch.fresh[j] = fresh
+        scratch.r[j], scratch.cycle[j] = r[c], cycle[c]
+        scratch.occupied[j] = given.occupied[c]
+        scratch.initial[j] = given.initial[c]
+    return any_fresh
+
+
+@part_njit()
+def move_one(parts, k, scratch, words, own, log_time, slope, width):  # type: ignore[no-untyped-def]
+    """Move trap ``k`` of a group, and return whether any differs from its initial occupancy."""
+    wide_vectors()
+    mode, q = parts.mode[k], parts.equilibrium[k]
+    low, span_of = parts.low[k], parts.width[k]
+    occupied, initial = scratch.occupied, scratch.initial
+    bit = uint32(k)
+    differs = uint32(0)
+    if mode == PARTLY:
+        for j in range(width):
+            before = (occupied[j] >> bit) & uint32(1)
+            changed = flips(words[j], before, q, exchange(low, span_of, own[j], log_time, slope))
+            occupied[j] ^= changed << bit
+    elif mode == ALWAYS:
+        for j in range(width):
+            before = (occupied[j] >> bit) & uint32(1)
+            occupied[j] ^= flips(words[j], before, q, f4(1.0)) << bit
+    for j in range(width):
+        differs |= (occupied[j] ^ initial[j]) >> bit
+    return differs & uint32(1)
+
+
+@part_njit()
+def draw_initial(parts, k, scratch, words, width):  # type: ignore[no-untyped-def]
+    """Draw the initial occupancy of trap ``k`` of the cells that have switched."""
+    wide_vectors()
+    chance, bit = parts.initial[k], uint32(k)
+    for j in range(width):
+        first = uint32(1) if uniform(words[j]) <= chance else uint32(0)
+        fresh = scratch.fresh[j] << bit
+        scratch.occupied[j] = (scratch.occupied[j] & ~fresh) | (fresh & (first << bit))
+        scratch.initial[j] = (scratch.initial[j] & ~fresh) | (fresh & (first << bit))
+
+
+@part_njit()
+def add_shift(parts, k, scratch, z, width):  # type: ignore[no-untyped-def]
+    """Add the amplitude of trap ``k`` where its occupancy differs from the initial one."""
+    wide_vectors()
+    size, spread, bit = parts.spectrum[k], parts.numbers[1], uint32(k)
+    for j in range(width):
+        found = size * exp(spread * z[j])
+        after = (scratch.occupied[j] >> bit) & uint32(1)
+        start = (scratch.initial[j] >> bit) & uint32(1)
+        signed = found if after != uint32(0) else -found
+        scratch.shift[j] += signed if after != start else f4(0.0)
+
+
+@part_njit()
+def move_pair(parts, pair, scratch, numbers, step, k0, k1, width):  # type: ignore[no-untyped-def]
+    """Move traps 2 ``pair`` and the next one of a group."""
+    log_time, slope = step
+    count = min(int64(2), parts.spectrum.shape[0] - 2 * pair)
+    drawn, differs = False, uint32(0)
+    for m in range(count):
+        drawn |= parts.mode[2 * pair + m] == PARTLY
+    last = TRAPS + CALL * pair
+    if drawn:
+        draw_words(scratch.own, numbers, scratch.cycle, last, k0, k1, width)
+    for m in range(count):
+        k = 2 * pair + m
+        words, own = at(scratch.move, (k & 3) * GROUP), at(scratch.own, m * GROUP)
+        differs |= move_one(parts, k, scratch, words, own, log_time, slope, width)
+    if differs == uint32(0):
+        return
+    if not drawn:
+        draw_words(scratch.own, numbers, scratch.cycle, last, k0, k1, width)
+    z, z1 = scratch.z, at(scratch.z, GROUP)
+    w2, w3 = at(scratch.own, 2 * GROUP), at(scratch.own, 3 * GROUP)
+    for j in range(width):
+        z[j], z1[j] = normal_pair(w2[j], w3[j])
+    for m in range(count):
+        add_shift(parts, 2 * pair + m, scratch, at(z, m * GROUP), width)
+
+
+@part_njit()
+def move_group(parts, scratch, any_fresh, numbers, number, step, k0, k1, width):  # type: ignore[no-untyped-def]
+    """Move all traps of a group."""
+    count = parts.spectrum.shape[0]
+    index = scratch.start  # a row of equal words: the number of the time step
+    for call in range((count + 3) // 4):
+        traps = min(int64(4), count - 4 * call)
+        for j in range(width):
+            index[j] = uint32(number)
+        if any_fresh != uint32(0):
+            last = MOVES + CALL * (INITIAL_CALLS + call)
+            draw_words(scratch.move, numbers, index, last, k0, k1, width)
+            for m in range(traps):
+                draw_initial(parts, 4 * call + m, scratch, at(scratch.move, m * GROUP), width)
+        moves = False
+        for m in range(traps):
+            moves |= parts.mode[4 * call + m] != NEVER
+        if moves:
+            draw_words(scratch.move, numbers, index, MOVES + CALL * call, k0, k1, width)
+        for pair in range(2 * call, 2 * call + (traps + 1) // 2):
+            move_pair(parts, pair, scratch, numbers, step, k0, k1, width)
+
+
+@part_njit()
+def cell_normals(z, scratch, numbers, k0, k1, width):  # type: ignore[no-untyped-def]
+    """Write z_c of the cells of a group to ``z``."""
+    wide_vectors()
+    index = scratch.start
+    for j in range(width):
+        index[j] = uint32(CELL_INDEX)
+    draw_words(scratch.own, numbers, index, 0, k0, k1, width)
+    w0, w1 = scratch.own, at(scratch.own, GROUP)
+    for j in range(width):
+        z[j], _ = normal_pair(w0[j], w1[j])
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def move(  # type: ignore[no-untyped-def]
+    group_low, group_high, n_cells, r, cycle, given, out, parts, number, step, first, key, work
+):
+    """Write ``traps.moved`` of groups ``group_low`` … ``group_high`` to ``out``."""
+    wide_vectors()
+    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
+    scratch, given, out = pointers(work), pointers(given), pointers(out)
+    r, cycle = pointer(r), pointer(cycle)
+    top = parts.numbers[4]
+    for group in range(group_low, group_high):
+        start = group * GROUP
+        count = min(int64(GROUP), n_cells - start)
+        width = (count + 15) & ~15
+        numbers = first + uint64(start)
+        any_fresh = load_group(given, r, cycle, scratch, start, count)
+        move_group(parts, scratch, any_fresh, numbers, number, step, k0, k1, width)
+        cell_normals(scratch.z, scratch, numbers, k0, k1, width)
+        for j in range(count):
+            c, state = start + j, scratch.r[j]
+            shift = scale_of(parts, state, scratch.z[j]) * scratch.shift[j]
+            out.occupied[c], out.initial[c] = scratch.occupied[j], scratch.initial[j]
+            out.known[c], out.cycle[c] = state, scratch.cycle[j]
+            out.seen[c] = seen_state(state, shift, top)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def refresh(low, high, r, cycle, given, known, seen):  # type: ignore[no-untyped-def]
+    """Write ``traps.refreshed`` of cells ``low`` … ``high`` to ``known`` and ``seen``."""
+    wide_vectors()
+    for c in range(low, high):
+        same = given.known[c] == r[c] and given.cycle[c] == cycle[c]
+        known[c] = r[c] if same else f4(np.nan)
+        seen[c] = given.seen[c] if same else r[c]
+
+
+@part_njit()
+def one_cell(parts, number, step, fresh, occupied, cell, cycle, k0, k1, work):  # type: ignore[no-untyped-def]
+    """Write sizes and chances of the traps of a cell to ``work``; return its initial bits."""
+    log_time, slope = step
+    low, high = uint32(cell & uint64(0xFFFFFFFF)), uint32(cell >> uint64(32))
+    for k in range(parts.spectrum.shape[0]):
+        if k & 3 == 0 and fresh:
+            last = MOVES + CALL * (INITIAL_CALLS + (k >> 2))
+            s0, s1, s2, s3 = philox(low, high, uint32(number), uint32(last), k0, k1)
+            work.start[0], work.start[1], work.start[2], work.start[3] = s0, s1, s2, s3
+        if fresh:
+            first = uint32(1) if uniform(work.start[k & 3]) <= parts.initial[k] else uint32(0)
+            occupied = (occupied & ~(uint32(1) << uint32(k))) | (first << uint32(k))
+        w0, w1, w2, w3 = philox(low, high, cycle, uint32(TRAPS + CALL * (k >> 1)), k0, k1)
+        own, (z0, z1) = w0 if k & 1 == 0 else w1, normal_pair(w2, w3)
+        work.size[k] = parts.spectrum[k] * exp(parts.numbers[1] * (z0 if k & 1 == 0 else z1))
+        moved = exchange(parts.low[k], parts.width[k], own, log_time, slope)
+        mode = parts.mode[k]
+        work.moved[k] = f4(0.0) if mode == NEVER else (f4(1.0) if mode == ALWAYS else moved)
+    return occupied
+
+
+@part_njit()
+def trace_traps(parts, occupied, initial, cell, number, count, k0, k1, work):  # type: ignore[no-untyped-def]
+    """Move the traps of a cell ``count`` times; write the shifts to ``work``, return the bits."""
+    wide_vectors()
+    low, high = uint32(cell & uint64(0xFFFFFFFF)), uint32(cell >> uint64(32))
+    for s in range(count):
+        work.shift[s] = f4(0.0)
+    for k in range(parts.spectrum.shape[0]):
+        if k & 3 == 0:
+            last = uint32(MOVES + CALL * (k >> 2))
+            w0, w1 = work.word, at(work.word, SAMPLES)
+            w2, w3 = at(work.word, 2 * SAMPLES), at(work.word, 3 * SAMPLES)
+            for s in range(count):
+                index = uint32((uint64(number) + uint64(s)) & uint64(0xFFFFFFFF))
+                w0[s], w1[s], w2[s], w3[s] = philox(low, high, index, last, k0, k1)
+        words, bit = at(work.word, (k & 3) * SAMPLES), uint32(k)
+        q, moved, size = parts.equilibrium[k], work.moved[k], work.size[k]
+        if parts.mode[k] == NEVER:
+            size = size if (occupied >> bit) & uint32(1) else -size
+            if ((occupied ^ initial) >> bit) & uint32(1):
+                for s in range(count):
+                    work.shift[s] += size
+            continue
+        start, now = (initial >> bit) & uint32(1), (occupied >> bit) & uint32(1)
+        for s in range(count):
+            now ^= flips(words[s], now, q, moved)
+            signed = size if now != uint32(0) else -size
+            work.shift[s] += signed if now != start else f4(0.0)
+        occupied = (occupied & ~(uint32(1) << bit)) | (now << bit)
+    return occupied
+
+
+@part_njit()
+def read_samples(line, stride, count, r, u, curve, noise, cell, number, k0, k1, work):  # type: ignore[no-untyped-def]
+    """Write noisy currents of the samples of a cell, as ``readout_kernels.noisy_current``."""
+    wide_vectors()
+    base, difference = curve
+    johnson, shot, slope_llrs, slope_span = noise
+    counter, lane = cell >> uint64(2), int64(cell & uint64(3))
+    low, high = uint32(counter & uint64(0xFFFFFFFF)), uint32(counter >> uint64(32))
+    for s in range(count):
+        index = uint32((uint64(number) + uint64(s)) & uint64(0xFFFFFFFF))
+        w0, w1, w2, w3 = philox(low, high, index, uint32(3), k0, k1)
+        z0, z1 = normal_pair(w0 if lane < 2 else w2, w1 if lane < 2 else w3)
+        state = r[s]
+        i = fma(state, -difference, base)
+        at_zero = fma(state, slope_span, slope_llrs)
+        variance = noise_variance(johnson, shot, i, u, at_zero)
+        drawn = z0 if lane & 1 == 0 else z1
+        line[s * stride] = fma(f4(np.sqrt(variance)), drawn, i)
+
+
+class TraceWork(NamedTuple):
+    """Working arrays of a trace."""
+
+    start: Any  # (4,) words
+    size: Any  # (32,)
+    moved: Any  # (32,)
+    word: Any  # (4, SAMPLES) words
+    shift: Any  # (SAMPLES,)
+    r: Any  # (SAMPLES,)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def trace(  # type: ignore[no-untyped-def]
+    low, high, cells, r, cycle, given, out, currents, parts, number, step, read, u, curves, noise,
+    first, key, work,
+):  # fmt: skip
+    """Write currents (samples, cells) of listed cells after each step, and their traps to ``out``.
+
+    All arrays but ``currents`` hold the listed cells only; ``cells`` are their indices.
+    """
+    wide_vectors()
+    k0, k1 = uint32(key & uint64(0xFFFFFFFF)), uint32(key >> uint64(32))
+    llrs, hhrs, constants = curves
+    base, difference, _ = span(llrs, hhrs, constants, f4(0.0), u)
+    work, samples, stride = pointers(work), currents.shape[0], currents.shape[1]
+    flat = pointer(currents)
+    for i in range(low, high):
+        cell, state = first + uint64(cells[i]), r[i]
+        fresh = not (given.known[i] == state and given.cycle[i] == cycle[i])
+        occupied = one_cell(
+            parts, number, step, fresh, given.occupied[i], cell, cycle[i], k0, k1, work
+        )
+        initial = occupied if fresh else given.initial[i]
+        w0, w1, _, _ = philox(
+            uint32(cell & uint64(0xFFFFFFFF)), uint32(cell >> uint64(32)), uint32(CELL_INDEX),
+            uint32(0), k0, k1,
+        )  # fmt: skip
+        scale = scale_of(parts, state, normal_pair(w0, w1)[0])
+        seen = state
+        for begin in range(0, samples, SAMPLES):
+            count = min(int64(SAMPLES), samples - begin)
+            at_step, at_read = number + uint64(begin), read + uint64(begin)
+            occupied = trace_traps(parts, occupied, initial, cell, at_step, count, k0, k1, work)
+            for s in range(count):
+                work.r[s] = seen_state(state, scale * work.shift[s], parts.numbers[4])
+            seen = work.r[count - 1]
+            line = at(flat, begin * stride + i)
+            read_samples(
+                line, stride, count, work.r, u, (base, difference), noise, cell, at_read, k0, k1,
+                work,
+            )  # fmt: skip
+        out.occupied[i], out.initial[i] = occupied, initial
+        out.known[i], out.cycle[i], out.seen[i] = state, cycle[i], seen
