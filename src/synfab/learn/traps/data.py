@@ -198,4 +198,3 @@ def time_bins(time: Array) -> tuple[Array, Array]:
     with np.errstate(divide="ignore"):
         sums = np.bincount(bins, weights=np.log(time))
     return bins, np.exp(sums / count)
-

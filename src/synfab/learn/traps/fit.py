@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from synfab.learn.traps.data import Changes, Relaxation, Trace
 from synfab.learn.traps.moments import Remaining, change_moments, mixed, remaining_at
 from synfab.learn.traps.parameters import Layout, layout_of
 from synfab.learn.traps.reading import read_relaxation
+from synfab.learn.traps.resampling import normal_numbers
 from synfab.learn.traps.result import TrapFit, described
 from synfab.learn.traps.spectra import Band, bands_of, log_density
-from synfab.learn.traps.statistics import MIN_CELLS, Group, groups_of
+from synfab.learn.traps.statistics import MAX_GROUPS, MIN_CELLS, Group, groups_of
 from synfab.model.traps import MAX_NODES, Traps
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ PLACES = np.array([0.0, 0.04, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0])
 MIN_REPLICATES = 20
 # A correct model is not expected to be closer than this: of a mean (in standard deviations), and of
 # the logarithms of the standard deviation and of the kurtosis, and of a correlation.
-CLOSE = (0.01, 0.01, 0.05, 0.01)
+CLOSE = (0.02, 0.02, 0.1, 0.02)
 LOSS = 2.0  # standard errors above which deviations count less
 MAX_STEPS = 100
 TOLERANCE = 1e-4
@@ -81,7 +82,7 @@ class Problem(NamedTuple):
             found.append((log_density(traps, band, white) - np.log(band.density)) / band.error)
         return np.concatenate([*found, self.layout.expectations(vector)])
 
-    def resampled(self, sample: int, rng: np.random.Generator) -> Array:
+    def resampled(self, sample: int, seed: int) -> Array:
         """Return how residuals change in a bootstrap sample of cells (and of expectations)."""
         found = []
         for part in self.parts:
@@ -89,9 +90,9 @@ class Problem(NamedTuple):
                 scale = scales_of(group)
                 moved = flat(group.replicates, sample) - flat(group.measured)
                 found.append(_finite(-moved / scale, scale))
-        found += [rng.normal(size=len(band.frequency)) for band in self.bands]
-        found.append(rng.normal(size=len(self.layout.expectations(self.layout.start))))
-        return np.concatenate(found)
+        others = sum(len(band.frequency) for band in self.bands)
+        others += len(self.layout.expectations(self.layout.start))
+        return np.concatenate([*found, normal_numbers(seed, sample, others)])
 
 
 def fit_traps(
@@ -127,8 +128,8 @@ def fit_traps(
     Returns
     -------
     TrapFit
-        The traps, their errors, and what determined them; ``model.with_traps(fit.traps)`` adds them
-        to a model.
+        The traps, their errors, and what determined them; ``model.replace(traps=fit.traps)`` adds
+        them to a model.
 
     Raises
     ------
@@ -138,17 +139,17 @@ def fit_traps(
     nodes = checks.integer("nodes", nodes, 1, MAX_NODES)
     per_decade = checks.integer("per_decade", per_decade, 1, 8)
     replicates = checks.integer("replicates", replicates, MIN_REPLICATES, 10_000)
-    rng = np.random.default_rng(checks.word("seed", seed))
+    seed = checks.word("seed", seed)
     changes, traces, notes = _collected(data)
-    parts = [Part(one, groups_of(one, replicates, rng)) for one in changes]
+    parts = [
+        Part(one, groups_of(one, replicates, seed, MAX_GROUPS * k)) for k, one in enumerate(changes)
+    ]
     bands = bands_of(traces)
     layout = layout_of(changes, bands, _nodes(changes, bands, nodes), per_decade)
-    return solved(Problem(layout, parts, bands), replicates, rng, notes)
+    return solved(Problem(layout, parts, bands), replicates, seed, notes)
 
 
-def solved(
-    problem: Problem, replicates: int, rng: np.random.Generator, notes: Sequence[str]
-) -> TrapFit:
+def solved(problem: Problem, replicates: int, seed: int, notes: Sequence[str]) -> TrapFit:
     """Return the fit of a problem, with errors from bootstrap samples, one step each."""
     from scipy.optimize import least_squares
 
@@ -161,7 +162,7 @@ def solved(
     expected = len(layout.expectations(found.x))
     count = len(found.fun) - expected
     misfit = float((found.fun[:count] ** 2).sum() / max(count, 1))
-    shifts = np.array([problem.resampled(k, rng) for k in range(replicates)])
+    shifts = np.array([problem.resampled(k, seed) for k in range(replicates)])
     shifts[:, :count] *= max(1.0, misfit) ** 0.5
     # found.jac is scaled by (1 + z)**-0.75 (soft_l1), the gradient by (1 + z)**-0.5.
     shifts *= (1.0 + (found.fun / LOSS) ** 2) ** 0.25
@@ -190,7 +191,7 @@ def flat(statistics: Sequence[Array], sample: int | None = None) -> FloatArray:
 def scales_of(group: Group) -> FloatArray:
     """Return the standard deviations by which residuals of a group are divided; NaN: not used."""
     spread = np.exp(group.measured.log_sd)
-    close = (CLOSE[0] * spread, *CLOSE[1:])
+    close: tuple[Any, ...] = (CLOSE[0] * spread, *CLOSE[1:])
     return np.concatenate([
         np.where((error > 0.0) & np.isfinite(measured), np.hypot(error, nearest), np.nan)
         for measured, error, nearest in zip(group.measured, group.error, close, strict=True)
@@ -212,14 +213,14 @@ def _nodes(changes: Sequence[Changes], bands: Sequence[Band], count: int) -> Flo
         found = g if len(g) <= count else np.quantile(g, np.linspace(0.0, 1.0, count))
     distinct = np.unique(np.maximum(found, 0.0))
     near = 1e-3 * max(float(np.ptp(distinct)), 1e-300)
-    return distinct[np.concatenate([[True], np.diff(distinct) > near])]
+    return np.asarray(distinct[np.concatenate([[True], np.diff(distinct) > near])])
 
 
 def _collected(
     data: Source | Sequence[Source],
 ) -> tuple[tuple[Changes, ...], tuple[Trace, ...], list[str]]:
     """Return the changes, traces and notes of all sources."""
-    sources = data if isinstance(data, (list, tuple)) else [data]
+    sources: Sequence[Any] = data if isinstance(data, (list, tuple)) else [data]
     if not sources:
         raise InvalidValueError("data: expected one or more tables, found an empty list")
     found = [one if isinstance(one, Relaxation) else read_relaxation(one) for one in sources]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from synfab.common.types import Array, FloatArray
+from synfab.learn.traps.data import Changes
 from synfab.learn.traps.statistics import Statistics
 from synfab.model.traps import Traps
 
@@ -74,19 +75,17 @@ def change_moments(traps: Traps, g: FloatArray, left: Remaining) -> tuple[Array,
 
 def _power_means(power: Array, spread: float) -> Array:
     """Return the means of exp(n (s z - s**2)) for powers n."""
-    return np.exp(0.5 * (power * spread) ** 2 - power * spread**2)
+    return np.asarray(np.exp(0.5 * (power * spread) ** 2 - power * spread**2))
 
 
 def _products(traps: Traps, left: Remaining) -> Array:
     """Return the mean products of x of one trap at two times, (T, T, K)."""
     p, q = traps.initial_occupancy, traps.occupancy
     found = q * (1.0 - q) * (1.0 - left.until + left.between - left.later)
-    return found + (p - q) * (1.0 - 2.0 * q) * (left.start - left.early)
+    return np.asarray(found + (p - q) * (1.0 - 2.0 * q) * (left.start - left.early))
 
 
-def mixed(
-    moments: tuple[Array, Array], weight: FloatArray, noise: float
-) -> Statistics:
+def mixed(moments: tuple[Array, Array], weight: FloatArray, noise: float) -> Statistics:
     """Return the statistics of a mixture of cells.
 
     Parameters
@@ -115,3 +114,14 @@ def mixed(
     own = np.diagonal(steps)
     correlation = np.diagonal(steps, 1) / np.sqrt(own[1:] * own[:-1])
     return Statistics(m1, 0.5 * np.log(total), np.log(fourth / total**2), correlation)
+
+
+def expected(traps: Traps, changes: Changes, noise: float) -> Statistics:
+    """Return the statistics that traps cause in the cells of ``changes`` at their times.
+
+    ``noise`` is that of ``mixed``. Limits of the conductance, such as 0 S, are not included.
+    """
+    left = remaining_at(traps, changes.times, changes.start, changes.temperature)
+    read = np.isfinite(changes.change).astype(np.float64)
+    weight = read / np.maximum(read.sum(axis=0), 1.0)
+    return mixed(change_moments(traps, changes.g, left), weight, noise)

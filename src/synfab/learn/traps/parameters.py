@@ -104,7 +104,7 @@ def layout_of(
     count = int(min(MAX_TRAPS, max(round((top - bottom) * per_decade), 1)))
     edges = np.logspace(bottom, top, count + 1)
     last = int(np.clip(np.searchsorted(edges, 10.0**reached * (1.0 - 1e-9)), 1, count))
-    rooms = {one.temperature for one in (*changes, *bands)}
+    kelvin = {one.temperature for one in changes} | {band.temperature for band in bands}
     level = _level(changes, bands, nodes)
     size = math.sqrt(max(np.mean(level**2), 1e-300))
     blocks: dict[str, tuple[Array, float, float]] = {
@@ -123,7 +123,7 @@ def layout_of(
     if bands:
         white = np.array([math.log(0.3 * band.density.min()) for band in bands])
         blocks["log_white"] = (white, white.min() - 12.0, white.max() + 12.0)
-    if len(rooms) > 1:
+    if len(kelvin) > 1:
         blocks["log_attempt"] = (np.array([math.log(ATTEMPT_TIME)]), math.log(1e-22),
                                  math.log(edges[0]) - 1.0)  # fmt: skip
     start = np.concatenate([block[0] for block in blocks.values()])
@@ -135,15 +135,15 @@ def layout_of(
 
 def _level(changes: tuple[Changes, ...], bands: list[Band], nodes: FloatArray) -> Array:
     """Return a first estimate of the amplitude (S) at the nodes, from the spread of the data."""
-    g, spread = [], []
+    g, spread = list[float](), list[float]()
     for one in changes:
         for rows in np.array_split(np.argsort(one.g), max(min(len(one.g) // 20, 8), 1)):
-            g.append(one.g[rows].mean())
-            spread.append(np.nanstd(one.change[rows]) / 2.0)
+            g.append(float(one.g[rows].mean()))
+            spread.append(float(np.nanstd(one.change[rows])) / 2.0)
     for band in bands:
         g.append(float(band.g.mean()))
         middle = len(band.frequency) // 2
         spread.append(math.sqrt(4.0 * band.density[middle] * band.frequency[middle]))
     order = np.argsort(g)
     found = np.interp(nodes, np.array(g)[order], np.array(spread)[order])
-    return np.maximum(found, 1e-3 * max(found.max(), 1e-300))
+    return np.asarray(np.maximum(found, 1e-3 * max(found.max(), 1e-300)))

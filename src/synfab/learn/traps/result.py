@@ -31,7 +31,7 @@ class TrapFit:
     Attributes
     ----------
     traps
-        For ``CellModel``; ``model.with_traps(fit.traps)`` returns a model that has them.
+        For ``CellModel``; ``model.replace(traps=fit.traps)`` returns a model that has them.
     errors
         Standard errors of the fields of ``traps``, by name, from the bootstrap over cells; those of
         ``attempt_time`` are of log10. A field that keeps its default is not among them.
@@ -128,7 +128,7 @@ def _sources(
     layout: Layout, samples: Array, parts: Sequence[Part], bands: Sequence[Band]
 ) -> dict[str, str]:
     """Return what determined each field."""
-    relaxation = [f"{len(p.changes.g)} cells at {p.changes.temperature:.0f} K" for p in parts]
+    relaxation = [_described(parts)] if parts else []
     traces = [f"{sum(len(band.g) for band in bands)} traces"] if bands else []
     every = ", ".join([*relaxation, *traces])
     found = {"initial_occupancy": "default"}
@@ -147,6 +147,16 @@ def _sources(
     if "log_attempt" not in layout.sizes:
         found["attempt_time"] = f"default {ATTEMPT_TIME:g} s: one temperature"
     return found
+
+
+def _described(parts: Sequence[Part]) -> str:
+    """Return numbers of cells and temperatures of changes, as text."""
+    cells = {len(part.changes.g) for part in parts}
+    kelvin = sorted({part.changes.temperature for part in parts})
+    some = f"{min(cells)}" if len(cells) == 1 else f"{min(cells)} to {max(cells)}"
+    at = f"{kelvin[0]:.0f} K" if len(kelvin) == 1 else (
+        f"{len(kelvin)} temperatures of {kelvin[0]:.0f} to {kelvin[-1]:.0f} K")  # fmt: skip
+    return f"{some} cells at {at}"
 
 
 def _plain(value: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -58,8 +59,7 @@ def bands_of(traces: tuple[Trace, ...]) -> list[Band]:
         keys.setdefault((trace.temperature, round(trace.rate, 9), len(trace.g)), []).append(trace)
     found = []
     for (temperature, rate, _), some in keys.items():
-        some = sorted(some, key=lambda trace: float(trace.g.mean()))
-        for part in _by_conductance(some):
+        for part in _by_conductance(sorted(some, key=lambda trace: float(trace.g.mean()))):
             spectra = [spectrum_of(trace) for trace in part]
             density = np.mean([s for _, s, _ in spectra], axis=0)
             error = np.sqrt((spectra[0][2] ** 2 + 1.0) / len(part))
@@ -83,7 +83,7 @@ def _by_conductance(traces: list[Trace]) -> list[list[Trace]]:
 
 def _split(traces: list[Trace], cuts: Array) -> list[list[Trace]]:
     ends = [0, *cuts.tolist(), len(traces)]
-    return [traces[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [traces[a:b] for a, b in pairwise(ends)]
 
 
 def log_density(traps: Traps, band: Band, white: float) -> Array:
@@ -93,8 +93,6 @@ def log_density(traps: Traps, band: Band, white: float) -> Array:
     spectrum are counted.
     """
     f, rate = band.frequency, band.rate
-    unit = sum(
-        traps.unit_density(image, band.temperature) for image in (f, rate - f, rate + f)
-    )
+    unit = sum(traps.unit_density(image, band.temperature) for image in (f, rate - f, rate + f))
     level = float(np.mean(traps.amplitude_at(band.g) ** 2))
     return np.asarray(np.log(level * unit + white))

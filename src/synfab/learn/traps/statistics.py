@@ -8,6 +8,7 @@ import numpy as np
 
 from synfab.common.types import Array, FloatArray
 from synfab.learn.traps.data import Changes
+from synfab.learn.traps.resampling import sample_counts
 
 MAX_GROUPS = 8
 CELLS_PER_GROUP = 150
@@ -85,20 +86,22 @@ def _correlations(change: Array, w: Array) -> Array:
 
 
 def bootstrapped(
-    change: Array, count: int, rng: np.random.Generator
+    change: Array, count: int, seed: int, number: int = 0
 ) -> tuple[Statistics, Statistics, Statistics]:
     """Return the statistics of changes (N, T), bootstrap replicates over cells, and errors."""
-    cells = len(change)
-    weight = rng.multinomial(cells, np.full(cells, 1.0 / cells), size=count).astype(np.float64)
+    weight = sample_counts(seed, number, len(change), count)
     measured, replicates = statistics(change), statistics(change, weight)
     error = Statistics(*(np.std(part, axis=0, ddof=1) for part in replicates))
     return measured, replicates, error
 
 
-def groups_of(changes: Changes, count: int, rng: np.random.Generator) -> list[Group]:
-    """Return groups of cells by their conductance, with ``count`` bootstrap replicates each."""
+def groups_of(changes: Changes, count: int, seed: int, first: int) -> list[Group]:
+    """Return groups of cells by their conductance, with ``count`` bootstrap replicates each.
+
+    ``first``: number of the first group in all data, which decides about the samples.
+    """
     number = int(np.clip(len(changes.g) // CELLS_PER_GROUP, 1, MAX_GROUPS))
-    found = []
+    found: list[Group] = []
     for rows in np.array_split(np.argsort(changes.g, kind="stable"), number):
         part = changes.part(rows)  # in order of g
         classes = np.array_split(np.arange(len(rows)), min(CLASSES, len(rows)))
@@ -108,7 +111,7 @@ def groups_of(changes: Changes, count: int, rng: np.random.Generator) -> list[Gr
         found.append(
             Group(
                 np.array([part.g[one].mean() for one in classes]), weight / total,
-                *bootstrapped(part.change, count, rng),
+                *bootstrapped(part.change, count, seed, first + len(found)),
             )
         )  # fmt: skip
     return found
