@@ -121,7 +121,7 @@ def test_current_and_slope_are_those_of_the_conduction(harness, published):
 def test_noise_density_is_johnson_and_shot(harness, published):
     out = run(harness, [*identity(3), "set phase0 1", "set r0 0.25", "start", "op 0.2", "op 0"])
     i = published.conduction.current(0.25, 0.2)
-    four_kt, two_e = 4 * 1.380649e-23 * 300, 2 * 1.602176634e-19
+    four_kt, two_e = 4 * 1.380649e-23 * 300.15, 2 * 1.602176634e-19
     assert float(out[0].split()[2]) == pytest.approx(four_kt * i / 0.2 + two_e * i, rel=1e-9)
     assert float(out[1].split()[2]) == pytest.approx(
         four_kt * published.conduction.slope(0.25, 0.0), rel=1e-9
