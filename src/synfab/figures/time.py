@@ -149,7 +149,7 @@ def _arrhenius(axis: object, kelvin: FloatArray, reached: FloatArray, share: flo
 def _shade(level: float) -> tuple[float, float, float, float]:
     from matplotlib import colormaps
 
-    return colormaps["viridis"](level)  # type: ignore[no-any-return]
+    return colormaps["viridis"](level)
 
 
 def name_times(axis: object, times: Array) -> None:

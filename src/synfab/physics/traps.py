@@ -87,6 +87,7 @@ def moved(
     xp = array_namespace(r)
     traps = refreshed(traps, r, cycle)
     parts, fresh = traps_of(model), xp.isnan(traps.known)
+    share = raising_share(model, r)
     occupied, initial, shift = cycle * 0, cycle * 0, r * 0.0
     for first in range(0, parts.count, FOUR):
         start = drawn_at_first(parts, seed, number, step, first)
@@ -94,12 +95,14 @@ def moved(
         start = xp.where(fresh, start, _bits(traps.initial, first, count))
         before = xp.where(fresh, start, _bits(traps.occupied, first, count))
         times, z = _parameters(seed, number, cycle, first, count)
-        exchanged = exchange(parts, first, times, step)
+        raises, place = orientation(share, times)
+        exchanged = exchange(parts, first, place, step)
         q = _column(parts.occupancy, first, r)
         chance = xp.where(before == 1, (1.0 - q) * exchanged, q * exchanged)
         moves = uniform(_stacked(seed, number, step.number, _move_call(first), count)) <= chance
         after = before ^ xp.astype(moves, before.dtype)
         size = _column(parts.spectrum, first, r) * xp.exp(_f(parts.trap_spread) * z)
+        size = xp.where(raises, -size, size)
         size = xp.where(after == start, size * 0.0, xp.where(after == 1, size, -size))
         for k in range(count):  # one after the other, so that sums have the same rounding
             occupied = occupied | (after[k, :] << (first + k))
@@ -121,12 +124,29 @@ def drawn_at_first(
     return xp.astype(drawn <= _column(parts.initial_occupancy, first, drawn), number[0].dtype)
 
 
-def exchange(parts: Traps, first: int, times: Array, step: Step) -> Array:
-    """Return 1 - exp(-t / tau(T)) of traps from ``first`` on, with words (n, M) of their tau."""
-    xp = array_namespace(times)
-    drawn = uniform(times)
-    low, width = (_column(values, first, drawn) for values in log_times(parts))
-    above = low + width * drawn  # ln(tau / attempt_time)
+def orientation(share: Array, w_time: Array) -> tuple[Array, Array]:
+    """Return which traps raise the conductance when occupied, and their places in the interval.
+
+    One uniform number u decides both: the trap raises it if u <= share, and the place, uniform
+    again, is u / share then and (u - share) / (1 - share) otherwise.
+    """
+    u = uniform(w_time)
+    xp = array_namespace(u)
+    raises = u <= share
+    below, width = xp.where(raises, share * 0.0, share), xp.where(raises, share, 1.0 - share)
+    return raises, (u - below) / width
+
+
+def raising_share(model: CellModel, r: Array) -> Array:
+    """Return the share of traps that raise the conductance of cells programmed to ``r``."""
+    return _interpolated(r, *raising_pieces(model))
+
+
+def exchange(parts: Traps, first: int, place: Array, step: Step) -> Array:
+    """Return 1 - exp(-t / tau(T)) of traps from ``first`` on, at places of 0 … 1 in ln tau."""
+    xp = array_namespace(place)
+    low, width = (_column(values, first, place) for values in log_times(parts))
+    above = low + width * place  # ln(tau / attempt_time)
     exponent = step.log_time - step.slope * above
     exponent = xp.where(exponent > LIMIT, LIMIT, xp.where(exponent < -LIMIT, -LIMIT, exponent))
     return -xp.expm1(-xp.exp(exponent))
@@ -149,8 +169,12 @@ def cell_factor(parts: Traps, seed: Any, number: tuple[Array, Array]) -> Array:
 
 def amplitude_in_r(model: CellModel, r: Array) -> Array:
     """Return the amplitude A(G) of cells programmed to ``r`` as a change of r."""
+    return _interpolated(r, *amplitude_pieces(model))
+
+
+def _interpolated(r: Array, nodes: Any, first: float, slopes: Any) -> Array:
+    """Return a function of r that is linear between ascending nodes and constant outside."""
     xp = array_namespace(r)
-    nodes, first, slopes = amplitude_pieces(model)
     found = r * 0.0 + _f(first)
     for low, high, slope in zip(nodes[:-1], nodes[1:], slopes, strict=True):
         inside = xp.where(r < _f(high), r, _f(high)) - _f(low)
@@ -160,10 +184,17 @@ def amplitude_in_r(model: CellModel, r: Array) -> Array:
 
 def amplitude_pieces(model: CellModel) -> tuple[Any, float, Any]:
     """Return the amplitude as a function of r: ascending nodes, first value, slopes between."""
-    parts, conduction = traps_of(model), model.conduction
-    nodes = conduction.state(parts.conductance[::-1])
-    values = parts.amplitude[::-1] / conduction.g_span
-    return nodes, float(values[0]), np.diff(values) / np.diff(nodes)
+    return _pieces(model, traps_of(model).amplitude / model.conduction.g_span)
+
+
+def raising_pieces(model: CellModel) -> tuple[Any, float, Any]:
+    """Return the share of raising traps as ``amplitude_pieces`` returns the amplitude."""
+    return _pieces(model, traps_of(model).raising)
+
+
+def _pieces(model: CellModel, values: Any) -> tuple[Any, float, Any]:
+    nodes = model.conduction.state(traps_of(model).conductance[::-1])
+    return nodes, float(values[-1]), np.diff(values[::-1]) / np.diff(nodes)
 
 
 def seen_state(model: CellModel, r: Array, shift: Array) -> Array:
