@@ -124,15 +124,22 @@ def trap_numbers(model: CellModel, parts: Traps) -> dict[str, Any]:
     """Return the parameters of traps; what decides about moves is rounded to float32 as there."""
     low, width = traps.log_times(parts)
     nodes, first, slopes = traps.amplitude_pieces(model)
+    _, first_share, share_slopes = traps.raising_pieces(model)
     rounded = {
-        "low": low,
-        "width": width,
-        "spectrum": parts.spectrum,
-        "initial": parts.initial_occupancy,
-        "occupancy": parts.occupancy,
+        "trap_low": low,
+        "trap_width": width,
+        "trap_spectrum": parts.spectrum,
+        "trap_initial": parts.initial_occupancy,
+        "trap_occupancy": parts.occupancy,
+        "trap_nodes": nodes,
+        "amplitude_first": first,
+        "amplitude_slopes": np.append(slopes, 0.0),
+        "raising_first": first_share,
+        "raising_slopes": np.append(share_slopes, 0.0),
     }
     return {
-        **{f"trap_{name}": np.float64(np.float32(value)) for name, value in rounded.items()},
+        **{name: np.float64(np.float32(value)) for name, value in rounded.items()},
+        "trap_nodes_count": len(nodes),
         "trap_count": parts.count,
         "trap_spread": parts.trap_spread,
         "cell_spread": parts.cell_spread,
@@ -143,10 +150,6 @@ def trap_numbers(model: CellModel, parts: Traps) -> dict[str, Any]:
         "cell_index": traps.CELL_INDEX,
         "call_distance": traps.CALL,
         "initial_calls": traps.INITIAL_CALLS,
-        "amplitude_count": len(nodes),
-        "amplitude_nodes": np.asarray(nodes, np.float64),
-        "amplitude_first": first,
-        "amplitude_slopes": np.asarray(slopes, np.float64),
     }
 
 

@@ -133,11 +133,11 @@ def trap_text(model: CellModel, numbers: dict[str, Any]) -> dict[str, Any]:
     """Return the amplitude of traps over r, and lines of (Hz, 1/Hz) of a ``noise_table``."""
     if (parts := model.traps) is None:
         return {}
-    nodes, slopes = numbers["amplitude_nodes"], numbers["amplitude_slopes"]
+    nodes, slopes = numbers["trap_nodes"], numbers["amplitude_slopes"]
     terms = [literal(numbers["amplitude_first"])]
     terms += [
         f"{number(slope)} * max(min(r, {number(high)}) - {number(low)}, 0.0)"
-        for low, high, slope in zip(nodes[:-1], nodes[1:], slopes, strict=True)
+        for low, high, slope in zip(nodes[:-1], nodes[1:], slopes[:-1], strict=True)
     ]
     table = noise_table(parts)
     pairs = [f"{frequency:.6g}, {density:.6g}" for frequency, density in table]
