@@ -150,7 +150,7 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
 
 
 def _traps(cells: CellArray) -> dict[str, Array]:
-    """Return the state of the traps; cells that have switched since the last time step draw them."""
+    """Return the state of the traps; cells that have switched since draw it at the next step."""
     if cells.traps is None:
         return {}
     with lock_of(cells):

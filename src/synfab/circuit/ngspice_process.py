@@ -18,6 +18,11 @@ from synfab.common.interrupts import pass_on
 
 logger = logging.getLogger(__name__)
 
+BOUNDS = (
+    "seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS; occupied0, "
+    "initial0: bits of the traps; m: above 0; dtemp: above 0 K in total; cpar: 0 F unless the name "
+    "of the device ends with _c"
+)
 # Failure messages of ngspice and their meaning; the first match is reported.
 FAILURES = (
     (r"timestep too small.*", SolverError, "the transient did not converge"),
@@ -27,9 +32,7 @@ FAILURES = (
     (
         r".*parameter .* is out of bounds.*",
         InvalidValueError,
-        "netlist (seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS; "
-        "occupied0, initial0: bits of the traps; m: above 0; dtemp: above 0 K in total; cpar: 0 F "
-        "unless the name of the device ends with _c)",
+        f"netlist ({BOUNDS})",
     ),
     (r".*(definition of model|find model|unknown model type).*", ToolError, "a model is missing"),
     (r".*(error opening osdi|only supports osdi).*", ToolError, "the compiled device"),

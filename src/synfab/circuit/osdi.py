@@ -32,8 +32,8 @@ from synfab.model.model_file import load_model
 
 logger = logging.getLogger(__name__)
 
-# No fast-math: the switching rules rely on exact comparisons and on NaN. No fused operations: moves of
-# traps are decided in float32 as in Python.
+# No fast-math: the switching rules rely on exact comparisons and on NaN. No fused operations: traps
+# move by numbers that are rounded as in Python.
 FLAGS = ("-std=gnu11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden")
 COMPILERS = ("cc", "gcc", "clang")
 
