@@ -1,6 +1,6 @@
 /* Drives one compiled device without a simulator. DEVICE is the C file of the device.
- * Standard input: "temperature K", "frequency F", "set NAME X", "start", "charged" (start as the
- * device with a capacitance), "try TIME VOLTAGE", "op VOLTAGE", "show", "ask NAME",
+ * Standard input: "charged" (from here on as the device with a capacitance), "temperature K",
+ * "frequency F", "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "show", "ask NAME",
  * "alpha A" (factor of charges in a transient, 1/s). */
 #include DEVICE
 #include <stdio.h>
@@ -8,10 +8,10 @@
 static Model *model;
 static Instance *device;
 
-static const Descriptor *const D = OSDI_DESCRIPTORS;
+static const Descriptor *D = OSDI_DESCRIPTORS;
 static double temperature = 300.15, frequency = 1e3, alpha = 0.0;
 
-static void start(const Descriptor *D)
+static void start(void)
 {
     InitInfo info;
     SimulatorParameters none = { 0 };
@@ -82,9 +82,9 @@ int main(void)
         else if (sscanf(line, "ask %63s", name) == 1)
             printf("%.17g\n", *(double *)D->access(device, model, id_of(name), ACCESS_INSTANCE));
         else if (strncmp(line, "start", 5) == 0)
-            start(D);
+            start();
         else if (strncmp(line, "charged", 7) == 0)
-            start(D + 1);
+            D = OSDI_DESCRIPTORS + 1;
         else if (sscanf(line, "try %lf %lf", &x, &y) == 2)
             evaluate_at(x, y, ANALYSIS_TRANSIENT | CALCULATE_REACTIVE_JACOBIAN);
         else if (sscanf(line, "op %lf", &x) == 1)

@@ -20,8 +20,7 @@ logger = logging.getLogger(__name__)
 
 BOUNDS = (
     "seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS; occupied0, "
-    "initial0: bits of the traps; m: above 0; dtemp: above 0 K in total; cpar: 0 F unless the name "
-    "of the device ends with _c"
+    "initial0: bits of the traps; m: above 0; dtemp: above 0 K in total; cpar: from 0"
 )
 # Failure messages of ngspice and their meaning; the first match is reported.
 FAILURES = (
