@@ -122,7 +122,7 @@ def slope_and_level(frequency: Array, density: Array) -> tuple[float, float]:
 
 
 def trace_table(fit: learn.TrapFit, traces: tuple[Trace, ...]) -> str:
-    """Return slope and level of each trace beside those of the model."""
+    """Return slope and level of each trace and of the model."""
     lines = ["| conductance (uS) | slope | model | level, model / measured |", "|---|---|---|---|"]
     slopes, levels = [], []
     for band in bands_of(traces):
@@ -257,7 +257,7 @@ traces and the other bakes.
 
 One amplitude A(G) for all time constants cannot describe the spread at each conductance: the best
 one deviates by up to {one:.0%} in eighths of the conductance, two by up to {two:.0%}. Above
-200 °C, high conductances lose what they were programmed to; room temperature does not show it."""
+200 °C, high conductances lose what they were programmed to; reads at 300 K do not show it."""
     page = PAGE.read_text(encoding="utf-8")
     before, _, rest = page.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
