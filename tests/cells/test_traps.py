@@ -148,7 +148,7 @@ def test_every_cycle_has_its_own_traps():
 
 
 def test_seen_states_remain_physical():
-    huge = model_with_traps(amplitude=[1e-3, 1e-3, 1e-3])
+    huge = model_with_traps(amplitude=[1e-3, 1e-3, 1e-3], raising=0.5)
     cells = programmed(model=huge).wait(1e6)
     top = huge.conduction.r_max
     assert cells.r.min() == 0.0
@@ -291,6 +291,19 @@ def test_views_and_crossbars_read_the_moved_cells():
     assert np.abs(cells.matvec(v, noise=False) / ideal - 1.0).max() > 1e-3
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_traps_raises_the_conductance(share):
+    lone = Traps(
+        [1.0, 1.001], 1.0, [0.0], [2e-6], trap_spread=0.0, initial_occupancy=0.0, raising=share
+    )
+    moved = change(
+        programmed(20_000, model=sf.load_model("published").replace(traps=lone)).wait(1e4)
+    )
+    changed = np.abs(moved) > 1e-6
+    assert abs(np.mean(moved[changed] > 0.0) - share) < 5.0 * np.sqrt(0.25 / changed.sum())
+    assert abs(np.mean(moved) - lone.mean_change(1e4, G)) < 5.0 * error_of_mean(moved) + 1e-9
+
+
 # ---- arguments ----------------------------------------------------------------------------------
 
 
@@ -346,7 +359,7 @@ def test_damaged_traps_in_a_file_are_refused(tmp_path):
 
 
 def test_one_trap_and_one_node_are_enough():
-    lone = Traps([1.0, 1.0001], 1.0, [0.0], [2e-6], trap_spread=0.0, initial_occupancy=0.0)
+    lone = Traps([1.0, 1.001], 1.0, [0.0], [2e-6], trap_spread=0.0, initial_occupancy=0.0)
     cells = programmed(10_000, model=sf.load_model("published").replace(traps=lone))
     moved = change(cells.wait(1.0))
     captured = moved < -1e-6

@@ -13,6 +13,7 @@ def traps(**changes):
         "spectrum": np.linspace(0.1, 0.3, 28),
         "conductance": [0.0, 100e-6, 300e-6],
         "amplitude": [2e-6, 4e-6, 3e-6],
+        "raising": [0.3, 0.1, 0.0],
         "trap_spread": 0.5,
         "cell_spread": 0.3,
         "initial_occupancy": 0.4,

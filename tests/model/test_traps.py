@@ -36,6 +36,8 @@ GOOD = {
         ({"conductance": np.arange(65.0), "amplitude": np.ones(65)}, "conductance: expected up"),
         ({"initial_occupancy": 1.5}, "initial_occupancy: expected probabilities"),
         ({"occupancy": [0.5, -0.1]}, "occupancy: expected probabilities"),
+        ({"raising": 1.1}, "raising: expected probabilities"),
+        ({"raising": [0.1, 0.1, 0.1]}, "raising: expected shape 2"),
         ({"trap_spread": -0.1}, "trap_spread: expected"),
         ({"cell_spread": np.inf}, "cell_spread: expected"),
         ({"attempt_time": 0.0}, "attempt_time: expected"),
