@@ -231,13 +231,13 @@ def main() -> None:
     fit_traces = learn.fit_traps(traces)
     spectra = trace_table(fit_traces, traces.traces)
     print(spectra, flush=True)
+    draw(results, held, fit_traces, traces.traces)
+    if not PAGE.exists():  # called for the figure only
+        return
     both = learn.fit_traps([traces, bakes])
     baked = bake_table(both, bakes.changes, left_out(traces, bakes.changes))
     print(f"{both}\n{baked}\n{time.perf_counter() - begin:.0f} s", flush=True)
     one, two = (separable(bakes.changes, rank) for rank in (1, 2))
-    draw(results, held, fit_c, traces.traces)
-    if not PAGE.exists():  # called for the figure only
-        return
     date = dt.datetime.now(tz=dt.UTC).date()
     text = f"""Written by `python -m benchmarks.relaxation` (synfab {sf.__version__}, {date}).
 
