@@ -161,9 +161,11 @@ def solved(problem: Problem, replicates: int, seed: int, notes: Sequence[str]) -
     logger.info("traps: %d evaluations, cost %.4g", found.nfev, found.cost)
     expected = len(layout.expectations(found.x))
     count = len(found.fun) - expected
-    misfit = float((found.fun[:count] ** 2).sum() / max(count, 1))
+    squares = found.fun[:count] ** 2
+    misfit = float(np.mean(squares))
+    counted = float(np.mean(2.0 * LOSS**2 * (np.sqrt(1.0 + squares / LOSS**2) - 1.0)))
     shifts = np.array([problem.resampled(k, seed) for k in range(replicates)])
-    shifts[:, :count] *= max(1.0, misfit) ** 0.5
+    shifts[:, :count] *= max(1.0, counted) ** 0.5
     # found.jac is scaled by (1 + z)**-0.75 (soft_l1), the gradient by (1 + z)**-0.5.
     shifts *= (1.0 + (found.fun / LOSS) ** 2) ** 0.25
     steps = np.linalg.lstsq(found.jac, -shifts.T, rcond=None)[0].T

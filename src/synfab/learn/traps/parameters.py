@@ -59,7 +59,7 @@ class Layout:
         q = OCCUPANCY if logits is None else (1.0 / (1.0 + np.exp(-logits)))[reach]
         return Traps(
             self.edges,
-            np.exp(part["log_spectrum"] - np.median(part["log_spectrum"]))[reach],
+            _normalised(np.exp(part["log_spectrum"]))[reach],
             self.nodes,
             np.exp(part["log_amplitude"]),
             raising=part.get("raising", 0.0),
@@ -77,6 +77,15 @@ class Layout:
         found += [np.diff(part[name]) / width for name, width in FIRST.items() if name in part]
         found += [np.diff(part[name], 2) / width for name, width in SECOND.items() if name in part]
         return np.concatenate(found)
+
+
+def _normalised(spectrum: Array) -> Array:
+    """Return a spectrum with a mean square of 1, as data determine the sum of squares.
+
+    The slowest trap is not counted, because data reach only a part of its interval.
+    """
+    inner = spectrum[:-1] if len(spectrum) > 1 else spectrum
+    return np.asarray(spectrum / np.sqrt(np.mean(inner**2)))
 
 
 def _one(part: dict[str, Array], name: str, default: float) -> float:
