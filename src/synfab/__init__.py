@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Imported when first used.
-SUBPACKAGES = ("circuit", "cluster", "crossbar", "jax", "learn", "report", "simulate", "torch")
+SUBPACKAGES = (
+    "circuit",
+    "cluster",
+    "crossbar",
+    "jax",
+    "learn",
+    "model",
+    "report",
+    "simulate",
+    "torch",
+)
 
 __all__ = [
     "FEATURES",

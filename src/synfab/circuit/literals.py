@@ -19,7 +19,7 @@ from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.model.history import History
 from synfab.model.scale import Scale
-from synfab.model.traps import ROOM, Traps
+from synfab.model.traps import NOMINAL_TEMPERATURE, Traps
 from synfab.physics import drawing, rules, traps
 from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
@@ -145,7 +145,7 @@ def trap_numbers(model: CellModel, parts: Traps) -> dict[str, Any]:
         "cell_spread": parts.cell_spread,
         "trap_bias": parts.trap_spread**2 + parts.cell_spread**2,
         "log_attempt": math.log(parts.attempt_time),
-        "room": ROOM,
+        "nominal_temperature": NOMINAL_TEMPERATURE,
         "trap_limit": traps.LIMIT,
         "cell_index": traps.CELL_INDEX,
         "call_distance": traps.CALL,

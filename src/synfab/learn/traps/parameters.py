@@ -10,7 +10,7 @@ import numpy as np
 from synfab.common.types import Array, FloatArray
 from synfab.learn.traps.data import Changes
 from synfab.learn.traps.spectra import Band
-from synfab.model.traps import MAX_TRAPS, ROOM, Traps
+from synfab.model.traps import MAX_TRAPS, NOMINAL_TEMPERATURE, Traps
 
 # Defaults of what the data do not carry.
 ATTEMPT_TIME = 1e-13  # s, the period of a vibration of the lattice
@@ -94,7 +94,7 @@ def _one(part: dict[str, Array], name: str, default: float) -> float:
 
 def equivalent_time(seconds: float, temperature: float, attempt: float = ATTEMPT_TIME) -> float:
     """Return the time (s) at 300 K in which traps move as in ``seconds`` at a temperature (K)."""
-    return float(attempt * (seconds / attempt) ** (temperature / ROOM))
+    return float(attempt * (seconds / attempt) ** (temperature / NOMINAL_TEMPERATURE))
 
 
 def layout_of(
