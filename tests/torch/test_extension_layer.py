@@ -105,7 +105,7 @@ def test_a_registered_layer_trains_hardware_aware_and_is_baked():
 
 
 def test_layers_that_a_class_does_not_support_stay_in_software_and_are_named():
-    with pytest.warns(UserWarning, match="bilinear layers of one output stay in software: product"):
+    with pytest.warns(UserWarning, match=r"stay in software: product \(bilinear layers of one"):
         chip = convert(Attention(outputs=1), seed=1)
     assert type(chip.product) is nn.Bilinear
     with pytest.raises(sf.InvalidValueError, match="bilinear layers of one output are not"):

@@ -37,7 +37,7 @@ from synfab.torch.options import (
     ProgramOptions,
     check_resistance,
 )
-from synfab.torch.registry import class_of_parametrized, class_on_cells, registered_types
+from synfab.torch.registry import class_on_cells, registered_types
 from synfab.torch.wires import effective_conductance
 
 # First row of the noise: larger than the number of any network's cells.
@@ -199,7 +199,7 @@ def bake(network: nn.Module) -> nn.Module:
 
 def _plain(layer: nn.Module, step: Cells, trained: Tensor) -> nn.Module:
     """Return a new layer: torch would remove a parametrisation from all copies of ``layer``."""
-    kind = class_of_parametrized(layer)
+    kind = class_on_cells(layer)
     assert kind is not None
     made: nn.Module = kind.plain_like(layer)
     weight = step.clipped(trained)[0].detach()
@@ -220,6 +220,8 @@ def _limits(tiles: Tiles, window: tuple[float, float]) -> tuple[Tensor, Tensor]:
 
 class Cells(nn.Module):
     """Parametrisation of ``weight``: the weights that cells would hold."""
+
+    of_cells = True  # layers with this are for training; convert refuses them
 
     def __init__(
         self,

@@ -240,6 +240,7 @@ class _Writer:
         factor = layer.weight_per_siemens.to(layer.weight)[:, None]
         with torch.no_grad():
             layer.weight.copy_((difference * factor).reshape(layer.weight.shape))
+        layer.note_programmed()
 
     def dump(self) -> dict[str, Any]:
         """Return the state, in tensors and numbers."""
