@@ -97,7 +97,7 @@ def test_a_registered_layer_is_trained_in_situ_and_its_state_loads():
 
 def test_a_registered_layer_trains_hardware_aware_and_is_baked():
     network = Attention()
-    aware = hardware_aware(network, seed=1, bits=2)
+    aware = hardware_aware(network, seed=1, bits=2, scale="layer")
     assert len(torch.unique(aware.product.weight.detach().mul(1e4).round())) <= 7
     plain = bake(aware)
     assert type(plain.product) is nn.Bilinear

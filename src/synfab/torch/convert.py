@@ -84,7 +84,7 @@ def convert(
     given: dict[str, Any] = {"model": load_model(model), "seed": seed, **options}
     begin = LayerOptions.of({**given, "first_cell": first_cell}).first_cell
     made = _on_cells(modules, chosen, given, begin)
-    _report_left(modules, chosen, made, strict)
+    report_left(modules, chosen, made, strict)
     # Composites of which no part is on cells stay as they are.
     used = {k: split for k, split in splits.items() if any(id(c) in made for c in split.children())}
     for split in used.values():
@@ -93,8 +93,8 @@ def convert(
     memo: dict[int, Any] = {**made, **used}
     if not inplace:
         return copy.deepcopy(network, memo)  # takes the new layers for copies of the old ones
-    places = [(name, memo[id(module)]) for name, module in modules.items() if id(module) in memo]
-    return _replace(network, places)
+    places = {name: memo[id(module)] for name, module in modules.items() if id(module) in memo}
+    return replace_modules(network, places)
 
 
 def split_composites(network: nn.Module) -> tuple[Modules, dict[int, Composite]]:
@@ -181,9 +181,7 @@ def _tie(
             made[id(layer)] = TiedEmbedding(layer, owner)
 
 
-def _report_left(
-    modules: Modules, chosen: Chosen, made: dict[int, nn.Module], strict: bool
-) -> None:
+def report_left(modules: Modules, chosen: Chosen, made: dict[int, nn.Module], strict: bool) -> None:
     """Warn, or raise, about layers with weight matrices that stay in software."""
     reasons = {name: why_in_software(layer) for name, layer in modules.items()
                if id(layer) not in made and chosen.of(name) is not None}  # fmt: skip
@@ -209,9 +207,10 @@ def _naming(layer: str) -> Iterator[None]:
         raise kind(f"{layer}: {error}") from None
 
 
-def _replace(network: nn.Module, places: list[tuple[str, nn.Module]]) -> nn.Module:
-    parts = {id(child) for _, layer in places for child in layer.children()}
-    for name, layer in places:
+def replace_modules(network: nn.Module, places: Modules) -> nn.Module:
+    """Put modules in the places of their names; return the network, or what replaces it."""
+    parts = {id(child) for layer in places.values() for child in layer.children()}
+    for name, layer in places.items():
         if not name:
             return layer
         if id(layer) not in parts:  # the children of composites are in their places

@@ -278,6 +278,10 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Note that the cells were programmed to the present ``weight``."""
         self._programmed = _version(self.weight)
 
+    def is_current(self) -> bool:
+        """Tell whether ``weight`` is known to be what the cells were programmed to."""
+        return self._programmed is not None and self._programmed == _version(self.weight)
+
     def _check_weight(self) -> None:
         """Warn once, or raise, if ``weight`` is no longer what the cells were programmed to."""
         present = self._parameters["weight"]  # of any class in torch.func.functional_call
@@ -305,7 +309,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self.shared = (owner,)  # in a tuple: no child of this layer
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        current = self._programmed is not None and self._programmed == _version(self.weight)
+        current = self.is_current()
         before = self.weight_range
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         # States stay in float32, whatever the parameters are.
@@ -377,7 +381,11 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
                     f"state_dict: {prefix + name}: this layer has shape {tuple(mine.shape)}, the "
                     f"state {tuple(given.shape)}"
                 )
+        owner = self.shared[0] if self.shared else None
+        current = owner is not None and owner.is_current()
         super()._load_from_state_dict(state_dict, prefix, *others)
+        if owner is not None and current:  # the same numbers were copied to the shared weight
+            owner.note_programmed()
         if not isinstance(self.weight, CellWeight):  # assign=True replaces the parameter
             self.weight = CellWeight(self.weight.data, self.weight.requires_grad)
             if prefix + EXTRA in state_dict:

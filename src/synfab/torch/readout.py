@@ -80,7 +80,8 @@ def _magnification(largest: Tensor) -> Tensor:
     """Return 1, or a power of two for inputs so small that their reciprocal would overflow."""
     limits = torch.finfo(largest.dtype)
     digits = 24 if largest.dtype == torch.float32 else 53
-    return torch.where(largest < limits.tiny * 2.0**digits, 4.0**digits, 1.0).to(largest)
+    small = (largest > 0.0) & (largest < limits.tiny * 2.0**digits)
+    return torch.where(small, 4.0**digits, 1.0).to(largest)
 
 
 def _currents(layer: AnyLayer, v: Tensor) -> Tensor:

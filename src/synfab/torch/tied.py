@@ -37,6 +37,12 @@ class TiedEmbedding(nn.Module):
         held = functional.embedding(index, owner.cell_weight.to(value))
         return value + (held - value).detach()
 
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        current = self.owner[0].is_current()
+        super()._load_from_state_dict(*arguments)
+        if current:  # the same numbers were copied to the shared weight
+            self.owner[0].note_programmed()
+
     def to_torch(self, weight: nn.Parameter) -> nn.Embedding:
         """Return an ``nn.Embedding`` with this table."""
         made = nn.Embedding(
