@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import synfab as sf
-from synfab.torch import CrossbarConv2d, CrossbarLinear, calibrate, convert, program
+from synfab.torch import CrossbarConv2d, CrossbarLinear, calibrate, convert, program, to_torch
 
 QUIET = {"noise": False, "linear": True}
 
@@ -105,6 +105,15 @@ def test_calibrated_ranges_fit_the_data_and_are_saved(plain):
         calibrate(convert(nn.Sequential(plain), seed=1), x)
     with pytest.raises(sf.InvalidValueError, match="batches: no current in 0"):
         calibrate(chip, [])
+
+
+def test_export_is_refused_and_exports_the_held_weights(plain):
+    chip = convert(nn.Sequential(plain), seed=1)
+    x = torch.randn(2, 20)
+    with pytest.raises(Exception, match=r"torch\.export: cells are a simulation"):
+        torch.export.export(chip, (x,))
+    held = to_torch(chip)
+    torch.testing.assert_close(torch.export.export(held, (x,)).module()(x), held(x))
 
 
 def test_data_parallel_is_refused_in_one_line(plain):

@@ -326,7 +326,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def _replicate_for_data_parallel(self) -> NoReturn:
         raise InvalidTypeError(
             "DataParallel: layers on cells cannot be replicated, since the copies would share "
-            "their cells; use DistributedDataParallel, in which every process has the same chip"
+            "their cells; use one process per device"
         )
 
     def __getstate__(self) -> dict[str, Any]:
