@@ -20,7 +20,8 @@ from synfab.model.model_file import load_model
 from synfab.model.population import Population
 from synfab.programming.methods import check_options
 from synfab.random.streams import MAX_SEED
-from synfab.torch.convert import Exceptions, convert
+from synfab.torch.convert import convert
+from synfab.torch.exceptions import Exceptions
 from synfab.torch.inputs import check_network
 from synfab.torch.options import (
     MethodName,
@@ -42,6 +43,7 @@ def monte_carlo(
     programming: ProgramOptions | None = None,
     workers: int = 1,
     progress: bool = False,
+    strict: bool = False,
     exceptions: Exceptions | None = None,
     first_cell: int = 0,
     **options: Unpack[SharedLayerOptions],
@@ -65,7 +67,7 @@ def monte_carlo(
         this. The table does not depend on it.
     progress
         Show a progress bar on standard error.
-    exceptions, first_cell, **options
+    strict, exceptions, first_cell, **options
         As in ``convert``.
 
     Returns
@@ -88,7 +90,13 @@ def monte_carlo(
     def one(seed: int) -> dict[str, float]:
         begin = time.perf_counter()
         chip = convert(
-            network, technology, seed=seed, exceptions=exceptions, first_cell=first_cell, **options
+            network,
+            technology,
+            seed=seed,
+            strict=strict,
+            exceptions=exceptions,
+            first_cell=first_cell,
+            **options,
         )
         table = program(chip, method, **steps)
         score = checks.number("evaluate", evaluate(chip))

@@ -91,6 +91,7 @@ def program(
     rows = {}
     for name, layer in layers:
         layer.refresh()
+        layer.note_programmed()
         mine = [r for tile, r in zip(tiles, done, strict=True) if tile.layer == (name or "layer")]
         rows[name or "layer"] = summary(mine)
     return pd.DataFrame.from_dict(rows, orient="index")
