@@ -135,7 +135,7 @@ PADDING = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]]).bool()
         {"key_padding_mask": PADDING, "attn_mask": torch.zeros(6, 5, 4).bool()},
         {"attn_mask": torch.randn(5, 4), "need_weights": False},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options) or "plain",
 )  # fmt: skip
 def test_attention(options):
     check(nn.MultiheadAttention(8, 2, batch_first=True), Q, K, K, **options)
