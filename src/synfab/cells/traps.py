@@ -58,8 +58,11 @@ class CellTraps:
     def wait(self, engine: Engine, seconds: float, temperature: float) -> None:
         """Let a time (s) pass at a temperature (K) in one step."""
         after = engine.move_traps(self.state, self._step(engine, seconds, temperature))
-        self.state, self._stale = after, False
-        self.step_number = (self.step_number + 1) & WORD
+        self._passed(after, (self.step_number + 1) & WORD)
+
+    def _passed(self, after: TrapState, step_number: int) -> None:
+        # A single operation, which an interrupt cannot split.
+        vars(self).update(state=after, _stale=False, step_number=step_number)
 
     def trace(
         self,
@@ -88,8 +91,7 @@ class CellTraps:
             whole = engine.move_traps(self.state, total)
         copies = (xp.asarray(array, copy=True) for array in whole)
         placed = (library.put(a, index, b) for a, b in zip(copies, after, strict=True))
-        self.state, self._stale = TrapState(*placed), False
-        self.step_number = (last + 1) & WORD
+        self._passed(TrapState(*placed), (last + 1) & WORD)
         return currents
 
     def _step(self, engine: Engine, seconds: float, temperature: float) -> Step:

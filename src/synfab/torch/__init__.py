@@ -4,6 +4,7 @@ from synfab.common import extras
 
 extras.check("torch", "pandas", "sklearn", extra="torch")
 
+from synfab.torch.aging import calibrate_drift, compensate_drift, wait
 from synfab.torch.convert import convert, to_torch
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
@@ -24,6 +25,8 @@ __all__ = [
     "LayerOptions",
     "PulsedSGD",
     "bake",
+    "calibrate_drift",
+    "compensate_drift",
     "convert",
     "default_window",
     "effective_conductance",
@@ -35,6 +38,7 @@ __all__ = [
     "restore_training",
     "to_torch",
     "training_state",
+    "wait",
     "wired_currents",
     "without_outliers",
 ]
