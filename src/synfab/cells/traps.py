@@ -135,6 +135,14 @@ def check_stored(model: CellModel, arrays: Mapping[str, Any], n_cells: int) -> N
             raise FileFormatError(f"{name}: a trap beyond the {traps_of(model).count} of the model")
 
 
+def without_traps(model: CellModel) -> InvalidValueError:
+    """Return the error of cells that do not change with time."""
+    return InvalidValueError(
+        f"model: {model.name!r} has no traps, so its cells do not change with time; "
+        f"learn.fit_traps adds them"
+    )
+
+
 def checked_time(name: str, value: object, *, positive: bool = False) -> float:
     """Return a time in seconds."""
     found = checks.positive(name, value) if positive else checks.number(name, value, minimum=0.0)
