@@ -36,6 +36,12 @@ SOURCES: dict[str, tuple[str, str]] = {
     "ml-inference.png": ("examples/ml_inference.py", "ml-inference.png"),
     "ml-hardware-aware.png": ("examples/ml_hardware_aware.py", "ml-hardware-aware.png"),
     "ml-in-situ.png": ("examples/ml_in_situ.py", "ml-in-situ.png"),
+    "concepts/relaxation.png": ("examples/concepts/time_and_temperature.py", "relaxation.png"),
+    "concepts/noise_spectrum.png": (
+        "examples/concepts/time_and_temperature.py",
+        "noise_spectrum.png",
+    ),
+    "concepts/retention.png": ("examples/concepts/time_and_temperature.py", "retention.png"),
     "tutorials/first-array.png": ("docs/tutorials/first-array.md", "first-array.png"),
     "tutorials/extracted.png": ("docs/tutorials/measurement-to-model.md", "extracted.png"),
     "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
@@ -45,6 +51,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
     for folder in ("gallery", "concepts")
     for script in (ROOT / "examples" / folder).glob("*.py")
+    if script.stem != "time_and_temperature"  # it draws three
 }
 
 

@@ -13,8 +13,11 @@ from synfab.common.errors import InvalidValueError, SynfabError
 from synfab.common.interrupts import pass_on
 from synfab.explore.experiment import (
     COUNTS,
+    LOG_TIMES,
+    TEMPERATURES,
     WIRE_RESISTANCES,
     Program,
+    age,
     read_crossbar,
     settings,
     sweep,
@@ -54,6 +57,8 @@ h1 {font-size: 1.7rem; margin: .8rem 0 0} h2 {font-size: 1.1rem; margin: .8rem 0
 {{ embed(roots.crossbar) }}</section>
 <section aria-label="Rows"><h2>Rows of the crossbar read at 0.2 V</h2>
 {{ embed(roots.rows) }}</section>
+{% if has_traps %}<section aria-label="Time"><h2>Conductance after programming</h2>
+{{ embed(roots.aging) }}</section>{% endif %}
 </div></main></div>
 <script>
 // Sliders and spinners of the framework have no names for screen readers.
@@ -88,6 +93,14 @@ def controls(model: CellModel) -> dict[str, Any]:
     lowest, highest = voltage_limits(model)
     counts = {name: {"start": a, "end": b, "width": 260} for name, (a, b) in COUNTS.items()}
     width = {"width": 260}
+    time = {} if model.traps is None else {
+        "log_time": pn.widgets.FloatSlider(
+            label="log10 of the time before the crossbar is read (s)", start=LOG_TIMES[0],
+            end=LOG_TIMES[1], step=0.25, value=0.0, **width),
+        "temperature": pn.widgets.FloatSlider(
+            label="temperature (K)", start=TEMPERATURES[0], end=TEMPERATURES[1], step=5.0,
+            value=300.0, **width),
+    }  # fmt: skip
     return {
         "u_min": pn.widgets.FloatSlider(
             label="lowest voltage (V)", start=lowest, end=0.0, step=0.02,
@@ -105,6 +118,7 @@ def controls(model: CellModel) -> dict[str, Any]:
             label="rows and columns of the crossbar", value=32, **counts["rows"]),
         "wire_resistance": pn.widgets.Select(
             label="wires (ohm per segment)", options=list(WIRE_RESISTANCES), value=1.0, **width),
+        **time,
     }  # fmt: skip
 
 
@@ -112,9 +126,16 @@ def page(model: CellModel) -> Any:
     """Return the page of one session: controls, and figures that depend on them."""
     import panel as pn
 
-    from synfab.explore.views import CrossbarView, DistributionView, LoopView, words
+    from synfab.explore.views import (
+        CrossbarView,
+        DistributionView,
+        LoopView,
+        TimeView,
+        words,
+    )
 
     knobs = controls(model)
+    time_view = None if model.traps is None else TimeView()
     loop_view, distribution_view, crossbar_view = LoopView(), DistributionView(), CrossbarView()
     text = pn.pane.HTML("", sizing_mode="stretch_width")
 
@@ -131,8 +152,11 @@ def page(model: CellModel) -> Any:
         program = Program(now.u_min, now.u_max, now.cycles)
         loops = sweep(model, program, now.cells, now.order, now.seed)
         readout = read_crossbar(
-            model, now.rows, now.order, now.seed, now.u_max, now.wire_resistance
-        )
+            model, now.rows, now.order, now.seed, now.u_max, now.wire_resistance,
+            (now.seconds, now.temperature),
+        )  # fmt: skip
+        if time_view is not None:
+            time_view.show(age(model, now.seed, now.temperature), now.seconds)
         loop_view.show(loops)
         distribution_view.show(loops)
         crossbar_view.show(readout)
@@ -152,6 +176,9 @@ def page(model: CellModel) -> Any:
     made.add_panel("distributions", pn.Column(pn.Row(*upper), pn.Row(*lower)))
     made.add_panel("crossbar", crossbar_view.map)
     made.add_panel("rows", crossbar_view.figure)
+    made.add_variable("has_traps", time_view is not None)
+    if time_view is not None:
+        made.add_panel("aging", time_view.figure)
     return made
 
 

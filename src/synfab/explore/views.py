@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LinearColorMapper
+from bokeh.models import ColumnDataSource, LinearColorMapper, Span
 from bokeh.palettes import Blues256
 
 from synfab.common.types import FloatArray
-from synfab.explore.experiment import Loops, Readout
+from synfab.explore.experiment import LEVELS, Aging, Loops, Readout
 from synfab.figures.cells import COLOURS
 from synfab.model.cell_model import FEATURES
 from synfab.report.panels import LABELS, hover, new_panel
@@ -106,6 +106,41 @@ class CrossbarView:
             "ideal": 1e6 * readout.ideal,
             "real": 1e6 * readout.real,
         }
+
+
+class TimeView:
+    """Conductance over time: median and the middle 90 % of the cells."""
+
+    def __init__(self) -> None:
+        self.figure = new_panel(
+            "time after programming (s)", "conductance (uS)", width=420, height=330,
+            x_axis_type="log",
+        )  # fmt: skip
+        self.sources = []
+        lines = []
+        for _, colour in zip(LEVELS, COLOURS, strict=False):
+            source = ColumnDataSource({"time": [], "low": [], "middle": [], "high": []})
+            self.figure.varea(
+                "time", "low", "high", source=source, fill_color=colour, fill_alpha=0.25
+            )
+            lines.append(
+                self.figure.line("time", "middle", source=source, line_color=colour, line_width=2)
+            )
+            self.sources.append(source)
+        self.now = Span(location=1.0, dimension="height", line_dash="dashed", line_color="#555")
+        self.figure.add_layout(self.now)
+        self.figure.y_range.start = 0
+        tips = [("time", "@time{0.0e+0} s"), ("median", "@middle{0.0} uS"),
+                ("5 to 95 %", "@low{0.0} to @high{0.0} uS")]  # fmt: skip
+        hover(self.figure, lines, tips)
+
+    def show(self, aging: Aging, seconds: float) -> None:
+        """Show the bands, and the time at which the crossbar is read."""
+        for source, (low, middle, high) in zip(self.sources, aging.bands.values(), strict=True):
+            source.data = {
+                "time": aging.times, "low": 1e6 * low, "middle": 1e6 * middle, "high": 1e6 * high
+            }  # fmt: skip
+        self.now.location = seconds
 
 
 def read_error(readout: Readout) -> float:

@@ -21,8 +21,9 @@ MAX_NODES = 64
 ROOM = 300.0
 # Arguments of ``Traps``.
 ARRAYS = (
-    "time_constants", "spectrum", "conductance", "amplitude", "initial_occupancy", "occupancy"
-)  # fmt: skip
+    *("time_constants", "spectrum", "conductance", "amplitude", "raising"),
+    *("initial_occupancy", "occupancy"),
+)
 NUMBERS = ("trap_spread", "cell_spread", "attempt_time")
 BOLTZMANN_EV = 8.617333262e-5  # eV/K
 
@@ -39,6 +40,7 @@ class Traps:
     An occupied trap k lowers the conductance G of the cell by
     A(G) d_k exp(s z_k + s_c z_c - s**2 - s_c**2), with normal numbers z_k of the trap in this
     cycle and z_c of the cell. Reads see G - sum_k a_k (b_k - b_k at the moment of programming).
+    A share of the traps, given by ``raising``, increases the conductance when occupied instead.
 
     Parameters
     ----------
@@ -50,6 +52,9 @@ class Traps:
         Nodes (S) of the amplitude A(G), ascending, (n,).
     amplitude
         A (S) at the nodes, (n,); linear between them, constant outside.
+    raising
+        Probability at the nodes that a trap raises the conductance when it is occupied, (n,), or
+        one for all; between them and outside as the amplitude.
     trap_spread
         s, spread of the amplitudes of traps: standard deviation of their natural logarithm.
     cell_spread
@@ -72,6 +77,7 @@ class Traps:
     spectrum: FloatArray
     conductance: FloatArray
     amplitude: FloatArray
+    raising: FloatArray
     trap_spread: float
     cell_spread: float
     initial_occupancy: FloatArray
@@ -85,6 +91,7 @@ class Traps:
         conductance: npt.ArrayLike,
         amplitude: npt.ArrayLike,
         *,
+        raising: npt.ArrayLike = 0.0,
         trap_spread: SupportsFloat = 0.5,
         cell_spread: SupportsFloat = 0.0,
         initial_occupancy: npt.ArrayLike = 0.5,
@@ -101,13 +108,14 @@ class Traps:
         freeze(
             self,
             time_constants=edges,
-            spectrum=_of_traps("spectrum", spectrum, count),
+            spectrum=_for_each("spectrum", spectrum, count),
             conductance=nodes,
             amplitude=numbers("amplitude", amplitude, (len(nodes),)),
+            raising=_for_each("raising", raising, len(nodes)),
             trap_spread=checks.number("trap_spread", trap_spread, minimum=0.0, maximum=3.0),
             cell_spread=checks.number("cell_spread", cell_spread, minimum=0.0, maximum=3.0),
-            initial_occupancy=_of_traps("initial_occupancy", initial_occupancy, count),
-            occupancy=_of_traps("occupancy", occupancy, count),
+            initial_occupancy=_for_each("initial_occupancy", initial_occupancy, count),
+            occupancy=_for_each("occupancy", occupancy, count),
             attempt_time=checks.positive("attempt_time", attempt_time),
         )
         self._check()
@@ -122,7 +130,7 @@ class Traps:
         for name in ("spectrum", "amplitude"):
             if not (getattr(self, name) >= 0.0).all():
                 raise InvalidValueError(f"{name}: expected numbers from 0 on")
-        for name in ("initial_occupancy", "occupancy"):
+        for name in ("raising", "initial_occupancy", "occupancy"):
             found = getattr(self, name)
             if not ((found >= 0.0) & (found <= 1.0)).all():
                 raise InvalidValueError(f"{name}: expected probabilities, 0 to 1")
@@ -141,6 +149,11 @@ class Traps:
         """Return A(G) (S) at conductances ``g`` (S)."""
         given = checks.real_array("g", g).astype(np.float64)
         return np.asarray(np.interp(given, self.conductance, self.amplitude))
+
+    def raising_at(self, g: npt.ArrayLike) -> FloatArray:
+        """Return the share of traps that raise the conductance at conductances ``g`` (S)."""
+        given = checks.real_array("g", g).astype(np.float64)
+        return np.asarray(np.interp(given, self.conductance, self.raising))
 
     def times_at(self, temperature: SupportsFloat = ROOM) -> FloatArray:
         """Return the edges (s) of the intervals of time constants at a temperature (K)."""
@@ -178,23 +191,28 @@ class Traps:
         # The mean of exp(s z - s**2) is exp(-s**2 / 2).
         mean = self.spectrum * math.exp(-0.5 * (self.trap_spread**2 + self.cell_spread**2))
         shift = (moved * (self.occupancy - self.initial_occupancy) * mean).sum(axis=-1)
-        return np.asarray(-self.amplitude_at(g) * shift)
+        return np.asarray((2.0 * self.raising_at(g) - 1.0) * self.amplitude_at(g) * shift)
 
     def autocovariance(
-        self, lag: npt.ArrayLike, g: float, temperature: SupportsFloat = ROOM
+        self, lag: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
     ) -> FloatArray:
-        """Return the autocovariance (S**2) of the conductance in equilibrium at lags (s)."""
+        """Return the autocovariance (S**2) of conductances ``g`` (S) in equilibrium at lags (s).
+
+        ``lag`` and ``g`` broadcast.
+        """
+        lags = np.abs(checks.real_array("lag", lag).astype(np.float64))
         each = self.spectrum**2 * self.occupancy * (1.0 - self.occupancy)
         return np.asarray(
-            self.amplitude_at(g) ** 2 * (self.remaining(np.abs(lag), temperature) * each).sum(-1)
+            self.amplitude_at(g) ** 2 * (self.remaining(lags, temperature) * each).sum(-1)
         )
 
     def spectral_density(
-        self, frequency: npt.ArrayLike, g: float, temperature: SupportsFloat = ROOM
+        self, frequency: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
     ) -> FloatArray:
-        """Return the one-sided spectral density (S**2/Hz) of the conductance in equilibrium.
+        """Return the one-sided spectral density (S**2/Hz) of conductances (S) in equilibrium.
 
-        A trap contributes 4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
+        ``frequency`` (Hz) and ``g`` broadcast. A trap contributes
+        4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
         """
         omega = 2.0 * np.pi * checks.real_array("frequency", frequency).astype(np.float64)
         if not (omega > 0.0).all():
@@ -206,7 +224,7 @@ class Traps:
         return np.asarray(self.amplitude_at(g) ** 2 * (mean * each).sum(axis=-1))
 
 
-def _of_traps(name: str, value: npt.ArrayLike, count: int) -> FloatArray:
-    """Return one number for each trap; one number counts for all."""
+def _for_each(name: str, value: npt.ArrayLike, count: int) -> FloatArray:
+    """Return one number for each trap or node; one number counts for all."""
     found = checks.real_array(name, value)
     return numbers(name, np.full(count, found) if found.ndim == 0 else found, (count,))

@@ -16,12 +16,14 @@ from synfab.model.cell_model import CellModel
 from synfab.model.traps import ROOM, Traps
 from synfab.physics.drawing import draw_normals
 from synfab.physics.rules import highest_state
+from synfab.random.arrays import constant
 from synfab.random.streams import Stream, normals, uniform, words
 
 # Index of the stream of the population whose first normal number is z_c.
 CELL_INDEX = 3
 CALL = 256  # distance between the calls of one index, in the last word of the counter
 INITIAL_CALLS = 8  # first call of a time step for initial occupancies
+FOUR = 4  # traps per call
 # Largest exponents that float32 functions accept on every library.
 LIMIT = 80.0
 
@@ -84,37 +86,67 @@ def moved(
     """
     xp = array_namespace(r)
     traps = refreshed(traps, r, cycle)
-    parts = traps_of(model)
-    fresh = xp.isnan(traps.known)
+    parts, fresh = traps_of(model), xp.isnan(traps.known)
+    share = raising_share(model, r)
     occupied, initial, shift = cycle * 0, cycle * 0, r * 0.0
-    for k in range(parts.count):
-        before = (traps.occupied >> k) & 1
-        first = xp.astype(
-            _uniform(seed, number, step, k, INITIAL_CALLS) <= _f(parts.initial_occupancy[k]),
-            before.dtype,
-        )
-        start = xp.where(fresh, first, (traps.initial >> k) & 1)
-        before = xp.where(fresh, first, before)
-        w_time, z = _parameters(seed, number, cycle, k)
-        exchanged = exchange(parts, k, w_time, step)
-        q = _f(parts.occupancy[k])
+    for first in range(0, parts.count, FOUR):
+        start = drawn_at_first(parts, seed, number, step, first)
+        count = start.shape[0]
+        start = xp.where(fresh, start, _bits(traps.initial, first, count))
+        before = xp.where(fresh, start, _bits(traps.occupied, first, count))
+        times, z = _parameters(seed, number, cycle, first, count)
+        raises, place = orientation(share, times)
+        exchanged = exchange(parts, first, place, step)
+        q = _column(parts.occupancy, first, r)
         chance = xp.where(before == 1, (1.0 - q) * exchanged, q * exchanged)
-        flips = _uniform(seed, number, step, k, 0) <= chance
-        after = before ^ xp.astype(flips, before.dtype)
-        occupied, initial = occupied | (after << k), initial | (start << k)
-        size = _f(parts.spectrum[k]) * xp.exp(_f(parts.trap_spread) * z)
-        shift = shift + xp.where(after == start, size * 0.0, xp.where(after == 1, size, -size))
+        moves = uniform(_stacked(seed, number, step.number, _move_call(first), count)) <= chance
+        after = before ^ xp.astype(moves, before.dtype)
+        size = _column(parts.spectrum, first, r) * xp.exp(_f(parts.trap_spread) * z)
+        size = xp.where(raises, -size, size)
+        size = xp.where(after == start, size * 0.0, xp.where(after == 1, size, -size))
+        for k in range(count):  # one after the other, so that sums have the same rounding
+            occupied = occupied | (after[k, :] << (first + k))
+            initial = initial | (start[k, :] << (first + k))
+            shift = shift + size[k, :]
     scale = amplitude_in_r(model, r) * cell_factor(parts, seed, number)
     # Copies, because engines may change the arrays of their cells in place.
     known, at = xp.asarray(r, copy=True), xp.asarray(cycle, copy=True)
     return TrapState(occupied, initial, known, at, seen_state(model, r, scale * shift))
 
 
-def exchange(parts: Traps, k: int, w_time: Array, step: Step) -> Array:
-    """Return 1 - exp(-t / tau(T)) of trap k, whose time constant is drawn by ``w_time``."""
-    xp = array_namespace(w_time)
-    low, width = log_times(parts)
-    above = _f(low[k]) + _f(width[k]) * uniform(w_time)  # ln(tau / attempt_time)
+def drawn_at_first(
+    parts: Traps, seed: Any, number: tuple[Array, Array], step: Step, first: int
+) -> Array:
+    """Return bits of up to four traps from ``first`` on, as drawn after a switching event."""
+    count, call = min(FOUR, parts.count - first), _move_call(first, INITIAL_CALLS)
+    drawn = uniform(_stacked(seed, number, step.number, call, count))
+    xp = array_namespace(drawn)
+    return xp.astype(drawn <= _column(parts.initial_occupancy, first, drawn), number[0].dtype)
+
+
+def orientation(share: Array, w_time: Array) -> tuple[Array, Array]:
+    """Return which traps raise the conductance when occupied, and their places in the interval.
+
+    One uniform number u decides both: the trap raises it if u <= share, and the place, uniform
+    again, is u / share then and (u - share) / (1 - share) otherwise.
+    """
+    u = uniform(w_time)
+    xp = array_namespace(u)
+    raises = u <= share
+    below, width = xp.where(raises, share * 0.0, share), xp.where(raises, share, 1.0 - share)
+    return raises, (u - below) / width
+
+
+def raising_share(model: CellModel, r: Array) -> Array:
+    """Return the share of traps that raise the conductance of cells programmed to ``r``."""
+    return _interpolated(r, *raising_pieces(model))
+
+
+def exchange(parts: Traps, first: int, place: Array, step: Step) -> Array:
+    """Return 1 - exp(-t / tau(T)) of traps from ``first`` on, at places of 0 … 1 in ln tau."""
+    xp = array_namespace(place)
+    low, width = (_column(values, first, place) for values in log_times(parts))
+    above = low + width * place  # ln(tau / attempt_time)
     exponent = step.log_time - step.slope * above
     exponent = xp.where(exponent > LIMIT, LIMIT, xp.where(exponent < -LIMIT, -LIMIT, exponent))
     return -xp.expm1(-xp.exp(exponent))
@@ -137,8 +169,12 @@ def cell_factor(parts: Traps, seed: Any, number: tuple[Array, Array]) -> Array:
 
 def amplitude_in_r(model: CellModel, r: Array) -> Array:
     """Return the amplitude A(G) of cells programmed to ``r`` as a change of r."""
+    return _interpolated(r, *amplitude_pieces(model))
+
+
+def _interpolated(r: Array, nodes: Any, first: float, slopes: Any) -> Array:
+    """Return a function of r that is linear between ascending nodes and constant outside."""
     xp = array_namespace(r)
-    nodes, first, slopes = amplitude_pieces(model)
     found = r * 0.0 + _f(first)
     for low, high, slope in zip(nodes[:-1], nodes[1:], slopes, strict=True):
         inside = xp.where(r < _f(high), r, _f(high)) - _f(low)
@@ -148,10 +184,17 @@ def amplitude_in_r(model: CellModel, r: Array) -> Array:
 
 def amplitude_pieces(model: CellModel) -> tuple[Any, float, Any]:
     """Return the amplitude as a function of r: ascending nodes, first value, slopes between."""
-    parts, conduction = traps_of(model), model.conduction
-    nodes = conduction.state(parts.conductance[::-1])
-    values = parts.amplitude[::-1] / conduction.g_span
-    return nodes, float(values[0]), np.diff(values) / np.diff(nodes)
+    return _pieces(model, traps_of(model).amplitude / model.conduction.g_span)
+
+
+def raising_pieces(model: CellModel) -> tuple[Any, float, Any]:
+    """Return the share of raising traps as ``amplitude_pieces`` returns the amplitude."""
+    return _pieces(model, traps_of(model).raising)
+
+
+def _pieces(model: CellModel, values: Any) -> tuple[Any, float, Any]:
+    nodes = model.conduction.state(traps_of(model).conductance[::-1])
+    return nodes, float(values[-1]), np.diff(values[::-1]) / np.diff(nodes)
 
 
 def seen_state(model: CellModel, r: Array, shift: Array) -> Array:
@@ -164,16 +207,41 @@ def seen_state(model: CellModel, r: Array, shift: Array) -> Array:
     return xp.where(shift == 0.0, r, seen)
 
 
-def _uniform(seed: Any, number: tuple[Array, Array], step: Step, k: int, first: int) -> Array:
-    """Return the uniform number that moves trap k in a step, or draws its initial occupancy."""
-    last = int(Stream.TRAP_MOVES) + CALL * (first + (k >> 2))
-    return uniform(words(seed, number, step.number, last)[k & 3])
+def _move_call(first: int, calls: int = 0) -> int:
+    """Return the last word of the counter that moves four traps from ``first`` on."""
+    return int(Stream.TRAP_MOVES) + CALL * (calls + first // FOUR)
 
 
-def _parameters(seed: Any, number: tuple[Array, Array], cycle: Array, k: int) -> Any:
-    """Return the word of the time constant of trap k in a cycle, and its normal number."""
-    drawn = words(seed, number, cycle, int(Stream.TRAPS) + CALL * (k >> 1))
-    return drawn[k & 1], normals(drawn)[2 + (k & 1), ...]
+def _stacked(seed: Any, number: tuple[Array, Array], index: Array, last: int, count: int) -> Array:
+    """Return the first ``count`` words of a call, (count, M)."""
+    drawn = words(seed, number, index, last)
+    return array_namespace(number[0]).stack(drawn[:count])
+
+
+def _parameters(
+    seed: Any, number: tuple[Array, Array], cycle: Array, first: int, count: int
+) -> tuple[Array, Array]:
+    """Return words of the time constants of traps in a cycle, and normal numbers, (count, M)."""
+    times: list[Array] = []
+    z: list[Array] = []
+    for pair in range(first // 2, (first + count + 1) // 2):
+        drawn = words(seed, number, cycle, int(Stream.TRAPS) + CALL * pair)
+        numbers = normals(drawn)
+        times += drawn[:2]
+        z += [numbers[2, ...], numbers[3, ...]]
+    xp = array_namespace(cycle)
+    return xp.stack(times[:count]), xp.stack(z[:count])
+
+
+def _bits(word: Array, first: int, count: int) -> Array:
+    """Return bits ``first`` … of words (M,), (count, M)."""
+    xp = array_namespace(word)
+    return xp.stack([(word >> (first + k)) & 1 for k in range(count)])
+
+
+def _column(values: Any, first: int, like: Array) -> Array:
+    """Return numbers of up to four traps from ``first`` on as a column."""
+    return constant(values[first : first + FOUR], like)[:, None]
 
 
 def traps_of(model: CellModel) -> Traps:

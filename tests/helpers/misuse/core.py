@@ -63,7 +63,7 @@ method("__matmul__", v=[0.1, 0.1, 0.1, 0.1])
 method("conductance", u=0.2)
 method("current", u=0.2)
 method("matvec", v=[0.1, 0.1, 0.1, 0.1], noise=True, bandwidth=1e8, number=None)
-method("read", u=0.2, bandwidth=1e8, noise=True, number=None)
+method("read", u=0.2, bandwidth=1e8, noise=True, number=None, interval=None, temperature=300.0)
 method("readout_noise", count=2, number=None, first_row=0)
 method("renew", first_cell=0)
 method("set_conductance", g=2e-5, where=None)
@@ -182,6 +182,46 @@ for name in ("shift_at", "spread_at"):
         n=10,
     )
 recipe("synfab.model.wear.Failure.survival", lambda _: sf.model.Failure(1e4).survival, n=100)
+
+
+def traps() -> Any:
+    return sf.model.Traps([1e-3, 1.0, 1e3], 0.5, [0.0], [1e-6])
+
+
+recipe(
+    "synfab.model.traps.Traps", lambda _: sf.model.Traps, time_constants=[1e-3, 1.0, 1e3],
+    spectrum=0.5, conductance=[0.0, 1e-4], amplitude=[1e-6, 2e-6], trap_spread=0.5,
+    cell_spread=0.1, initial_occupancy=0.4, occupancy=0.5, attempt_time=1e-12,
+)  # fmt: skip
+recipe("synfab.model.traps.Traps.amplitude_at", lambda _: traps().amplitude_at, g=1e-5)
+recipe("synfab.model.traps.Traps.times_at", lambda _: traps().times_at, temperature=350.0)
+recipe(
+    "synfab.model.traps.Traps.remaining", lambda _: traps().remaining, seconds=1.0,
+    temperature=350.0,
+)  # fmt: skip
+recipe(
+    "synfab.model.traps.Traps.mean_change", lambda _: traps().mean_change, seconds=1.0, g=1e-5,
+    temperature=350.0,
+)  # fmt: skip
+recipe(
+    "synfab.model.traps.Traps.autocovariance", lambda _: traps().autocovariance, lag=1.0, g=1e-5,
+    temperature=350.0,
+)  # fmt: skip
+recipe(
+    "synfab.model.traps.Traps.spectral_density", lambda _: traps().spectral_density,
+    frequency=1.0, g=1e-5, temperature=350.0,
+)  # fmt: skip
+
+
+def aging_cells() -> sf.CellArray:
+    return sf.CellArray(model().replace(traps=traps()), (2, 4), seed=1)
+
+
+recipe("synfab.CellArray.wait", lambda _: aging_cells().wait, seconds=1.0, temperature=350.0)
+recipe(
+    "synfab.CellArray.trace", lambda _: aging_cells().trace, seconds=0.1, rate=100.0, cells=(1, 2),
+    u=0.2, noise=True, bandwidth=None, temperature=350.0,
+)  # fmt: skip
 
 
 @RECIPES.add("synfab.CellModel.replace")

@@ -34,6 +34,7 @@ EXTRAS = (
     ),
     *("synfab.model.history.History", "synfab.model.population.Population"),
     *("synfab.model.scale.Scale", "synfab.model.wear.WearIn", "synfab.model.wear.Failure"),
+    "synfab.model.traps.Traps",
 )
 # Functions of modules that state no ``__all__``.
 FUNCTIONS = ("synfab.explore.page.serve",)

@@ -31,8 +31,9 @@ class Parts(NamedTuple):
     equilibrium: Any  # (K,)
     mode: Any  # (K,) int64: NEVER, PARTLY, ALWAYS
     nodes: Any  # (n,) of the amplitude as a function of r
-    slopes: Any  # (n - 1,), one more if n is 1
-    numbers: Any  # (6,): amplitude at the first node, s, s_c, s**2 + s_c**2, highest r, unused
+    slopes: Any  # (n,): of the amplitude between the nodes, then 0
+    raising: Any  # (n,): the same of the share of traps that raise the conductance
+    numbers: Any  # (6,): amplitude at the first node, s, s_c, s**2 + s_c**2, highest r, first share
 
 
 class Held(NamedTuple):
@@ -54,6 +55,7 @@ class Scratch(NamedTuple):
     cycle: Any  # uint32
     shift: Any  # float32
     r: Any  # float32
+    share: Any  # float32, of traps that raise the conductance
     z: Any  # (2, GROUP)
     move: Any  # (4, GROUP) words
     start: Any  # (4, GROUP) words
@@ -72,9 +74,18 @@ def draw_words(out, numbers, index, last, k0, k1, width):  # type: ignore[no-unt
 
 
 @part_njit(forceinline=True)
-def exchange(low, span_of, word, log_time, slope):  # type: ignore[no-untyped-def]
-    """Return ``traps.exchange``: 1 - exp(-t / tau(T)) of a trap whose tau is drawn by ``word``."""
-    above = low + span_of * uniform(word)
+def orientation(share, word):  # type: ignore[no-untyped-def]
+    """Return ``traps.orientation``: whether a trap raises the conductance, and its place."""
+    u = uniform(word)
+    raises = u <= share
+    below, width = f4(0.0) if raises else share, share if raises else f4(1.0) - share
+    return raises, (u - below) / width
+
+
+@part_njit(forceinline=True)
+def exchange(low, span_of, place, log_time, slope):  # type: ignore[no-untyped-def]
+    """Return ``traps.exchange``: 1 - exp(-t / tau(T)) of a trap at a place of 0 … 1 in ln tau."""
+    above = low + span_of * place
     exponent = log_time - slope * above
     exponent = f4(LIMIT) if exponent > f4(LIMIT) else exponent
     exponent = f4(-LIMIT) if exponent < f4(-LIMIT) else exponent
@@ -105,18 +116,31 @@ def seen_state(r, shift, top):  # type: ignore[no-untyped-def]
 
 
 @part_njit(forceinline=True)
+def interpolated(r, nodes, first, slopes):  # type: ignore[no-untyped-def]
+    """Return a function of r that is linear between the nodes and constant outside."""
+    found = first
+    for i in range(len(nodes) - 1):
+        inside = min(r, nodes[i + 1]) - nodes[i]
+        found += slopes[i] * max(inside, f4(0.0))
+    return found
+
+
+@part_njit(forceinline=True)
+def share_of(parts, r):  # type: ignore[no-untyped-def]
+    """Return the share of traps that raise the conductance of a cell programmed to r."""
+    return interpolated(r, parts.nodes, parts.numbers[5], parts.raising)
+
+
+@part_njit(forceinline=True)
 def scale_of(parts, r, z):  # type: ignore[no-untyped-def]
     """Return the amplitude of a cell in r: A(G) exp(s_c z_c - s**2 - s_c**2)."""
-    nodes, numbers = parts.nodes, parts.numbers
-    found = numbers[0]
-    for i in range(len(parts.nodes) - 1):
-        inside = min(r, nodes[i + 1]) - nodes[i]
-        found += parts.slopes[i] * max(inside, f4(0.0))
+    numbers = parts.numbers
+    found = interpolated(r, parts.nodes, numbers[0], parts.slopes)
     return found * exp(numbers[2] * z - numbers[3])
 
 
 @part_njit()
-def load_group(given, r, cycle, scratch, start, count):  # type: ignore[no-untyped-def]
+def load_group(parts, given, r, cycle, scratch, start, count):  # type: ignore[no-untyped-def]
     """Copy the cells of a group to ``scratch``; ``fresh`` marks those that have switched."""
     for j in range(GROUP):
         scratch.fresh[j] = uint32(0)
@@ -135,6 +159,8 @@ def load_group(given, r, cycle, scratch, start, count):  # type: ignore[no-untyp
         scratch.r[j], scratch.cycle[j] = r[c], cycle[c]
         scratch.occupied[j] = given.occupied[c]
         scratch.initial[j] = given.initial[c]
+    for j in range(GROUP):
+        scratch.share[j] = share_of(parts, scratch.r[j])
     return any_fresh
 
 
@@ -150,8 +176,9 @@ def move_one(parts, k, scratch, words, own, log_time, slope, width):  # type: ig
     if mode == PARTLY:
         for j in range(width):
             before = (occupied[j] >> bit) & uint32(1)
-            changed = flips(words[j], before, q, exchange(low, span_of, own[j], log_time, slope))
-            occupied[j] ^= changed << bit
+            _, place = orientation(scratch.share[j], own[j])
+            moved = exchange(low, span_of, place, log_time, slope)
+            occupied[j] ^= flips(words[j], before, q, moved) << bit
     elif mode == ALWAYS:
         for j in range(width):
             before = (occupied[j] >> bit) & uint32(1)
@@ -174,12 +201,14 @@ def draw_initial(parts, k, scratch, words, width):  # type: ignore[no-untyped-de
 
 
 @part_njit()
-def add_shift(parts, k, scratch, z, width):  # type: ignore[no-untyped-def]
+def add_shift(parts, k, scratch, z, own, width):  # type: ignore[no-untyped-def]
     """Add the amplitude of trap ``k`` where its occupancy differs from the initial one."""
     wide_vectors()
     size, spread, bit = parts.spectrum[k], parts.numbers[1], uint32(k)
     for j in range(width):
+        raises, _ = orientation(scratch.share[j], own[j])
         found = size * exp(spread * z[j])
+        found = -found if raises else found
         after = (scratch.occupied[j] >> bit) & uint32(1)
         start = (scratch.initial[j] >> bit) & uint32(1)
         signed = found if after != uint32(0) else -found
@@ -210,7 +239,8 @@ def move_pair(parts, pair, scratch, numbers, step, k0, k1, width):  # type: igno
     for j in range(width):
         z[j], z1[j] = normal_pair(w2[j], w3[j])
     for m in range(count):
-        add_shift(parts, 2 * pair + m, scratch, at(z, m * GROUP), width)
+        own = at(scratch.own, m * GROUP)
+        add_shift(parts, 2 * pair + m, scratch, at(z, m * GROUP), own, width)
 
 
 @part_njit()
@@ -264,7 +294,7 @@ def move(  # type: ignore[no-untyped-def]
         count = min(int64(GROUP), n_cells - start)
         width = (count + 15) & ~15
         numbers = first + uint64(start)
-        any_fresh = load_group(given, r, cycle, scratch, start, count)
+        any_fresh = load_group(parts, given, r, cycle, scratch, start, count)
         move_group(parts, scratch, any_fresh, numbers, number, step, k0, k1, width)
         cell_normals(scratch.z, scratch, numbers, k0, k1, width)
         for j in range(count):
@@ -286,10 +316,11 @@ def refresh(low, high, r, cycle, given, known, seen):  # type: ignore[no-untyped
 
 
 @part_njit()
-def one_cell(parts, number, step, fresh, occupied, cell, cycle, k0, k1, work):  # type: ignore[no-untyped-def]
+def one_cell(parts, number, step, fresh, occupied, cell, cycle, r, k0, k1, work):  # type: ignore[no-untyped-def]
     """Write sizes and chances of the traps of a cell to ``work``; return its initial bits."""
     log_time, slope = step
     low, high = uint32(cell & uint64(0xFFFFFFFF)), uint32(cell >> uint64(32))
+    share = share_of(parts, r)
     for k in range(parts.spectrum.shape[0]):
         if k & 3 == 0 and fresh:
             last = MOVES + CALL * (INITIAL_CALLS + (k >> 2))
@@ -300,8 +331,10 @@ def one_cell(parts, number, step, fresh, occupied, cell, cycle, k0, k1, work):  
             occupied = (occupied & ~(uint32(1) << uint32(k))) | (first << uint32(k))
         w0, w1, w2, w3 = philox(low, high, cycle, uint32(TRAPS + CALL * (k >> 1)), k0, k1)
         own, (z0, z1) = w0 if k & 1 == 0 else w1, normal_pair(w2, w3)
-        work.size[k] = parts.spectrum[k] * exp(parts.numbers[1] * (z0 if k & 1 == 0 else z1))
-        moved = exchange(parts.low[k], parts.width[k], own, log_time, slope)
+        raises, place = orientation(share, own)
+        size = parts.spectrum[k] * exp(parts.numbers[1] * (z0 if k & 1 == 0 else z1))
+        work.size[k] = -size if raises else size
+        moved = exchange(parts.low[k], parts.width[k], place, log_time, slope)
         mode = parts.mode[k]
         work.moved[k] = f4(0.0) if mode == NEVER else (f4(1.0) if mode == ALWAYS else moved)
     return occupied
@@ -389,7 +422,7 @@ def trace(  # type: ignore[no-untyped-def]
         cell, state = first + uint64(cells[i]), r[i]
         fresh = not (given.known[i] == state and given.cycle[i] == cycle[i])
         occupied = one_cell(
-            parts, number, step, fresh, given.occupied[i], cell, cycle[i], k0, k1, work
+            parts, number, step, fresh, given.occupied[i], cell, cycle[i], state, k0, k1, work
         )
         initial = occupied if fresh else given.initial[i]
         w0, w1, _, _ = philox(

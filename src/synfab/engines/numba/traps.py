@@ -17,7 +17,14 @@ from synfab.engines.numba.workspace import per_thread
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
 from synfab.physics.noise import NONE, ReadNoise
-from synfab.physics.traps import Step, TrapState, amplitude_pieces, log_times, traps_of
+from synfab.physics.traps import (
+    Step,
+    TrapState,
+    amplitude_pieces,
+    log_times,
+    raising_pieces,
+    traps_of,
+)
 
 if TYPE_CHECKING:
     from synfab.engines.numba.reading import KernelEngine
@@ -34,8 +41,9 @@ def round_traps(model: CellModel) -> Parts:
     parts = traps_of(model)
     low, width = log_times(parts)
     nodes, first, slopes = amplitude_pieces(model)
+    _, share, share_slopes = raising_pieces(model)
     s, s_c = parts.trap_spread, parts.cell_spread
-    numbers = [first, s, s_c, s**2 + s_c**2, rules.highest_state(model), 0.0]
+    numbers = [first, s, s_c, s**2 + s_c**2, rules.highest_state(model), share]
     rounded = {
         "low": low,
         "width": width,
@@ -44,6 +52,7 @@ def round_traps(model: CellModel) -> Parts:
         "equilibrium": parts.occupancy,
         "nodes": nodes,
         "slopes": np.concatenate([slopes, [0.0]]),
+        "raising": np.concatenate([share_slopes, [0.0]]),
         "numbers": numbers,
     }
     return Parts(
@@ -72,6 +81,7 @@ def scratch() -> Scratch:
         **words,
         shift=np.zeros(GROUP, np.float32),
         r=np.zeros(GROUP, np.float32),
+        share=np.zeros(GROUP, np.float32),
         z=np.zeros((2, GROUP), np.float32),
         move=np.zeros((4, GROUP), np.uint32),
         start=np.zeros((4, GROUP), np.uint32),

@@ -42,6 +42,22 @@ UNIT_WORDS = {
     "microamp": "uA",
     "siemens": "S",
 }
+# Units of durations in lower case, in s.
+DURATIONS = {
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
+    "ns": 1e-9,
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+    **dict.fromkeys(("y", "yr", "year", "years"), 365.25 * 86400.0),
+}
+# Units of temperatures in lower case, and what is added to obtain K.
+TEMPERATURES = {
+    **dict.fromkeys(("k", "kelvin"), 0.0),
+    **dict.fromkeys(("c", "\u00b0c", "\u00bac", "\u2103", "degc", "deg c", "celsius"), 273.15),
+}
 
 
 def is_unit(text: str) -> bool:
@@ -77,3 +93,31 @@ def spelt(unit: str) -> str:
     for sign in ("\u03a9", "\u2126", "Ohm", "ohms"):
         unit = unit.replace(sign, "ohm")
     return unit
+
+
+def duration_scale(unit: str, column: str) -> float:
+    """Return the factor that converts durations in this unit to s.
+
+    Raises
+    ------
+    InvalidValueError
+        It is not a unit of time.
+    """
+    if (found := DURATIONS.get(unit.strip().lower())) is not None:
+        return found
+    raise InvalidValueError(
+        f"{column!r}: expected a unit of time (s, ms, us, min, h, d, y), found {unit!r}"
+    )
+
+
+def kelvin_offset(unit: str, column: str) -> float:
+    """Return what is added to temperatures in this unit to obtain K.
+
+    Raises
+    ------
+    InvalidValueError
+        It is neither K nor degrees Celsius.
+    """
+    if (found := TEMPERATURES.get(unit.strip().lower())) is not None:
+        return found
+    raise InvalidValueError(f"{column!r}: expected K or degC, found {unit!r}")

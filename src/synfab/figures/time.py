@@ -1,0 +1,164 @@
+"""Figures of cells that change with time, and the simulations that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synfab.cells.array import CellArray
+from synfab.common.types import Array, FloatArray
+from synfab.figures.cells import COLOURS, new_figure
+from synfab.model.cell_model import CellModel
+from synfab.model.traps import BOLTZMANN_EV, ROOM
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CELLS = 20_000
+BANDS = (5.0, 50.0, 95.0)
+FOLDS = 200  # multiples of the rate whose traps are folded into the band of a sampled record
+YEAR = 3.156e7  # s
+# Times (s) at which axes have a name, among those shown.
+NAMED = {1.0: "1 s", 3600.0: "1 h", 86400.0: "1 day", YEAR: "1 year", 10 * YEAR: "10 years"}
+
+
+def retained(
+    model: CellModel,
+    conductance: float,
+    times: Sequence[float] | FloatArray,
+    *,
+    temperature: float = ROOM,
+    cells: int = CELLS,
+    seed: int = 1,
+) -> FloatArray:
+    """Return the conductance (S) of cells at times (s) after programming, (times, cells)."""
+    array = CellArray(model, cells, seed=seed).set_conductance(conductance)
+    steps = np.diff(np.concatenate([[0.0], np.asarray(times, np.float64)]))
+    found = [model.conduction.conductance(array.wait(float(step), temperature).r) for step in steps]
+    return np.stack(found)
+
+
+def excess_kurtosis(changes: FloatArray) -> FloatArray:
+    """Return the excess kurtosis of changes (times, cells) at each time; NaN without a change."""
+    centred = changes - changes.mean(axis=1, keepdims=True)
+    variance = np.mean(centred**2, axis=1)
+    safe = np.where(variance > 0.0, variance, np.nan)
+    return np.asarray(np.mean(centred**4, axis=1) / safe**2 - 3.0)
+
+
+def relaxation(
+    model: CellModel, conductances: Sequence[float], times: FloatArray, temperature: float = ROOM
+) -> Figure:
+    """Draw the conductance over time: median, 5 to 95 % of the cells, and the kurtosis."""
+    figure, axes = new_figure(1, 2, (10.0, 4.0))
+    bands, tails = axes[0]
+    for g, colour in zip(conductances, COLOURS, strict=False):
+        found = retained(model, g, times, temperature=temperature)
+        low, middle, high = 1e6 * np.percentile(found, BANDS, axis=1)
+        bands.fill_between(times, low, high, color=colour, alpha=0.25, lw=0)
+        bands.plot(times, middle, color=colour, label=f"programmed to {1e6 * g:.0f} uS")
+        tails.plot(times, excess_kurtosis(found - g), color=colour, lw=1.0)
+    for axis in (bands, tails):
+        name_times(axis, times)
+    bands.set_ylabel("conductance (uS): median, 5 to 95 %")
+    bands.legend(fontsize=8, frameon=False)
+    tails.axhline(0.0, color="0.6", lw=0.8)
+    tails.set_ylabel("excess kurtosis of the change")
+    return figure
+
+
+def noise_spectrum(
+    model: CellModel, conductance: float, *, rate: float = 400.0, seconds: float = 200.0,
+    cells: int = 64,
+) -> Figure:  # fmt: skip
+    """Draw the spectral density of reads over time, generated and from the equations."""
+    from scipy.signal import welch
+
+    array = CellArray(model, cells, seed=1).set_conductance(conductance).wait(1e6)
+    current = np.asarray(array.trace(seconds, rate, noise=False), np.float64)
+    scale = conductance * 0.2 / float(model.conduction.current(
+        model.conduction.state(conductance), 0.2))  # fmt: skip
+    f, density = welch(current / 0.2 * scale, rate, nperseg=len(current) // 8, axis=0)
+    assert model.traps is not None
+    figure, axes = new_figure(1, 1, (5.6, 4.0))
+    axis, inside = axes[0, 0], (f > 0.0) & (f < 0.4 * rate)
+    exact = model.traps.spectral_density(f[inside], conductance)
+    slope = float(np.polyfit(np.log(f[inside]), np.log(exact), 1)[0])
+    folded = np.abs(f[inside, None] + rate * np.arange(-FOLDS, FOLDS + 1))
+    sampled = model.traps.spectral_density(folded, conductance).sum(axis=1)
+    axis.loglog(f[inside], 1e12 * density[inside][:, :8], color="0.75", lw=0.5)
+    axis.loglog(f[inside], 1e12 * density[inside].mean(axis=1), color=COLOURS[0],
+                label=f"mean of {cells} cells; eight of them in grey")  # fmt: skip
+    axis.loglog(f[inside], 1e12 * exact, "--", color=COLOURS[1],
+                label=f"from the traps, slope {slope:.2f}")  # fmt: skip
+    axis.loglog(f[inside], 1e12 * sampled, ":", color="black",
+                label=f"sampled at {rate:g} Hz, which folds faster traps back")  # fmt: skip
+    axis.set_xlabel("frequency (Hz)")
+    axis.set_ylabel("spectral density (uS$^2$/Hz)")
+    axis.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def retention(
+    model: CellModel,
+    conductance: float,
+    window: float,
+    *,
+    share: float = 0.01,
+    temperatures: Sequence[float] = (300.0, 330.0, 360.0, 390.0, 420.0, 450.0),
+    cells: int = CELLS,
+) -> Figure:
+    """Draw the share of cells that left a window (S), and the time to a share over 1/T."""
+    times = np.logspace(-3.0, 9.5, 51)
+    figure, axes = new_figure(1, 2, (10.0, 4.0))
+    lost, arrhenius = axes[0]
+    reached = []
+    shades = np.linspace(0.0, 0.75, len(temperatures))
+    for kelvin, shade in zip(temperatures, shades, strict=True):
+        found = retained(model, conductance, times, temperature=kelvin, cells=cells)
+        failed = np.mean(np.abs(found - conductance) > window, axis=1)
+        lost.plot(times, 100.0 * failed, color=_shade(shade), label=f"{kelvin:.0f} K")
+        past = np.flatnonzero(failed >= share)
+        reached.append(times[past[0]] if past.size and past[0] > 0 else np.nan)
+    lost.axhline(100.0 * share, color="0.6", lw=0.8)
+    name_times(lost, times)
+    lost.set_ylabel(f"cells that changed by more than {1e6 * window:.1f} uS (%)")
+    lost.legend(fontsize=8, frameon=False)
+    _arrhenius(arrhenius, np.array(temperatures), np.array(reached), share)
+    return figure
+
+
+def _arrhenius(axis: object, kelvin: FloatArray, reached: FloatArray, share: float) -> None:
+    """Draw times (s) over 1/(k_B T) with the line of the activation energy."""
+    known = np.isfinite(reached)
+    inverse = 1.0 / (BOLTZMANN_EV * kelvin[known])
+    axis.semilogy(inverse, reached[known], "o", color=COLOURS[0])  # type: ignore[attr-defined]
+    if known.sum() > 1:
+        energy, offset = np.polyfit(inverse, np.log(reached[known]), 1)
+        axis.semilogy(  # type: ignore[attr-defined]
+            inverse, np.exp(energy * inverse + offset), color=COLOURS[1],
+            label=f"{energy:.2f} eV",
+        )  # fmt: skip
+        axis.legend(fontsize=8, frameon=False)  # type: ignore[attr-defined]
+    axis.set_xlabel("1 / (k$_B$ T) (1/eV)")  # type: ignore[attr-defined]
+    axis.set_ylabel(f"time until {share:.0%} of the cells have failed (s)")  # type: ignore[attr-defined]
+
+
+def _shade(level: float) -> tuple[float, float, float, float]:
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](level)
+
+
+def name_times(axis: object, times: Array) -> None:
+    """Make the axis of times logarithmic, with names of hours and years above it."""
+    axis.set_xscale("log")  # type: ignore[attr-defined]
+    axis.set_xlabel("time after programming (s)")  # type: ignore[attr-defined]
+    low, high = float(np.min(times)), float(np.max(times))
+    axis.set_xlim(low, high)  # type: ignore[attr-defined]
+    shown = {t: name for t, name in NAMED.items() if low <= t <= high and name != "1 year"}
+    upper = axis.secondary_xaxis("top")  # type: ignore[attr-defined]
+    upper.set_xticks(list(shown), labels=list(shown.values()), fontsize=8)
+    upper.minorticks_off()

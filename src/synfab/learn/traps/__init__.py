@@ -1,0 +1,1 @@
+"""Traps from measurements of relaxation, noise and retention."""
