@@ -618,11 +618,11 @@ def test_wrong_times_are_refused_before_anything_is_sent(client):
     for arguments, message in (((-1.0,), "seconds"), ((1.0, 0.0), "temperature")):
         with pytest.raises(sf.InvalidValueError, match=f"^{message}: "):
             sharded.wait(*arguments)
-    with pytest.raises(sf.InvalidValueError, match="^interval: "):
+    with pytest.raises(sf.InvalidValueError, match=r"^interval: "):
         sharded.read(interval=-1.0)
     assert sharded.pulses == 0
     sharded.close()
     plain = make(client)
-    with pytest.raises(sf.InvalidValueError, match="^model: 'published' has no traps"):
+    with pytest.raises(sf.InvalidValueError, match=r"^model: 'published' has no traps"):
         plain.wait(1.0)
     plain.close()

@@ -6,6 +6,7 @@ import pytest
 import synfab as sf
 
 jax = pytest.importorskip("jax")
+pytestmark = pytest.mark.slow
 
 MODEL = sf.load_model("published").replace(
     name="with traps",
@@ -77,10 +78,10 @@ def test_a_switching_cell_is_seen_as_programmed():
 def test_chips_without_traps_and_wrong_times_are_refused():
     published = sf.load_model("published")
     plain = sf.jax.fabricate(published, 3, seed=1, order=1)
-    with pytest.raises(sf.InvalidValueError, match="'published' has no traps"):
+    with pytest.raises(sf.InvalidValueError, match=r"'published' has no traps"):
         sf.jax.wait(published, plain, 1.0, number=0)
-    with pytest.raises(sf.InvalidValueError, match="^chip: traps: "):
+    with pytest.raises(sf.InvalidValueError, match=r"^chip: traps: "):
         sf.jax.current(MODEL, plain, 0.2)
     for options in ({"seconds": -1.0}, {"seconds": 1.0, "temperature": 0.0}):
-        with pytest.raises(sf.InvalidValueError, match="^(seconds|temperature): "):
+        with pytest.raises(sf.InvalidValueError, match=r"^(seconds|temperature): "):
             sf.jax.wait(MODEL, fabricate(), number=0, **options)
