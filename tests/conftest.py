@@ -41,6 +41,15 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 MANY = 1000  # tests: a run of as many needs every kernel
 
 
+def pytest_collection_modifyitems(items):
+    """Start with the files that have slow tests, so that all processes end at the same time.
+
+    The tests of a file stay together: they share fixtures.
+    """
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def pytest_collection_finish(session):
     """Compile kernels before many tests, each process its part."""
     worker = getattr(session.config, "workerinput", None)

@@ -28,8 +28,8 @@ synfab() {{
     if [ -n "${{{earlier}:-}}" ]; then
         case "$*" in
             "{demo}") cp -R "${earlier}/synfab-demo" .; return;;
-            "{fit}")
-                if cmp -s {table} "${earlier}/{table}"; then
+            "fit "*" {written}")
+                if cmp -s "$2" "${earlier}/{table}"; then
                     cp "${earlier}/mine.json" "${earlier}/report.html" .; return
                 fi;;
         esac
@@ -38,11 +38,11 @@ synfab() {{
 }}
 """
 # Commands of many pages: they are run once, and the pages get copies of what they wrote
-# (of the fit, if the table is still the same).
+# (of the fit, if the table is the same, whatever its name).
 DEMO = "demo"
 TABLE = "synfab-demo/cycling.csv"
-FIT = f"fit {TABLE} -o mine.json --report report.html"
-SHARED = f"synfab {DEMO}\nsynfab {FIT}\n"
+WRITTEN = "-o mine.json --report report.html"
+SHARED = f"synfab {DEMO}\nsynfab fit {TABLE} {WRITTEN}\n"
 # Environment variable with the folder in which they were run.
 EARLIER = "SYNFAB_SHARED_COMMANDS_ARE_IN"
 
@@ -105,7 +105,7 @@ def _main(page: Path) -> None:
             continue
         setup = SHELL.format(
             path=Path(sys.executable).parent, python=sys.executable, earlier=EARLIER, demo=DEMO,
-            fit=FIT, table=TABLE,
+            written=WRITTEN, table=TABLE,
         )  # fmt: skip
         done = subprocess.run(
             ["bash", "-c", setup + block.text], capture_output=True, text=True, check=False

@@ -32,6 +32,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
     "weak-scaling.png": ("benchmarks/cluster.py", "weak-scaling.png"),
+    "relaxation-fit.png": ("benchmarks/relaxation.py", "relaxation-fit.png"),
     "history-modes.png": ("examples/history_modes.py", "history_modes.png"),
     "ml-inference.png": ("examples/ml_inference.py", "ml-inference.png"),
     "ml-hardware-aware.png": ("examples/ml_hardware_aware.py", "ml-hardware-aware.png"),

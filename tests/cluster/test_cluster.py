@@ -15,9 +15,19 @@ from int16 import folder_as_int16
 
 import synfab as sf
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask, on killed workers and busy ports
 SHAPE = (64, 128)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared():
+    """Let workers start in copies of a process that has made their imports."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        modules = ["distributed", "numba", "zarr", "synfab.cluster", "synfab.engines.numba.engine"]
+        distributed.utils.get_mp_context().set_forkserver_preload(modules)
+        yield
 
 
 @contextlib.contextmanager
@@ -36,7 +46,7 @@ def four_workers():
 
 
 @pytest.fixture(scope="module")
-def client():
+def client(prepared):
     with four_workers() as found:
         yield found
 

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from prepared import Prepared
 
 import synfab as sf
 from synfab.io import checkpoints
@@ -383,10 +384,10 @@ def test_odd_folders(tmp_path):
 PROGRAM = """
 import sys, numpy as np, synfab as sf
 folder, output = sys.argv[1:]
-cells = sf.CellArray("published", (24, 24), seed=5)
+cells = sf.CellArray("published", (16, 16), seed=5)
 bar = sf.Crossbar(cells, 2.5, access=sf.crossbar.Transistor(1e3))
-targets = np.random.default_rng(0).uniform(20e-6, 180e-6, (24, 24))
-print("begun", flush=True)
+targets = np.random.default_rng(0).uniform(20e-6, 180e-6, (16, 16))
+print("started", flush=True)
 done = bar.program(targets, checkpoints=sf.Checkpoints(folder, interval=0.0, resume=True))
 np.savez(output, r=cells.r, read=cells.read(), **vars(done))
 """
@@ -399,7 +400,7 @@ task = tasks.synthetic()
 chip = convert(tasks.perceptron(task, 12), seed=3, weight_range=1.0)
 chip.insert(2, torch.nn.Dropout(0.2))
 optimizer = PulsedSGD(chip, lr=0.1)
-print("begun", flush=True)
+print("started", flush=True)
 notes = tasks.fit(chip, optimizer, task, 8, after=lambda epoch: tasks.accuracy(chip, task),
                   checkpoints=sf.Checkpoints(folder, interval=0.0, resume=True))
 flat = sf.torch.training_state(chip, optimizer)
@@ -410,10 +411,11 @@ np.savez(output, notes=notes, table=table.to_numpy(), generator=flat["generators
 """
 
 
-def run_to_the_end(code, folder, output):
-    command = [sys.executable, "-c", code, str(folder), str(output)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+# The first optimizer makes PyTorch import further parts.
+IMPORTS = {
+    PROGRAM: "import numpy, synfab.crossbar, synfab.engines.numba.engine",
+    TRAIN: "import torch, synfab.torch.tasks\ntorch.optim.SGD([torch.zeros(1)])",
+}
 
 
 def newest_step(folder):
@@ -423,36 +425,31 @@ def newest_step(folder):
     )
 
 
-def kill(code, folder, output, step, delay):
-    """Kills a run ``delay`` seconds after it has written ``step``, however slow the machine is."""
-    command = [sys.executable, "-c", code, str(folder), str(output)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
-        assert run.stdout is not None
-        run.stdout.readline()  # what comes before it touches no file
-        while newest_step(folder) < step and run.poll() is None:
-            time.sleep(0.001)
-        time.sleep(delay)
-        run.send_signal(signal.SIGKILL)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [PROGRAM, TRAIN], ids=["programming", "training"])
 def test_killed_at_any_moment_a_run_ends_the_same(tmp_path, code):
     """``make soak`` does it at 50 moments."""
     if code is TRAIN:
         pytest.importorskip("torch")
+    with Prepared(IMPORTS[code]) as programs:
+        _kill_and_compare(programs, code, tmp_path)
+
+
+def _kill_and_compare(programs, code, tmp_path):
     whole = tmp_path / "whole.npz"
-    run_to_the_end(code, tmp_path / "whole", whole)
+    programs.run(code, tmp_path / "whole", whole)
     last = newest_step(tmp_path / "whole")
     choose, kills = random.Random(3), int(os.environ.get("SYNFAB_SOAK_KILLS", "4"))
     folder, output, between = tmp_path / "run", tmp_path / "run.npz", 0
     for number in range(kills):
-        kill(code, folder, output, choose.randint(-1, last - 10), choose.uniform(0.0, 0.02))
+        step, delay = choose.randint(-1, last - 10), choose.uniform(0.0, 0.02)
+        programs.start(code, folder, output)
+        programs.kill(lambda step=step: newest_step(folder) >= step, delay)
         found = list(folder.glob("step-*"))
         assert all(is_whole(path) for path in found)
         between += bool(found) and not output.exists()
         if number % 2 or output.exists():
-            run_to_the_end(code, folder, output)
+            programs.run(code, folder, output)
             with np.load(whole) as expected, np.load(output) as ended:
                 assert set(ended.files) == set(expected.files)
                 for name in ended.files:

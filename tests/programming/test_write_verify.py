@@ -157,8 +157,11 @@ def test_the_open_loop_counts_its_pulses_and_knows_what_it_left_alone():
 
 @pytest.mark.slow
 def test_differential_pairs_come_within_five_percent():
-    """At least 99 % of the cells within 5 % of the range, or reported; ``make soak``: 256 x 256."""
-    side = int(os.environ.get("SYNFAB_SOAK_SIDE", "96"))
+    """At least 99 % of the cells within 5 % of the range, or reported; ``make soak``: 256 x 256.
+
+    8192 cells: the standard error of the 99 % is 0.1 %, that of the share of outliers 0.2 %.
+    """
+    side = int(os.environ.get("SYNFAB_SOAK_SIDE", "64"))
     weights = np.random.default_rng(1).uniform(-1.0, 1.0, (side, side))
     mapping = differential_pairs(weights, G_MIN, G_MAX)
     bar = bar_of(2 * side, side, 0.0)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from blocks import SHARED, Block, blocks, run_page  # noqa: E402
 from english import DISCOURAGED, discouraged  # noqa: E402
 from figures import SOURCES  # noqa: E402
+from shared import shared_folder  # noqa: E402
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 WITH_CODE = [page for page in PAGES if any(not block.reason for block in blocks(page))]
@@ -51,11 +52,13 @@ def name(page):
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory):
     """Run the commands that many pages have once for all of them."""
-    folder = tmp_path_factory.mktemp("earlier")
-    page = folder / "page.md"
-    page.write_text(f"```bash\n{SHARED}```\n")
-    assert run_page(page, folder) == ""
-    return folder
+
+    def make(folder):
+        page = folder / "page.md"
+        page.write_text(f"```bash\n{SHARED}```\n")
+        assert run_page(page, folder) == ""
+
+    return shared_folder(tmp_path_factory, "earlier", make)
 
 
 @pytest.mark.slow
@@ -245,7 +248,10 @@ def test_from_a_clone_to_the_report_takes_two_screens_and_five_commands():
 def site(tmp_path_factory):
     if importlib.util.find_spec("material") is None:
         pytest.skip("mkdocs-material is not installed")
-    folder = tmp_path_factory.mktemp("site")
+    return shared_folder(tmp_path_factory, "site", build_site)
+
+
+def build_site(folder):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT,
@@ -256,7 +262,6 @@ def site(tmp_path_factory):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stderr, done.stderr
-    return folder
 
 
 @pytest.mark.slow

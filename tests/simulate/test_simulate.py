@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from int16 import simulation_as_int16
+from prepared import Prepared
 
 import synfab as sf
 from synfab.simulate import Simulation, simulate
@@ -91,35 +92,41 @@ def test_a_program_that_fails_in_the_middle_goes_on(tmp_path):
     assert np.array_equal(results(path)[0], in_memory([-2.0, 0.9])[0])
 
 
-def command(path, *more):
-    program = ["--cells", "3000000", "--program", "-2, 0.9, 1.5", "--seed", "5", "-o", str(path)]
-    return [sys.executable, "-m", "synfab", "simulate", *program, *more]
+SIMULATE = """
+import sys
+from synfab.simulate import simulate
+print("started", flush=True)
+simulate([-2.0, 0.9, 1.5], 300_000, sys.argv[1], seed=5, block=2**15, resume=True)
+"""
+BLOCKS = 10
 
 
+def count_finished(path):
+    return len(list((path / "done" / "c").glob("[0-9]*")))
+
+
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     """``make soak`` does it at 50 moments."""
     whole = tmp_path / "whole.zarr"
-    subprocess.run(command(whole), check=True, capture_output=True)
-    expected = results(whole)
     moments = int(os.environ.get("SYNFAB_SOAK_KILLS", "4"))
-    choose = random.Random(7)
-    for moment in range(moments):
-        path = tmp_path / f"{moment}.zarr"
-        killed = 0
-        while killed < 2:
-            with subprocess.Popen(
-                command(path, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ) as run:
-                time.sleep(choose.uniform(1.0, 6.0))
-                run.send_signal(signal.SIGKILL)
-            killed += 1
-        done = subprocess.run(
-            command(path, "--resume"), check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        for found, wanted in zip(results(path), expected, strict=True):
-            assert np.array_equal(found, wanted)
-        assert zarr.open_group(str(path))["done"][:].all()
+    choose, between = random.Random(7), 0
+    with Prepared("import zarr, synfab.simulate, synfab.engines.numba.engine") as programs:
+        programs.run(SIMULATE, whole)
+        expected = results(whole)
+        assert count_finished(whole) == BLOCKS
+        for moment in range(moments):
+            path = tmp_path / f"{moment}.zarr"
+            for _ in range(2):
+                blocks, delay = choose.randint(0, BLOCKS - 1), choose.uniform(0.0, 0.05)
+                programs.start(SIMULATE, path)
+                programs.kill(lambda path=path, n=blocks: count_finished(path) >= n, delay)
+                between += 0 < count_finished(path) < BLOCKS
+            programs.run(SIMULATE, path)
+            for found, wanted in zip(results(path), expected, strict=True):
+                assert np.array_equal(found, wanted)
+            assert zarr.open_group(str(path))["done"][:].all()
+    assert between >= moments // 2  # kills have met runs that were under way
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):

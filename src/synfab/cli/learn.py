@@ -15,7 +15,7 @@ from synfab.common import extras
 from synfab.common.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from synfab.learn import Comparison, FeatureTable, Sweeps
+    from synfab.learn import Comparison, FeatureTable, FitResult, Sweeps, TrapFit
 
 Source = Annotated[
     Path,
@@ -50,12 +50,33 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--report", help="write the comparison as an interactive page (.html)"),
 ]
+RelaxationOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--relaxation",
+        help="reads over time (cell, time, conductance, …) to fit traps to; repeatable",
+    ),
+]
+RelaxationColumns = Annotated[
+    list[str] | None,
+    typer.Option("--relaxation-columns", help="columns of each --relaxation file, as --columns"),
+]
+RateOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--rate", help="Hz, of each --relaxation file with one trace per row; 0: one read per row"
+    ),
+]
 NUMBERS = ("distance", "yardstick", "detects")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def fit(
-    source: Source,
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="as for compare; without it, --relaxation adds traps to --model"),
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="model file (.json)")],
     order: Annotated[str, typer.Option(help="order of the history: 1 … 10, or bic")] = "bic",
     components: Annotated[str, typer.Option(help="components of the population, or auto")] = "auto",
@@ -76,15 +97,28 @@ def fit(
     name: Annotated[
         str | None, typer.Option(help="name of the model; default: name of the file")
     ] = None,
+    relaxation: RelaxationOption = None,
+    relaxation_columns: RelaxationColumns = None,
+    rate: RateOption = None,
+    model: Annotated[
+        str | None, typer.Option(help="add the traps to this model; default: published")
+    ] = None,
     allow_pickle: PickleOption = False,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a model to measured I-V loops or a table of features."""
+    """Fit a model to I-V loops or a table of features, and its traps to reads over time."""
+    from synfab.cli.relaxation import add_traps, fit_relaxation
+
+    if source is None:
+        add_traps(relaxation, relaxation_columns, rate, model, output, name, as_json, report)
+        return
+    if model is not None:
+        raise InvalidValueError("--model: only without a measurement; the traps are added to the "
+                                "model that is fitted to it")  # fmt: skip
     from synfab.io.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
-    from synfab.learn.drift import drift_text
     from synfab.learn.readers.registry import suffix_of
     from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
@@ -92,7 +126,8 @@ def fit(
     from synfab.model.model_file import load_model, save_model
 
     measured = source_files(source)
-    refuse_overwrite("--output", output, the_measurement=measured, the_model=conduction)
+    refuse_overwrite("--output", output, the_measurement=[*measured, *(relaxation or [])],
+                     the_model=conduction)  # fmt: skip
     _check_report(report, the_measurement=measured, the_model=[conduction, output])
     if not output.absolute().parent.is_dir():
         raise InvalidValueError(f"--output: cannot write {output}: its folder does not exist")
@@ -111,7 +146,12 @@ def fit(
             seed=seed,
             name=name or source.name.removesuffix(suffix_of(source)) or source.stem,
         )
-        save_model(result.model, output)
+        fitted, traps = result.model, None
+        if relaxation:
+            bar.update(text="fitting traps …")
+            traps = fit_relaxation(relaxation, relaxation_columns, rate)
+            fitted = fitted.replace(traps=traps.traps)
+        save_model(fitted, output)
         if report is not None:
             bar.update(text="comparing and drawing the report …")
             sweeps = data if isinstance(data, Sweeps) else None
@@ -120,8 +160,23 @@ def fit(
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
-        print_json({**made, **result.diagnostics})
+        of_traps = {} if traps is None else {"traps": traps.summary()}
+        print_json({**made, **result.diagnostics, **of_traps})
         return
+    _show_fit(result, output, traps)
+    if report is not None:
+        say(f"report: {report}")
+    for text in reading_notes(features.notes):
+        say(text)
+    if features.rejected:
+        say(rejected_sentence(features.rejected, len(features)))
+
+
+def _show_fit(result: FitResult, output: Path, traps: TrapFit | None) -> None:
+    """Print the diagnostics of a fit as a table, and its traps."""
+    from synfab.cli.relaxation import show_traps
+    from synfab.learn.drift import drift_text
+
     table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
     for key, value in result.diagnostics.items():
         text = drift_text(value) if key == "drift" else _short(value)
@@ -130,12 +185,8 @@ def fit(
         if text:
             table.add_row(key.replace("_", " "), plain(text))
     out.print(table)
-    if report is not None:
-        say(f"report: {report}")
-    for text in reading_notes(features.notes):
-        say(text)
-    if features.rejected:
-        say(rejected_sentence(features.rejected, len(features)))
+    if traps is not None:
+        show_traps(traps)
 
 
 def compare(
@@ -232,7 +283,7 @@ def _load(
 
     data = read_any(
         source,
-        columns=_columns(columns),
+        columns=parsed_columns(columns),
         u_set=_voltage("--u-set", u_set),
         u_reset=_voltage("--u-reset", u_reset),
         allow_pickle=allow_pickle,
@@ -243,7 +294,9 @@ def _load(
     return features, features
 
 
-def _columns(text: str | None) -> dict[str, str] | list[str] | None:
+def parsed_columns(
+    text: str | None, option: str = "--columns"
+) -> dict[str, str] | list[str] | None:
     """Return quantity to column from name=column pairs, or names in order."""
     if text is None:
         return None
@@ -251,7 +304,7 @@ def _columns(text: str | None) -> dict[str, str] | list[str] | None:
     if all("=" in item for item in items):
         return {k.strip(): v.strip() for k, v in (item.split("=", 1) for item in items)}
     if any("=" in item for item in items):
-        raise InvalidValueError("--columns: expected name=column pairs, or names in order")
+        raise InvalidValueError(f"{option}: expected name=column pairs, or names in order")
     return items
 
 

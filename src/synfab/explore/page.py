@@ -95,7 +95,7 @@ def controls(model: CellModel) -> dict[str, Any]:
     width = {"width": 260}
     time = {} if model.traps is None else {
         "log_time": pn.widgets.FloatSlider(
-            label="log10 of the time before the crossbar is read (s)", start=LOG_TIMES[0],
+            label="time before the read, log10 (s)", start=LOG_TIMES[0],
             end=LOG_TIMES[1], step=0.25, value=0.0, **width),
         "temperature": pn.widgets.FloatSlider(
             label="temperature (K)", start=TEMPERATURES[0], end=TEMPERATURES[1], step=5.0,

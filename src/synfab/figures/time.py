@@ -41,11 +41,14 @@ def retained(
 
 
 def excess_kurtosis(changes: FloatArray) -> FloatArray:
-    """Return the excess kurtosis of changes (times, cells) at each time; NaN without a change."""
-    centred = changes - changes.mean(axis=1, keepdims=True)
-    variance = np.mean(centred**2, axis=1)
+    """Return the excess kurtosis of changes (times, cells) at each time; NaN without a change.
+
+    Changes of cells that were not read are NaN and left out.
+    """
+    centred = changes - np.nanmean(changes, axis=1, keepdims=True)
+    variance = np.nanmean(centred**2, axis=1)
     safe = np.where(variance > 0.0, variance, np.nan)
-    return np.asarray(np.mean(centred**4, axis=1) / safe**2 - 3.0)
+    return np.asarray(np.nanmean(centred**4, axis=1) / safe**2 - 3.0)
 
 
 def relaxation(

@@ -21,6 +21,10 @@ from synfab.learn.rare_states import loop_noise, rare_states
 from synfab.learn.readers.registry import register_format
 from synfab.learn.reading import read_any, read_features, read_sweeps
 from synfab.learn.sweeps import Sweeps, sweeps_from_arrays
+from synfab.learn.traps.data import Relaxation
+from synfab.learn.traps.fit import fit_traps
+from synfab.learn.traps.reading import read_relaxation
+from synfab.learn.traps.result import TrapFit
 
 __all__ = [
     "Comparison",
@@ -33,8 +37,10 @@ __all__ = [
     "MarginalFit",
     "PopulationFit",
     "Property",
+    "Relaxation",
     "Result",
     "Sweeps",
+    "TrapFit",
     "compare",
     "detrended",
     "extract_features",
@@ -45,10 +51,12 @@ __all__ = [
     "fit_history",
     "fit_marginals",
     "fit_population",
+    "fit_traps",
     "loop_noise",
     "rare_states",
     "read_any",
     "read_features",
+    "read_relaxation",
     "read_sweeps",
     "register_format",
     "register_property",

@@ -214,6 +214,12 @@ class Traps:
         ``frequency`` (Hz) and ``g`` broadcast. A trap contributes
         4 a**2 q (1 - q) tau / (1 + (2 pi f tau)**2), averaged over its tau.
         """
+        return np.asarray(self.amplitude_at(g) ** 2 * self.unit_density(frequency, temperature))
+
+    def unit_density(
+        self, frequency: npt.ArrayLike, temperature: SupportsFloat = ROOM
+    ) -> FloatArray:
+        """Return the spectral density (1/Hz) of the conductance divided by A(G)**2."""
         omega = 2.0 * np.pi * checks.real_array("frequency", frequency).astype(np.float64)
         if not (omega > 0.0).all():
             raise InvalidValueError("frequency: expected frequencies above 0 Hz")
@@ -221,7 +227,7 @@ class Traps:
         angle = np.arctan(omega * edges[1:]) - np.arctan(omega * edges[:-1])
         each = self.spectrum**2 * self.occupancy * (1.0 - self.occupancy)
         mean = 4.0 * angle / (omega * np.log(edges[1:] / edges[:-1]))
-        return np.asarray(self.amplitude_at(g) ** 2 * (mean * each).sum(axis=-1))
+        return np.asarray((mean * each).sum(axis=-1))
 
 
 def _for_each(name: str, value: npt.ArrayLike, count: int) -> FloatArray:

@@ -124,26 +124,25 @@ def drawn_at_first(
     return xp.astype(drawn <= _column(parts.initial_occupancy, first, drawn), number[0].dtype)
 
 
-def orientation(share: Array, w_time: Array) -> tuple[Array, Array]:
-    """Return which traps raise the conductance when occupied, and their places in the interval.
+def orientation(share: Array, times: Array) -> tuple[Array, Array]:
+    """Return which traps raise the conductance when occupied, and their places in the intervals.
 
-    One uniform number u decides both: the trap raises it if u <= share, and the place, uniform
-    again, is u / share then and (u - share) / (1 - share) otherwise.
+    One uniform number u of a word in ``times`` decides both: the trap raises it if u <= share, and
+    the place, which is uniform again, is u / share then and (u - share) / (1 - share) otherwise.
     """
-    u = uniform(w_time)
+    u = uniform(times)
     xp = array_namespace(u)
+    share = share + 0.0 * u
     raises = u <= share
     below, width = xp.where(raises, share * 0.0, share), xp.where(raises, share, 1.0 - share)
     return raises, (u - below) / width
 
 
-def raising_share(model: CellModel, r: Array) -> Array:
-    """Return the share of traps that raise the conductance of cells programmed to ``r``."""
-    return _interpolated(r, *raising_pieces(model))
-
-
 def exchange(parts: Traps, first: int, place: Array, step: Step) -> Array:
-    """Return 1 - exp(-t / tau(T)) of traps from ``first`` on, at places of 0 … 1 in ln tau."""
+    """Return 1 - exp(-t / tau(T)) of traps from ``first`` on.
+
+    ``place``: where ln tau is in the interval of the trap, from 0 to 1, (n, M).
+    """
     xp = array_namespace(place)
     low, width = (_column(values, first, place) for values in log_times(parts))
     above = low + width * place  # ln(tau / attempt_time)
@@ -170,6 +169,11 @@ def cell_factor(parts: Traps, seed: Any, number: tuple[Array, Array]) -> Array:
 def amplitude_in_r(model: CellModel, r: Array) -> Array:
     """Return the amplitude A(G) of cells programmed to ``r`` as a change of r."""
     return _interpolated(r, *amplitude_pieces(model))
+
+
+def raising_share(model: CellModel, r: Array) -> Array:
+    """Return the share of traps that raise the conductance of cells programmed to ``r``."""
+    return _interpolated(r, *raising_pieces(model))
 
 
 def _interpolated(r: Array, nodes: Any, first: float, slopes: Any) -> Array:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synfab.common import checks, extras
+from synfab.common.errors import InvalidValueError
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
 from synfab.learn.comparison.compare import Comparison
@@ -25,6 +26,7 @@ from synfab.learn.readers.tables import Table
 from synfab.learn.reading import source_files
 from synfab.learn.sweeps import Sweeps
 from synfab.learn.tables import as_sweeps
+from synfab.learn.traps.data import Relaxation
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MAX_BLOCKS, block_length
 from synfab.report.verdict import (
@@ -67,6 +69,7 @@ def save_report(
     sweeps: Sweeps | Table | None = None,
     diagnostics: Mapping[str, object] | None = None,
     files: Mapping[str, str | os.PathLike[str]] | None = None,
+    relaxation: Relaxation | None = None,
 ) -> None:
     """Write a comparison as a self-contained HTML page.
 
@@ -84,19 +87,26 @@ def save_report(
     files
         Files whose SHA-256 the page states, by name, such as ``{"measurement": "cycling.csv"}``; of
         a folder only the path is stated.
+    relaxation
+        Measured conductances over time, from ``learn.read_relaxation``, to compare with a model
+        that has traps.
 
     Raises
     ------
     ToolError
         Bokeh is not installed.
     InvalidValueError
-        The page would overwrite an input, or cannot be written.
+        The page would overwrite an input, or cannot be written; or ``relaxation`` is given for a
+        model without traps.
     """
     checks.instance("found", found, Comparison)
     sweeps = None if sweeps is None else as_sweeps("sweeps", sweeps)
     target = checks.path("path", path)
     facts = {} if diagnostics is None else checks.mapping("diagnostics", diagnostics)
     named = {} if files is None else checks.mapping("files", files)
+    checks.optional("relaxation", relaxation, Relaxation)
+    if relaxation is not None and found.model.traps is None:
+        raise InvalidValueError("relaxation: expected none, because the model has no traps")
     sources = {
         checks.text("files", word): checks.path("files", file) for word, file in named.items()
     }
@@ -109,6 +119,7 @@ def save_report(
         sweeps,
         {checks.text("diagnostics", name): value for name, value in facts.items()},
         sources,
+        relaxation,
     )
     with atomic_path(target) as temporary:
         # File names need not be valid UTF-8.
@@ -120,6 +131,7 @@ def render(
     sweeps: Sweeps | None,
     diagnostics: Mapping[str, object] | None,
     files: Mapping[str, str | os.PathLike[str]],
+    relaxation: Relaxation | None = None,
 ) -> str:
     """Return the page as text; see ``save_report``."""
     extras.check("bokeh")
@@ -136,6 +148,8 @@ def render(
     )  # fmt: skip
     one = picked(found, sweeps)
     sections = _sections(found, one.loops, one.series)
+    if relaxation is not None:
+        sections.append(_over_time(found, relaxation))
     panels = [panel for section in sections for panel in section["panels"]]
     judged = verdicts(found)
     extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
@@ -202,6 +216,17 @@ def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> lis
          "text": "Mean and standard deviation over the cycles of each device.",
          "panels": panels.devices(found)},
     ]  # fmt: skip
+
+
+def _over_time(found: Comparison, relaxation: Relaxation) -> dict[str, Any]:
+    from synfab.report.time_panels import time_panels
+
+    return {
+        "id": "time", "title": "Over time", "picker": False,
+        "text": "Generated cells are programmed to the measured conductances and wait for the "
+        "measured times, without read noise.",
+        "panels": time_panels(found.model, relaxation, found.seed),
+    }  # fmt: skip
 
 
 def _groups(judged: list[Verdict]) -> list[tuple[str, list[Verdict]]]:

@@ -40,7 +40,12 @@ class Panel:
 
 
 def new_panel(
-    x_label: str, y_label: str, width: int = 255, height: int = 235, x_axis_type: str = "auto"
+    x_label: str,
+    y_label: str,
+    width: int = 255,
+    height: int = 235,
+    x_axis_type: str = "auto",
+    y_axis_type: str = "auto",
 ) -> Figure:
     """Return an empty figure with zoom tools and readable axes."""
     from bokeh.plotting import figure
@@ -48,7 +53,7 @@ def new_panel(
     made = figure(
         width=width, height=height, tools=TOOLS, active_drag="box_zoom", active_scroll=None,
         x_axis_label=x_label, y_axis_label=y_label, toolbar_location="above",
-        x_axis_type=x_axis_type,
+        x_axis_type=x_axis_type, y_axis_type=y_axis_type,
         background_fill_color="#ffffff", outline_line_color="#8a8a8a",
     )  # fmt: skip
     made.toolbar.logo = None

@@ -13,9 +13,11 @@ from synfab.engines.numba.transition import span
 from synfab.physics.traps import CALL, CELL_INDEX, INITIAL_CALLS, LIMIT
 from synfab.random.streams import Stream
 
-# How a trap moves in a step of a given length: never, with a probability that depends on its time
-# constant, or always to its equilibrium.
-NEVER, PARTLY, ALWAYS = range(3)
+# How a trap moves in a step of a given length: never, always to its equilibrium, or with a
+# probability that depends on its time constant; seldom enough, it needs no exponential function.
+NEVER, ALWAYS, PARTLY, SELDOM = range(4)
+# Largest t / tau for which 1 - exp(-t / tau) is a Taylor series.
+SMALL_X = 0.35
 TRAPS, MOVES = int(Stream.TRAPS), int(Stream.TRAP_MOVES)
 # Samples of a trace that are computed together.
 SAMPLES = 256
@@ -33,7 +35,9 @@ class Parts(NamedTuple):
     nodes: Any  # (n,) of the amplitude as a function of r
     slopes: Any  # (n,): of the amplitude between the nodes, then 0
     raising: Any  # (n,): the same of the share of traps that raise the conductance
-    numbers: Any  # (6,): amplitude at the first node, s, s_c, s**2 + s_c**2, highest r, first share
+    # Amplitude at the first node, s, s_c, s**2 + s_c**2, highest r, share at the first node, and
+    # whether the share is above 0 anywhere.
+    numbers: Any
 
 
 class Held(NamedTuple):
@@ -56,6 +60,7 @@ class Scratch(NamedTuple):
     shift: Any  # float32
     r: Any  # float32
     share: Any  # float32, of traps that raise the conductance
+    place: Any  # float32, of a trap in its interval
     z: Any  # (2, GROUP)
     move: Any  # (4, GROUP) words
     start: Any  # (4, GROUP) words
@@ -90,14 +95,26 @@ def exchange(low, span_of, place, log_time, slope):  # type: ignore[no-untyped-d
     exponent = f4(LIMIT) if exponent > f4(LIMIT) else exponent
     exponent = f4(-LIMIT) if exponent < f4(-LIMIT) else exponent
     x = exp(exponent)
-    # Taylor series, because 1 - exp(-x) loses the digits of small x.
+    small = series(x)
+    return small if x < f4(SMALL_X) else f4(1.0) - exp(-x)
+
+
+@part_njit(forceinline=True)
+def seldom(low, span_of, place, log_time, slope):  # type: ignore[no-untyped-def]
+    """Return ``exchange`` of a trap that is slow compared with the step."""
+    exponent = log_time - slope * (low + span_of * place)
+    return series(exp(f4(-LIMIT) if exponent < f4(-LIMIT) else exponent))
+
+
+@part_njit(forceinline=True)
+def series(x):  # type: ignore[no-untyped-def]
+    """Return 1 - exp(-x) of small x, where the difference itself would lose digits."""
     small = f4(1.0) - x * f4(1.0 / 7.0)
     small = f4(1.0) - x * f4(1.0 / 6.0) * small
     small = f4(1.0) - x * f4(0.2) * small
     small = f4(1.0) - x * f4(0.25) * small
     small = f4(1.0) - x * f4(1.0 / 3.0) * small
-    small = x * (f4(1.0) - x * f4(0.5) * small)
-    return small if x < f4(0.35) else f4(1.0) - exp(-x)
+    return x * (f4(1.0) - x * f4(0.5) * small)
 
 
 @part_njit(forceinline=True)
@@ -170,14 +187,25 @@ def move_one(parts, k, scratch, words, own, log_time, slope, width):  # type: ig
     wide_vectors()
     mode, q = parts.mode[k], parts.equilibrium[k]
     low, span_of = parts.low[k], parts.width[k]
-    occupied, initial = scratch.occupied, scratch.initial
+    occupied, initial, place = scratch.occupied, scratch.initial, scratch.place
     bit = uint32(k)
     differs = uint32(0)
+    if mode >= PARTLY:
+        if parts.numbers[6] != f4(0.0):
+            for j in range(width):
+                _, place[j] = orientation(scratch.share[j], own[j])
+        else:
+            for j in range(width):
+                place[j] = uniform(own[j])
     if mode == PARTLY:
         for j in range(width):
             before = (occupied[j] >> bit) & uint32(1)
-            _, place = orientation(scratch.share[j], own[j])
-            moved = exchange(low, span_of, place, log_time, slope)
+            moved = exchange(low, span_of, place[j], log_time, slope)
+            occupied[j] ^= flips(words[j], before, q, moved) << bit
+    elif mode == SELDOM:
+        for j in range(width):
+            before = (occupied[j] >> bit) & uint32(1)
+            moved = seldom(low, span_of, place[j], log_time, slope)
             occupied[j] ^= flips(words[j], before, q, moved) << bit
     elif mode == ALWAYS:
         for j in range(width):
@@ -222,7 +250,7 @@ def move_pair(parts, pair, scratch, numbers, step, k0, k1, width):  # type: igno
     count = min(int64(2), parts.spectrum.shape[0] - 2 * pair)
     drawn, differs = False, uint32(0)
     for m in range(count):
-        drawn |= parts.mode[2 * pair + m] == PARTLY
+        drawn |= parts.mode[2 * pair + m] >= PARTLY
     last = TRAPS + CALL * pair
     if drawn:
         draw_words(scratch.own, numbers, scratch.cycle, last, k0, k1, width)

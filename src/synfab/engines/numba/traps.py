@@ -43,7 +43,7 @@ def round_traps(model: CellModel) -> Parts:
     nodes, first, slopes = amplitude_pieces(model)
     _, share, share_slopes = raising_pieces(model)
     s, s_c = parts.trap_spread, parts.cell_spread
-    numbers = [first, s, s_c, s**2 + s_c**2, rules.highest_state(model), share]
+    numbers = [first, s, s_c, s**2 + s_c**2, rules.highest_state(model), share, parts.raising.any()]
     rounded = {
         "low": low,
         "width": width,
@@ -68,7 +68,9 @@ def parts_in(model: CellModel, step: Step) -> Parts:
     # Exponents of the fastest and the slowest trap of each interval, ln(t / tau(T)).
     fastest = step.log_time - step.slope * bottom
     slowest = step.log_time - step.slope * (bottom + width)
-    mode = np.where(slowest > np.log(SATURATED), trap_kernels.ALWAYS, trap_kernels.PARTLY)
+    slow = fastest < np.log(0.99 * trap_kernels.SMALL_X)
+    mode = np.where(slow, trap_kernels.SELDOM, trap_kernels.PARTLY)
+    mode = np.where(slowest > np.log(SATURATED), trap_kernels.ALWAYS, mode)
     never = fastest < np.log(0.5 * LEAST)
     return parts._replace(mode=np.where(never, trap_kernels.NEVER, mode).astype(np.int64))
 
@@ -82,6 +84,7 @@ def scratch() -> Scratch:
         shift=np.zeros(GROUP, np.float32),
         r=np.zeros(GROUP, np.float32),
         share=np.zeros(GROUP, np.float32),
+        place=np.zeros(GROUP, np.float32),
         z=np.zeros((2, GROUP), np.float32),
         move=np.zeros((4, GROUP), np.uint32),
         start=np.zeros((4, GROUP), np.uint32),

@@ -23,11 +23,23 @@ NAMES: dict[str, frozenset[str]] = {
     "time": ALIASES["time"]
     | {"time since programming", "since programming", "delay", "wait", "wait time", "bake time"},
     "programmed": frozenset(
-        "programmed, programmed conductance, programmed value, g programmed, g prog, g0, g 0, "
-        "target, target conductance, g target, initial conductance, g init".split(", ")
+        [
+            "programmed",
+            "programmed conductance",
+            "programmed value",
+            "g programmed",
+            "g prog",
+            "g0",
+            "g 0",
+            "target",
+            "target conductance",
+            "g target",
+            "initial conductance",
+            "g init",
+        ]
     ),
     "temperature": frozenset(
-        "temperature, temp, bake temperature, bake temp, t bake, temperatur".split(", ")
+        ["temperature", "temp", "bake temperature", "bake temp", "t bake", "temperatur"]
     ),
 }
 SKIPPED = "_"  # first character of a name for a column without meaning

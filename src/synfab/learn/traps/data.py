@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synfab.common import checks
 from synfab.common.array_checks import numbers
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array, FloatArray
@@ -199,8 +198,3 @@ def time_bins(time: Array) -> tuple[Array, Array]:
     with np.errstate(divide="ignore"):
         sums = np.bincount(bins, weights=np.log(time))
     return bins, np.exp(sums / count)
-
-
-def checked_temperature(value: object) -> float:
-    """Return a temperature (K)."""
-    return checks.positive("temperature", value)

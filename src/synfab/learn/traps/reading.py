@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat
 
@@ -222,5 +222,5 @@ def _check_rows(name: str, allowed: str, values: Array, bad: Array, *, shows: bo
     """Raise if a row is bad; the message names the first one."""
     if bad.any():
         row = int(np.argmax(bad))
-        found = f"{values[row]:g}" if shows else "0"
+        found = "0" if not shows else f"{values[row]:g}" if np.isfinite(values[row]) else "none"
         raise InvalidValueError(f"{name}: expected {allowed}, found {found} in data row {row + 1}")
