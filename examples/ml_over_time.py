@@ -58,7 +58,7 @@ times = np.geomspace(1.0, 10.0 * YEAR, options.times)
 settings = {
     "programmed once": {},
     "one scale per layer": {"compensate": True},
-    f"refreshed every {options.refresh:g} years": {
+    f"refreshed at intervals of {options.refresh:g} y": {
         "refresh": options.refresh * YEAR, "refreshing": {"tolerance": 0.05 * full},
     },
 }  # fmt: skip
