@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -15,7 +14,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.types import ArrayLike
 from synfab.model.cell_model import CellModel
-from synfab.model.traps import ROOM, Traps
+from synfab.model.traps import Traps
 from synfab.physics import drawing, rules
 from synfab.physics import traps as trap_rules
 from synfab.physics.noise import ReadNoise, noisy_current, read_normals
@@ -188,9 +187,10 @@ def _step(
         return trap_rules.Step(number, log_time, slope)
     duration = _number("seconds", seconds, checked_time)
     kelvin = _number("temperature", temperature, lambda _, value: checked_temperature(value))
+    unit = trap_rules.step_of(parts, 0, 1.0, 1.0)  # 1 s at 1 K
     smallest = np.float32(np.finfo(np.float32).tiny)  # a step of 0 s has a finite logarithm
-    log_time = jnp.log(jnp.maximum(duration, smallest)) - np.float32(math.log(parts.attempt_time))
-    return trap_rules.Step(number, log_time, np.float32(ROOM) / kelvin)
+    log_time = jnp.log(jnp.maximum(duration, smallest)) + np.float32(unit.log_time)
+    return trap_rules.Step(number, log_time, np.float32(unit.slope) / kelvin)
 
 
 def _number(name: str, value: float | Array, check: Callable[[str, object], float]) -> Array:
