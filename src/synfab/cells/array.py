@@ -16,7 +16,7 @@ from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.programs import apply_program
 from synfab.cells.reading import currents, row_currents, trace
-from synfab.cells.traps import CellTraps, checked_temperature, checked_time
+from synfab.cells.traps import CellTraps, checked_temperature, checked_time, without_traps
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
@@ -382,10 +382,7 @@ class CellArray:
     def _time(self) -> CellTraps:
         """Return the traps; raise if the model has none."""
         if self.traps is None:
-            raise InvalidValueError(
-                f"model: {self.model.name!r} has no traps, so its cells do not change with time; "
-                f"learn.fit_traps adds them"
-            )
+            raise without_traps(self.model)
         return self.traps
 
     def _seen(self) -> Array | None:

@@ -6,6 +6,7 @@ extras.check("torch", "pandas", "sklearn", extra="torch")
 
 import synfab.torch.attention
 import synfab.torch.recurrent  # noqa: F401 - both register how their layers are split
+from synfab.torch.aging import calibrate_drift, compensate_drift, wait
 from synfab.torch.calibration import calibrate
 from synfab.torch.convert import convert, to_torch
 from synfab.torch.convolutions import CrossbarConv1d, CrossbarConv2d, CrossbarConv3d
@@ -40,6 +41,8 @@ __all__ = [
     "PulsedSGD",
     "bake",
     "calibrate",
+    "calibrate_drift",
+    "compensate_drift",
     "conversion_report",
     "convert",
     "default_window",
@@ -52,6 +55,7 @@ __all__ = [
     "restore_training",
     "to_torch",
     "training_state",
+    "wait",
     "wired_currents",
     "without_outliers",
 ]

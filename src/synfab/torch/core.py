@@ -70,6 +70,10 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         ``LayerOptions`` of the layer.
     tiles
         The cells.
+    output_scale
+        Factor of the outputs that compensates drift, 1 after programming; see ``compensate_drift``.
+    response
+        Mean response to calibration vectors after programming; None: not calibrated.
     """
 
     weight: nn.Parameter
@@ -77,6 +81,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     weight_range: Tensor
     difference: Tensor
     total: Tensor
+    # Defaults of the class, so that layers pickled by earlier versions have them.
+    output_scale: float = 1.0
+    response: float | None = None
 
     def __init__(
         self, shape: tuple[int, ...], bias: bool, options: LayerOptions, groups: int = 1
@@ -145,9 +152,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     @property
     def weight_per_siemens(self) -> Tensor:
-        """Weight per conductance difference, 1/S, (1,) or (outputs,)."""
+        """Weight per conductance difference, 1/S, (1,) or (outputs,), with ``output_scale``."""
         low, high = self.options.g_window
-        return self.weight_range / (high - low)
+        return self.weight_range / (high - low) * self.output_scale
 
     def matrix(self) -> FloatArray:
         """Return the weights as (outputs, inputs), float64 on the host."""
@@ -158,7 +165,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Return the conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
 
         Without a ``weight_range`` among the options, the layer's range is set to the largest
-        magnitude.
+        magnitude. Compensation of drift ends.
         """
         weight, options = self.matrix(), self.options
         largest = (
@@ -168,6 +175,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         )
         found = pair_targets(weight, largest, options.g_window, options.bits)
         self.weight_range = torch.from_numpy(largest).to(self.weight_range)
+        self.output_scale, self.response = 1.0, None
         return found
 
     def set_ideally(self) -> None:
@@ -349,6 +357,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         state = {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
         if self.options.adc_range is not None:
             state["adc_range"] = self.options.adc_range
+        if self.response is not None:
+            state |= {"response": self.response, "output_scale": self.output_scale}
         return cell_state.with_digest(state)
 
     def set_extra_state(self, state: object) -> None:
@@ -357,7 +367,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             return
         found = cell_state.check(self.tiles, state)
         number = checks.word("state_dict: layer_readout_number", found.get("layer_readout_number"))
+        response, scale = cell_state.compensation(found)
         cell_state.restore(self.tiles, found)
+        self.response, self.output_scale = response, scale
         self.options = replace(self.options, seed=self.tiles.seed, first_cell=self.tiles.first_cell)
         if self.options.adc is not None and self.options.adc_range is None:
             self.options = replace(self.options, adc_range=found.get("adc_range"))

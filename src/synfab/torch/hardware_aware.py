@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from synfab.cells.array import CellArray
+from synfab.cells.traps import checked_temperature, checked_time
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import GridShape, ProgramMethod
@@ -25,6 +26,7 @@ from synfab.crossbar.array import Crossbar
 from synfab.model.model_file import load_model
 from synfab.network.wires import Resistance
 from synfab.programming.methods import check_options, program_cells
+from synfab.programming.result import achieved_conductance
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import check_seed
 from synfab.torch.convert import (
@@ -57,6 +59,8 @@ def measure_errors(
     points: int = 16,
     cells: int = 512,
     seed: int = 0,
+    seconds: float = 0.0,
+    temperature: float = 300.0,
     **options: Unpack[ProgramOptions],
 ) -> Errors:
     """Return the programming errors of virtual test cells at targets across the window.
@@ -71,17 +75,23 @@ def measure_errors(
         Number of targets, and of cells for each of them.
     seed
         Seed of the chip that is measured; use another one than for inference.
+    seconds, temperature
+        Time (s) between programming and measuring, and temperature (K), as in
+        ``CellArray.wait``: the errors then include drift. Above 0 s the model needs traps.
     """
     technology = load_model(model)
     window = check_window(technology, g_window)
     checks.choice("method", method, get_args(ProgramMethod))
     checked = check_options(method, options)
     points, cells = checks.count("points", points), checks.count("cells", cells)
+    duration, kelvin = checked_time("seconds", seconds), checked_temperature(temperature)
     bench = CellArray(technology, (points, cells), seed=seed)
     targets = np.linspace(*window, points)
     wanted = np.repeat(targets[:, None], cells, axis=1)
-    done = program_cells(bench, wanted, method, checked)
-    return Errors(targets, done.errors.mean(axis=1), done.errors.std(axis=1))
+    errors = program_cells(bench, wanted, method, checked).errors
+    if duration > 0.0:
+        errors = achieved_conductance(bench.wait(duration, kelvin), wanted) - wanted
+    return Errors(targets, errors.mean(axis=1), errors.std(axis=1))
 
 
 def hardware_aware(

@@ -18,7 +18,7 @@ from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.mapping import check_bits, check_window
 
 Scale: TypeAlias = Literal["layer", "output"]
-MethodName: TypeAlias = Literal["ideal"] | ProgramMethod
+MethodName: TypeAlias = Literal["ideal", "refresh"] | ProgramMethod
 ModelLike: TypeAlias = CellModel | PathLike
 CheckedResistance: TypeAlias = float | Array | tuple[float | Array, float | Array]
 
@@ -29,11 +29,11 @@ class ProgramOptions(TypedDict, total=False):
     Attributes
     ----------
     tolerance, retries, max_passes
-        Of ``"write-verify"``.
+        Of ``"write-verify"`` and ``"refresh"``.
     step
         Of ``"open-loop"``, V.
     duration
-        Of each pulse, s, for both methods.
+        Of each pulse, s.
     """
 
     tolerance: float | None

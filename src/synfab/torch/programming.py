@@ -43,8 +43,9 @@ def program(
     method
         ``"ideal"``: without pulses or errors. ``"write-verify"``: pulses until every cell reads
         within tolerance; options ``tolerance`` (S), ``retries``, ``max_passes``, ``duration`` (s)
-        as in ``Crossbar.program``. ``"open-loop"``: the staircase of the typical device, without
-        reads; options ``step`` (V) and ``duration``.
+        as in ``Crossbar.program``. ``"refresh"``: the same for the cells that have left the
+        tolerance since; the others receive no pulse. ``"open-loop"``: the staircase of the typical
+        device, without reads; options ``step`` (V) and ``duration``.
     progress
         Show a progress bar on standard error.
     checkpoints
