@@ -16,6 +16,15 @@ from synfab.common.errors import (
 from synfab.common.lazy import attach
 
 if TYPE_CHECKING:
+    # For type checkers and editors, which do not see names that are imported when first used.
+    from synfab import circuit as circuit
+    from synfab import cluster as cluster
+    from synfab import crossbar as crossbar
+    from synfab import jax as jax
+    from synfab import learn as learn
+    from synfab import report as report
+    from synfab import simulate as simulate
+    from synfab import torch as torch
     from synfab.cells.array import CellArray
     from synfab.crossbar import Crossbar as Crossbar
     from synfab.io.checkpoints import Checkpoints

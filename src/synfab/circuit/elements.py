@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,7 @@ class Crosspoints:
             yield self.writer.transistor_model(MOSFET)
 
 
-def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
+def cell_parameters(cells: CellArray[Any], by_identity: bool) -> dict[str, Array]:
     """Return instance parameters that reproduce the state of each cell; NaN: omit.
 
     A compiled device derives its history from the cell's number. A Verilog-A module has its own
@@ -145,7 +146,7 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
     return parameters
 
 
-def _age(cells: CellArray, number: Array, cycle: Array) -> dict[str, Array]:
+def _age(cells: CellArray[Any], number: Array, cycle: Array) -> dict[str, Array]:
     """Return the parameters of a Verilog-A module on which wear-in and failure depend."""
     model, found = cells.model, dict[str, Array]()
     if model.depends_on_cycle:

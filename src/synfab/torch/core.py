@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
@@ -36,6 +37,7 @@ Plain = TypeVar("Plain", bound=nn.Module)
 EXTRA = "_extra_state"
 
 
+@no_array("layer.weight")
 class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     """Base class of layers whose weights are cells; ``Plain`` is the layer in software.
 
@@ -92,7 +94,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         for name in ("difference", "total"):
             empty = torch.empty(outputs, inputs)
             self.register_buffer(name, empty, persistent=False)
-        self._bars: list[Crossbar] | None = None
+        self._bars: list[Crossbar[Any]] | None = None
         self.set_ideally()
 
     # ---- a layer in software --------------------------------------------------------------------
@@ -302,7 +304,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         largest = float(currents.abs().max()) if fixed is None else fixed
         return rounded(currents, largest or 1.0, bits)
 
-    def _crossbars(self) -> list[Crossbar]:
+    def _crossbars(self) -> list[Crossbar[Any]]:
         if self._bars is None or any(
             bar.cells is not cells for bar, cells in zip(self._bars, self.tiles.cells, strict=True)
         ):

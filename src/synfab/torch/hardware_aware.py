@@ -229,7 +229,7 @@ class Cells(nn.Module):
         errors: Errors | None,
         bits: int | None,
         clip: float | None,
-        bars: list[Crossbar] | None,
+        bars: list[Crossbar[Any]] | None,
         limits: tuple[Tensor, Tensor] | None,
     ) -> None:
         super().__init__()
@@ -289,7 +289,7 @@ class Cells(nn.Module):
         self.number += 1
         return torch.from_numpy(mean + deviation * z.numpy().reshape(g.shape)).to(g)
 
-    def _behind_wires(self, g: Tensor, bars: list[Crossbar]) -> Tensor:
+    def _behind_wires(self, g: Tensor, bars: list[Crossbar[Any]]) -> Tensor:
         """Return the effective differences of conductance behind wires, (outputs, inputs), S."""
         whole = torch.zeros(self.tiles.shape, dtype=g.dtype)
         for tile, bar in zip(self.tiles.tiles, bars, strict=True):
