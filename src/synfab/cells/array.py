@@ -21,7 +21,7 @@ from synfab.cells.traps import CellTraps, checked_temperature, checked_time
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.common.locking import add_lock, lock_of, locked
+from synfab.common.locking import add_lock, locked
 from synfab.common.no_array import no_array
 from synfab.common.types import A, AnyArray, ArraysName
 from synfab.engines.base import Engine
@@ -343,6 +343,7 @@ class CellArray(Generic[A]):
         bandwidth: float = ...,
     ) -> A: ...
 
+    @locked
     def apply_program(
         self,
         voltages: npt.ArrayLike,
@@ -392,9 +393,7 @@ class CellArray(Generic[A]):
         >>> cells.apply_program(u, read="pulse", noise=False).shape
         (300, 16)
         """
-        with lock_of(self):
-            read_noise = ReadNoise.of_bandwidth(bandwidth)
-            return apply_program(self, voltages, read, noise, read_noise)
+        return apply_program(self, voltages, read, noise, ReadNoise.of_bandwidth(bandwidth))
 
     def _check_cycles(self, voltages: AnyArray, mask: AnyArray | None) -> None:
         """Update ``cycle_bound``; raise if a pulse would start a cycle beyond the last."""

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 
 import numpy as np
 import torch
@@ -32,8 +32,16 @@ from synfab.torch.options import LayerOptions, LayerOptionsDict
 from synfab.torch.reading import noisy_pair_currents, pair_currents, rounded
 from synfab.torch.wires import read_tiles
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Plain = TypeVar("Plain", bound=nn.Module, default=nn.Module)
+else:
+    from typing import TypeVar
+
+    Plain = TypeVar("Plain", bound=nn.Module)  # Python has defaults since 3.13
+
 Layer = TypeVar("Layer", bound=nn.Module)
-Plain = TypeVar("Plain", bound=nn.Module)
 EXTRA = "_extra_state"
 
 
