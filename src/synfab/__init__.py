@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from synfab.model.model_file import load_model, save_model
     from synfab.physics.readout import adc
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported when first used.
 SUBPACKAGES = ("circuit", "cluster", "crossbar", "jax", "learn", "report", "simulate", "torch")

@@ -57,5 +57,5 @@ def test_numpy_says_which_property_to_use(convert):
 
 def test_cells_are_refused_as_an_argument_by_its_name():
     cells = sf.CellArray("published", 4, seed=1)
-    with pytest.raises(sf.InvalidTypeError, match="^u: expected real numbers, found CellArray"):
+    with pytest.raises(sf.InvalidTypeError, match=r"^u: expected real numbers, found CellArray"):
         cells.read(cells)

@@ -49,7 +49,7 @@ def test_an_unfinished_run_is_refused(tmp_path):
     whole = sf.simulate.Simulation("-2, 0.8", 100, tmp_path / "out.zarr", seed=3, block=64)
     with pytest.raises(StopError):
         whole.run(advance=stop)
-    with pytest.raises(sf.InvalidValueError, match="1 of 2 blocks are finished; .*--resume"):
+    with pytest.raises(sf.InvalidValueError, match=r"1 of 2 blocks are finished; .*--resume"):
         sf.simulate.open_results(tmp_path / "out.zarr")
     whole.run(resume=True)
     assert sf.simulate.open_results(tmp_path / "out.zarr").sizes["cell"] == 100

@@ -91,8 +91,8 @@ def _currents(cells: CellArray[Any], currents: ArrayLike) -> Array:
     extra = given.ndim - cells.ndim
     if extra not in (0, 1) or given.shape[extra:] != cells.shape:
         raise InvalidValueError(
-            f"currents: expected shape {cells.shape} of the array, with an axis of reads in front or "
-            f"without, found {given.shape}"
+            f"currents: expected shape {cells.shape} of the array, or this shape after an axis of "
+            f"reads, found {given.shape}"
         )
     return given
 
