@@ -101,6 +101,9 @@ def test_no_circle_of_files():
 NOT_OURS = {
     *("_replace", "_asdict", "_fields", "_exit", "_handle", "_cache", "_tornado"),
     *("_disable_dynamo", "_reversed_padding_repeated_twice", "_load_from_state_dict"),
+    # Of PyTorch, which has no public names for these.
+    *("_C", "_functorch", "_current_graph_task_id", "_parameters", "_output_padding"),
+    *("_forward_pre_hooks", "_is_full_backward_hook", "_qkv_same_embed_dim"),
 }
 
 

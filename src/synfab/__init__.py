@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synfab import crossbar as crossbar
     from synfab import jax as jax
     from synfab import learn as learn
+    from synfab import model as model
     from synfab import report as report
     from synfab import simulate as simulate
     from synfab import torch as torch
@@ -35,7 +36,17 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 # Imported when first used.
-SUBPACKAGES = ("circuit", "cluster", "crossbar", "jax", "learn", "report", "simulate", "torch")
+SUBPACKAGES = (
+    "circuit",
+    "cluster",
+    "crossbar",
+    "jax",
+    "learn",
+    "model",
+    "report",
+    "simulate",
+    "torch",
+)
 
 __all__ = [
     "FEATURES",

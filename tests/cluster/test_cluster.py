@@ -563,3 +563,76 @@ def test_bad_arguments(client):
         with pytest.raises(sf.InvalidValueError, match=f"{next(iter(wrong))}: (expected|requires)"):
             load("nowhere", client, **wrong)
     assert cells.pulses == 0
+
+
+AGING = sf.load_model("published").replace(
+    name="aging",
+    traps=sf.model.Traps(np.geomspace(1e-3, 1e9, 13), 0.5, [0.0, 1e-4], [2e-6, 6e-6]),
+)
+
+
+def age(cells, first=0, last=12):
+    """Apply pulses, with a wait after every third of them."""
+    for k in range(first, last):
+        if k % 3 == 2:
+            cells.wait(10.0**k, 300.0 + k)
+        else:
+            live(cells, k, k + 1)
+    return cells
+
+
+def aging(client, **options):
+    return sf.cluster.ShardedCellArray(
+        AGING, SHAPE, seed=3, client=client, shard_size=1024, **options
+    )
+
+
+def test_shards_age_as_the_cells_of_an_array(client):
+    whole, sharded = age(sf.CellArray(AGING, SHAPE, seed=3)), age(aging(client))
+    assert sharded.pulses == 12
+    assert np.array_equal(sharded.r, whole.r)
+    assert not np.array_equal(whole.r, whole.copy().wait(1e5).r)
+    for noise in (True, False):
+        given = {"interval": 0.5, "temperature": 350.0, "noise": noise}
+        assert np.array_equal(sharded.read(**given), whole.read(**given))
+    v = np.linspace(0.0, 0.3, SHAPE[1])
+    np.testing.assert_allclose(sharded @ v, whole @ v, rtol=1e-6)
+    sharded.close()
+
+
+def test_lost_shards_repeat_their_waits(client, tmp_path):
+    for options in ({}, {"folder": tmp_path, "every": 5}):
+        whole, sharded = sf.CellArray(AGING, SHAPE, seed=3), aging(client, **options)
+        age(sharded, 0, 7).flush()
+        client.run(sf.cluster.shard.forget, sharded._shards.name)
+        assert np.array_equal(age(sharded, 7, 12).r, age(whole).r)
+        sharded.close()
+
+
+def test_files_and_checkpoints_keep_the_time_steps(client, tmp_path):
+    first = age(aging(client, folder=tmp_path / "steps", every=4), 0, 11)
+    first.save(tmp_path / "cells")
+    first.close()
+    expected = age(sf.CellArray(AGING, SHAPE, seed=3)).r
+    loaded = load(tmp_path / "cells", client)
+    assert np.array_equal(age(loaded, 11, 12).r, expected)
+    resumed = sf.cluster.ShardedCellArray.resume(tmp_path / "steps", client)
+    assert resumed.pulses == 8
+    assert np.array_equal(age(resumed, 8, 12).r, expected)
+    loaded.close()
+    resumed.close()
+
+
+def test_wrong_times_are_refused_before_anything_is_sent(client):
+    sharded = aging(client)
+    for arguments, message in (((-1.0,), "seconds"), ((1.0, 0.0), "temperature")):
+        with pytest.raises(sf.InvalidValueError, match=f"^{message}: "):
+            sharded.wait(*arguments)
+    with pytest.raises(sf.InvalidValueError, match=r"^interval: "):
+        sharded.read(interval=-1.0)
+    assert sharded.pulses == 0
+    sharded.close()
+    plain = make(client)
+    with pytest.raises(sf.InvalidValueError, match=r"^model: 'published' has no traps"):
+        plain.wait(1.0)
+    plain.close()

@@ -481,3 +481,35 @@ def test_members_of_the_circuit_are_found_on_the_crossbar_for_one_more_release(n
         found = getattr(bar, name)
     np.testing.assert_equal(found, getattr(bar.circuit, name))
     assert not hasattr(bar, "no_such_member")
+
+
+AGING = sf.load_model("published").replace(
+    name="aging",
+    traps=sf.model.Traps(np.geomspace(1e-3, 1e6, 10), 0.5, [0.0, 1e-4], [2e-6, 6e-6]),
+)
+
+
+def test_reads_through_wires_see_what_traps_have_changed():
+    cells = sf.CellArray(AGING, (6, 5), seed=2).set_conductance(np.full((6, 5), 8e-5))
+    bar, v = sf.Crossbar(cells, 5.0), np.linspace(0.1, 0.3, 5)
+    before = bar.read(v, noise=False)
+    cells.wait(3600.0)
+    same = sf.CellArray("published", (6, 5), seed=2).set_conductance(cells.conductance())
+    after, expected = bar.read(v, noise=False), sf.Crossbar(same, 5.0).read(v, noise=False)
+    assert np.abs(after - before).max() > 1e-7
+    # The voltage of set_conductance differs from that of reads: conductances agree to 1e-3.
+    np.testing.assert_allclose(after, expected, rtol=5e-3)
+
+
+def test_programming_through_wires_corrects_what_traps_have_changed():
+    cells = sf.CellArray(AGING, (6, 5), seed=2).set_conductance(np.full((6, 5), 8e-5))
+    cells.wait(3600.0)
+    bar = sf.Crossbar(cells, 1.0)
+    assert np.abs(cells.conductance() - 8e-5).max() > 4e-6
+    done = bar.program(8e-5, tolerance=2e-6)
+    reached = ~done.unreachable
+    assert reached.mean() > 0.7
+    u_0 = AGING.conduction.u_0
+    assert (np.abs(cells.conductance(u_0) - 8e-5)[reached] < 2.5e-6).all()
+    disturbed = bar.write(rows=[0], columns=[0], voltage=0.3).switched
+    assert not disturbed.any()

@@ -147,3 +147,10 @@ def test_kernels_take_no_pointer_to_an_array_with_strides_or_of_booleans(array):
 
     with pytest.raises(TypingError, match="expected a C-contiguous array of numbers"):
         first(array)
+
+
+def test_one_line_is_logged_before_kernels_are_compiled_and_none_if_they_are_cached(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = f"import logging; logging.basicConfig(level=logging.INFO)\n{CODE}"
+    for lines in (1, 0):
+        assert run(code, environment).stderr.count("compiling kernels, which takes") == lines

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import kstest
 from trap_models import model_with_traps, traps
 
 import synfab as sf
 from synfab.model import Traps, load_model, save_model
+from synfab.random.streams import uniform
 
 GOOD = {
     "time_constants": [1e-3, 1.0, 1e3],
@@ -98,3 +100,30 @@ def test_the_spectral_density_belongs_to_the_autocovariance():
     assert slope == pytest.approx(-1.0, abs=0.02)
     with pytest.raises(sf.SynfabError, match="frequency: expected frequencies above 0 Hz"):
         found.spectral_density([0.0, 1.0], g)
+
+
+def test_traps_that_raise_the_conductance_reverse_the_mean_and_keep_the_variance():
+    falling = Traps(**GOOD, initial_occupancy=0.2, occupancy=0.6)
+    rising = Traps(**GOOD, initial_occupancy=0.2, occupancy=0.6, raising=1.0)
+    mixed = Traps(**GOOD, initial_occupancy=0.2, occupancy=0.6, raising=[0.5, 1.0])
+    np.testing.assert_allclose(rising.mean_change(5.0, 3e-5), -falling.mean_change(5.0, 3e-5))
+    assert mixed.mean_change(5.0, 1e-5) == 0.0
+    assert rising.autocovariance(1.0, 3e-5) == falling.autocovariance(1.0, 3e-5)
+    with pytest.raises(sf.SynfabError, match="raising: expected probabilities"):
+        Traps(**GOOD, raising=1.5)
+    with pytest.raises(sf.SynfabError, match="raising: expected shape 2"):
+        Traps(**GOOD, raising=[0.1, 0.2, 0.3])
+
+
+def test_the_orientation_of_a_trap_and_its_time_constant_are_independent():
+    """One uniform number decides both: 30 % of the traps raise, and their places are uniform."""
+    from synfab.physics.traps import orientation
+
+    words = np.random.default_rng(1).integers(0, 2**32, (1, 100_000), dtype=np.uint32)
+    raises, place = orientation(np.full(100_000, 0.3, np.float32), words)
+    assert abs(raises.mean() - 0.3) < 5.0 * np.sqrt(0.21 / 100_000)
+    for part in (place[raises], place[~raises]):
+        assert kstest(part, "uniform").pvalue > 1e-3
+    none, same = orientation(np.zeros(100_000, np.float32), words)
+    assert not none.any()
+    np.testing.assert_array_equal(same, uniform(words))

@@ -110,7 +110,7 @@ def test_layers_have_the_variance_of_a_new_term(published, flicker, linear, opti
         noisy = layer(x)
         layer.options = replace(layer.options, noise=False)
         quiet = layer(x)
-    current = (noisy - quiet).double().numpy() / (layer.weight_per_siemens.item() / 0.2)
+    current = (noisy - quiet).double().numpy() / (layer.weight_per_siemens.numpy() / 0.2)
     z = readout_normals(1, 0, 10, 0, 2, torch.device("cpu")).double().numpy()
     v = 0.2 * x.double().numpy()
     r = layer.tiles.states().astype(np.float64)  # of G+ and G-

@@ -16,6 +16,7 @@ SMALL = {
     "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
     "ml_in_situ": ("--epochs", "1"),
     "ml_inference": ("--chips", "1", "--epochs", "2"),
+    "ml_over_time": ("--chips", "1", "--epochs", "2", "--times", "2", "--refresh", "4"),
 }
 
 

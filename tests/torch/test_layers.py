@@ -50,7 +50,7 @@ def test_a_layer_reads_what_its_crossbars_read(linear):
     rows = layer.tiles.cells[0].matvec(v.T.numpy(), noise=False)
     wanted = (rows[0::2] - rows[1::2]).T
     y = (layer(x) - layer.bias).detach() / x.abs().amax(dim=1, keepdim=True) * 0.2
-    got = y.double().numpy() / float(layer.weight_per_siemens)
+    got = y.double().numpy() / layer.weight_per_siemens.numpy()
     np.testing.assert_allclose(got, wanted, atol=2e-6 * np.abs(wanted).max())
 
 
@@ -64,7 +64,7 @@ def test_noise_has_the_variance_of_the_cells(linear):
     johnson, shot = ReadNoise.of_bandwidth(1e10).coefficients
     i = np.abs(cells.model.conduction.current(cells.r.astype(float), v[None, :]))
     variance = (johnson * i / np.abs(v) + shot * i).sum(axis=1)
-    siemens = float(layer.weight_per_siemens) / 0.2
+    siemens = layer.weight_per_siemens.numpy() / 0.2
     wanted = siemens * np.sqrt(variance[0::2] + variance[1::2])
     np.testing.assert_allclose(spread, wanted, rtol=5.0 / np.sqrt(2 * 4000))
 
@@ -126,7 +126,7 @@ def test_converters_round_to_their_levels(linear, wires):
     # three blocks of columns with four levels each, at +-1/3 and +-1 of the range
     assert wires or len(layer.tiles.column_blocks) == 3
     x = torch.ones(1, 20)
-    steps = (layer(x) - layer.bias) / float(layer.weight_per_siemens) * 0.2 / (1e-4 / 3.0)
+    steps = (layer(x) - layer.bias) / layer.weight_per_siemens * 0.2 / (1e-4 / 3.0)
     torch.testing.assert_close(steps, steps.round(), rtol=0.0, atol=1e-2)
     assert torch.isfinite(y).all()
 
@@ -146,7 +146,7 @@ def test_inputs_are_clipped_at_the_input_range(linear):
 def test_an_adc_clips_at_both_ends(linear):
     layer = CrossbarLinear.from_torch(linear, seed=1, adc=(6, 1e-6), **QUIET)
     y = layer(torch.ones(1, 20)) - layer.bias
-    currents = y.detach() / float(layer.weight_per_siemens) * 0.2
+    currents = y.detach() / layer.weight_per_siemens * 0.2
     assert float(currents.abs().max()) == pytest.approx(1e-6, rel=1e-4)
 
 
@@ -259,7 +259,7 @@ def test_a_wired_layer_reads_like_its_crossbar(linear):
     v = 0.2 * (x / x.amax(dim=1, keepdim=True)).double().numpy()
     i = sf.Crossbar(layer.tiles.cells[0], 5.0).read(v.T, noise=False)
     wanted = torch.from_numpy((i[0::2] - i[1::2]).T).float() * x.amax(dim=1, keepdim=True)
-    got = (layer(x) - layer.bias) * 0.2 / float(layer.weight_per_siemens)
+    got = (layer(x) - layer.bias) * 0.2 / layer.weight_per_siemens
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-9)
 
 
@@ -270,7 +270,7 @@ def test_linear_cells_behind_wires_are_one_matrix(linear):
     bar = sf.Crossbar(layer.tiles.cells[0], 5.0)
     matrix = bar.read(np.eye(20), noise=False, linear=True)
     wanted = x @ torch.from_numpy((matrix[0::2] - matrix[1::2]).T).float()
-    got = (layer(x) - layer.bias) / float(layer.weight_per_siemens)
+    got = (layer(x) - layer.bias) / layer.weight_per_siemens
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-9)
 
 
@@ -344,7 +344,7 @@ def test_a_failed_load_changes_nothing(linear):
         layer.load_state_dict(foreign.state_dict())
     with pytest.raises(sf.InvalidValueError, match="state_dict: order"):
         layer.load_state_dict(CrossbarLinear(20, 12, seed=1, order=2).state_dict())
-    scaled = {**before, "weight_range": torch.ones(12)}
+    scaled = {**before, "weight_range": torch.ones(11)}
     with pytest.raises(sf.InvalidValueError, match="state_dict: weight_range: this layer has"):
         layer.load_state_dict(scaled)
     broken = {**before, "_extra_state": {"format": "something"}}
@@ -493,8 +493,6 @@ def test_bad_inputs_are_named(linear):
     ):
         with pytest.raises(sf.SynfabError, match=message):
             layer(x)
-    with pytest.raises(sf.InvalidTypeError, match="float32 or float64"):
-        layer.half()(torch.zeros(1, 20, dtype=torch.float16))
     convolution = CrossbarConv2d(2, 3, 3, seed=1)
     for shape in ((1, 1, 5, 5), (5, 5), (1, 2, 2, 2)):
         with pytest.raises(sf.InvalidValueError, match="input: expected"):
@@ -523,24 +521,14 @@ def test_a_compiled_network_reads_the_same_bits(kind):
         torch.testing.assert_close(one.grad, two.grad)
 
 
-def test_grouped_convolutions_stay_in_software_and_are_named():
-    depthwise = nn.Conv2d(4, 4, 3, groups=4)
-    network = nn.Sequential(nn.Conv2d(2, 4, 1), depthwise)
-    with pytest.warns(UserWarning, match="grouped convolutions stay in software: 1$"):
-        chip = convert(network, seed=1)
-    assert type(chip[0]) is CrossbarConv2d
-    assert type(chip[1]) is nn.Conv2d
-    assert chip[1](torch.zeros(1, 4, 3, 3)).shape == (1, 4, 1, 1)
-
-
 def test_an_unknown_option_is_refused_with_the_known_ones():
     with pytest.raises(sf.InvalidTypeError, match=r"bitz: not an option of a layer; .*\bbits\b"):
         CrossbarLinear(4, 4, seed=1, bitz=4)
 
 
 def test_unsupported_arguments_are_refused():
-    with pytest.raises(sf.InvalidValueError, match="groups: expected 1"):
-        CrossbarConv2d(4, 4, 3, groups=2, seed=1)
+    with pytest.raises(sf.InvalidValueError, match="in_channels: expected a multiple of groups, 2"):
+        CrossbarConv2d(3, 4, 3, groups=2, seed=1)
     with pytest.raises(sf.InvalidValueError, match="padding_mode: expected one of zeros"):
         CrossbarConv2d(4, 4, 3, padding_mode="mirror", seed=1)
     with pytest.raises(sf.InvalidTypeError, match="network: expected"):

@@ -55,6 +55,7 @@ def test_a_damaged_idx_file_is_named(tmp_path, damage):
         ("ml_inference", ["--chips", "2", "--epochs", "6"]),
         ("ml_hardware_aware", ["--chips", "2", "--epochs", "6", "--aware-epochs", "1"]),
         ("ml_in_situ", ["--epochs", "2"]),
+        ("ml_over_time", ["--chips", "2", "--epochs", "6", "--times", "3", "--refresh", "4"]),
     ],
 )
 def test_workflows_run_at_small_size(tmp_path, script, arguments):

@@ -182,7 +182,7 @@ def test_without_limits_hardware_aware_weights_are_the_weights(trained):
 
 
 def test_levels_errors_and_limits_change_the_weights(trained):
-    coarse = hardware_aware(trained, seed=1, bits=2)
+    coarse = hardware_aware(trained, seed=1, bits=2, scale="layer")
     assert len(torch.unique(coarse[0].weight.detach().mul(1e4).round())) <= 7
     errors = measure_errors(seed=9, points=5, cells=100)
     noisy = hardware_aware(trained, seed=1, errors=errors).train()
@@ -450,6 +450,80 @@ def test_bad_training_is_named():
     with pytest.raises(sf.InvalidValueError, match="grad: expected finite"):
         optimizer.step()
     np.testing.assert_array_equal(states, chip[0].tiles.states())
+
+
+def test_weights_have_headroom_to_grow_without_a_weight_range():
+    chip = convert(small_network(), seed=2)
+    first = [chip[k].weight_range.max().item() for k in (0, 2)]
+    optimizer = PulsedSGD(chip, lr=0.2)
+    fit(chip, optimizer, 12)
+    assert accuracy(chip) > 0.9
+    for k, before in zip((0, 2), first, strict=True):
+        assert chip[k].weight_range.max() > 4.0 * before
+        assert chip[k].weight.abs().max() < 0.98 * chip[k].weight_range.max()
+    assert (optimizer.report()["pulses_a_cell"] < 40).all()
+    given = convert(small_network(), seed=2, weight_range=1.0)
+    PulsedSGD(given)
+    assert given[0].weight_range.item() == 1.0
+
+
+def test_digital_parameters_have_momentum_and_weight_decay_as_in_sgd():
+    network = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    chip = convert(network, seed=1, exceptions={"1": None}, noise=False)
+    options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
+    ours, twin = PulsedSGD(chip, **options), copy.deepcopy(chip[1])
+    theirs = torch.optim.SGD(twin.parameters(), **options)
+    for k in range(3):
+        for one, two in zip(chip[1].parameters(), twin.parameters(), strict=True):
+            one.grad = two.grad = torch.full_like(one, 0.5 - k)
+        ours.step()
+        theirs.step()
+    torch.testing.assert_close(chip[1].weight, twin.weight)
+    with pytest.raises(sf.InvalidValueError, match="momentum"):
+        PulsedSGD(chip, momentum=1.0)
+
+
+def test_hardware_aware_layers_may_be_split_or_omitted_and_others_are_named():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.memory, self.last = nn.LSTM(4, 3), nn.Linear(3, 2)
+            self.table = nn.Embedding(5, 4)
+
+        def forward(self, index):
+            return self.last(self.memory(self.table(index))[0])
+
+    torch.manual_seed(0)
+    network, index = Network(), torch.tensor([[0, 1], [2, 3]])
+    with pytest.warns(UserWarning, match="stay in software: table"):
+        aware = hardware_aware(network, seed=1)
+    torch.testing.assert_close(aware(index), network(index))
+    plain = bake(aware)
+    assert type(plain.memory) is nn.LSTM
+    torch.testing.assert_close(plain(index), network(index))
+    with pytest.raises(sf.InvalidValueError, match="hardware-aware; pass the result of bake"):
+        convert(aware, seed=1, exceptions={"table": None})
+    kept = hardware_aware(network, seed=1, exceptions={"memory": None, nn.Embedding: None})
+    assert type(kept.memory) is nn.LSTM
+    with pytest.raises(sf.InvalidValueError, match="exceptions: expected None"):
+        hardware_aware(network, seed=1, exceptions={"memory": {"bits": 2}})
+    network.last = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    network.last[1].weight = network.last[0].weight
+    with pytest.raises(sf.InvalidValueError, match=r"last\.0 and last\.1 share a weight"):
+        hardware_aware(network, seed=1)
+
+
+def test_hardware_aware_errors_are_repeated_by_checkpointing(trained):
+    from torch.utils.checkpoint import checkpoint
+
+    errors = measure_errors(seed=9, points=3, cells=20)
+    plain, saving = (hardware_aware(trained, seed=1, errors=errors).train() for _ in range(2))
+    x, _ = task(20)
+    for _ in range(2):
+        plain(x).square().sum().backward()
+        checkpoint(saving, x, use_reentrant=False).square().sum().backward()
+    for one, two in zip(plain.parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad)
 
 
 # ---- adapters ------------------------------------------------------------------------------------

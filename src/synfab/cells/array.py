@@ -17,7 +17,7 @@ from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.labelled import to_pandas, to_xarray
 from synfab.cells.programs import apply_program
 from synfab.cells.reading import currents, row_currents, trace
-from synfab.cells.traps import CellTraps, checked_temperature, checked_time
+from synfab.cells.traps import CellTraps, checked_temperature, checked_time, without_traps
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
@@ -478,10 +478,7 @@ class CellArray(Generic[A]):
     def _time(self) -> CellTraps:
         """Return the traps; raise if the model has none."""
         if self.traps is None:
-            raise InvalidValueError(
-                f"model: {self.model.name!r} has no traps, so its cells do not change with time; "
-                f"learn.fit_traps adds them"
-            )
+            raise without_traps(self.model)
         return self.traps
 
     def _seen(self) -> AnyArray | None:

@@ -92,7 +92,7 @@ def array_of(
 ) -> CellArray[Any]:
     """Return the array with the state ``stored``; raise ``FileFormatError`` if invalid."""
     engine = identity.make_engine(library)
-    held, traps = _apart(stored)
+    held, traps = apart(stored)
     engine.check(held)
     if traps:
         check_stored(identity.model, traps, engine.n_cells)
@@ -140,9 +140,8 @@ def restore_cells(cells: CellArray[Any], state: dict[str, Any]) -> None:
         raise FileFormatError(f"cells: storage: expected the arrays {wanted}")
     if present["history"] != state["history"]:
         stored = present_storage(stored)
-    named = COUNTERS if cells.traps is None else (*COUNTERS, TIME)
-    counters = {name: checks.word(name, state.get(name)) for name in named}
-    held, traps = _apart(stored)
+    counters = {name: checks.word(name, state.get(name)) for name in counters_of(cells)}
+    held, traps = apart(stored)
     cells.engine_instance.check(held)
     if traps:
         check_stored(cells.model, traps, cells.size)
@@ -153,7 +152,12 @@ def restore_cells(cells: CellArray[Any], state: dict[str, Any]) -> None:
         cells.cycle_bound = rules.MAX_CYCLE
 
 
-def _apart(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def counters_of(cells: CellArray) -> tuple[str, ...]:
+    """Return the names of the counters in the state of an array."""
+    return COUNTERS if cells.traps is None else (*COUNTERS, TIME)
+
+
+def apart(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arrays of the engine and those of the traps."""
     traps = {name: stored[name] for name in OF_TRAPS if name in stored}
     return {name: array for name, array in stored.items() if name not in traps}, traps

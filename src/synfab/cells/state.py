@@ -83,6 +83,8 @@ def with_state(cells: CellArray[Any], state: Mapping[str, Array]) -> CellArray[A
         in_lrs=phase == IN_LRS,
     )
     engine.put(everything, rules.SwitchingState(*map(engine.library.asarray, values)))
+    if result.traps is not None:
+        result.traps.switched()
     return result
 
 

@@ -58,8 +58,11 @@ class CellTraps:
     def wait(self, engine: Engine, seconds: float, temperature: float) -> None:
         """Let a time (s) pass at a temperature (K) in one step."""
         after = engine.move_traps(self.state, self._step(engine, seconds, temperature))
-        self.state, self._stale = after, False
-        self.step_number = (self.step_number + 1) & WORD
+        self._passed(after, (self.step_number + 1) & WORD)
+
+    def _passed(self, after: TrapState, step_number: int) -> None:
+        # A single operation, which an interrupt cannot split.
+        vars(self).update(state=after, _stale=False, step_number=step_number)
 
     def trace(
         self,
@@ -88,8 +91,7 @@ class CellTraps:
             whole = engine.move_traps(self.state, total)
         copies = (xp.asarray(array, copy=True) for array in whole)
         placed = (library.put(a, index, b) for a, b in zip(copies, after, strict=True))
-        self.state, self._stale = TrapState(*placed), False
-        self.step_number = (last + 1) & WORD
+        self._passed(TrapState(*placed), (last + 1) & WORD)
         return currents
 
     def _step(self, engine: Engine, seconds: float, temperature: float) -> Step:
@@ -131,6 +133,14 @@ def check_stored(model: CellModel, arrays: Mapping[str, Any], n_cells: int) -> N
             )
         if kind is np.uint32 and (array >> np.uint64(traps_of(model).count)).any():
             raise FileFormatError(f"{name}: a trap beyond the {traps_of(model).count} of the model")
+
+
+def without_traps(model: CellModel) -> InvalidValueError:
+    """Return the error of cells that do not change with time."""
+    return InvalidValueError(
+        f"model: {model.name!r} has no traps, so its cells do not change with time; "
+        f"learn.fit_traps adds them"
+    )
 
 
 def checked_time(name: str, value: object, *, positive: bool = False) -> float:

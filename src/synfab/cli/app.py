@@ -23,6 +23,7 @@ from synfab.cli.terminal import (
     progress,
     progress_bar,
     say,
+    show_compilation,
     show_warnings_in_one_line,
     shown,
 )
@@ -52,7 +53,7 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    pass
+    show_compilation()
 
 
 @app.command()

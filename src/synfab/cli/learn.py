@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from synfab.cli.columns import parsed_columns
 from synfab.cli.terminal import out, plain, print_json, progress_bar, say
 from synfab.common import extras
 from synfab.common.errors import InvalidValueError
@@ -292,20 +293,6 @@ def _load(
         return data, extract_features(data, reset=reset, u_0=u_0)
     features = data if u_0 is None else replace(data, notes={**data.notes, "u_0": u_0})
     return features, features
-
-
-def parsed_columns(
-    text: str | None, option: str = "--columns"
-) -> dict[str, str] | list[str] | None:
-    """Return quantity to column from name=column pairs, or names in order."""
-    if text is None:
-        return None
-    items = [item.strip() for item in text.split(",")]
-    if all("=" in item for item in items):
-        return {k.strip(): v.strip() for k, v in (item.split("=", 1) for item in items)}
-    if any("=" in item for item in items):
-        raise InvalidValueError(f"{option}: expected name=column pairs, or names in order")
-    return items
 
 
 def _voltage(option: str, text: str | None) -> float | tuple[float, float] | None:

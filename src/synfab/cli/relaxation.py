@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from synfab.cli.columns import parsed_columns
 from synfab.cli.terminal import out, plain, print_json, progress_bar, say
 from synfab.common.errors import InvalidValueError
 
@@ -54,7 +55,6 @@ def fit_relaxation(
     files: Sequence[Path], columns: Sequence[str] | None, rates: Sequence[float] | None
 ) -> TrapFit:
     """Return the fit of traps to files; ``columns`` and ``rates``: one for all, or one for each."""
-    from synfab.cli.learn import parsed_columns
     from synfab.learn import fit_traps, read_relaxation
 
     texts = _for_each("--relaxation-columns", columns, len(files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
@@ -45,6 +46,21 @@ def say(text: str) -> None:
 def progress_bar(text: str, total: float | None = None) -> ProgressBar:
     """Return a progress bar that is shown on terminals only; without ``total`` it vanishes."""
     return ProgressBar(text, total, show=sys.stderr.isatty(), vanish=total is None)
+
+
+class _Lines(logging.Handler):
+    """Prints messages of the package as lines of progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress.print(record.getMessage(), highlight=False, markup=False, soft_wrap=True)
+
+
+def show_compilation() -> None:
+    """Print one line before kernels are compiled, on terminals only."""
+    logger = logging.getLogger("synfab.engines.numba.compile")
+    if sys.stderr.isatty() and not logger.handlers:
+        logger.addHandler(_Lines())
+        logger.setLevel(logging.INFO)
 
 
 def counted(number: int, what: str) -> str:

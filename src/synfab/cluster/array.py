@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.cells.identity import CellOptions
+from synfab.cells.traps import checked_temperature, checked_time, without_traps
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
 from synfab.cluster.folder import CheckpointFolder, check_shards, save, saved_roots
@@ -124,7 +125,7 @@ class ShardedCellArray:
 
     @property
     def pulses(self) -> int:
-        """Number of pulses applied since the cells were created."""
+        """Number of pulses applied since the cells were created; a wait counts as one."""
         return self._shards.pulses
 
     def __repr__(self) -> str:
@@ -148,6 +149,28 @@ class ShardedCellArray:
             Boolean mask that broadcasts to the shape; other cells do not receive the pulse.
         """
         self._shards.apply(u, where)
+        return self._collected()
+
+    @locked
+    def wait(self, seconds: float, temperature: float = 300.0) -> ShardedCellArray:
+        """Let time (s) pass at a temperature (K) for every cell; see ``CellArray.wait``.
+
+        Waits are collected, counted and sent in order with the pulses, so that a lost shard
+        repeats them.
+
+        Raises
+        ------
+        InvalidValueError
+            An argument is out of range, or the model has no traps.
+        """
+        duration, kelvin = checked_time("seconds", seconds), checked_temperature(temperature)
+        if self.model.traps is None:
+            raise without_traps(self.model)
+        self._shards.wait(duration, kelvin)
+        return self._collected()
+
+    def _collected(self) -> ShardedCellArray:
+        """Write a checkpoint if one is due, or send the pulses if there are many."""
         if self._checkpoints.every and self._shards.since >= self._checkpoints.every:
             self.checkpoint()
         else:
@@ -200,6 +223,8 @@ class ShardedCellArray:
         bandwidth: float = 1e8,
         noise: bool = True,
         number: int | None = None,
+        interval: float | None = None,
+        temperature: float = 300.0,
         output: str | os.PathLike[str] | None = None,
     ) -> Array | None:
         """Measure the current (A) of every cell; see ``CellArray.read``.
@@ -212,9 +237,14 @@ class ShardedCellArray:
         noise = checks.flag("noise", noise)
         target = None if output is None else checks.path("output", output).absolute()
         used = read_noise if noise else None
-        arguments = [(part, used, given) for part in self._shards.voltages(u)]
         if target is None:
             require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
+        parts = self._shards.voltages(u)
+        kelvin = checked_temperature(temperature)
+        if interval is not None:
+            self.wait(checked_time("interval", interval), kelvin)
+        arguments = [(part, used, given) for part in parts]
+        if target is None:
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))
         else:
             self._shards.read_into(target, arguments)

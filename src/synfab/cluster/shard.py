@@ -1,6 +1,7 @@
 """Functions that run on a worker, which keeps shards between calls and can restore lost ones.
 
-A shard is defined by its root (new cells, or a checkpoint) and the pulses applied since. A worker
+A shard is defined by its root (new cells, or a checkpoint) and the pulses applied since, to which
+waits belong. A worker
 that has the shard applies only the new pulses. One that does not have it reports this, receives all
 pulses since the root, and computes bit-identical cells, because every random number is a function
 of the cell.
@@ -182,6 +183,19 @@ class Pulse:
         cells.apply_voltage(u, where=self.where)
 
 
+@dataclass(frozen=True)
+class Wait:
+    """Time (s) that passes for the cells of a shard, at a temperature (K)."""
+
+    seconds: float
+    temperature: float
+
+    def apply(self, cells: CellArray) -> None:
+        """Let the time pass."""
+        cells.wait(self.seconds, self.temperature)
+
+
+Event = Pulse | Wait
 _held: dict[Key, tuple[int, CellArray]] = {}
 _lock = Lock()
 
@@ -190,7 +204,7 @@ def act(
     key: Key,
     root: Root,
     done: int,
-    pulses: Sequence[Pulse],
+    pulses: Sequence[Event],
     task: Callable[..., Any] | None,
     arguments: tuple[object, ...],
 ) -> tuple[str, Any] | None:
@@ -216,7 +230,8 @@ def act(
             pulse.apply(cells)
         except Exception as error:
             pass_on(error)
-            raise PulseError(f"pulse {number}: {error}") from None
+            what = "wait" if isinstance(pulse, Wait) else "pulse"
+            raise PulseError(f"{what} {number}: {error}") from None
     try:
         result = None if task is None else task(cells, *arguments)
     finally:  # the cells are valid even if the task failed

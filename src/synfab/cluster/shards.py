@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from synfab.cells.arguments import Arguments
 from synfab.cluster import shard
-from synfab.cluster.shard import Pulse, Root
+from synfab.cluster.shard import Event, Pulse, Root, Wait
 from synfab.io.files import atomic_folder
 from synfab.io.zarr_file import require_zarr
 from synfab.random.backend import NUMPY
@@ -39,7 +39,7 @@ class Shards:
     def __init__(self, client: Client, roots: Sequence[Root]) -> None:
         self.client, self.roots = client, list(roots)
         self.name = uuid.uuid4().hex  # of the array on the workers
-        self._pulses: list[tuple[Pulse, ...]] = []  # since the roots; one per shard
+        self._pulses: list[tuple[Event, ...]] = []  # since the roots; one per shard
         self._sent = 0  # number of pulses that the workers have applied
         self._homes: list[str | None] = [None] * len(roots)
         self._edges = np.cumsum([0, *(root.shape[0] for root in roots)])
@@ -56,12 +56,12 @@ class Shards:
 
     @property
     def since(self) -> int:
-        """Number of pulses since the roots."""
+        """Number of pulses and waits since the roots."""
         return len(self._pulses)
 
     @property
     def pulses(self) -> int:
-        """Number of pulses since the cells were created."""
+        """Number of pulses and waits since the cells were created."""
         return self.roots[0].pulses + self.since
 
     def split(self, flat: Array) -> list[Array]:
@@ -82,6 +82,10 @@ class Shards:
         masks = [None] * len(self) if mask is None else self.split(mask)
         # A single operation, which an interrupt cannot split.
         self._pulses.append(tuple(map(Pulse, parts, masks)))
+
+    def wait(self, seconds: float, temperature: float) -> None:
+        """Add a checked time (s) at a temperature (K) to what is to be sent."""
+        self._pulses.append((Wait(seconds, temperature),) * len(self))
 
     def send(self, minimum: int = 1) -> None:
         """Send the pulses to the workers if there are at least ``minimum``."""

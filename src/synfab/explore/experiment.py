@@ -14,7 +14,7 @@ from synfab.common.types import FloatArray
 from synfab.figures.time import BANDS, retained
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conditions import limited
-from synfab.model.traps import ROOM
+from synfab.model.traps import NOMINAL_TEMPERATURE
 from synfab.physics.rules import highest_state
 
 Number = TypeVar("Number", int, float)
@@ -55,7 +55,7 @@ class Settings(NamedTuple):
     rows: int
     wire_resistance: float
     seconds: float = 0.0
-    temperature: float = ROOM
+    temperature: float = NOMINAL_TEMPERATURE
 
 
 def voltage_limits(model: CellModel) -> tuple[float, float]:
@@ -169,7 +169,7 @@ def read_crossbar(
     seed: int,
     u_max: float,
     wire_resistance: float,
-    time: tuple[float, float] = (0.0, ROOM),
+    time: tuple[float, float] = (0.0, NOMINAL_TEMPERATURE),
 ) -> Readout:
     """Return a read at 0.2 V of a square array in LRS with every second cell RESET by ``u_max``.
 

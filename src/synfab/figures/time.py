@@ -11,7 +11,7 @@ from synfab.cells.array import CellArray
 from synfab.common.types import Array, FloatArray
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.model.cell_model import CellModel
-from synfab.model.traps import BOLTZMANN_EV, ROOM
+from synfab.model.traps import BOLTZMANN_EV, NOMINAL_TEMPERATURE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def retained(
     conductance: float,
     times: Sequence[float] | FloatArray,
     *,
-    temperature: float = ROOM,
+    temperature: float = NOMINAL_TEMPERATURE,
     cells: int = CELLS,
     seed: int = 1,
 ) -> FloatArray:
@@ -52,7 +52,10 @@ def excess_kurtosis(changes: FloatArray) -> FloatArray:
 
 
 def relaxation(
-    model: CellModel, conductances: Sequence[float], times: FloatArray, temperature: float = ROOM
+    model: CellModel,
+    conductances: Sequence[float],
+    times: FloatArray,
+    temperature: float = NOMINAL_TEMPERATURE,
 ) -> Figure:
     """Draw the conductance over time: median, 5 to 95 % of the cells, and the kurtosis."""
     figure, axes = new_figure(1, 2, (10.0, 4.0))

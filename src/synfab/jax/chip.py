@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from synfab.cells.traps import checked_temperature, checked_time, without_traps
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.types import ArrayLike
 from synfab.model.cell_model import CellModel
+from synfab.model.traps import Traps
 from synfab.physics import drawing, rules
+from synfab.physics import traps as trap_rules
 from synfab.physics.noise import ReadNoise, noisy_current, read_normals
+from synfab.physics.traps import TrapState
 from synfab.random.arrays import count_up
 from synfab.random.jax_backend import full_products, seed_words
 from synfab.random.streams import WORD, Stream, check_seed
@@ -28,6 +32,12 @@ class Chip(NamedTuple):
 
     devices: drawing.Devices
     cells: rules.CellState
+    traps: TrapState | None = None  # of models with traps
+
+    @property
+    def seen(self) -> Array:
+        """Mixing states r as reads see them, (M,)."""
+        return self.cells.r if self.traps is None else self.traps.seen
 
 
 def fabricate(model: CellModel, size: int, *, seed: Seed, order: int | None = None) -> Chip:
@@ -57,6 +67,14 @@ def _check_chip(model: object, chip: object) -> None:
     assert isinstance(chip, Chip)
     checks.instance("chip: devices", chip.devices, drawing.Devices)
     checks.instance("chip: cells", chip.cells, rules.CellState)
+    if chip.traps is not None:
+        checks.instance("chip: traps", chip.traps, TrapState)
+    assert isinstance(model, CellModel)
+    if (chip.traps is None) != (model.traps is None):
+        raise InvalidValueError(
+            f"chip: traps: expected {'none' if model.traps is None else 'those of the model'}; "
+            f"fabricate the chip with this model"
+        )
 
 
 def _key(seed: Seed) -> tuple[Array, Array]:
@@ -104,7 +122,9 @@ def _voltages(chip: Chip, u: Array | ArrayLike) -> Array:
 def _fabricate(model: CellModel, size: int, key: tuple[Array, Array], order: int) -> Chip:
     low = jnp.arange(size, dtype=np.uint32)
     devices = drawing.fabricate(model, tuple(key), (low, low * 0))
-    return Chip(devices, rules.fresh_state(model, order, devices))
+    cells = rules.fresh_state(model, order, devices)
+    traps = None if model.traps is None else trap_rules.unmoved(cells.r, cells.cycle)
+    return Chip(devices, cells, traps)
 
 
 def apply_voltage(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Chip:
@@ -120,7 +140,80 @@ def apply_voltage(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Chip:
 
 @full_products
 def _apply_voltage(model: CellModel, chip: Chip, u: Array) -> Chip:
-    return Chip(chip.devices, rules.apply_voltage(model, *chip, u, _draw_cycle))
+    cells = rules.apply_voltage(model, chip.devices, chip.cells, u, _draw_cycle)
+    traps = chip.traps and trap_rules.refreshed(chip.traps, cells.r, cells.cycle)
+    return Chip(chip.devices, cells, traps)
+
+
+def wait(
+    model: CellModel,
+    chip: Chip,
+    seconds: float | Array,
+    temperature: float | Array = 300.0,
+    *,
+    number: int | Array,
+) -> Chip:
+    """Return the chip after a time (s) at a temperature (K); see ``CellArray.wait``.
+
+    Parameters
+    ----------
+    seconds, temperature
+        Numbers; values of JAX may be traced and are not checked.
+    number
+        Number of this time step of the chip: 0, 1, 2 … in turn, as a ``CellArray`` counts them. Two
+        steps with one number would draw the same random numbers.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        An argument is out of range, or the model has no traps.
+    """
+    _check_chip(model, chip)
+    if model.traps is None:
+        raise without_traps(model)
+    step = _step(model.traps, _integer("number", number), seconds, temperature)
+    moved: Chip = _wait(model, chip, step)
+    return moved
+
+
+def _step(
+    parts: Traps, number: Array, seconds: float | Array, temperature: float | Array
+) -> trap_rules.Step:
+    """Return a time step, whose time and temperature may be traced."""
+    if not isinstance(seconds, jax.Array) and not isinstance(temperature, jax.Array):
+        duration, kelvin = checked_time("seconds", seconds), checked_temperature(temperature)
+        plain = trap_rules.step_of(parts, 0, duration, kelvin)
+        log_time, slope = np.float32(plain.log_time), np.float32(plain.slope)
+        return trap_rules.Step(number, log_time, slope)
+    duration = _number("seconds", seconds, checked_time)
+    kelvin = _number("temperature", temperature, lambda _, value: checked_temperature(value))
+    unit = trap_rules.step_of(parts, 0, 1.0, 1.0)  # 1 s at 1 K
+    smallest = np.float32(np.finfo(np.float32).tiny)  # a step of 0 s has a finite logarithm
+    log_time = jnp.log(jnp.maximum(duration, smallest)) + np.float32(unit.log_time)
+    return trap_rules.Step(number, log_time, np.float32(unit.slope) / kelvin)
+
+
+def _number(name: str, value: float | Array, check: Callable[[str, object], float]) -> Array:
+    """Return a number as float32; a value of JAX may be traced."""
+    if not isinstance(value, jax.Array):
+        return np.float32(check(name, value))
+    if not jnp.issubdtype(value.dtype, jnp.floating) and not jnp.issubdtype(
+        value.dtype, jnp.integer
+    ):
+        raise InvalidTypeError(f"{name}: expected a real number, found {value.dtype}")
+    if value.ndim:
+        raise InvalidValueError(f"{name}: expected one number, found shape {value.shape}")
+    return jnp.asarray(value, np.float32)
+
+
+@full_products
+def _wait(model: CellModel, chip: Chip, step: trap_rules.Step) -> Chip:
+    assert chip.traps is not None
+    devices, cells = chip.devices, chip.cells
+    traps = trap_rules.moved(
+        model, devices.seed, devices.number, cells.r, cells.cycle, chip.traps, step
+    )
+    return chip._replace(traps=traps)
 
 
 def _draw_cycle(
@@ -144,7 +237,7 @@ def _draw_cycle(
 def current(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Array:
     """Return the noise-free current (A) of every cell at ``u`` (V)."""
     _check_chip(model, chip)
-    return rules.current(model, chip.cells.r, _voltages(chip, u))
+    return rules.current(model, chip.seen, _voltages(chip, u))
 
 
 def read(
@@ -166,4 +259,4 @@ def read(
     counter = (low >> 2, low * 0)
     index = low * 0 + _integer("number", number)
     z = read_normals(chip.devices.seed, counter, index, low & 3)
-    return noisy_current(model, noise.terms, chip.cells.r, volts, z, noise.coefficients)
+    return noisy_current(model, noise.terms, chip.seen, volts, z, noise.coefficients)

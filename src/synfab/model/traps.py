@@ -18,7 +18,7 @@ from synfab.common.types import FloatArray
 MAX_TRAPS = 32
 MAX_NODES = 64
 # Temperature (K) at which the time constants are given.
-ROOM = 300.0
+NOMINAL_TEMPERATURE = 300.0
 # Arguments of ``Traps``.
 ARRAYS = (
     *("time_constants", "spectrum", "conductance", "amplitude", "raising"),
@@ -155,21 +155,25 @@ class Traps:
         given = checks.real_array("g", g).astype(np.float64)
         return np.asarray(np.interp(given, self.conductance, self.raising))
 
-    def times_at(self, temperature: SupportsFloat = ROOM) -> FloatArray:
+    def times_at(self, temperature: SupportsFloat = NOMINAL_TEMPERATURE) -> FloatArray:
         """Return the edges (s) of the intervals of time constants at a temperature (K)."""
         kelvin = checks.positive("temperature", temperature)
         with np.errstate(over="ignore"):  # infinite in the cold
-            ratio = (self.time_constants / self.attempt_time) ** (ROOM / kelvin)
+            ratio = (self.time_constants / self.attempt_time) ** (NOMINAL_TEMPERATURE / kelvin)
         return np.asarray(self.attempt_time * ratio)
 
     @property
     def activation_energy(self) -> FloatArray:
         """Activation energies (eV) at the edges of the intervals, (K + 1,)."""
-        return np.asarray(BOLTZMANN_EV * ROOM * np.log(self.time_constants / self.attempt_time))
+        return np.asarray(
+            BOLTZMANN_EV * NOMINAL_TEMPERATURE * np.log(self.time_constants / self.attempt_time)
+        )
 
     # ---- closed forms: averages over cells and over the time constants within each interval ------
 
-    def remaining(self, seconds: npt.ArrayLike, temperature: SupportsFloat = ROOM) -> FloatArray:
+    def remaining(
+        self, seconds: npt.ArrayLike, temperature: SupportsFloat = NOMINAL_TEMPERATURE
+    ) -> FloatArray:
         """Return the mean of exp(-t / tau) of each trap at times (s), (…, K)."""
         from scipy.special import exp1
 
@@ -181,7 +185,10 @@ class Traps:
         return np.asarray(np.where(t > 0.0, part, 1.0))
 
     def mean_change(
-        self, seconds: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
+        self,
+        seconds: npt.ArrayLike,
+        g: npt.ArrayLike,
+        temperature: SupportsFloat = NOMINAL_TEMPERATURE,
     ) -> FloatArray:
         """Return the mean change (S) of conductances ``g`` (S) a time after programming.
 
@@ -194,7 +201,7 @@ class Traps:
         return np.asarray((2.0 * self.raising_at(g) - 1.0) * self.amplitude_at(g) * shift)
 
     def autocovariance(
-        self, lag: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
+        self, lag: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = NOMINAL_TEMPERATURE
     ) -> FloatArray:
         """Return the autocovariance (S**2) of conductances ``g`` (S) in equilibrium at lags (s).
 
@@ -207,7 +214,10 @@ class Traps:
         )
 
     def spectral_density(
-        self, frequency: npt.ArrayLike, g: npt.ArrayLike, temperature: SupportsFloat = ROOM
+        self,
+        frequency: npt.ArrayLike,
+        g: npt.ArrayLike,
+        temperature: SupportsFloat = NOMINAL_TEMPERATURE,
     ) -> FloatArray:
         """Return the one-sided spectral density (S**2/Hz) of conductances (S) in equilibrium.
 
@@ -217,7 +227,7 @@ class Traps:
         return np.asarray(self.amplitude_at(g) ** 2 * self.unit_density(frequency, temperature))
 
     def unit_density(
-        self, frequency: npt.ArrayLike, temperature: SupportsFloat = ROOM
+        self, frequency: npt.ArrayLike, temperature: SupportsFloat = NOMINAL_TEMPERATURE
     ) -> FloatArray:
         """Return the spectral density (1/Hz) of the conductance divided by A(G)**2."""
         omega = 2.0 * np.pi * checks.real_array("frequency", frequency).astype(np.float64)

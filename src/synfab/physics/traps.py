@@ -13,7 +13,7 @@ from array_api_compat import array_namespace
 
 from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import CellModel
-from synfab.model.traps import ROOM, Traps
+from synfab.model.traps import NOMINAL_TEMPERATURE, Traps
 from synfab.physics.drawing import draw_normals
 from synfab.physics.rules import highest_state
 from synfab.random.arrays import constant
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 def step_of(parts: Traps, number: int, seconds: float, temperature: float) -> Step:
     """Return a time step (s) at a temperature (K); a step of 0 s has a finite logarithm."""
     log_time = math.log(max(seconds, 1e-300)) - math.log(parts.attempt_time)
-    return Step(number, _f(log_time), _f(ROOM / temperature))
+    return Step(number, _f(log_time), _f(NOMINAL_TEMPERATURE / temperature))
 
 
 def unmoved(r: Array, cycle: Array) -> TrapState:

@@ -21,6 +21,7 @@ from synfab.programming.write_verify import WriteVerify
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ideal": (),
     "write-verify": ("tolerance", "retries", "max_passes", "duration"),
+    "refresh": ("tolerance", "retries", "max_passes", "duration"),
     "open-loop": ("step", "duration"),
 }
 RENAMED = {"most_passes": "max_passes"}
@@ -59,7 +60,8 @@ def program_cells(
     """Program cells to ``targets`` (S, in their shape) by a method of ``OPTIONS``.
 
     The result does not depend on previous conductances, which may have been set ideally:
-    write-verify and open-loop programming RESET all cells first.
+    write-verify and open-loop programming RESET all cells first. Only "refresh" begins with the
+    present conductances: it pulses the cells that read off their targets.
     """
     given = dict(options)
     if method == "ideal":
@@ -69,4 +71,5 @@ def program_cells(
     pulser = DirectPulser(cells, given.pop("duration", DURATION))
     if method == "open-loop":
         return open_loop(pulser, targets, **given)
-    return WriteVerify(pulser, targets, **given).erase().run()
+    work = WriteVerify(pulser, targets, **given)
+    return (work if method == "refresh" else work.erase()).run()

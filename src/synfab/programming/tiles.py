@@ -41,6 +41,9 @@ class Tiles:
         (outputs, inputs) of the layer.
     size
         Maximum (rows, columns) of a tile; rows are even, two per output.
+    groups
+        Number of groups of outputs with inputs of their own, which share no tile; ``shape`` has the
+        inputs of one group.
     seed, first_cell, order, engine, history, arrays, device
         As in ``CellArray``.
     """
@@ -51,6 +54,7 @@ class Tiles:
         shape: tuple[int, int],
         size: object,
         *,
+        groups: int = 1,
         seed: int,
         first_cell: int,
         order: int | None = None,
@@ -62,16 +66,18 @@ class Tiles:
         rows, columns = check_size(size)
         self.model, self.shape = model, shape
         self.first_cell = checks.integer("first_cell", first_cell, 0, MAX_SEED)
-        self.size = (rows, columns)
+        self.size, self.groups = (rows, columns), groups
         self.tiles: list[Tile] = []
         outputs, inputs = shape
         # Checked before creating any tile, as there may be many.
         check_engine(engine, history)
         check_capacity(2 * outputs * inputs, model.history(order).order, history, model.averages)
         begin = self.first_cell
-        for low in range(0, outputs, rows // 2):
+        each = outputs // groups
+        for low in (g * each + k for g in range(groups) for k in range(0, each, rows // 2)):
             for left in range(0, inputs, columns):
-                high, right = min(low + rows // 2, outputs), min(left + columns, inputs)
+                high = min(low + rows // 2, (low // each + 1) * each)
+                right = min(left + columns, inputs)
                 extent = (2 * (high - low), right - left)
                 cells = CellArray(
                     model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
@@ -90,6 +96,11 @@ class Tiles:
     def cells(self) -> list[CellArray]:
         """Cell array of every tile."""
         return [tile.cells for tile in self.tiles]
+
+    def group_of(self, tile: Tile) -> int:
+        """Return the number of the group of outputs that a tile belongs to."""
+        start: int = tile.outputs.start
+        return start * self.groups // self.shape[0]
 
     @property
     def column_blocks(self) -> list[slice]:

@@ -11,7 +11,7 @@ from synfab.common.types import FloatArray
 from synfab.figures.time import BANDS, excess_kurtosis
 from synfab.learn.traps.data import Changes, Relaxation, Trace
 from synfab.model.cell_model import CellModel
-from synfab.model.traps import ROOM
+from synfab.model.traps import NOMINAL_TEMPERATURE
 from synfab.physics.rules import highest_state
 from synfab.report.panels import GENERATED, MEASURED, Panel, hover, new_panel
 
@@ -48,7 +48,7 @@ def generated_changes(model: CellModel, changes: Changes, seed: int) -> FloatArr
     g = np.clip(g, low * (1.0 + 1e-6), conduction.g_llrs * (1.0 - 1e-6))
     cells = CellArray(model, len(g), seed=seed).set_conductance(g)
     if changes.start > 0.0:
-        cells.wait(changes.start, ROOM)
+        cells.wait(changes.start, NOMINAL_TEMPERATURE)
     reference = conduction.conductance(cells.r)
     result, now = [], changes.start
     for time in changes.times:

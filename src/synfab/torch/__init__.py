@@ -4,26 +4,46 @@ from synfab.common import extras
 
 extras.check("torch", "pandas", "sklearn", extra="torch")
 
+import synfab.torch.attention
+import synfab.torch.recurrent  # noqa: F401 - both register how their layers are split
+from synfab.torch.aging import calibrate_drift, compensate_drift, wait
+from synfab.torch.calibration import calibrate
 from synfab.torch.convert import convert, to_torch
+from synfab.torch.convolutions import CrossbarConv1d, CrossbarConv2d, CrossbarConv3d
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
-from synfab.torch.layers import CrossbarConv2d, CrossbarLinear
+from synfab.torch.layers import CrossbarLinear
 from synfab.torch.mapping import default_window
 from synfab.torch.montecarlo import monte_carlo, without_outliers
 from synfab.torch.optimizer import PulsedSGD
 from synfab.torch.options import LayerOptions
 from synfab.torch.programming import program
 from synfab.torch.registry import register_layer
+from synfab.torch.report import conversion_report
 from synfab.torch.training import restore_training, training_state
+from synfab.torch.transposed import (
+    CrossbarConvTranspose1d,
+    CrossbarConvTranspose2d,
+    CrossbarConvTranspose3d,
+)
 from synfab.torch.wires import effective_conductance, wired_currents
 
 __all__ = [
+    "CrossbarConv1d",
     "CrossbarConv2d",
+    "CrossbarConv3d",
+    "CrossbarConvTranspose1d",
+    "CrossbarConvTranspose2d",
+    "CrossbarConvTranspose3d",
     "CrossbarLayer",
     "CrossbarLinear",
     "LayerOptions",
     "PulsedSGD",
     "bake",
+    "calibrate",
+    "calibrate_drift",
+    "compensate_drift",
+    "conversion_report",
     "convert",
     "default_window",
     "effective_conductance",
@@ -35,6 +55,7 @@ __all__ = [
     "restore_training",
     "to_torch",
     "training_state",
+    "wait",
     "wired_currents",
     "without_outliers",
 ]

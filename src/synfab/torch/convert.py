@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Unpack
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.model.model_file import load_model
+from synfab.torch.composites import COMPOSITES, Composite
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.exceptions import Chosen, Exceptions
+from synfab.torch.hooks import keep_hooks, update_weight
 from synfab.torch.inputs import check_network
-from synfab.torch.options import LayerOptions, ModelLike, SharedLayerOptions, check_names
-from synfab.torch.registry import class_on_cells
+from synfab.torch.options import LayerOptions, ModelLike, SharedLayerOptions
+from synfab.torch.registry import class_on_cells, first_of, overrides
+from synfab.torch.report import ELEMENTWISE, why_in_software
+from synfab.torch.tied import TiedEmbedding, own_weight, plain_tied
 
-# Name of a layer or type of layers: options of its own, or None: it stays in software.
-Exceptions: TypeAlias = Mapping[str | type[nn.Module], Mapping[str, object] | None]
+Modules = dict[str, nn.Module]
 
 
 def convert(
@@ -28,29 +33,34 @@ def convert(
     *,
     seed: int,
     inplace: bool = False,
+    strict: bool = False,
     exceptions: Exceptions | None = None,
     first_cell: int = 0,
     **options: Unpack[SharedLayerOptions],
 ) -> nn.Module:
     """Return a network with its layers on cells, ideally programmed.
 
-    Converted are ``nn.Linear``, ``nn.Conv2d`` and the types added by ``register_layer``.
+    Converted are linear layers, convolutions, recurrent layers, ``nn.MultiheadAttention`` and the
+    types added by ``register_layer``, with their subclasses; ``docs/machine-learning.md`` has a
+    table. Layers that share a weight share its cells. ``conversion_report`` returns what is where.
 
     Parameters
     ----------
     network
-        Any module. Layers of other types stay as they are; so do grouped convolutions, with a
-        warning.
+        Any module. Other layers stay as they are; a warning names those with weight matrices.
     model
         Technology of the cells.
     seed
         Seed of the chip; the layers are different cells of it.
     inplace
         Change the network itself instead of a copy.
+    strict
+        Raise instead of warning of weight matrices that stay in software.
     exceptions
-        Layers with other options: name of a layer, as in ``named_modules``, or a type of layers, to
-        options of its own, or to None, which leaves it in software. A name has precedence over a
-        type.
+        Layers with other options: to options of their own, or to None, which leaves them in
+        software without a warning. Keys are names as in ``named_modules`` of layers or of modules
+        that contain them, patterns of names such as ``"encoder.*.linear1"``, or types. A name has
+        precedence over the names of containers, and names over types.
     first_cell
         Number of the first cell of the first layer.
     **options
@@ -67,55 +77,124 @@ def convert(
         An argument is not allowed, or a name is not in the network; the network is unchanged.
     """
     check_network(network)
-    special = _exceptions(exceptions, network)
     checks.flag("inplace", inplace)
+    checks.flag("strict", strict)
+    modules, splits = split_composites(network)
+    chosen = Chosen(exceptions, modules)
     given: dict[str, Any] = {"model": load_model(model), "seed": seed, **options}
     begin = LayerOptions.of({**given, "first_cell": first_cell}).first_cell
-    made: dict[int, CrossbarLayer[nn.Module]] = {}  # a layer that is used twice stays one layer
-    places: list[tuple[str, CrossbarLayer[nn.Module]]] = []
-    unsupported: dict[str, list[str]] = {}
-    for name, layer in network.named_modules(remove_duplicate=False):
-        kind = class_on_cells(layer)
-        own = special.get(name, special.get(type(layer), {}))
-        if kind is None or own is None:
-            continue
-        what = kind.unsupported(layer)
-        if what is not None:
-            unsupported.setdefault(what, []).append(name or "network")
-            continue
-        if id(layer) not in made:
-            with _naming(name or "network"):
-                made[id(layer)] = kind.from_torch(layer, **{**given, "first_cell": begin, **own})
-            begin = max(begin, made[id(layer)].tiles.end_cell)
-        places.append((name, made[id(layer)]))
-    for what, names in unsupported.items():
-        warnings.warn(f"{what} stay in software: {', '.join(names)}", stacklevel=2)
+    made = _on_cells(modules, chosen, given, begin)
+    report_left(modules, chosen, made, strict)
+    # Composites of which no part is on cells stay as they are.
+    used = {k: split for k, split in splits.items() if any(id(c) in made for c in split.children())}
+    for split in used.values():
+        for name, child in split.named_children():
+            setattr(split, name, made.get(id(child), child))
+    memo: dict[int, Any] = {**made, **used}
     if not inplace:
-        # deepcopy takes the new layers for copies of the old ones.
-        memo: dict[int, Any] = dict(made)
-        return copy.deepcopy(network, memo)
-    return _replace(network, places)
+        return copy.deepcopy(network, memo)  # takes the new layers for copies of the old ones
+    places = {name: memo[id(module)] for name, module in modules.items() if id(module) in memo}
+    return replace_modules(network, places)
 
 
-def _exceptions(
-    exceptions: Exceptions | None, network: nn.Module
-) -> dict[str | type[nn.Module], Mapping[str, object] | None]:
-    """Return the exceptions, after checking that names are in the network and options exist."""
-    special = {} if exceptions is None else dict(checks.mapping("exceptions", exceptions))
-    names = dict(network.named_modules())
-    for key, own in special.items():
-        if not isinstance(key, (str, type)):
-            raise InvalidTypeError(
-                f"exceptions: expected names or types of layers, found {checks.shown(key)}"
-            )
-        if isinstance(key, str) and key not in names:
+def split_composites(network: nn.Module) -> tuple[Modules, dict[int, Composite]]:
+    """Return all modules by name, with those of split composites, and the splits by id."""
+    modules: Modules = {}
+    splits: dict[int, Composite] = {}
+    inside: tuple[str, ...] = ()
+    for name, module in network.named_modules(remove_duplicate=False):
+        if name.startswith(inside) and inside:
+            continue
+        modules[name] = module
+        prefix = f"{name}." if name else ""
+        if class_on_cells(module) is not None:  # its children, such as parametrisations, go too
+            if not name:
+                break
+            inside = (*inside, prefix)
+            continue
+        base = first_of(module, COMPOSITES)
+        if base is None or overrides(module, base):
+            continue
+        if id(module) not in splits:
+            splits[id(module)] = COMPOSITES[base].split(module)
+        inside = (*inside, prefix)
+        for child, part in splits[id(module)].named_children():
+            modules[prefix + child] = part
+        if not name:
+            break
+    return modules, splits
+
+
+def _on_cells(
+    modules: Modules, chosen: Chosen, given: dict[str, Any], begin: int
+) -> dict[int, nn.Module]:
+    """Return the layers on cells by the ids of the layers that they replace."""
+    made: dict[int, nn.Module] = {}  # a layer that is used twice stays one layer
+    owners: dict[int, tuple[str, CrossbarLayer[Any]]] = {}
+    for name, layer in modules.items():
+        kind, own = class_on_cells(layer), chosen.of(name)
+        if kind is None or own is None or id(layer) in made or kind.unsupported(layer):
+            continue
+        with _naming(name or "network"):
+            _check_layer(layer)
+            update_weight(layer)
+            weight = own_weight(layer)
+            owner = owners.get(id(weight), (None, None))[1]
+            first = begin if owner is None else owner.options.first_cell
+            new = kind.from_torch(layer, **{**given, "first_cell": first, **own})
+            if owner is not None and type(owner) is type(new):
+                new.share_cells(owner)
+        if owner is None:
+            begin = max(begin, new.tiles.end_cell)
+            owners.update({} if weight is None else {id(weight): (name, new)})
+        keep_hooks(layer, new)
+        made[id(layer)] = new
+    _tie(modules, owners, made)
+    return made
+
+
+def _check_layer(layer: nn.Module) -> None:
+    """Raise for layers without weights of their own."""
+    if any(is_lazy(p) for p in layer.parameters(recurse=False)):
+        raise InvalidValueError("not initialised; call the network once before convert")
+    if any(getattr(step, "of_cells", False) for step in layer.modules()):
+        raise InvalidValueError("hardware-aware; pass the result of bake to convert")
+
+
+def _tie(
+    modules: Modules,
+    owners: dict[int, tuple[str, CrossbarLayer[Any]]],
+    made: dict[int, nn.Module],
+) -> None:
+    """Let embeddings share the cells of their weight; raise for other layers in software."""
+    for name, layer in modules.items():
+        shared = [owners[id(p)] for p in layer._parameters.values() if id(p) in owners]
+        if not shared or id(layer) in made:
+            continue
+        other, owner = shared[0]
+        if type(layer) is not nn.Embedding:
             raise InvalidValueError(
-                f"exceptions: the network has no layer {key!r}; it has "
-                f"{', '.join(name for name in names if name)}"
+                f"{name or 'network'}: its weight is that of {other}, which is on cells; use "
+                f"exceptions to leave both in software"
             )
-        if own is not None:
-            check_names(checks.mapping("exceptions", own))
-    return special
+        with _naming(name):
+            made[id(layer)] = TiedEmbedding(layer, owner)
+
+
+def report_left(modules: Modules, chosen: Chosen, made: dict[int, nn.Module], strict: bool) -> None:
+    """Warn, or raise, about layers with weight matrices that stay in software."""
+    reasons = {name: why_in_software(layer) for name, layer in modules.items()
+               if id(layer) not in made and chosen.of(name) is not None}  # fmt: skip
+    left = [
+        f"{name or 'network'} ({reason})"
+        for name, reason in reasons.items() if reason not in (None, ELEMENTWISE)
+    ]  # fmt: skip
+    if not left:
+        return
+    message = f"weights that stay in software: {'; '.join(left)}"
+    if strict:
+        raise InvalidValueError(f"strict: {message}; exceptions can exclude them")
+    warnings.warn(f"{message}. Exceptions of None omit this warning", stacklevel=3)
 
 
 @contextmanager
@@ -128,12 +207,15 @@ def _naming(layer: str) -> Iterator[None]:
         raise kind(f"{layer}: {error}") from None
 
 
-def _replace(network: nn.Module, places: list[tuple[str, CrossbarLayer[nn.Module]]]) -> nn.Module:
-    for name, layer in places:
+def replace_modules(network: nn.Module, places: Modules) -> nn.Module:
+    """Put modules in the places of their names; return the network, or what replaces it."""
+    parts = {id(child) for layer in places.values() for child in layer.children()}
+    for name, layer in places.items():
         if not name:
             return layer
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, layer)
+        if id(layer) not in parts:  # the children of composites are in their places
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, layer)
     return network
 
 
@@ -141,9 +223,27 @@ def to_torch(network: nn.Module) -> nn.Module:
     """Return a copy of a network in software, with the weights that its cells hold."""
     check_network(network)
     memo: dict[int, Any] = {id(layer): layer.to_torch() for _, layer in crossbar_layers(network)}
+    for layer in network.modules():
+        if isinstance(layer, TiedEmbedding):
+            memo[id(layer)] = layer.to_torch(memo[id(layer.owner[0])].weight)
+        elif isinstance(layer, CrossbarLayer) and layer.shared:
+            memo[id(layer)] = plain_tied(layer, memo[id(layer.shared[0])].weight)
+    join_composites(network, memo)
     return copy.deepcopy(network, memo)
 
 
+def join_composites(network: nn.Module, memo: dict[int, Any]) -> None:
+    """Add the layers of PyTorch to a memo, for composites whose children are in it."""
+    for layer in network.modules():
+        if isinstance(layer, Composite):
+            children = dict(layer.named_children())
+            plain = {name: memo.get(id(child), child) for name, child in children.items()}
+            memo[id(layer)] = layer.joined(plain.__getitem__)
+
+
 def crossbar_layers(network: nn.Module) -> list[tuple[str, CrossbarLayer[nn.Module]]]:
-    """Return the names of the layers on cells and the layers, in the network's order."""
-    return [(n, m) for n, m in network.named_modules() if isinstance(m, CrossbarLayer)]
+    """Return names and layers that have cells of their own, in the network's order."""
+    return [
+        (name, layer) for name, layer in network.named_modules()
+        if isinstance(layer, CrossbarLayer) and layer.shared is None
+    ]  # fmt: skip

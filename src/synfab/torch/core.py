@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from synfab.common import checks
-from synfab.common.errors import InvalidValueError
+from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
-from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
-from synfab.random.streams import WORD
 from synfab.torch import former
 from synfab.torch import state as cell_state
 from synfab.torch.gradients import straight_through
 from synfab.torch.graphs import outside_graphs
-from synfab.torch.inputs import check_same_shapes, check_tensor, check_vectors
+from synfab.torch.inputs import (
+    HALF,
+    check_same_shapes,
+    check_tensor,
+    check_vectors,
+    computing_type,
+)
 from synfab.torch.mapping import largest_weights, pair_targets
-from synfab.torch.noise import readout_normals
 from synfab.torch.options import LayerOptions, LayerOptionsDict
-from synfab.torch.reading import noisy_pair_currents, pair_currents, rounded
-from synfab.torch.wires import read_tiles
+from synfab.torch.parameter import CellWeight, plain, transforming, underlying
+from synfab.torch.passes import Passes
+from synfab.torch.readout import send
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -59,6 +65,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         Whether there is a bias, (outputs,), which is added digitally.
     options
         Of the layer.
+    groups
+        Number of groups of outputs with inputs of their own; ``shape`` has the inputs of one group.
 
     Attributes
     ----------
@@ -72,6 +80,10 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         ``LayerOptions`` of the layer.
     tiles
         The cells.
+    output_scale
+        Factor of the outputs that compensates drift, 1 after programming; see ``compensate_drift``.
+    response
+        Mean response to calibration vectors after programming; None: not calibrated.
     """
 
     weight: nn.Parameter
@@ -79,25 +91,35 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     weight_range: Tensor
     difference: Tensor
     total: Tensor
+    # Defaults of the class, so that layers pickled by earlier versions have them.
+    output_scale: float = 1.0
+    response: float | None = None
 
-    def __init__(self, shape: tuple[int, ...], bias: bool, options: LayerOptions) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], bias: bool, options: LayerOptions, groups: int = 1
+    ) -> None:
         super().__init__()
         self.options = options
         outputs, inputs = shape[0], math.prod(shape[1:])
         self.tiles = Tiles(
-            options.model, (outputs, inputs), options.tile, first_cell=options.first_cell,
-            seed=options.seed, order=options.order, engine=options.engine,
-            history=options.history, device=options.device,
+            options.model, (outputs, inputs), options.tile, groups=groups,
+            first_cell=options.first_cell, seed=options.seed, order=options.order,
+            engine=options.engine, history=options.history, device=options.device,
             arrays="numpy" if options.device is None else "torch",
         )  # fmt: skip
         if self.wired:
             for rows, columns in (cells.shape for cells in self.tiles.cells):
                 make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
+        self.passes = Passes()
+        self.seen: float | None = None  # largest current at a converter, during calibration
+        self.shared: tuple[CrossbarLayer[Plain]] | None = None
+        self._programmed: tuple[int, int] | None = None
         bound = 1.0 / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.weight = CellWeight(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
-        length = outputs if options.scale == "output" else 1
+        each = options.scale == "output" and options.weight_range is None
+        length = outputs if each else 1
         self.register_buffer("weight_range", torch.ones(length))
         for name in ("difference", "total"):
             empty = torch.empty(outputs, inputs)
@@ -140,35 +162,37 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     @property
     def weight_per_siemens(self) -> Tensor:
-        """Weight per conductance difference, 1/S, (1,) or (outputs,)."""
+        """Weight per conductance difference, 1/S, (1,) or (outputs,), with ``output_scale``."""
         low, high = self.options.g_window
-        return self.weight_range / (high - low)
+        return self.weight_range / (high - low) * self.output_scale
 
     def matrix(self) -> FloatArray:
         """Return the weights as (outputs, inputs), float64 on the host."""
-        flat = self.weight.detach().reshape(self.tiles.shape)
-        return np.asarray(flat.cpu().numpy(), np.float64)
+        flat = plain(self.weight).detach().reshape(self.tiles.shape)
+        return np.asarray(flat.cpu().double().numpy(), np.float64)
 
     def targets(self) -> FloatArray:
         """Return the conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
 
         Without a ``weight_range`` among the options, the layer's range is set to the largest
-        magnitude.
+        magnitude. Compensation of drift ends.
         """
         weight, options = self.matrix(), self.options
         largest = (
             largest_weights(weight, options.scale)
             if options.weight_range is None
-            else np.full(self.weight_range.shape, options.weight_range)
+            else np.full(1, options.weight_range)
         )
         found = pair_targets(weight, largest, options.g_window, options.bits)
-        self.weight_range.copy_(torch.from_numpy(largest))
+        self.weight_range = torch.from_numpy(largest).to(self.weight_range)
+        self.output_scale, self.response = 1.0, None
         return found
 
     def set_ideally(self) -> None:
         """Program every cell to its target at once, without error."""
         self.tiles.set_conductance(self.targets())
         self.refresh()
+        self.note_programmed()
 
     def refresh(self) -> None:
         """Update what the layer computes with, after its cells were changed directly."""
@@ -195,9 +219,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """
         weight, bias = check_same_shapes(layer, self)
         self.to(device=weight.device, dtype=weight.dtype)
-        self.weight.copy_(weight)
+        self.weight.copy_(weight).requires_grad_(weight.requires_grad)
         if self.bias is not None and bias is not None:
-            self.bias.copy_(bias)
+            self.bias.copy_(bias).requires_grad_(bias.requires_grad)
         self.train(layer.training)
         self.set_ideally()
 
@@ -228,91 +252,37 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Multiply input vectors (B, inputs) with the cells' weights: (B, outputs), without bias.
 
         Cells add read noise; the gradients are those of ``nn.Linear`` with the cells' weights.
+        Vectors of several groups stand one after another: (B, groups * inputs). Vectors in half
+        precision are computed in float32, and the result is rounded to half precision.
         """
-        check_vectors(x, self.weight, self.tiles.shape[1])
-        return outside_graphs(self._multiply, x)
+        if self.shared is not None:
+            return self.shared[0].multiply(x)
+        check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
+        y = outside_graphs(self._multiply, x.to(computing_type(self.weight)))
+        return y.to(x.dtype)
 
     def _multiply(self, x: Tensor) -> Tensor:
-        if len(x) == 0:
-            return x.new_zeros(0, self.tiles.shape[0])
-        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
-            flat = self.weight.reshape(self.tiles.shape)
-            held = self.cell_weight if x.requires_grad else None
-            return straight_through(x, flat, self._send, held)
-        return self._send(x)
+        self._check_weight()
+        needed = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        if not needed and not transforming():
+            return send(self, x)
+        outputs, inputs = self.tiles.shape
+        shape = (outputs, inputs) if self.tiles.groups == 1 else (self.tiles.groups, -1, inputs)
+        held = self.cell_weight.reshape(shape).to(x) if x.requires_grad else None
+        flat = plain(self.weight).reshape(shape)
+        return straight_through(x, flat, partial(send, self), held)
 
     def send(self, x: Tensor) -> Tensor:
         """Multiply as ``multiply`` does, without a gradient."""
-        check_vectors(x, self.weight, self.tiles.shape[1])
-        return self._send(x)
+        check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
+        return send(self, x.to(computing_type(self.weight))).to(x.dtype)
 
-    @torch.no_grad()
-    def _send(self, x: Tensor) -> Tensor:
-        if len(x) == 0:
-            return x.new_zeros(0, self.tiles.shape[0])
-        options, size = self.options, self.options.input_range
-        largest = x.abs().amax(dim=1, keepdim=True) if size is None else x.new_full((1, 1), size)
-        # With a range of its own a layer would clip infinity, and pass NaN on.
-        if not bool(torch.isfinite(largest if size is None else x).all()):
-            raise InvalidValueError("input: expected finite numbers, found NaN or infinity")
-        largest = torch.where(largest > 0.0, largest, 1.0)
-        v = x * (options.read_voltage / largest)
-        if size is not None:
-            v = v.clamp_(-options.read_voltage, options.read_voltage)
-        if options.dac is not None:
-            v = rounded(v, options.read_voltage, options.dac)
-        currents = self._currents(v)
-        scale = (self.weight_per_siemens / options.read_voltage).to(currents)
-        return currents.mul_(largest).mul_(scale)
+    def add_bias(self, y: Tensor) -> Tensor:
+        """Add the bias, if there is one, to outputs (…, outputs)."""
+        return y if self.bias is None else (y + self.bias).to(y.dtype)
 
-    def _currents(self, v: Tensor) -> Tensor:
-        """Currents (B, outputs) of all pairs, A, with noise, converted if there is an ADC."""
-        if self.options.adc is None and not self.wired:
-            currents, variance = self._ideal(v, slice(None))
-            return self._with_noise(currents, variance, self.tiles.first_cell)
-        if self.wired:
-            currents, variance = read_tiles(self.tiles, self._crossbars(), v, self._read_noise(),
-                                            self.options.linear)  # fmt: skip
-            each = list(zip(currents, variance, strict=True))
-        else:
-            each = [self._ideal(v[:, block], block) for block in self.tiles.column_blocks]
-        total = torch.zeros_like(each[0][0])
-        first, outputs = self.tiles.first_cell, self.tiles.shape[0]
-        begin = self.readout_number
-        for block, (current, variance) in enumerate(each):
-            self.readout_number = begin  # the same readouts, other rows
-            noisy = self._with_noise(current, variance, first + block * outputs)
-            total += noisy if self.options.adc is None else self._convert(noisy, self.options.adc)
-        return total
-
-    def _read_noise(self) -> ReadNoise:
-        return ReadNoise.of_bandwidth(self.options.bandwidth) if self.options.noise else NONE
-
-    def _ideal(self, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-        conduction, noise = self.options.model.conduction, self._read_noise()
-        difference = self.difference[:, block]
-        if noise == NONE:
-            return pair_currents(conduction, v, difference, self.options.linear), v.new_zeros(())
-        states = (difference, self.total[:, block])
-        return noisy_pair_currents(conduction, v, states, noise, self.options.linear)
-
-    def _with_noise(self, currents: Tensor, variance: Tensor, first: int) -> Tensor:
-        if not self.options.noise:
-            return currents
-        count, rows = currents.shape
-        z = readout_normals(
-            self.tiles.seed, first, rows, self.readout_number, count, currents.device
-        )
-        # Noise counts readouts modulo 2**32, and files hold no larger number.
-        self.readout_number = (self.readout_number + count) & WORD
-        return currents.addcmul_(variance.sqrt_(), z.to(currents.dtype))
-
-    def _convert(self, currents: Tensor, bits: int) -> Tensor:
-        fixed = self.options.adc_range
-        largest = float(currents.abs().max()) if fixed is None else fixed
-        return rounded(currents, largest or 1.0, bits)
-
-    def _crossbars(self) -> list[Crossbar[Any]]:
+    def crossbars(self) -> list[Crossbar[Any]]:
+        """Return the tiles with their wires."""
         if self._bars is None or any(
             bar.cells is not cells for bar, cells in zip(self._bars, self.tiles.cells, strict=True)
         ):
@@ -320,28 +290,112 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             self._bars = [Crossbar(cells, resistance) for cells in self.tiles.cells]
         return self._bars
 
+    # ---- weights in software and on cells -------------------------------------------------------
+
+    def note_programmed(self) -> None:
+        """Note that the cells were programmed to the present ``weight``."""
+        self._programmed = _version(self.weight)
+
+    def is_current(self) -> bool:
+        """Tell whether ``weight`` is known to be what the cells were programmed to."""
+        return self._programmed is not None and self._programmed == _version(self.weight)
+
+    def _check_weight(self) -> None:
+        """Warn once, or raise, if ``weight`` is no longer what the cells were programmed to."""
+        present = self._parameters["weight"]  # of any class in torch.func.functional_call
+        assert present is not None
+        weight = underlying(present)
+        if self._programmed in (None, _version(weight)):
+            return
+        if not isinstance(weight, nn.Parameter):
+            raise InvalidValueError(
+                "weight: replaced by another tensor, but the cells hold the weights that they were "
+                "programmed to; copy the values to layer.weight and call program"
+            )
+        self._programmed = None
+        warnings.warn(
+            "weight: changed since the cells were programmed, by an optimizer, load_state_dict or "
+            "other code; outputs are those of the cells. Call program, or train with PulsedSGD",
+            stacklevel=4,
+        )
+
+    def share_cells(self, owner: CrossbarLayer[Plain]) -> None:
+        """Use the cells and the ``weight`` of another layer of the same shape: tied weights."""
+        self.weight, self.tiles, self.options = owner.weight, owner.tiles, owner.options
+        self.weight_range = owner.weight_range
+        self._buffers["difference"] = self._buffers["total"] = None
+        self.shared = (owner,)  # in a tuple: no child of this layer
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        current = self.is_current()
+        before = self.weight_range
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        # States stay in float32, whatever the parameters are.
+        if self.shared is None and self.difference.dtype in HALF:
+            place = self.difference.device
+            self.weight_range = before.to(place)
+            for name in ("difference", "total"):
+                self._buffers[name] = torch.empty(self.tiles.shape, device=place)
+            self.refresh()
+        if current:
+            self.note_programmed()
+        return self
+
+    def _replicate_for_data_parallel(self) -> NoReturn:
+        raise InvalidTypeError(
+            "DataParallel: layers on cells cannot be replicated, since the copies would share "
+            "their cells; use one process per device"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        known = self._programmed  # the copy of a weight has an address and a version of its own
+        current = None if known is None else known == _version(self.weight)
+        return {**self.__dict__, "_programmed": None, "_current": current}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        current = state.pop("_current", True)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if current is not None:
+            self._programmed = _version(self.weight) if current else (-1, -1)
+
     # ---- state ----------------------------------------------------------------------------------
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the complete state of the cells, for ``state_dict``."""
+        if self.shared is not None:
+            return {"shared": True}
         state = {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
+        if self.options.adc_range is not None:
+            state["adc_range"] = self.options.adc_range
+        if self.response is not None:
+            state |= {"response": self.response, "output_scale": self.output_scale}
         return cell_state.with_digest(state)
 
     def set_extra_state(self, state: object) -> None:
         """Restore the state of the cells from ``state_dict``."""
+        if self.shared is not None:
+            return
         found = cell_state.check(self.tiles, state)
         number = checks.word("state_dict: layer_readout_number", found.get("layer_readout_number"))
+        response, scale = cell_state.compensation(found)
         cell_state.restore(self.tiles, found)
+        self.response, self.output_scale = response, scale
         self.options = replace(self.options, seed=self.tiles.seed, first_cell=self.tiles.first_cell)
+        if self.options.adc is not None and self.options.adc_range is None:
+            self.options = replace(self.options, adc_range=found.get("adc_range"))
         self.readout_number = number
         self.refresh()
+        self.note_programmed()
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, object], prefix: str, *others: object
     ) -> None:
         # Checked before anything is copied: torch copies what fits and reports the rest afterwards.
-        if prefix + EXTRA in state_dict:
+        if prefix + EXTRA in state_dict and self.shared is None:
             cell_state.check(self.tiles, state_dict[prefix + EXTRA])
+        given = state_dict.get(prefix + "weight_range")
+        if isinstance(given, Tensor) and tuple(given.shape) in self._range_shapes():
+            self.weight_range = self.weight_range.new_ones(given.shape)
         for name in ("weight", "bias", "weight_range"):
             mine, given = getattr(self, name), state_dict.get(prefix + name)
             if mine is not None and isinstance(given, Tensor) and given.shape != mine.shape:
@@ -349,7 +403,20 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
                     f"state_dict: {prefix + name}: this layer has shape {tuple(mine.shape)}, the "
                     f"state {tuple(given.shape)}"
                 )
+        owner = self.shared[0] if self.shared else None
+        current = owner is not None and owner.is_current()
         super()._load_from_state_dict(state_dict, prefix, *others)
+        if owner is not None and current:  # the same numbers were copied to the shared weight
+            owner.note_programmed()
+        if not isinstance(self.weight, CellWeight):  # assign=True replaces the parameter
+            self.weight = CellWeight(self.weight.data, self.weight.requires_grad)
+            if prefix + EXTRA in state_dict:
+                self.note_programmed()
+
+    def _range_shapes(self) -> set[tuple[int, ...]]:
+        """Return the shapes of ``weight_range`` that a state may have: scales differ in files."""
+        every = (self.tiles.shape[0],)
+        return {(1,), every} if self.options.scale == "output" else {(1,)}
 
     def describe(self) -> str:
         """Return the most important options, for ``extra_repr``."""
@@ -359,6 +426,11 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             f"bias={self.bias is not None}, model={model!r}, seed={self.tiles.seed}, "
             f"first_cell={self.tiles.first_cell}{wires}"
         )
+
+
+def _version(weight: Tensor) -> tuple[int, int]:
+    """Return what changes if a tensor is changed in place or replaced."""
+    return weight.data_ptr(), weight._version
 
 
 former.add_attributes(CrossbarLayer)

@@ -8,20 +8,23 @@ from torch import Tensor, nn
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 
-PARAMETERS = (torch.float32, torch.float64)
+PARAMETERS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+HALF = (torch.float16, torch.bfloat16)
 
 
 def check_tensor(x: object, parameter: Tensor) -> None:
-    """Raise unless an input has the data type and device of a layer's parameter."""
+    """Raise unless an input has the device and the data type of a layer, or half precision."""
     if not isinstance(x, Tensor):
         raise InvalidTypeError(f"input: expected a Tensor, found {checks.kind_of(x)}")
     if parameter.dtype not in PARAMETERS:
         raise InvalidTypeError(
-            f"layer: expected float32 or float64 parameters, found {parameter.dtype}"
+            f"layer: expected floating-point parameters, found {parameter.dtype}"
         )
-    if x.dtype != parameter.dtype:
+    # Half precision comes from autocast, or from a network of mixed precision.
+    if x.dtype not in (parameter.dtype, *HALF):
         raise InvalidTypeError(
-            f"input: expected {parameter.dtype} like the layer's parameters, found {x.dtype}"
+            f"input: expected {parameter.dtype} like the layer's parameters, or half precision, "
+            f"found {x.dtype}"
         )
     if x.layout != torch.strided:
         raise InvalidTypeError(f"input: expected a dense tensor, found {x.layout}")
@@ -29,6 +32,11 @@ def check_tensor(x: object, parameter: Tensor) -> None:
         raise InvalidValueError(
             f"input: expected device {parameter.device} like the layer's, found {x.device}"
         )
+
+
+def computing_type(parameter: Tensor) -> torch.dtype:
+    """Return the data type in which the cells of a layer are computed: never half precision."""
+    return torch.float64 if parameter.dtype == torch.float64 else torch.float32
 
 
 def check_vectors(x: Tensor, parameter: Tensor, inputs: int) -> None:

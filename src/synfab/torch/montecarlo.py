@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Unpack
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
@@ -20,7 +21,8 @@ from synfab.model.model_file import load_model
 from synfab.model.population import Population
 from synfab.programming.methods import check_options
 from synfab.random.streams import MAX_SEED
-from synfab.torch.convert import Exceptions, convert
+from synfab.torch.convert import convert
+from synfab.torch.exceptions import Exceptions
 from synfab.torch.inputs import check_network
 from synfab.torch.options import (
     MethodName,
@@ -30,6 +32,7 @@ from synfab.torch.options import (
     check_names,
 )
 from synfab.torch.programming import program
+from synfab.torch.schedule import Schedule
 
 
 def monte_carlo(
@@ -40,8 +43,14 @@ def monte_carlo(
     model: ModelLike = "published",
     method: MethodName = "write-verify",
     programming: ProgramOptions | None = None,
+    times: npt.ArrayLike | None = None,
+    temperature: float = 300.0,
+    compensate: bool = False,
+    refresh: float | None = None,
+    refreshing: ProgramOptions | None = None,
     workers: int = 1,
     progress: bool = False,
+    strict: bool = False,
     exceptions: Exceptions | None = None,
     first_cell: int = 0,
     **options: Unpack[SharedLayerOptions],
@@ -60,57 +69,100 @@ def monte_carlo(
         Technology.
     method, programming
         Method of ``program``, and its options.
+    times
+        Times (s) after programming, ascending: every chip is evaluated at each of them. The model
+        needs traps. None: right after programming.
+    temperature
+        Temperature (K) of the chips; see ``wait``.
+    compensate
+        Whether ``compensate_drift`` precedes each evaluation.
+    refresh, refreshing
+        Interval (s) at which ``program`` with method ``"refresh"`` reprograms the cells that have
+        drifted, and its options; a chip is evaluated before a refresh that is due at the same
+        time. None: never.
     workers
         Number of chips that are computed at the same time, in threads. ``evaluate`` must allow
         this. The table does not depend on it.
     progress
         Show a progress bar on standard error.
-    exceptions, first_cell, **options
+    strict, exceptions, first_cell, **options
         As in ``convert``.
 
     Returns
     -------
     DataFrame
         One row per chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
-        and ``seconds``.
+        and ``seconds``. With ``times``, one row per chip and time, with two more columns, ``time``
+        (s) and ``refreshes``, the number of them so far; ``rms_error`` is that at this time,
+        ``pulses`` and ``energy`` include the refreshes.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        An argument is not allowed.
     """
     check_network(network)
     checks.function("evaluate", evaluate)
     chips = _chips(seeds)
     technology = load_model(model)
-    steps = check_options(method, {} if programming is None else checks.mapping(
-        "programming", programming
-    ))  # fmt: skip
+    steps = check_options(method, _mapping("programming", programming))
+    again = check_options("refresh", _mapping("refreshing", refreshing))
+    schedule = Schedule.of(times, temperature, compensate, refresh, again)
+    if schedule is not None and technology.traps is None:
+        raise InvalidValueError(
+            f"times: {technology.name!r} has no traps, so its cells do not change with time; "
+            f"learn.fit_traps adds them"
+        )
     checks.flag("progress", progress)
     workers = checks.count("workers", workers)
     _check_names(options)
 
-    def one(seed: int) -> dict[str, float]:
+    def one(seed: int) -> list[dict[str, float]]:
         begin = time.perf_counter()
         chip = convert(
-            network, technology, seed=seed, exceptions=exceptions, first_cell=first_cell, **options
+            network,
+            technology,
+            seed=seed,
+            strict=strict,
+            exceptions=exceptions,
+            first_cell=first_cell,
+            **options,
         )
         table = program(chip, method, **steps)
-        score = checks.number("evaluate", evaluate(chip))
-        share = table["cells"] / table["cells"].sum()
-        return {
-            "seed": seed,
-            "score": score,
-            **{name: int(table[name].sum()) for name in ("cells", "unreachable", "outliers")},
-            "rms_error": float(np.sqrt((share * table["rms_error"] ** 2).sum())),
-            "pulses": float((share * table["pulses"]).sum()),
-            "energy": float(table["energy"].sum()),
-            "seconds": time.perf_counter() - begin,
-        }
+        if schedule is None:
+            scores = [{"score": checks.number("evaluate", evaluate(chip)), **_whole(table)}]
+        else:
+            scores = [
+                {"time": at, "score": checks.number("evaluate", evaluate(chip)), **_whole(table)}
+                | state
+                for at, table, state in schedule.ages(chip, table)
+            ]
+        seconds = time.perf_counter() - begin
+        return [{"seed": seed, **row, "seconds": seconds} for row in scores]
 
     with ThreadPoolExecutor(min(workers, len(chips))) as pool:
         found = pool.map(one, chips) if workers > 1 else map(one, chips)
         rows = []
         with ProgressBar("chips", len(chips), show=progress) as bar:
             for row in found:
-                rows.append(row)
+                rows += row
                 bar.advance()
         return pd.DataFrame(rows)
+
+
+def _mapping(name: str, options: ProgramOptions | None) -> Mapping[str, object]:
+    return {} if options is None else checks.mapping(name, options)
+
+
+def _whole(table: pd.DataFrame) -> dict[str, float]:
+    """Return the table of ``program`` for all layers together."""
+    share = table["cells"] / table["cells"].sum()
+    return {
+        **{name: int(table[name].sum()) for name in ("cells", "unreachable", "outliers")},
+        "rms_error": float(np.sqrt((share * table["rms_error"] ** 2).sum())),
+        "pulses": float((share * table["pulses"]).sum()),
+        "energy": float(table["energy"].sum()),
+    }
 
 
 def _chips(seeds: Iterable[int]) -> list[int]:

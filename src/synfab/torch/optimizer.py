@@ -11,6 +11,7 @@ larger conductance at the top of the window.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ from synfab.torch.inputs import check_network
 CELLS = "cells"  # key of the layers' part of the optimizer's state
 # State of a layer: one value per pair or cell, one per layer, and settings that must agree.
 EACH, ALL = ("wanted", "amplitude", "g", "count", "energy"), ("updates", "refreshed")
+# Headroom of weights in training, see ``leave_headroom``. On the digits, a range of twice the
+# weights drawn at first pins a third of them, of four times 8 %, of eight times none.
+INITIAL, PRESENT = 8.0, 1.5
 SETTINGS = ("granularity", "duration")
 
 
@@ -48,9 +52,14 @@ class PulsedSGD(torch.optim.Optimizer):
     ----------
     network
         Module with layers on cells. The constructor programs them again, in place: the larger cell
-        of each pair starts at the top of the window.
+        of each pair starts at the top of the window. A layer without a ``weight_range`` is given
+        one with headroom, in which its weights can grow (``leave_headroom``).
+        Parameters alone, or groups of them, are not enough: the optimizer needs the cells.
     lr
         Learning rate.
+    momentum, weight_decay
+        Of the parameters that are updated digitally, as in ``torch.optim.SGD``. Weights on cells
+        have neither: the cells forget no update, and decay would pulse every cell in every step.
     granularity
         Smallest sum of changes that causes a pulse, S; None: 2 % of the window.
     duration
@@ -67,6 +76,8 @@ class PulsedSGD(torch.optim.Optimizer):
         network: nn.Module,
         lr: float = 0.05,
         *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
         granularity: float | None = None,
         duration: float = DURATION,
     ) -> None:
@@ -78,9 +89,16 @@ class PulsedSGD(torch.optim.Optimizer):
         duration = checks.number("duration", duration, minimum=0.0)
         if granularity is not None:
             granularity = checks.positive("granularity", granularity)
+        momentum = checks.number("momentum", momentum, minimum=0.0, below=1.0)
+        weight_decay = checks.number("weight_decay", weight_decay, minimum=0.0)
         for _, layer in layers:
             layer.targets()  # raises for weights outside the window, before any cell has changed
-        super().__init__(network.parameters(), {"lr": lr})
+        for _, layer in layers:
+            leave_headroom(layer)
+        # Only if they are used: checkpoints of earlier versions have neither.
+        used = {"momentum": momentum, "weight_decay": weight_decay}
+        used = {name: value for name, value in used.items() if value}
+        super().__init__(network.parameters(), {"lr": lr, **used})
         self.layers = {
             name or "layer": _Writer(layer, granularity, duration) for name, layer in layers
         }
@@ -100,10 +118,24 @@ class PulsedSGD(torch.optim.Optimizer):
                     continue
                 writer = self._of.get(id(parameter))
                 if writer is None:
-                    parameter.add_(parameter.grad, alpha=-group["lr"])
+                    self._update(parameter, group)
                 else:
                     writer.update(-group["lr"] * parameter.grad)
         return loss
+
+    def _update(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
+        """Update a parameter digitally, as ``torch.optim.SGD``."""
+        change = parameter.grad
+        assert change is not None
+        # Groups of earlier versions have neither of the two.
+        decay, momentum = group.get("weight_decay", 0.0), group.get("momentum", 0.0)
+        if decay:
+            change = change.add(parameter, alpha=decay)
+        if momentum:
+            mean = self.state[parameter].get("momentum_buffer")
+            change = change.clone() if mean is None else mean.mul_(momentum).add_(change)
+            self.state[parameter]["momentum_buffer"] = change
+        parameter.add_(change, alpha=-group["lr"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the optimizer, including sums and pulses of the cells.
@@ -145,6 +177,18 @@ class PulsedSGD(torch.optim.Optimizer):
         """
         rows = {name: writer.row() for name, writer in self.layers.items()}
         return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def leave_headroom(layer: CrossbarLayer[Any]) -> None:
+    """Set the ``weight_range`` of a layer that has none, so that its weights can grow.
+
+    It is ``INITIAL`` times the largest weight that PyTorch draws at first, 1 / sqrt(inputs), but at
+    least ``PRESENT`` times the largest present weight.
+    """
+    if layer.options.weight_range is None:
+        drawn = INITIAL / layer.tiles.shape[1] ** 0.5
+        largest = max(drawn, PRESENT * float(layer.weight_range.max()))
+        layer.options = replace(layer.options, weight_range=largest)
 
 
 class _Writer:
@@ -240,6 +284,7 @@ class _Writer:
         factor = layer.weight_per_siemens.to(layer.weight)[:, None]
         with torch.no_grad():
             layer.weight.copy_((difference * factor).reshape(layer.weight.shape))
+        layer.note_programmed()
 
     def dump(self) -> dict[str, Any]:
         """Return the state, in tensors and numbers."""

@@ -18,7 +18,7 @@ from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.mapping import check_bits, check_window
 
 Scale: TypeAlias = Literal["layer", "output"]
-MethodName: TypeAlias = Literal["ideal"] | ProgramMethod
+MethodName: TypeAlias = Literal["ideal", "refresh"] | ProgramMethod
 ModelLike: TypeAlias = CellModel | PathLike
 CheckedResistance: TypeAlias = float | Array | tuple[float | Array, float | Array]
 
@@ -29,11 +29,11 @@ class ProgramOptions(TypedDict, total=False):
     Attributes
     ----------
     tolerance, retries, max_passes
-        Of ``"write-verify"``.
+        Of ``"write-verify"`` and ``"refresh"``.
     step
         Of ``"open-loop"``, V.
     duration
-        Of each pulse, s, for both methods.
+        Of each pulse, s.
     """
 
     tolerance: float | None
@@ -99,7 +99,9 @@ class LayerOptions:
         Weight that is mapped to the whole window; None (default): the largest magnitude at each
         programming.
     scale
-        Whether there is one weight range per ``"layer"`` (default) or one per ``"output"``.
+        Whether there is one weight range per ``"output"`` (default) or one per ``"layer"``. With
+        one per layer, a single weight much larger than all others leaves them a small part of the
+        window. A given ``weight_range`` is that of all outputs.
     bits
         Each cell is programmed to one of 2**bits levels; None (default): to any conductance.
     input_range
@@ -114,7 +116,8 @@ class LayerOptions:
         Bits of the converter of each pair of rows in a tile; None (default): no converters. Layers
         also accept (bits, adc_range).
     adc_range
-        Largest current of these converters, A; None (default): the largest current in the batch.
+        Largest current of these converters, A; None (default): from the conductances of the cells,
+        see ``calibrate``.
     noise
         Whether every forward pass has read noise, True.
     bandwidth
@@ -138,7 +141,7 @@ class LayerOptions:
     first_cell: int = 0
     tile: GridShape = (256, 256)
     weight_range: float | None = None
-    scale: Scale = "layer"
+    scale: Scale = "output"
     bits: int | None = None
     input_range: float | None = None
     read_voltage: float = 0.2

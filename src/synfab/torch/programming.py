@@ -43,8 +43,9 @@ def program(
     method
         ``"ideal"``: without pulses or errors. ``"write-verify"``: pulses until every cell reads
         within tolerance; options ``tolerance`` (S), ``retries``, ``max_passes``, ``duration`` (s)
-        as in ``Crossbar.program``. ``"open-loop"``: the staircase of the typical device, without
-        reads; options ``step`` (V) and ``duration``.
+        as in ``Crossbar.program``. ``"refresh"``: the same for the cells that have left the
+        tolerance since; the others receive no pulse. ``"open-loop"``: the staircase of the typical
+        device, without reads; options ``step`` (V) and ``duration``.
     progress
         Show a progress bar on standard error.
     checkpoints
@@ -91,6 +92,7 @@ def program(
     rows = {}
     for name, layer in layers:
         layer.refresh()
+        layer.note_programmed()
         mine = [r for tile, r in zip(tiles, done, strict=True) if tile.layer == (name or "layer")]
         rows[name or "layer"] = summary(mine)
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -40,19 +40,25 @@ def pair_currents(
     conduction
         I-V curves.
     v
-        Voltages of the columns (B, inputs), V.
+        Voltages of the columns (B, inputs), or (groups, B, inputs), V.
     difference
-        r- minus r+, (outputs, inputs).
+        r- minus r+, (outputs, inputs), or (groups, outputs, inputs).
     linear
         Cells as resistors with their conductance at U_0.
 
     Returns
     -------
     Tensor
-        (B, outputs); differentiable in ``v`` and ``difference``.
+        (B, outputs), or (groups, B, outputs); differentiable in ``v`` and ``difference``.
     """
     _, q = static_conductances(conduction, v, linear)
-    return torch.nn.functional.linear(v * q, difference)
+    return _product(v * q, difference)
+
+
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    if weight.ndim == 2:
+        return torch.nn.functional.linear(x, weight)
+    return torch.bmm(x, weight.transpose(1, 2))
 
 
 def noisy_pair_currents(
@@ -62,27 +68,35 @@ def noisy_pair_currents(
     noise: ReadNoise,
     linear: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Return currents as ``pair_currents``, and their variance by noise, A^2, both (B, outputs).
+    """Return currents as ``pair_currents``, and their variance by noise, A^2, of the same shape.
 
     ``states`` are r- minus r+ and r+ plus r-.
     """
     difference, total = states
     q_low, q = static_conductances(conduction, v, linear)
-    currents = torch.nn.functional.linear(v * q, difference)
+    currents = _product(v * q, difference)
     # Squares of currents are too small for float32: the sums are in units of this.
     unit = sum(noise.coefficients) or 1.0
     noise = noise.scaled(unit)
     if noise.linear:
         factor: Tensor = noise.variance(1.0, v)
-        base = 2.0 * (factor * q_low).sum(dim=1, keepdim=True)
-        variance = torch.addmm(base, factor * q, total.T, alpha=-1.0)
+        base = 2.0 * (factor * q_low).sum(dim=-1, keepdim=True)
+        variance = (
+            torch.addmm(base, factor * q, total.T, alpha=-1.0)
+            if total.ndim == 2
+            else base - _product(factor * q, total)
+        )
     else:
         states = ((total - difference) / 2.0, (total + difference) / 2.0)  # r+ and r-
+        one = [slice(b, b + 1) for b in range(v.shape[-2])]  # a vector at a time: less memory
         each = [
-            sum(noise.at_voltage(q_low[b] - q[b] * r, v[b]).sum(dim=1) for r in states)
-            for b in range(len(v))
+            sum(
+                noise.at_voltage(q_low[..., b, :] - q[..., b, :] * r, v[..., b, :]).sum(dim=-1)
+                for r in states
+            )
+            for b in one
         ]
-        variance = torch.stack(each)
+        variance = torch.stack(each, dim=-2)
     return currents, variance.clamp_(min=0.0).mul_(unit)
 
 

@@ -1,11 +1,12 @@
 """Which layers in software can be put on cells, and the class of layers on cells for each.
 
-``convert``, ``to_torch``, ``hardware_aware`` and ``bake`` handle exactly the registered types.
+``convert``, ``to_torch``, ``hardware_aware`` and ``bake`` handle the registered types, and those
+that ``composites`` splits into them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from torch import nn
@@ -16,6 +17,8 @@ from synfab.torch.core import CrossbarLayer
 
 OnCells = TypeVar("OnCells", bound=type[CrossbarLayer[Any]])
 
+COMPUTING = ("forward", "_conv_forward", "__call__", "_call_impl")
+
 CLASSES: dict[type[nn.Module], type[CrossbarLayer[Any]]] = {}
 
 
@@ -24,7 +27,8 @@ def register_layer(plain: type[nn.Module]) -> Callable[[OnCells], OnCells]:
 
     The decorated class derives from ``CrossbarLayer`` and defines ``from_torch``, ``plain_like``
     and ``forward``; the layer in software has a ``weight`` of shape (outputs, …) and a ``bias``
-    (outputs,) or None. Subclasses of ``plain`` are types of their own.
+    (outputs,) or None. Subclasses of ``plain`` are included, unless they have a ``forward`` of
+    their own; these are registered themselves.
 
     Parameters
     ----------
@@ -67,10 +71,20 @@ def registered_types() -> tuple[type[nn.Module], ...]:
 
 
 def class_on_cells(layer: nn.Module) -> type[CrossbarLayer[Any]] | None:
-    """Return the class of layers on cells for a layer in software; None: there is none."""
-    return CLASSES.get(type(layer))
+    """Return the class of layers on cells for a layer in software; None: there is none.
+
+    A subclass of a registered type counts as that type unless it computes in another way.
+    """
+    base = first_of(layer, CLASSES)
+    return None if base is None or overrides(layer, base) else CLASSES[base]
 
 
-def class_of_parametrized(layer: nn.Module) -> type[CrossbarLayer[Any]] | None:
-    """Return ``class_on_cells`` of a layer with parametrisations, which is of a derived class."""
-    return CLASSES.get(type(layer).__bases__[0])
+def first_of(layer: nn.Module, kinds: Collection[type]) -> type[nn.Module] | None:
+    """Return the first of some types from which a layer's class derives."""
+    return next((kind for kind in type(layer).__mro__ if kind in kinds), None)
+
+
+def overrides(layer: nn.Module, base: type[nn.Module]) -> bool:
+    """Tell whether the class of a layer replaces what computes the output of ``base``."""
+    own = type(layer).__mro__[: type(layer).__mro__.index(base)]
+    return any(name in vars(kind) for kind in own for name in COMPUTING)

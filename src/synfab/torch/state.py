@@ -12,8 +12,9 @@ import torch
 
 from synfab.cells.array import CellArray
 from synfab.cells.earlier import present_cells, present_storage
-from synfab.cells.files import COUNTERS, array_of, dump_cells
+from synfab.cells.files import apart, array_of, counters_of, dump_cells
 from synfab.cells.identity import Identity
+from synfab.cells.traps import check_stored
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import copy_contents, lock_of
@@ -57,7 +58,7 @@ def dump(tiles: Tiles) -> dict[str, Any]:
         with lock_of(cells):
             held = dump_cells(cells)
             state[f"tile {k}"] = {
-                **{name: held[name] for name in COUNTERS},
+                **{name: held[name] for name in counters_of(cells)},
                 **{name: _tensor(array) for name, array in held["storage"].items()},
             }
     return state
@@ -135,12 +136,32 @@ def check(tiles: Tiles, state: object) -> State:
             if not _fits(part.get(name), array):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
         try:
-            cells.engine_instance.check(_storage(cells, part))
+            held, traps = apart(_storage(cells, part))
+            cells.engine_instance.check(held)
+            if traps:
+                check_stored(tiles.model, traps, cells.size)
         except FileFormatError as error:
             raise FileFormatError(f"state_dict: tile {k}: {error}") from None
-        for name in COUNTERS:
+        for name in counters_of(cells):
             checks.word(f"state_dict: tile {k}: {name}", part.get(name))
     return state
+
+
+def compensation(state: State) -> tuple[float | None, float]:
+    """Return the response after programming and the scale that compensates drift.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        They are not numbers that a layer can have.
+    """
+    if state.get("response") is None:
+        return None, 1.0
+    names = ("response", "output_scale")
+    response, scale = (checks.number(f"state_dict: {n}", state.get(n)) for n in names)
+    if response < 0.0 or scale <= 0.0:
+        raise InvalidValueError("state_dict: output_scale: expected a number above 0")
+    return response, scale
 
 
 def _present_tile(k: int, part: State, wanted: Array) -> dict[str, Any]:
@@ -199,7 +220,7 @@ def restore(tiles: Tiles, state: State) -> None:
             old.model, old.shape, state["seed"], old.order, old.engine, old.history, begin,
             library.place,
         )  # fmt: skip
-        counters = {name: int(part[name]) for name in COUNTERS}
+        counters = {name: int(part[name]) for name in counters_of(old)}
         cells = array_of(CellArray, identity, library, _storage(old, part), counters)
         begin += cells.size
         made.append(cells)

@@ -50,14 +50,17 @@ def read_tiles(
     noise: ReadNoise,
     linear: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, outputs)."""
+    """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, outputs).
+
+    ``v`` are the voltages of the columns of each group of outputs, (B, groups, inputs).
+    """
     blocks = {(block.start, block.stop): k for k, block in enumerate(tiles.column_blocks)}
     shape = (2, len(blocks), len(v), tiles.shape[0])
     result = np.zeros(shape)
     volts = v.detach().cpu().numpy().astype(np.float64)
     for tile, bar in zip(tiles.tiles, bars, strict=True):
         block = blocks[tile.inputs.start, tile.inputs.stop]
-        part = np.ascontiguousarray(volts[:, tile.inputs])
+        part = np.ascontiguousarray(volts[:, tiles.group_of(tile), tile.inputs])
         result[0, block, :, tile.outputs], result[1, block, :, tile.outputs] = tile_currents(
             bar, part, noise, linear
         )

@@ -106,7 +106,7 @@ def chip(model, shift=0, **options):
 def aware(model, shift=0):
     """Return a network that has the errors of cells, drawn again in every pass."""
     errors = measure_errors(model, points=4, cells=32)
-    return hardware_aware(software(shift), model, seed=2, errors=errors)
+    return hardware_aware(software(shift), model, seed=2, errors=errors, scale="layer")
 
 
 def train(network, optimizer, first, last):

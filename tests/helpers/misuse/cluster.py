@@ -10,6 +10,7 @@ from typing import Any
 import distributed
 
 from synfab.cluster import ShardedCellArray
+from synfab.model import Traps
 
 from .core import fresh, model
 from .harness import RECIPES
@@ -68,10 +69,22 @@ method("matvec", v=[0.1, 0.1, 0.1], noise=True, bandwidth=1e8, number=None)
 method("__matmul__", v=[0.1, 0.1, 0.1])
 
 
+@cache
+def aging() -> ShardedCellArray:
+    traps = Traps([1e-3, 1.0], 0.5, [0.0], [1e-6])
+    return ShardedCellArray(model().replace(traps=traps), 4, seed=1, client=client(), order=1)
+
+
+@RECIPES.add("synfab.cluster.ShardedCellArray.wait")
+def _(_folder: Path) -> Any:
+    return aging().wait, {"seconds": 1.0, "temperature": 300.0}
+
+
 @RECIPES.add("synfab.cluster.ShardedCellArray.read")
 def _(folder: Path) -> Any:
     return shared().read, {
-        "u": 0.2, "bandwidth": 1e8, "noise": True, "number": None, "output": fresh(folder),
+        "u": 0.2, "bandwidth": 1e8, "noise": True, "number": None, "interval": None,
+        "temperature": 300.0, "output": fresh(folder),
     }  # fmt: skip
 
 

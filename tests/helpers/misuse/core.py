@@ -194,6 +194,11 @@ recipe(
     cell_spread=0.1, initial_occupancy=0.4, occupancy=0.5, attempt_time=1e-12,
 )  # fmt: skip
 recipe("synfab.model.traps.Traps.amplitude_at", lambda _: traps().amplitude_at, g=1e-5)
+recipe("synfab.model.traps.Traps.raising_at", lambda _: traps().raising_at, g=1e-5)
+recipe(
+    "synfab.model.traps.Traps.unit_density", lambda _: traps().unit_density, frequency=1.0,
+    temperature=350.0,
+)  # fmt: skip
 recipe("synfab.model.traps.Traps.times_at", lambda _: traps().times_at, temperature=350.0)
 recipe(
     "synfab.model.traps.Traps.remaining", lambda _: traps().remaining, seconds=1.0,

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from synfab.model import Traps
+
 from .core import model
 from .harness import RECIPES
 
@@ -41,6 +43,15 @@ if chips is not None:
     def _(_folder: Path) -> Any:
         return chips.read, {
             "model": model(), "chip": chip(), "u": 0.2, "number": 0, "bandwidth": 1e8,
+        }  # fmt: skip
+
+    @RECIPES.add("synfab.jax.wait")
+    def _(_folder: Path) -> Any:
+        traps = Traps([1e-3, 1.0], 0.5, [0.0], [1e-6])
+        aging = model().replace(traps=traps)
+        return chips.wait, {
+            "model": aging, "chip": chips.fabricate(aging, 3, seed=1, order=1), "seconds": 1.0,
+            "temperature": 300.0, "number": 0,
         }  # fmt: skip
 
     @RECIPES.add("synfab.jax.seed_words")

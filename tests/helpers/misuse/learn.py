@@ -188,7 +188,34 @@ RECIPES.leave(
     *("synfab.learn.Comparison", "synfab.learn.ConductionFit", "synfab.learn.DeviceSweeps"),
     *("synfab.learn.FitResult", "synfab.learn.HistoryFit", "synfab.learn.MarginalFit"),
     *("synfab.learn.PopulationFit", "synfab.learn.Property", "synfab.learn.Result"),
+    *("synfab.learn.Relaxation", "synfab.learn.TrapFit"),
 )
+
+
+@cache
+def reads() -> pd.DataFrame:
+    """Reads of a few cells at two times after programming."""
+    g = np.tile(np.linspace(1e-5, 1e-4, 24), 2)
+    moved = 1e-7 * np.random.default_rng(1).normal(size=48)
+    return pd.DataFrame({
+        "device": np.tile(np.arange(24), 2), "time": np.repeat([1.0, 100.0], 24),
+        "conductance": g + moved, "programmed": g,
+    })  # fmt: skip
+
+
+@RECIPES.add("synfab.learn.read_relaxation")
+def _(_folder: Path) -> Any:
+    return learn.read_relaxation, {
+        "source": reads(), "columns": None, "rate": None, "temperature": 300.0,
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.learn.fit_traps")
+def _(_folder: Path) -> Any:
+    return learn.fit_traps, {
+        "data": learn.read_relaxation(reads()), "nodes": 2, "per_decade": 1, "replicates": 20,
+        "seed": 0,
+    }  # fmt: skip
 
 
 @RECIPES.add("synfab.learn.register_format", skip=("read", "recognises"))

@@ -12,6 +12,7 @@ from torch import nn
 
 from synfab import Checkpoints, Crossbar
 from synfab import torch as st
+from synfab.model import Traps
 
 from .core import cells, model
 from .harness import RECIPES
@@ -167,7 +168,7 @@ def _(_folder: Path) -> Any:
 def _(_folder: Path) -> Any:
     return st.measure_errors, {
         "model": model(), "method": "open-loop", "g_window": None, "points": 2, "cells": 3,
-        "seed": SEED, "step": 0.2, "duration": 1e-7,
+        "seed": SEED, "seconds": 0.0, "temperature": 300.0, "step": 0.2, "duration": 1e-7,
     }  # fmt: skip
 
 
@@ -195,9 +196,33 @@ def _(folder: Path) -> Any:
 def _(_folder: Path) -> Any:
     return st.monte_carlo, {
         "network": network(), "evaluate": lambda _: 1.0, "seeds": [1, 2], "model": model(),
-        "method": "ideal", "programming": {}, "workers": 1, "progress": False,
+        "method": "ideal", "programming": {}, "times": None, "temperature": 300.0,
+        "compensate": False, "refresh": None, "refreshing": None, "workers": 1, "progress": False,
         "tile": (4, 4), "noise": True, "order": 1,
     }  # fmt: skip
+
+
+def aging() -> nn.Sequential:
+    """A network whose cells have traps, calibrated."""
+    traps = Traps([1e-3, 1.0], 0.5, [0.0], [1e-6])
+    made = st.CrossbarLinear(3, 2, model=model().replace(traps=traps), seed=SEED, order=1)
+    st.calibrate_drift(made)
+    return nn.Sequential(made)
+
+
+@RECIPES.add("synfab.torch.wait")
+def _(_folder: Path) -> Any:
+    return st.wait, {"network": aging(), "seconds": 1.0, "temperature": 300.0}
+
+
+@RECIPES.add("synfab.torch.calibrate_drift")
+def _(_folder: Path) -> Any:
+    return st.calibrate_drift, {"network": aging()}
+
+
+@RECIPES.add("synfab.torch.compensate_drift")
+def _(_folder: Path) -> Any:
+    return st.compensate_drift, {"network": aging()}
 
 
 @RECIPES.add("synfab.torch.PulsedSGD")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
@@ -29,7 +30,9 @@ CONSTANTS = (
     "model/reduction.py", "network/vectors.py", "physics/drawing.py",
 )  # fmt: skip
 
+logger = logging.getLogger(__name__)
 _first = Lock()  # held after the first warning
+_compiling = Lock()  # held after the first message
 
 
 def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -53,9 +56,21 @@ def cached_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             except (RuntimeError, OSError) as error:
                 pass_on(error)
                 _warn(error)
+                dispatcher.compile = partial(_announced, dispatcher.compile)
         return dispatcher
 
     return decorate
+
+
+def _announced(compile_: Callable[[Any], Any], signature: Any) -> Any:
+    _announce()
+    return compile_(signature)
+
+
+def _announce() -> None:
+    """Log one line before the first kernel of a process is compiled."""
+    if _compiling.acquire(blocking=False):
+        logger.info("compiling kernels, which takes up to half a minute and is needed once")
 
 
 def part_njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -132,8 +147,9 @@ class OptionalCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the cached compiled function, or None if it must be compiled."""
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except OSError as error:
             pass_on(error)
             _warn(error)
@@ -141,7 +157,9 @@ class OptionalCache(FunctionCache):  # type: ignore[misc]
             pass_on(error)
             with contextlib.suppress(Exception):
                 self.flush()
-        return None
+        if found is None:
+            _announce()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save a compiled function if the cache is writable."""

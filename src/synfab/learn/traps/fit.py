@@ -85,8 +85,8 @@ class Problem(NamedTuple):
     def resampled(self, sample: int, seed: int) -> Array:
         """Return how residuals change in a bootstrap sample of cells (and of expectations)."""
         found = []
-        for part in self.parts:
-            for group in part.groups:
+        for source in self.parts:
+            for group in source.groups:
                 scale = scales_of(group)
                 moved = flat(group.replicates, sample) - flat(group.measured)
                 found.append(_finite(-moved / scale, scale))
@@ -161,9 +161,11 @@ def solved(problem: Problem, replicates: int, seed: int, notes: Sequence[str]) -
     logger.info("traps: %d evaluations, cost %.4g", found.nfev, found.cost)
     expected = len(layout.expectations(found.x))
     count = len(found.fun) - expected
-    misfit = float((found.fun[:count] ** 2).sum() / max(count, 1))
+    squares = found.fun[:count] ** 2
+    misfit = float(np.mean(squares))
+    counted = float(np.mean(2.0 * LOSS**2 * (np.sqrt(1.0 + squares / LOSS**2) - 1.0)))
     shifts = np.array([problem.resampled(k, seed) for k in range(replicates)])
-    shifts[:, :count] *= max(1.0, misfit) ** 0.5
+    shifts[:, :count] *= max(1.0, counted) ** 0.5
     # found.jac is scaled by (1 + z)**-0.75 (soft_l1), the gradient by (1 + z)**-0.5.
     shifts *= (1.0 + (found.fun / LOSS) ** 2) ** 0.25
     steps = np.linalg.lstsq(found.jac, -shifts.T, rcond=None)[0].T
@@ -171,13 +173,13 @@ def solved(problem: Problem, replicates: int, seed: int, notes: Sequence[str]) -
     return described(layout, found.x, samples, problem.parts, problem.bands, misfit, notes)
 
 
-def modelled_groups(traps: Traps, part: Part, values: dict[str, Array]) -> list[FloatArray]:
+def modelled_groups(traps: Traps, source: Part, values: dict[str, Array]) -> list[FloatArray]:
     """Return the statistics of the groups of a part as flat arrays."""
     noise = float(np.exp(values["log_noise"][0]))
-    g = np.concatenate([group.g for group in part.groups])
-    raw, joint = change_moments(traps, g, part.remaining(traps))
+    g = np.concatenate([group.g for group in source.groups])
+    raw, joint = change_moments(traps, g, source.remaining(traps))
     found, begin = [], 0
-    for group in part.groups:
+    for group in source.groups:
         own = slice(begin, begin := begin + len(group.g))
         found.append(np.concatenate(mixed((raw[:, own], joint[own]), group.weight, noise)))
     return found
@@ -185,7 +187,7 @@ def modelled_groups(traps: Traps, part: Part, values: dict[str, Array]) -> list[
 
 def flat(statistics: Sequence[Array], sample: int | None = None) -> FloatArray:
     """Return statistics as one array, of one bootstrap sample if they have several."""
-    return np.concatenate([part if sample is None else part[sample] for part in statistics])
+    return np.concatenate([one if sample is None else one[sample] for one in statistics])
 
 
 def scales_of(group: Group) -> FloatArray:
@@ -224,8 +226,8 @@ def _collected(
     if not sources:
         raise InvalidValueError("data: expected one or more tables, found an empty list")
     found = [one if isinstance(one, Relaxation) else read_relaxation(one) for one in sources]
-    changes = tuple(one for part in found for one in part.changes)
-    traces = tuple(one for part in found for one in part.traces)
+    changes = tuple(one for source in found for one in source.changes)
+    traces = tuple(one for source in found for one in source.traces)
     if not changes and not traces:
         raise InvalidTypeError("data: expected changes or traces, found an empty Relaxation")
     for one in changes:
@@ -234,4 +236,4 @@ def _collected(
                 f"data: expected {MIN_CELLS} or more cells that were read over time at "
                 f"{one.temperature:.0f} K, found {len(one.g)}"
             )
-    return changes, traces, [note for part in found for note in part.notes]
+    return changes, traces, [note for source in found for note in source.notes]

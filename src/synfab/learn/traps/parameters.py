@@ -10,7 +10,7 @@ import numpy as np
 from synfab.common.types import Array, FloatArray
 from synfab.learn.traps.data import Changes
 from synfab.learn.traps.spectra import Band
-from synfab.model.traps import MAX_TRAPS, ROOM, Traps
+from synfab.model.traps import MAX_TRAPS, NOMINAL_TEMPERATURE, Traps
 
 # Defaults of what the data do not carry.
 ATTEMPT_TIME = 1e-13  # s, the period of a vibration of the lattice
@@ -52,40 +52,51 @@ class Layout:
 
     def traps(self, vector: Array) -> Traps:
         """Return the traps of free numbers."""
-        part = self.split(vector)
+        values = self.split(vector)
         count = len(self.edges) - 1
         reach = np.clip(np.arange(count), self.free.start, self.free.stop - 1) - self.free.start
-        logits = part.get("logit_occupancy")
+        logits = values.get("logit_occupancy")
         q = OCCUPANCY if logits is None else (1.0 / (1.0 + np.exp(-logits)))[reach]
         return Traps(
             self.edges,
-            np.exp(part["log_spectrum"] - np.median(part["log_spectrum"]))[reach],
+            _normalised(np.exp(values["log_spectrum"]))[reach],
             self.nodes,
-            np.exp(part["log_amplitude"]),
-            raising=part.get("raising", 0.0),
-            trap_spread=_one(part, "trap_spread", TRAP_SPREAD),
-            cell_spread=_one(part, "cell_spread", CELL_SPREAD),
+            np.exp(values["log_amplitude"]),
+            raising=values.get("raising", 0.0),
+            trap_spread=_one(values, "trap_spread", TRAP_SPREAD),
+            cell_spread=_one(values, "cell_spread", CELL_SPREAD),
             initial_occupancy=INITIAL_OCCUPANCY,
             occupancy=q,
-            attempt_time=math.exp(_one(part, "log_attempt", math.log(ATTEMPT_TIME))),
+            attempt_time=math.exp(_one(values, "log_attempt", math.log(ATTEMPT_TIME))),
         )
 
     def expectations(self, vector: Array) -> Array:
         """Return deviations from what is expected of the numbers, in standard deviations."""
-        part, centre = self.split(vector), self.split(self.centre)
-        found = [(part[name] - centre[name]) / WIDTHS[name] for name in part]
-        found += [np.diff(part[name]) / width for name, width in FIRST.items() if name in part]
-        found += [np.diff(part[name], 2) / width for name, width in SECOND.items() if name in part]
+        values, centre = self.split(vector), self.split(self.centre)
+        found = [(values[name] - centre[name]) / WIDTHS[name] for name in values]
+        found += [np.diff(values[name]) / width for name, width in FIRST.items() if name in values]
+        found += [
+            np.diff(values[name], 2) / width for name, width in SECOND.items() if name in values
+        ]
         return np.concatenate(found)
 
 
-def _one(part: dict[str, Array], name: str, default: float) -> float:
-    return float(part[name][0]) if name in part else default
+def _normalised(spectrum: Array) -> Array:
+    """Return a spectrum with a mean square of 1, as data determine the sum of squares.
+
+    The slowest trap is not counted, because data reach only a values of its interval.
+    """
+    inner = spectrum[:-1] if len(spectrum) > 1 else spectrum
+    return np.asarray(spectrum / np.sqrt(np.mean(inner**2)))
+
+
+def _one(values: dict[str, Array], name: str, default: float) -> float:
+    return float(values[name][0]) if name in values else default
 
 
 def equivalent_time(seconds: float, temperature: float, attempt: float = ATTEMPT_TIME) -> float:
     """Return the time (s) at 300 K in which traps move as in ``seconds`` at a temperature (K)."""
-    return float(attempt * (seconds / attempt) ** (temperature / ROOM))
+    return float(attempt * (seconds / attempt) ** (temperature / NOMINAL_TEMPERATURE))
 
 
 def layout_of(

@@ -23,7 +23,7 @@ from synfab.learn.readers.registry import TEXT, Columns, find_format, suffix_of
 from synfab.learn.readers.tables import Table, numeric, to_frame
 from synfab.learn.traps.columns import SKIPPED, Column, find_read_columns, in_order
 from synfab.learn.traps.data import Reads, Relaxation, relaxation_of, traces_of
-from synfab.model.traps import ROOM
+from synfab.model.traps import NOMINAL_TEMPERATURE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def read_relaxation(
     *,
     columns: Columns = None,
     rate: SupportsFloat | None = None,
-    temperature: SupportsFloat = ROOM,
+    temperature: SupportsFloat = NOMINAL_TEMPERATURE,
 ) -> Relaxation:
     """Return reads of cells over time, for ``fit_traps``.
 

@@ -59,11 +59,11 @@ def bands_of(traces: tuple[Trace, ...]) -> list[Band]:
         keys.setdefault((trace.temperature, round(trace.rate, 9), len(trace.g)), []).append(trace)
     found = []
     for (temperature, rate, _), some in keys.items():
-        for part in _by_conductance(sorted(some, key=lambda trace: float(trace.g.mean()))):
-            spectra = [spectrum_of(trace) for trace in part]
+        for group in _by_conductance(sorted(some, key=lambda trace: float(trace.g.mean()))):
+            spectra = [spectrum_of(trace) for trace in group]
             density = np.mean([s for _, s, _ in spectra], axis=0)
-            error = np.sqrt((spectra[0][2] ** 2 + 1.0) / len(part))
-            g = np.array([trace.g.mean() for trace in part])
+            error = np.sqrt((spectra[0][2] ** 2 + 1.0) / len(group))
+            g = np.array([trace.g.mean() for trace in group])
             positive = density > 0.0
             found.append(Band(temperature, rate, g, spectra[0][0][positive], density[positive],
                               error[positive]))  # fmt: skip
@@ -76,9 +76,9 @@ def _by_conductance(traces: list[Trace]) -> list[list[Trace]]:
     span = max(float(np.ptp(g)), 1e-300)
     cuts = np.flatnonzero(np.diff(g) > NEAR * span) + 1
     if len(cuts) < MAX_GROUPS:
-        return [list(part) for part in _split(traces, cuts)]
+        return [list(group) for group in _split(traces, cuts)]
     edges = np.linspace(0, len(traces), MAX_GROUPS + 1).astype(np.intp)[1:-1]
-    return [list(part) for part in _split(traces, edges)]
+    return [list(group) for group in _split(traces, edges)]
 
 
 def _split(traces: list[Trace], cuts: Array) -> list[list[Trace]]:
