@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ class Crosspoints:
             yield self.writer.transistor_model(MOSFET)
 
 
-def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
+def cell_parameters(cells: CellArray[Any], by_identity: bool) -> dict[str, Array]:
     """Return instance parameters that reproduce the state of each cell; NaN: omit.
 
     A compiled device derives its history from the cell's number. A Verilog-A module has its own
@@ -149,7 +150,7 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
     return parameters
 
 
-def _traps(cells: CellArray) -> dict[str, Array]:
+def _traps(cells: CellArray[Any]) -> dict[str, Array]:
     """Return the state of the traps; cells that have switched since draw it at the next step."""
     if cells.traps is None:
         return {}
@@ -163,7 +164,7 @@ def _traps(cells: CellArray) -> dict[str, Array]:
     return {name: np.reshape(numbers, cells.shape) for name, numbers in flat.items()}
 
 
-def _age(cells: CellArray, number: Array, cycle: Array) -> dict[str, Array]:
+def _age(cells: CellArray[Any], number: Array, cycle: Array) -> dict[str, Array]:
     """Return the parameters of a Verilog-A module on which wear-in and failure depend."""
     model, found = cells.model, dict[str, Array]()
     if model.depends_on_cycle:

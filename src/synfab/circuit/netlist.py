@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from synfab.circuit.lines import drivers, wire_segments
 from synfab.circuit.literals import check_identifier, default_name
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike, PathLike
 from synfab.crossbar.array import Crossbar
 from synfab.crossbar.circuit import Circuit
@@ -29,6 +31,7 @@ from synfab.pulses.timeline import Program, Pulse, Timeline, as_pulses, lay_out
 BYTES_PER_CELL = 600  # text and the lists it is built from
 
 
+@no_array("netlist.text")
 @dataclass(frozen=True)
 class Netlist:
     """Netlist of a crossbar, and the data to run it and to interpret its results.
@@ -57,7 +60,7 @@ class Netlist:
     device: str
 
     @property
-    def cells(self) -> CellArray:
+    def cells(self) -> CellArray[Any]:
         """The array that the netlist was written from."""
         return self.circuit.cells
 
@@ -71,7 +74,7 @@ class Netlist:
 
 @accepts_former_arguments
 def crossbar_netlist(
-    crossbar: Crossbar | Circuit,
+    crossbar: Crossbar[Any] | Circuit,
     program: Program | None = None,
     *,
     voltages: ArrayLike = 0.2,
@@ -170,7 +173,7 @@ def _check_include(include: object) -> None:
         )
 
 
-def _warn_of_untrained(cells: CellArray, pulses: list[Pulse] | None, levels: Array) -> None:
+def _warn_of_untrained(cells: CellArray[Any], pulses: list[Pulse] | None, levels: Array) -> None:
     """Warn of read voltages outside the trained range, where cells are assumed ohmic."""
     low, high = cells.model.conduction.voltage_range
     looked = levels if pulses is None else np.array([p.voltage for p in pulses if p.read])

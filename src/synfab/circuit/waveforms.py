@@ -11,6 +11,7 @@ import numpy as np
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidKeyError
 from synfab.common.interrupts import pass_on
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.io.limits import read_large
 
@@ -26,6 +27,7 @@ UNITS = {
 BRANCH = "#branch"
 
 
+@no_array("waveforms[name]")
 @dataclass(frozen=True)
 class Waveforms(Mapping[str, Array]):
     """Vectors of one analysis by name, for example ``time``, ``v(out)`` and ``i(v1)``.

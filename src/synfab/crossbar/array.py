@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.deprecation import renamed_arguments, warn_renamed
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import (
+    A,
     Array,
     ArrayLike,
     DriveEnd,
@@ -43,7 +45,8 @@ from synfab.random.backend import NUMPY
 MOVED = ("along", "conducting", "solve_bias", "wires_for")
 
 
-class Crossbar:
+@no_array("bar.read(v) for row currents, or bar.cells.conductance()")
+class Crossbar(Generic[A]):
     """Crossbar of cells between driven column lines and row lines that are sensed at 0 V.
 
     Parameters
@@ -76,7 +79,7 @@ class Crossbar:
 
     def __init__(
         self,
-        cells: CellArray,
+        cells: CellArray[A],
         wire_resistance: Resistance = 2.5,
         *,
         source_resistance: ArrayLike = 0.0,
@@ -105,7 +108,7 @@ class Crossbar:
         raise AttributeError(f"'Crossbar' object has no attribute {name!r}")
 
     @property
-    def cells(self) -> CellArray:
+    def cells(self) -> CellArray[A]:
         """The cells; their state changes with every write."""
         return self.circuit.cells
 

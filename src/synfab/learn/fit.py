@@ -11,6 +11,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array
 from synfab.learn.autocovariance import few_cycles_history, mean_errors, without_bias
 from synfab.learn.conditions import ConditionFit, without_conditions
@@ -43,6 +44,7 @@ WEAR_IN = ("keep", "remove")
 FEW_CYCLES = 30
 
 
+@no_array("fit.model or fit.diagnostics")
 @dataclass(frozen=True)
 class FitResult:
     """A fitted model and diagnostics of the fit."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.preparation import (
     DECISIVE,
@@ -26,6 +27,7 @@ from synfab.model.conditions import UNITS
 UNCLEAR = 32
 
 
+@no_array("sweeps.u and sweeps.i")
 @dataclass(frozen=True, eq=False)
 class Sweeps:
     """Measured I-V loops of many devices, with SET at negative voltage.

@@ -17,6 +17,7 @@ from synfab.common import checks
 from synfab.common.array_checks import numbers
 from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.model.conditions import Conditions
 from synfab.model.conduction import Conduction
@@ -37,6 +38,7 @@ def _marginals(value: npt.ArrayLike) -> FloatArray:
     return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
 
 
+@no_array("sf.CellArray(model, shape, seed=1) for cells")
 @dataclass(frozen=True, eq=False)
 class CellModel:
     """Parameters of the Synaptogen model (Hennen et al. 2022, 2024).

@@ -18,6 +18,7 @@ from synfab.common import checks
 from synfab.common.checks import number
 from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.common.no_array import no_array
 from synfab.engines.capacity import bytes_per_cell
 from synfab.engines.registry import histories
 from synfab.io.files import LOCK, locked, refuse_overwrite
@@ -47,6 +48,7 @@ class ReadOptions(TypedDict):
     noise: bool
 
 
+@no_array("sf.simulate.open_results(path) for the currents")
 class Simulation:
     """A pulse program, cells and a path for the results; see ``simulate`` for the arguments."""
 
