@@ -87,6 +87,14 @@ class CellArray(Generic[A]):
         An argument is invalid.
     CapacityError
         The cells do not fit into memory.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (4, 8), seed=7)
+    >>> bool(cells.apply_voltage(-2.0).in_lrs.all())
+    True
+    >>> cells.read(0.2).shape
+    (4, 8)
     """
 
     engine_instance: Engine
@@ -237,7 +245,15 @@ class CellArray(Generic[A]):
 
     @locked
     def renew(self, first_cell: int | None = None) -> CellArray[A]:
-        """Fabricate new cells in the same memory, numbered from ``first_cell`` (None: as now)."""
+        """Fabricate new cells in the same memory, numbered from ``first_cell`` (None: as now).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1)
+        >>> other = sf.CellArray("published", 4, seed=1, first_cell=4)
+        >>> np.array_equal(cells.renew(first_cell=4).r, other.r)
+        True
+        """
         first = self.first_cell if first_cell is None else check_first(first_cell, self.size)
         completed(lambda: self._renew(first))
         return self
@@ -251,7 +267,15 @@ class CellArray(Generic[A]):
             self.traps = CellTraps(self.engine_instance)
 
     def copy(self) -> CellArray[A]:
-        """Return an independent copy that continues with the same random numbers."""
+        """Return an independent copy that continues with the same random numbers.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1)
+        >>> twin = cells.copy().apply_voltage(-2.0)
+        >>> int(cells.in_lrs.sum()), int(twin.in_lrs.sum())
+        (0, 4)
+        """
         return copy.deepcopy(self)
 
     def __copy__(self) -> CellArray[A]:
@@ -312,6 +336,13 @@ class CellArray(Generic[A]):
         -----
         An interrupt (Ctrl-C, a signal handler that raises) is raised either before any cell has
         switched or after all cells have.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (2, 4), seed=1).apply_voltage(-2.0)
+        >>> first_row = np.array([[True], [False]])
+        >>> cells.apply_voltage(1.5, where=first_row).in_hrs.all(axis=1)
+        array([ True, False])
         """
         mask = self.arguments.mask(where)
         voltages = self.arguments.voltages(u, mask)
@@ -388,7 +419,7 @@ class CellArray(Generic[A]):
 
         Examples
         --------
-        >>> cells = CellArray("published", 16, seed=1)
+        >>> cells = sf.CellArray("published", 16, seed=1)
         >>> u = np.concatenate([np.linspace(0, -1.5, 100), np.linspace(-1.5, 1.5, 200)])
         >>> cells.apply_program(u, read="pulse", noise=False).shape
         (300, 16)
@@ -426,6 +457,12 @@ class CellArray(Generic[A]):
         ------
         InvalidValueError
             A conductance is outside the technology's range; no cell is changed in that case.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 3, seed=1).set_conductance([2e-5, 5e-5, 1e-4])
+        >>> [f"{g * 1e6:.1f} uS" for g in cells.conductance()]
+        ['20.0 uS', '50.0 uS', '100.0 uS']
         """
         library, mask = self.engine_instance.library, self.arguments.mask(where)
         r = self.arguments.states(g, mask, self.model)
@@ -464,7 +501,7 @@ class CellArray(Generic[A]):
         Examples
         --------
         >>> traps = sf.model.Traps([1e-3, 1.0, 1e3, 1e6], 0.5, [0.0], [5e-6])
-        >>> cells = CellArray(sf.load_model("published").replace(traps=traps), 1000, seed=1)
+        >>> cells = sf.CellArray(sf.load_model("published").replace(traps=traps), 1000, seed=1)
         >>> before = cells.conductance()
         >>> after = cells.wait(3600.0).conductance()
         >>> bool(np.std(after - before) > 1e-6)
@@ -489,13 +526,28 @@ class CellArray(Generic[A]):
 
     @locked
     def current(self, u: npt.ArrayLike) -> A:
-        """Return the noise-free current (A) of every cell at ``u`` (V), float32; alters no cell."""
+        """Return the noise-free current (A) of every cell at ``u`` (V), float32; alters no cell.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1).set_conductance(5e-5)
+        >>> [f"{i * 1e6:.1f} uA" for i in cells.current(0.2)]
+        ['10.0 uA', '10.0 uA', '10.0 uA', '10.0 uA']
+        """
         voltages = self.arguments.voltages(u)
         return self._shaped(self.engine_instance.current(voltages, self._seen()))
 
     @locked
     def conductance(self, u: float = 0.2) -> A:
-        """Return the static conductance I/U (S) of every cell at one nonzero voltage ``u`` (V)."""
+        """Return the static conductance I/U (S) of every cell at one nonzero voltage ``u`` (V).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 1000, seed=1)
+        >>> before = cells.conductance().mean()
+        >>> bool(cells.apply_voltage(-2.0).conductance().mean() > 3 * before)
+        True
+        """
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
@@ -524,6 +576,15 @@ class CellArray(Generic[A]):
             Number of this read: equal numbers give equal noise. None: the next number.
         interval, temperature
             Time (s) that passes before the read, at a temperature (K); see ``wait``. None: no time.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1)
+        >>> first, second = cells.read(0.2), cells.read(0.2)
+        >>> bool((first == second).any())
+        False
+        >>> np.array_equal(cells.read(0.2, number=0), first)
+        True
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
@@ -588,6 +649,13 @@ class CellArray(Generic[A]):
             An argument is invalid, or the model has no traps.
         CapacityError
             The record does not fit into memory.
+
+        Examples
+        --------
+        >>> traps = sf.model.Traps([1e-3, 1.0, 1e3], 0.5, [0.0], [5e-6])
+        >>> cells = sf.CellArray(sf.load_model().replace(traps=traps), 100, seed=1)
+        >>> cells.trace(seconds=2.0, rate=50.0, cells=[3, 7]).shape
+        (100, 2)
         """
         interval = 1.0 / checks.positive("rate", rate)
         duration = checked_time("seconds", seconds, positive=True)
@@ -624,6 +692,12 @@ class CellArray(Generic[A]):
         -------
         array
             Current of each row (A), float64, shape (rows,) or (rows, B).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (2, 3), seed=1).set_conductance(5e-5)
+        >>> [f"{i * 1e6:.0f} uA" for i in cells.matvec([0.2, 0.2, 0.0], noise=False)]
+        ['20 uA', '20 uA']
         """
         voltages = self.arguments.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
@@ -642,6 +716,12 @@ class CellArray(Generic[A]):
 
         ``number`` is the number of the first input vector; None: the next number. If the array is
         part of a larger one, ``first_row`` is the number of its first row there.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (4, 8), seed=1)
+        >>> cells.readout_noise(3).shape
+        (4, 3)
         """
         count = checks.integer("count", count, 1, WORD + 1)
         first_row = checks.word("first_row", first_row, self.shape[0])
@@ -701,7 +781,14 @@ class CellArray(Generic[A]):
         return self._shaped(self._copied(self.engine_instance.in_lrs))
 
     def __getitem__(self, key: Any) -> CellView[A]:
-        """Return a read-only view of the selected cells; it reflects later changes of the array."""
+        """Return a read-only view of the selected cells; it reflects later changes of the array.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (4, 8), seed=1)
+        >>> cells[:2, ::2].shape
+        (2, 4)
+        """
         return CellView(self, selected_cells(self.shape, key))
 
     # ---- labelled arrays ------------------------------------------------------------------------
@@ -736,7 +823,7 @@ class CellArray(Generic[A]):
 
         Examples
         --------
-        >>> cells = CellArray("published", (4, 8), seed=1).apply_voltage(-2.0)
+        >>> cells = sf.CellArray("published", (4, 8), seed=1).apply_voltage(-2.0)
         >>> data = cells.to_xarray(cells.read())
         >>> dict(data.sizes)
         {'row': 4, 'column': 8}
@@ -771,7 +858,7 @@ class CellArray(Generic[A]):
 
         Examples
         --------
-        >>> cells = CellArray("published", (4, 8), seed=1).apply_voltage(-2.0)
+        >>> cells = sf.CellArray("published", (4, 8), seed=1).apply_voltage(-2.0)
         >>> table = cells.to_pandas()
         >>> len(table), bool(table.groupby("row").conductance.mean().gt(1e-5).all())
         (32, True)
@@ -781,7 +868,15 @@ class CellArray(Generic[A]):
     # ---- files ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the array to one file, atomically; ``load`` restores it exactly."""
+        """Write the array to one file, atomically; ``load`` restores it exactly.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1).apply_voltage(-2.0)
+        >>> cells.save("chip.npz")
+        >>> np.array_equal(sf.CellArray.load("chip.npz").read(), cells.read())
+        True
+        """
         save_array(self, path)
 
     @classmethod
@@ -805,6 +900,12 @@ class CellArray(Generic[A]):
         ------
         FileFormatError
             The file is invalid.
+
+        Examples
+        --------
+        >>> sf.CellArray("published", (2, 2), seed=1).save("chip.npz")
+        >>> sf.CellArray.load("chip.npz").shape
+        (2, 2)
         """
         return load_array(cls, path, arrays, device)
 

@@ -41,7 +41,15 @@ def selected_cells(shape: tuple[int, ...], key: Any) -> Array:
 
 @no_array("view.r, view.conductance() or view.current()")
 class CellView(Generic[A]):
-    """Read-only view of selected cells of an array; indexing never copies the array."""
+    """Read-only view of selected cells of an array; indexing never copies the array.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (4, 8), seed=1)
+    >>> row = cells[2]
+    >>> row.shape, np.array_equal(row.r, cells.r[2])
+    ((8,), True)
+    """
 
     def __init__(self, cells: CellArray[A], index: Array) -> None:
         self._cells, self._index = cells, index

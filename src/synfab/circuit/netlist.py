@@ -126,6 +126,14 @@ def crossbar_netlist(
         An argument is not allowed.
     CapacityError
         The text would exceed available memory.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+    >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+    >>> netlist = sf.circuit.crossbar_netlist(bar, [sf.circuit.Pulse(voltage=-2.0)])
+    >>> netlist.save("crossbar.cir").name
+    'crossbar.cir'
     """
     circuit = (
         crossbar.circuit

@@ -54,6 +54,19 @@ class FeatureTable:
     conditions
         Values of recorded or detected conditions, "compliance" (A) and "stop_voltage" (V), (N,)
         each; NaN where unknown.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> table.values.shape, int(table.to_pandas().cycle.max())
+    ((480, 4), 39)
     """
 
     names: tuple[str, ...]

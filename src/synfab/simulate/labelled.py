@@ -50,8 +50,8 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
 
     Examples
     --------
-    >>> _ = simulate("-2, 0.9", 100, "out.zarr", seed=1)
-    >>> data = open_results("out.zarr")
+    >>> run = sf.simulate.simulate("-2, 0.9", 100, "out.zarr", seed=1)
+    >>> data = sf.simulate.open_results("out.zarr")
     >>> dict(data.sizes), data.current.units
     ({'read': 2, 'cell': 100}, 'A')
     >>> bool(data.current.sel(read=0).mean() > data.current.sel(read=1).mean())

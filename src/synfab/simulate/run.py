@@ -50,7 +50,14 @@ class ReadOptions(TypedDict):
 
 @no_array("sf.simulate.open_results(path) for the currents")
 class Simulation:
-    """A pulse program, cells and a path for the results; see ``simulate`` for the arguments."""
+    """A pulse program, cells and a path for the results; see ``simulate`` for the arguments.
+
+    Examples
+    --------
+    >>> simulation = sf.simulate.Simulation("-2, 0.9 x3", 1000, "out.zarr", seed=1)
+    >>> simulation.estimate().output
+    32000
+    """
 
     def __init__(
         self,
@@ -272,6 +279,12 @@ def simulate(
     ------
     InvalidValueError, InvalidTypeError, FileFormatError, CapacityError
         An argument is not valid, or the output belongs to another run or cannot be written.
+
+    Examples
+    --------
+    >>> run = sf.simulate.simulate("-2, 0.9 x3", 1000, "out.zarr", seed=1)
+    >>> sf.simulate.open_results("out.zarr").current.shape
+    (4, 1000)
     """
     checks.flag("resume", resume)
     checks.flag("progress", progress)

@@ -170,6 +170,20 @@ def compare(
     ------
     InvalidValueError
         No device has enough complete cycles.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> found = sf.learn.compare(sf.load_model(), table)
+    >>> "key" in found.to_pandas().columns
+    True
     """
     checks.instance("model", model, CellModel)
     features = as_features("features", features)
