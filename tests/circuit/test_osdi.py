@@ -1,47 +1,17 @@
 """The compiled device without a simulator: the same cells, the commit rule, clean C."""
 
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 from optional_models import models, within_reach
+from osdi_program import SANITIZERS, STRICT, build, run, shown
 
 import synfab as sf
-from synfab.circuit.osdi import build_osdi, find_compiler, to_osdi_source
+from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.veriloga import to_veriloga
 from synfab.common.errors import InvalidTypeError, InvalidValueError, ToolError
 from synfab.physics import rules
 
-HARNESS = Path(__file__).parents[1] / "helpers" / "osdi_harness.c"
-STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 SEED = 2**40 + 17
-
-
-def build(folder, source, *flags):
-    device = folder / "device.c"
-    device.write_text(source)
-    program = folder / "harness"
-    subprocess.run(
-        [*find_compiler(), *flags, f'-DDEVICE="{device}"', str(HARNESS), "-o", program, "-lm"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return program
-
-
-def run(program, lines):
-    done = subprocess.run(
-        [program], input="\n".join(lines) + "\n", capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def shown(line):
-    return {key: float(value) for key, value in (pair.split("=") for pair in line.split())}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +91,7 @@ def test_current_and_slope_are_those_of_the_conduction(harness, published):
 def test_noise_density_is_johnson_and_shot(harness, published):
     out = run(harness, [*identity(3), "set phase0 1", "set r0 0.25", "start", "op 0.2", "op 0"])
     i = published.conduction.current(0.25, 0.2)
-    four_kt, two_e = 4 * 1.380649e-23 * 300, 2 * 1.602176634e-19
+    four_kt, two_e = 4 * 1.380649e-23 * 300.15, 2 * 1.602176634e-19
     assert float(out[0].split()[2]) == pytest.approx(four_kt * i / 0.2 + two_e * i, rel=1e-9)
     assert float(out[1].split()[2]) == pytest.approx(
         four_kt * published.conduction.slope(0.25, 0.0), rel=1e-9

@@ -1,12 +1,15 @@
 /* Drives one compiled device without a simulator. DEVICE is the C file of the device.
- * Standard input: "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "show". */
+ * Standard input: "charged" (from here on as the device with a capacitance), "temperature K",
+ * "frequency F", "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "show", "ask NAME",
+ * "alpha A" (factor of charges in a transient, 1/s). */
 #include DEVICE
 #include <stdio.h>
 
 static Model *model;
 static Instance *device;
 
-static const Descriptor *const D = OSDI_DESCRIPTORS;
+static const Descriptor *D = OSDI_DESCRIPTORS;
+static double temperature = 300.15, frequency = 1e3, alpha = 0.0;
 
 static void start(void)
 {
@@ -14,7 +17,7 @@ static void start(void)
     SimulatorParameters none = { 0 };
     D->setup_model(NULL, model, &none, &info);
     free(info.errors);
-    D->setup_instance(NULL, device, model, 300.15, 2, &none, &info);
+    D->setup_instance(NULL, device, model, temperature, 2, &none, &info);
     for (uint32_t i = 0; i < info.count; i++)
         printf("refused %s\n", D->parameters[info.errors[i].parameter].names[0]);
     free(info.errors);
@@ -30,23 +33,34 @@ static void evaluate_at(double time, double voltage, uint32_t flags)
         device->jacobian[i] = &matrix[i];
     if (D->evaluate(NULL, device, model, &info) & EVALUATION_FATAL)
         printf("fatal\n");
-    D->load_jacobian_transient(device, model, 0.0);
-    D->load_spice_transient(device, model, rhs, solution, 0.0);
-    double density;
-    D->load_noise(device, model, 1e3, &density);
+    D->load_jacobian_transient(device, model, alpha);
+    D->load_spice_transient(device, model, rhs, solution, alpha);
+    double density[2];
+    D->load_noise(device, model, frequency, density);
     /* matrix * solution - rhs is the current out of the first node. */
     double current = matrix[0] * voltage - rhs[1];
-    printf("%.17g %.17g %.17g\n", current, device->bound_step, density);
+    printf("%.17g %.17g", current, device->bound_step);
+    for (uint32_t i = 0; i < D->noise_count; i++)
+        printf(" %.17g", density[i]);
+    printf("\n");
+}
+
+static uint32_t id_of(const char *name)
+{
+    uint32_t id = 0;
+    while (id < D->parameter_count && strcmp(D->parameters[id].names[0], name) != 0)
+        id++;
+    return id;
 }
 
 static void set(const char *name, double value)
 {
-    for (uint32_t id = 0; id < D->parameter_count; id++)
-        if (strcmp(D->parameters[id].names[0], name) == 0) {
-            uint32_t flags = ACCESS_SET | (id < D->instance_parameter_count ? ACCESS_INSTANCE : 0);
-            double *place = D->access(device, model, id, flags);
-            *place = value;
-        }
+    uint32_t id = id_of(name);
+    if (id == D->parameter_count)
+        return;
+    uint32_t flags = ACCESS_SET | (id < D->instance_parameter_count ? ACCESS_INSTANCE : 0);
+    double *place = D->access(device, model, id, flags);
+    *place = value;
 }
 
 int main(void)
@@ -59,8 +73,18 @@ int main(void)
     while (fgets(line, sizeof line, stdin)) {
         if (sscanf(line, "set %63s %lf", name, &x) == 2)
             set(name, x);
+        else if (sscanf(line, "temperature %lf", &x) == 1)
+            temperature = x;
+        else if (sscanf(line, "frequency %lf", &x) == 1)
+            frequency = x;
+        else if (sscanf(line, "alpha %lf", &x) == 1)
+            alpha = x;
+        else if (sscanf(line, "ask %63s", name) == 1)
+            printf("%.17g\n", *(double *)D->access(device, model, id_of(name), ACCESS_INSTANCE));
         else if (strncmp(line, "start", 5) == 0)
             start();
+        else if (strncmp(line, "charged", 7) == 0)
+            D = OSDI_DESCRIPTORS + 1;
         else if (sscanf(line, "try %lf %lf", &x, &y) == 2)
             evaluate_at(x, y, ANALYSIS_TRANSIENT | CALCULATE_REACTIVE_JACOBIAN);
         else if (sscanf(line, "op %lf", &x) == 1)
@@ -73,6 +97,7 @@ int main(void)
             printf("\n");
         }
     }
+    free(device->replaced);
     free(model);
     free(device);
     return 0;

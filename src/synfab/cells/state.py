@@ -82,6 +82,8 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
         in_lrs=phase == IN_LRS,
     )
     engine.put(everything, rules.SwitchingState(*map(engine.library.asarray, values)))
+    if result.traps is not None:
+        result.traps.switched()
     return result
 
 

@@ -11,6 +11,7 @@ from synfab.cells.array import CellArray
 from synfab.cells.state import get_state
 from synfab.circuit.dialects import Dialect
 from synfab.common.errors import InvalidValueError
+from synfab.common.locking import lock_of
 from synfab.common.types import Array
 from synfab.crossbar.circuit import Circuit
 from synfab.model.cell_model import FEATURES
@@ -117,7 +118,8 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
     """Return instance parameters that reproduce the state of each cell; NaN: omit.
 
     A compiled device derives its history from the cell's number. A Verilog-A module has its own
-    random numbers, so the device parameters are passed to it.
+    random numbers, so the device parameters are passed to it; its traps do not move, so that it
+    starts in the state that reads see.
     """
     state = get_state(cells)
     fresh = (state["phase"] == 0) & (state["cycle"] == 0)
@@ -128,7 +130,9 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
         high = (number >> np.uint64(32)).astype(np.float64)
         parameters["cell_high"] = np.where(high > 0, high, np.nan)
         parameters["cycle0"] = np.where(state["cycle"] > 0, state["cycle"], np.nan)
+        parameters |= _traps(cells)
     else:
+        state["r"] = to_numpy(cells.r)
         # One stream of the simulator's random generator per cell.
         parameters["seed"] = (number % np.uint64(2**31 - 2) + np.uint64(1)).astype(np.float64)
         parameters["given_device"] = np.ones(cells.shape)
@@ -143,6 +147,20 @@ def cell_parameters(cells: CellArray, by_identity: bool) -> dict[str, Array]:
     parameters["threshold0"] = np.where(between, state["threshold"], np.nan)
     parameters["steepness0"] = np.where(between, state["steepness"], np.nan)
     return parameters
+
+
+def _traps(cells: CellArray) -> dict[str, Array]:
+    """Return the state of the traps; cells that have switched since draw it at the next step."""
+    if cells.traps is None:
+        return {}
+    with lock_of(cells):
+        stored, step = cells.traps.storage(cells.engine_instance), cells.traps.step_number
+    flat = {
+        "occupied0": np.where(stored["traps_drawn"], stored["traps_occupied"], np.nan),
+        "initial0": np.where(stored["traps_drawn"], stored["traps_initial"], np.nan),
+        "step0": np.full(cells.size, step if step > 0 else np.nan),
+    }
+    return {name: np.reshape(numbers, cells.shape) for name, numbers in flat.items()}
 
 
 def _age(cells: CellArray, number: Array, cycle: Array) -> dict[str, Array]:

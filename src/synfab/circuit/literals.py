@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 import warnings
@@ -18,7 +19,8 @@ from synfab.common.types import ArrayLike, FloatArray
 from synfab.model.cell_model import PIECES_END, CellModel
 from synfab.model.history import History
 from synfab.model.scale import Scale
-from synfab.physics import drawing, rules
+from synfab.model.traps import ROOM, Traps
+from synfab.physics import drawing, rules, traps
 from synfab.physics.noise import JOHNSON, LINEAR, SHOT, ReadNoise
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -102,6 +104,7 @@ def optional_numbers(model: CellModel, history: History) -> dict[str, Any]:
         "couplings": history.couplings,
         "wear_terms": 0,
         "fails": model.failure is not None,
+        "trap_count": 0,
         "failure_index": drawing.FAILURE_INDEX,
         "never": drawing.NEVER,
     }
@@ -112,7 +115,42 @@ def optional_numbers(model: CellModel, history: History) -> dict[str, Any]:
     if (failure := model.failure) is not None:
         for name in ("scale", "shape", "share", "stuck_hrs"):
             found[f"failure_{name}"] = getattr(failure, name)
+    if model.traps is not None:
+        found |= trap_numbers(model, model.traps)
     return found
+
+
+def trap_numbers(model: CellModel, parts: Traps) -> dict[str, Any]:
+    """Return the parameters of traps; what decides about moves is rounded to float32 as there."""
+    low, width = traps.log_times(parts)
+    nodes, first, slopes = traps.amplitude_pieces(model)
+    _, first_share, share_slopes = traps.raising_pieces(model)
+    rounded = {
+        "trap_low": low,
+        "trap_width": width,
+        "trap_spectrum": parts.spectrum,
+        "trap_initial": parts.initial_occupancy,
+        "trap_occupancy": parts.occupancy,
+        "trap_nodes": nodes,
+        "amplitude_first": first,
+        "amplitude_slopes": np.append(slopes, 0.0),
+        "raising_first": first_share,
+        "raising_slopes": np.append(share_slopes, 0.0),
+    }
+    return {
+        **{name: np.float64(np.float32(value)) for name, value in rounded.items()},
+        "trap_nodes_count": len(nodes),
+        "trap_count": parts.count,
+        "trap_spread": parts.trap_spread,
+        "cell_spread": parts.cell_spread,
+        "trap_bias": parts.trap_spread**2 + parts.cell_spread**2,
+        "log_attempt": math.log(parts.attempt_time),
+        "room": ROOM,
+        "trap_limit": traps.LIMIT,
+        "cell_index": traps.CELL_INDEX,
+        "call_distance": traps.CALL,
+        "initial_calls": traps.INITIAL_CALLS,
+    }
 
 
 def unit_of_y(scale: Scale, unit: str) -> str:
@@ -142,19 +180,19 @@ def feature_of(scale: Scale, y: str, least: str = "min", most: str = "max") -> s
 def noise_densities() -> dict[str, str]:
     """Return coefficients of the spectral density of read noise (A**2/Hz) as text.
 
-    ``four_kt`` is the coefficient of abs(I/U), ``two_e`` that of abs(I).
+    ``four_k`` times the temperature is the coefficient of abs(I/U), ``two_e`` that of abs(I).
 
     Warns
     -----
     UserWarning
         Registered noise terms are not supported by circuit models.
     """
-    noise = ReadNoise.of_bandwidth(1.0)
+    noise = ReadNoise.of_bandwidth(1.0, 1.0)
     if not noise.linear:
         names = ", ".join(checks.shown(t.name) for t in noise.terms if t not in LINEAR)
         warnings.warn(f"circuit models have Johnson and shot noise only, not {names}", stacklevel=2)
     of_term = dict(zip(noise.terms, noise.coefficients, strict=True))
-    return {"four_kt": literal(of_term[JOHNSON]), "two_e": literal(of_term[SHOT])}
+    return {"four_k": literal(of_term[JOHNSON]), "two_e": literal(of_term[SHOT])}
 
 
 def environment() -> Environment:

@@ -18,6 +18,10 @@ from synfab.common.interrupts import pass_on
 
 logger = logging.getLogger(__name__)
 
+BOUNDS = (
+    "seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS; occupied0, "
+    "initial0: bits of the traps; m: above 0; dtemp: above 0 K in total; cpar: from 0"
+)
 # Failure messages of ngspice and their meaning; the first match is reported.
 FAILURES = (
     (r"timestep too small.*", SolverError, "the transient did not converge"),
@@ -27,7 +31,7 @@ FAILURES = (
     (
         r".*parameter .* is out of bounds.*",
         InvalidValueError,
-        "netlist (seed, cell, cycle0: whole, from 0; phase0: 0, 1 or 2; r0: up to that of HRS)",
+        f"netlist ({BOUNDS})",
     ),
     (r".*(definition of model|find model|unknown model type).*", ToolError, "a model is missing"),
     (r".*(error opening osdi|only supports osdi).*", ToolError, "the compiled device"),
@@ -162,7 +166,6 @@ def _check(said: list[str], raw: Path, status: int) -> None:
     tail = " | ".join(lines[-3:])[:300] or f"exit status {status}"
     if status < 0:
         name = signal.Signals(-status).name
-        hint = "; some versions crash on an unknown instance parameter" if name == "SIGSEGV" else ""
-        raise ToolError(f"ngspice was killed by {name}{hint}; it said: {tail}")
+        raise ToolError(f"ngspice was killed by {name}; it said: {tail}")
     if status != 0 or not raw.is_file():
         raise ToolError(f"ngspice gave no result: {tail}")

@@ -32,8 +32,9 @@ from synfab.model.model_file import load_model
 
 logger = logging.getLogger(__name__)
 
-# No fast-math: the switching rules rely on exact comparisons and on NaN.
-FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
+# No fast-math: the switching rules rely on exact comparisons and on NaN. No fused operations: traps
+# move by numbers that are rounded as in Python.
+FLAGS = ("-std=gnu11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden")
 COMPILERS = ("cc", "gcc", "clang")
 
 

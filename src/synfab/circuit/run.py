@@ -23,6 +23,8 @@ from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
 from synfab.io.own_files import own_files
 
 STATE_FILE = "state.raw"
+# Operating-point variables of the traps; ``fresh``: the cell has switched since the last time step.
+TRAPS = ("occupied", "initial", "fresh", "step")
 DEVICES_PER_COMMAND = 20  # ngspice gets slower with more vectors per command
 
 
@@ -126,11 +128,20 @@ def _good_cells(circuit: Circuit) -> list[tuple[int, int]]:
 def _ask_for_state(circuit: Circuit) -> Iterator[str]:
     """Yield ngspice commands that append the operating point of every device to a binary file."""
     names = [f"n{i}_{j}" for i, j in _good_cells(circuit)]
+    asked = [*_variables(circuit).values(), *(() if circuit.cells.traps is None else TRAPS)]
     # An operating point does not switch the cells, and its plot has one point, as their states do.
     yield "op"
     for start in range(0, len(names), DEVICES_PER_COMMAND):
         some = names[start : start + DEVICES_PER_COMMAND]
-        yield f"write {STATE_FILE} " + " ".join(f"@{n}[{what}]" for n in some for what in NAMES)
+        yield f"write {STATE_FILE} " + " ".join(f"@{n}[{what}]" for n in some for what in asked)
+
+
+def _variables(circuit: Circuit) -> dict[str, str]:
+    """Return the operating-point variable of each entry of ``get_state``."""
+    variables = {what: what for what in NAMES}
+    if circuit.cells.traps is not None:
+        variables["r"] = "r_programmed"
+    return variables
 
 
 def _read_state(path: Path, circuit: Circuit) -> CellArray:
@@ -139,6 +150,26 @@ def _read_state(path: Path, circuit: Circuit) -> CellArray:
         values.update(part)
     state = get_state(circuit.cells)  # defective cells keep their state
     for i, j in _good_cells(circuit):
-        for what in NAMES:
-            state[what][i, j] = values[f"@n{i}_{j}[{what}]"][-1]
-    return with_state(circuit.cells, state)
+        for what, variable in _variables(circuit).items():
+            state[what][i, j] = values[f"@n{i}_{j}[{variable}]"][-1]
+    result = with_state(circuit.cells, state)
+    _read_traps(values, circuit, result)
+    return result
+
+
+def _read_traps(values: dict[str, Array], circuit: Circuit, cells: CellArray) -> None:
+    """Set the traps of ``cells`` from operating-point variables; defective cells keep theirs."""
+    if cells.traps is None:
+        return
+    engine = cells.engine_instance
+    stored = cells.traps.storage(engine)
+    arrays = {name: np.reshape(array, cells.shape) for name, array in stored.items()}
+    number = cells.traps.step_number
+    for i, j in _good_cells(circuit):
+        found = {what: int(values[f"@n{i}_{j}[{what}]"][-1]) for what in TRAPS}
+        arrays["traps_occupied"][i, j] = found["occupied"]
+        arrays["traps_initial"][i, j] = found["initial"]
+        arrays["traps_drawn"][i, j] = not found["fresh"]
+        number = found["step"]
+    flat = {name: array.reshape(-1) for name, array in arrays.items()}
+    cells.traps.restore(engine, flat, number)

@@ -141,12 +141,14 @@ def _render(
         input_lines=[
             text.four(f"{v}_{{k}} = in_{v}_{{k}};") for v in text.vectors(p, model.averages)
         ],
+        trap_count=numbers["trap_count"],
         noise=noise,
         probes=probes,
         core=core,
         inputs=[f"in_{n}" for n in core_inputs(model, p)],
         outputs=core_outputs(model, p),
         **noise_densities(),
+        **text.trap_text(model, numbers),
         name=module,
         title=f"{module}: a virtual memory cell.",
         provenance=provenance(model),

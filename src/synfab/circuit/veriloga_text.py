@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from synfab.circuit.literals import feature_of, literal
+from synfab.circuit.literals import feature_of, filled, literal
 from synfab.common.types import Array
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.history import History
 from synfab.model.population import Population
+from synfab.model.traps import Traps
 from synfab.physics.drawing import NEVER
 
 DEVICE = tuple(f"{letter}{k}" for letter in "ms" for k in range(4))
 # Cycles and voltage (V) of cells that failed, by the feature that holds them in their state.
 FAILED = {"u_set": ("fails_hrs", -NEVER), "u_reset": ("fails_lrs", NEVER)}
 WIDTH = 96
+POINTS_PER_DECADE = 10  # of a noise table, in which simulators interpolate linearly
 
 
 def vectors(order: int, averages: int) -> list[str]:
@@ -125,6 +127,48 @@ def feature_lines(model: CellModel) -> list[str]:
             value = f"(cycle >= {cycles}) ? {literal(voltage)} : {value}"
         lines.append(f"{name} = {value};")
     return lines
+
+
+def trap_text(model: CellModel, numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the amplitude of traps over r, and lines of (Hz, 1/Hz) of a ``noise_table``."""
+    if (parts := model.traps) is None:
+        return {}
+    nodes, slopes = numbers["trap_nodes"], numbers["amplitude_slopes"]
+    terms = [literal(numbers["amplitude_first"])]
+    terms += [
+        f"{number(slope)} * max(min(r, {number(high)}) - {number(low)}, 0.0)"
+        for low, high, slope in zip(nodes[:-1], nodes[1:], slopes[:-1], strict=True)
+    ]
+    table = noise_table(parts)
+    pairs = [f"{frequency:.6g}, {density:.6g}" for frequency, density in table]
+    return {"amplitude_text": _wrapped(terms), "noise_lines": list(filled(pairs, WIDTH))}
+
+
+def noise_table(parts: Traps) -> Array:
+    """Return frequencies (Hz) and the spectral density (1/Hz) of traps relative to A(G)**2.
+
+    The frequencies extend two decades beyond the corners of the fastest and the slowest trap.
+    """
+    corners = 1.0 / (2.0 * np.pi * parts.time_constants)
+    low, high = np.log10(corners[-1]) - 2.0, np.log10(corners[0]) + 2.0
+    frequency = np.logspace(low, high, 1 + int(np.ceil(POINTS_PER_DECADE * (high - low))))
+    unit = replace_amplitude(parts, 1.0)
+    return np.stack([frequency, unit.spectral_density(frequency, 0.0)], axis=1)
+
+
+def replace_amplitude(parts: Traps, amplitude: float) -> Traps:
+    """Return the same traps with one amplitude A (S) at all conductances."""
+    return Traps(
+        parts.time_constants,
+        parts.spectrum,
+        [0.0],
+        [amplitude],
+        trap_spread=parts.trap_spread,
+        cell_spread=parts.cell_spread,
+        initial_occupancy=parts.initial_occupancy,
+        occupancy=parts.occupancy,
+        attempt_time=parts.attempt_time,
+    )
 
 
 def components(population: Population) -> list[dict[str, Any]]:

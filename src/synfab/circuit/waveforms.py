@@ -124,7 +124,7 @@ def _unit(name: str, kind: str) -> str:
 
 def _name(name: str) -> str:
     lowered = name.lower()
-    if lowered.startswith("v(@"):
+    if lowered.startswith(("v(@", "i(@")):  # ngspice takes quantities named i… for currents
         return lowered[2:-1]
     if lowered.endswith(BRANCH):
         return f"i({lowered.removesuffix(BRANCH)})"
