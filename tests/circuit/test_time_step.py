@@ -61,7 +61,7 @@ def test_triangles_of_any_height_behind_any_resistor(device, ohm):
 
 def test_a_sine_differs_by_the_sampling_of_its_peak_alone(device):
     peaks = np.random.default_rng(5).uniform(0.5, 2.2, COUNT)
-    lines = branches({c: "PWL(0 0 4m -1.8 8m 0)" for c in range(COUNT)}, 2000)
+    lines = branches(dict.fromkeys(range(COUNT), "PWL(0 0 4m -1.8 8m 0)"), 2000)
     lines = [line.replace(" s", " t", 1) if line.startswith("R") else line for line in lines]
     lines += [f"Vs{c} t{c} s{c} sin(0 {u} 100 9m)" for c, u in enumerate(peaks)]
     _, fine = states(lines, "5u", "13.9m", device)

@@ -56,40 +56,56 @@ def read_deck(text: str) -> Deck:
         It has no analysis, or a control section with commands that cannot be run unattended.
     """
     title, *lines = text.split("\n")
-    circuit, dotted, control, devices = [title], [], [], list[str]()
-    inside = has_control = False
+    circuit, dotted, section = _split(lines)
+    for command in dotted:
+        _refuse(command)
+    commands, devices = list[str](), list[str]()
+    if section is None:
+        expressions, commands = _with_expressions(dotted)
+        circuit += expressions
+    else:
+        for line in section:
+            _control_line(line, commands, devices)
+        if any(_word(command) == "run" for command in commands):
+            circuit += [f".{command}" for command in dotted]
+            if not dotted:
+                raise InvalidValueError("netlist: the command run needs an analysis (.tran, .op)")
+    deck = Deck([title, *circuit], commands, devices)
+    if not deck.analyses:
+        where = "" if section is None else ", or run, in its .control section"
+        raise InvalidValueError(
+            f"netlist: expected an analysis (.op, .dc, .ac, .tran, .noise …){where}"
+        )
+    return deck
+
+
+def _split(lines: Sequence[str]) -> tuple[list[str], list[str], list[str] | None]:
+    """Return circuit lines, analyses without their dot, and control lines (None: no section)."""
+    circuit, dotted = list[str](), list[str]()
+    section: list[str] | None = None
+    inside = False
     for line in _logical(lines):
         word = _word(line)
+        if word == ".end":
+            break
         if word == ".control":
-            inside = has_control = True
+            inside, section = True, section or []
         elif word == ".endc":
             inside = False
-        elif word == ".end":
-            break
-        elif inside:
-            _control_line(line, control, devices)
+        elif inside and section is not None:
+            section.append(line)
         elif word.startswith(".") and word[1:] in (*ANALYSES, "pss"):
-            dotted.append(" ".join(line.split("\n+")).strip()[1:])
+            dotted.append(_joined(line)[1:])
         else:
             circuit.append(line)
     if inside:
         raise InvalidValueError("netlist: expected .endc after .control")
-    for command in dotted:
-        _refuse(command)
-    if not has_control:
-        expressions, control = _with_expressions(dotted)
-        circuit += expressions
-    elif any(_word(command) == "run" for command in control):
-        circuit += [f".{command}" for command in dotted]
-        if not dotted:
-            raise InvalidValueError("netlist: its command run needs an analysis line (.tran, .op)")
-    deck = Deck(circuit, control, devices)
-    if not deck.analyses:
-        raise InvalidValueError(
-            "netlist: expected an analysis (.op, .dc, .ac, .tran, .noise …)"
-            + (", or one of them or run in its .control section" if has_control else "")
-        )
-    return deck
+    return circuit, dotted, section
+
+
+def _joined(line: str) -> str:
+    """Return a line with its continuations as one."""
+    return " ".join(line.split("\n+")).strip()
 
 
 def _logical(lines: Sequence[str]) -> Iterator[str]:
@@ -115,13 +131,13 @@ def _word(line: str) -> str:
 
 
 def _control_line(line: str, control: list[str], devices: list[str]) -> None:
-    command = " ".join(line.split("\n+"))
+    command = _joined(line)
     word = _word(command)
     if word in ("pre_osdi", "osdi"):
         devices += command.split()[1:]
     elif word not in DISPLAY:
         _refuse(command)
-        control.append(command.strip())
+        control.append(command)
 
 
 def _refuse(command: str) -> None:
@@ -135,7 +151,7 @@ def _with_expressions(dotted: list[str]) -> tuple[list[str], list[str]]:
 
     Commands cannot contain expressions in braces; they take vectors, which ``.csparam`` defines.
     """
-    lines, commands = [], []
+    lines = list[str]()
 
     def defined(found: re.Match[str]) -> str:
         name = f"synfab_{len(lines)}"
@@ -143,8 +159,7 @@ def _with_expressions(dotted: list[str]) -> tuple[list[str], list[str]]:
         lines.append(f".csparam {name}={{{expression}}}")
         return f"$&{name}"
 
-    for command in dotted:
-        commands.append(re.sub(r"\{([^{}]*)\}|'([^']*)'", defined, command))
+    commands = [re.sub(r"\{([^{}]*)\}|'([^']*)'", defined, command) for command in dotted]
     return lines, commands
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -24,7 +25,11 @@ BOUNDS = (
 )
 # Failure messages of ngspice and their meaning; the first match is reported.
 FAILURES = (
-    (r".*timestep too small.*", SolverError, "the transient did not converge"),
+    (
+        r"(doanalyses: *)?(tran: *)?timestep too small.*",
+        SolverError,
+        "the transient did not converge",
+    ),
     (r".*singular matrix.*", SolverError, "the circuit has no single solution (floating node?)"),
     (r".*iteration limit reached.*", SolverError, "an operating point did not converge"),
     (r".*no such (function|parameter).*", ToolError, "the netlist is wrong"),
@@ -40,7 +45,9 @@ FAILURES = (
     (r"\s*(fatal )?error.*", ToolError, "ngspice"),
 )
 ABORTED = re.compile(r".*simulation\(s\) aborted.*", re.IGNORECASE)
-HARMLESS = re.compile(r"spinit|checkvalid|\.cm\b|^\s*$|^note:", re.IGNORECASE)
+HARMLESS = re.compile(
+    r"spinit|checkvalid|fatal error in ngspice, exit|\.cm\b|^\s*$|^note:", re.IGNORECASE
+)
 
 
 def execute(
