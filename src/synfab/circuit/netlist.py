@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +23,13 @@ from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike, PathLike
 from synfab.crossbar.array import Crossbar
 from synfab.crossbar.circuit import Circuit
-from synfab.io.files import atomic_path
+from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.memory import require_memory
 from synfab.network.access import Transistor
 from synfab.network.bias import line_voltages
 from synfab.pulses.timeline import Program, Pulse, Timeline, as_pulses, lay_out
 
+SAFE = r"[\w./+-]+"
 BYTES_PER_CELL = 600  # text and the lists it is built from
 
 
@@ -64,11 +66,37 @@ class Netlist:
         """The array that the netlist was written from."""
         return self.circuit.cells
 
-    def save(self, path: PathLike) -> Path:
-        """Write the text to a file atomically and return its path."""
+    def save(self, path: PathLike, *, osdi: PathLike | None = None) -> Path:
+        """Write the netlist to a file that the simulator runs as it is, and return its path.
+
+        ``ngspice -b`` then writes its results to a file of the same name with the suffix ``.raw``.
+
+        Parameters
+        ----------
+        path
+            File to write.
+        osdi
+            Compiled device that the file loads; a path relative to its folder, or absolute. None:
+            the simulator is started with the device loaded.
+
+        Raises
+        ------
+        InvalidValueError
+            The path of the device has characters that ngspice does not accept, or the file cannot
+            be written.
+        """
         wanted = checks.path("path", path)
+        device = None if osdi is None else checks.path("osdi", osdi).as_posix()
+        if device is not None and not re.fullmatch(SAFE, device):
+            raise InvalidValueError(
+                f"osdi: expected a path of letters, digits and ./_+-, which ngspice can load; "
+                f"found {checks.shown(device)}"
+            )
+        results = re.sub(r"[^\w.-]", "_", wanted.stem, flags=re.ASCII) + ".raw"
+        closing = make_dialect(self.dialect).closing(device, results)
+        refuse_overwrite("path", wanted, osdi=osdi)
         with atomic_path(wanted) as target:
-            target.write_text(self.text, "utf-8", newline="\n")
+            target.write_text(self.text + closing, "utf-8", newline="\n")
         return wanted.absolute()
 
 
