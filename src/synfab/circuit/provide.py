@@ -153,7 +153,7 @@ def _write_starter(folder: Path, home: Path) -> None:
     starter = folder / "ngspice"
     starter.write_text(
         "#!/bin/sh\n"
-        f"export SPICE_SCRIPTS=\"${{SPICE_SCRIPTS:-{home / SCRIPTS}}}\"\n"
+        f'export SPICE_SCRIPTS="${{SPICE_SCRIPTS:-{home / SCRIPTS}}}"\n'
         f"exec '{loader}' --library-path '{libraries}' '{home}/root/usr/bin/ngspice' \"$@\"\n",
         encoding="utf-8",
     )
