@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from synfab.circuit import run_ngspice
-from synfab.circuit.provide import SCRIPTS, _write_starter
+from synfab.circuit.provide import SCRIPTS, write_starter
 
 PROGRAM = "-2, 1.2, 0.2"
 
@@ -96,7 +96,7 @@ def test_a_provided_ngspice_loads_code_models(ngspice, tmp_path):
     if not root.is_dir():
         pytest.skip("ngspice is not one that synfab provides")
     (tmp_path / "root").symlink_to(root)
-    _write_starter(tmp_path, tmp_path)
+    write_starter(tmp_path, tmp_path)
     assert (tmp_path / SCRIPTS / "spinit").is_file()
     text = "gain\nV1 a 0 0.5\nA1 a b amplifier\n.model amplifier gain(gain=4)\nR1 b 0 1k\n.op\n"
     (point,) = run_ngspice(text, ngspice=tmp_path / "ngspice")
