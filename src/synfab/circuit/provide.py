@@ -74,7 +74,7 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
     program = home / "ngspice"
     if program.is_file() and loads_osdi(str(program)):
         if not (home / SCRIPTS / "spinit").is_file():  # written by an earlier version
-            _write_starter(home, home)
+            write_starter(home, home)
         return program
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -90,7 +90,7 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
         root.mkdir(parents=True)
         for package in _download(mirror, folder):
             _call(["dpkg-deb", "--extract", str(package), str(root)])
-        _write_starter(folder / "ngspice", home)
+        write_starter(folder / "ngspice", home)
         shutil.rmtree(home, ignore_errors=True)
         (folder / "ngspice").rename(home)
     loads_osdi.cache_clear()
@@ -139,7 +139,8 @@ def _download(mirror: str, folder: Path) -> list[Path]:
     return sorted((folder / "packages").glob("*.deb"))
 
 
-def _write_starter(folder: Path, home: Path) -> None:
+def write_starter(folder: Path, home: Path) -> None:
+    """Write the program that starts the ngspice unpacked in ``folder``, for use in ``home``."""
     machine = platform.machine()
     if machine not in LOADERS:
         raise ToolError(f"no downloadable ngspice for {machine}: build ngspice 43 or newer")
