@@ -73,34 +73,56 @@ class Crosspoints:
         yield writer.comment("cells")
         parameters = None if self.snapshot else cell_parameters(circuit.cells, writer.by_identity)
         r, stuck = circuit.states.astype(np.float64), circuit.stuck
-        for i, j in np.ndindex(circuit.shape):
-            defect = np.nan if stuck is None else float(stuck[i, j])
-            if defect == 0.0:
-                continue  # no current flows in an open cell or its access device
-            name, top, bottom = f"{i}_{j}", f"c{j}", f"r{i}"
-            if circuit.wires is not None:
-                top, bottom = f"{top}_{i}", f"{bottom}_{j}"
-            end = bottom if circuit.access is None else f"m{name}"
-            if not np.isnan(defect):
-                yield writer.resistor(f"x{name}", top, end, 1.0 / defect)
-            elif parameters is None:
-                yield writer.snapshot(name, top, end, circuit.cells.model, float(r[i, j]))
+        for i in range(circuit.shape[0]):
+            defects = np.full(circuit.shape[1], np.nan) if stuck is None else stuck[i]
+            # No current flows in an open cell or its access device.
+            places = np.flatnonzero(defects != 0.0)
+            names, tops, ends, bottoms = self._nodes(i, places.tolist())
+            if parameters is None:
+                model = circuit.cells.model
+                written = [
+                    writer.snapshot(name, top, end, model, state)
+                    for name, top, end, state in zip(names, tops, ends, r[i, places].tolist(),
+                                                     strict=True)
+                ]  # fmt: skip
             else:
-                given = {key: float(numbers[i, j]) for key, numbers in parameters.items()}
-                given = {key: number for key, number in given.items() if not np.isnan(number)}
-                yield writer.cell(name, top, end, self.device, given)
-            yield from self._access(name, end, bottom, (i, j))
+                given = {key: numbers[i, places] for key, numbers in parameters.items()}
+                written = writer.cells(names, tops, ends, self.device, given)
+            for k in np.flatnonzero(~np.isnan(defects[places])):
+                ohm = 1.0 / float(defects[places[k]])
+                written[k] = writer.resistor(f"x{names[k]}", tops[k], ends[k], ohm)
+            access = self._access(names, ends, bottoms, i, places.tolist())
+            # Each cell is followed by its access device.
+            yield from (
+                written if access is None else map("".join, zip(written, access, strict=True))
+            )
 
-    def _access(self, name: str, a: str, b: str, place: tuple[int, int]) -> Iterator[str]:
-        access = self.circuit.access
+    def _nodes(self, i: int, places: list[int]) -> tuple[list[str], ...]:
+        """Return names of the cells of a row, and their nodes: column, other side, row."""
+        names = [f"{i}_{j}" for j in places]
+        tops, bottoms = [f"c{j}" for j in places], [f"r{i}"] * len(places)
+        if self.circuit.wires is not None:
+            tops, bottoms = [f"{top}_{i}" for top in tops], [f"r{name}" for name in names]
+        ends = bottoms if self.circuit.access is None else [f"m{name}" for name in names]
+        return names, tops, ends, bottoms
+
+    def _access(
+        self, names: list[str], a: list[str], b: list[str], row: int, places: list[int]
+    ) -> list[str] | None:
+        """Return the access devices of the cells of a row; None: there are none."""
+        access, writer = self.circuit.access, self.writer
+        if access is None:
+            return None
         if isinstance(access, Selector):
-            yield self.writer.selector(f"s{name}", a, b, access.saturation, access.voltage)
-        elif access is not None:
-            gate = f"g{place[0 if access.gates == 'rows' else 1]}"
-            if self.mosfet:
-                yield self.writer.transistor(name, a, gate, b)
-            else:
-                yield self.writer.switch(name, a, b, gate, "access")
+            saturation, voltage = (
+                np.full(len(names), x) for x in (access.saturation, access.voltage)
+            )
+            return writer.many("selector", name=[f"s{name}" for name in names], a=a, b=b,
+                               saturation=saturation, voltage=voltage)  # fmt: skip
+        gates = [f"g{row}"] * len(names) if access.gates == "rows" else [f"g{j}" for j in places]
+        if self.mosfet:
+            return writer.many("transistor", name=names, drain=a, gate=gates, source=b)
+        return writer.many("switch", name=names, a=a, b=b, gate=gates, model="access")
 
     def models(self, floats: bool, event_tolerance: float | None) -> Iterator[str]:
         """Yield the model statements; ``floats``: whether floating lines need a switch model."""

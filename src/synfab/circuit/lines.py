@@ -78,5 +78,6 @@ def _line(writer: Dialect, line: str, ends: dict[str, float], segments: Array) -
     for (end, conductance), place in zip(ends.items(), (0, len(segments)), strict=True):
         if conductance > 0.0:
             yield writer.resistor(f"{line}{end}", f"d{line}", f"{line}_{place}", 1.0 / conductance)
-    for k, conductance in enumerate(segments):
-        yield writer.resistor(f"{line}_{k}", f"{line}_{k}", f"{line}_{k + 1}", 1.0 / conductance)
+    nodes = [f"{line}_{k}" for k in range(len(segments) + 1)]
+    yield from writer.many("resistor", name=nodes[:-1], a=nodes[:-1], b=nodes[1:],
+                           ohm=1.0 / segments)  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import string
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -18,6 +21,37 @@ WIDTH = 120  # maximum line length, characters
 def value(x: float) -> str:
     """Return a number as text: nine digits (exact for float32), integers with all digits."""
     return str(int(x)) if x == int(x) and abs(x) < 2**53 else f"{x:.9g}"
+
+
+def values(numbers: Array) -> list[str]:
+    """Return numbers (n,) as ``value`` does."""
+    if len(numbers) and (numbers == numbers[0]).all():
+        return [value(float(numbers[0]))] * len(numbers)
+    whole = (numbers == np.trunc(numbers)) & (np.abs(numbers) < 2**53)
+    return [
+        str(int(x)) if integer else f"{x:.9g}"
+        for x, integer in zip(numbers.tolist(), whole.tolist(), strict=True)
+    ]
+
+
+# A field of many lines: texts, numbers, or one text for all.
+Column: TypeAlias = list[str] | Array | str
+
+
+def lines(template: str, columns: dict[str, Column]) -> list[str]:
+    """Return one line per row of the columns; faster than ``Dialect.statement`` for each."""
+    pattern, fields = "", []
+    for text, field, _, _ in string.Formatter().parse(template):
+        pattern += text.replace("%", "%%") + ("" if field is None else "%s")
+        if field is not None:
+            fields.append(_texts(columns[field]))
+    return list(map((pattern + "\n").__mod__, zip(*fields, strict=False)))
+
+
+def _texts(column: Column) -> Iterable[str]:
+    if isinstance(column, str):
+        return repeat(column)
+    return column if isinstance(column, list) else values(column)
 
 
 def corners(times: Array, levels: Array) -> Iterator[str]:
@@ -111,6 +145,36 @@ class Dialect(ABC):
     def options(self) -> str:
         """Return simulator options for networks with wires or compiled devices."""
         return ""
+
+    # ---- many elements --------------------------------------------------------------------------
+
+    def many(self, element: str, **columns: Column) -> list[str]:
+        """Return the lines of many elements, each as the method ``element`` returns it.
+
+        ``columns`` are the arguments of that method. Templates are filled directly; a method that a
+        subclass overrides is called for each element.
+        """
+        method: Callable[..., str] = getattr(self, element)
+        if getattr(type(self), element) is getattr(Dialect, element):
+            return lines(getattr(self, element.upper()), columns)
+        rows: list[Iterable[Any]] = [
+            repeat(column) if isinstance(column, str) else
+            column if isinstance(column, list) else column.tolist()
+            for column in columns.values()
+        ]  # fmt: skip
+        return [method(**dict(zip(columns, row, strict=True))) for row in zip(*rows, strict=False)]
+
+    def cells(
+        self, names: list[str], a: list[str], b: list[str], device: str, given: dict[str, Array]
+    ) -> list[str]:
+        """Return the lines of many cells; ``given`` are parameters (n,), NaN: omit."""
+        rows = zip(*(numbers.tolist() for numbers in given.values()), strict=True)
+        found = []
+        for name, top, end, row in zip(names, a, b, rows, strict=True):
+            pairs = zip(given, row, strict=True)
+            known = {key: number for key, number in pairs if not math.isnan(number)}
+            found.append(self.cell(name, top, end, device, known))
+        return found
 
     # ---- from templates -------------------------------------------------------------------------
 

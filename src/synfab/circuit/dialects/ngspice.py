@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synfab.circuit.dialects.base import Dialect, value
+import numpy as np
+
+from synfab.circuit.dialects.base import Dialect, value, values
 from synfab.circuit.snapshot import snapshot_cell
+from synfab.common.types import Array
 from synfab.model.cell_model import CellModel
 
 
@@ -34,6 +37,25 @@ class Ngspice(Dialect):
     def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
         given = [f"{key}={value(number)}" for key, number in parameters.items()]
         return " ".join([f"N{name}", a, b, "memory", *given]) + "\n"
+
+    def cells(
+        self, names: list[str], a: list[str], b: list[str], device: str, given: dict[str, Array]
+    ) -> list[str]:
+        columns = []
+        for key, numbers in given.items():
+            known = ~np.isnan(numbers)
+            if known.any():
+                texts = values(np.where(known, numbers, 0.0))
+                columns.append([
+                    f" {key}={text}" if there else ""
+                    for text, there in zip(texts, known.tolist(), strict=True)
+                ])  # fmt: skip
+        nodes = zip(names, a, b, strict=True)
+        rest = map("".join, zip(*columns, strict=True))
+        return [
+            f"N{name} {top} {end} memory{text}\n"
+            for (name, top, end), text in zip(nodes, rest, strict=True)
+        ]
 
     def snapshot(self, name: str, a: str, b: str, model: CellModel, r: float) -> str:
         return snapshot_cell(model, name, a, b, r)
