@@ -16,7 +16,13 @@ from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.programs import apply_program
 from synfab.cells.reading import currents, row_currents, trace
-from synfab.cells.traps import CellTraps, checked_temperature, checked_time, without_traps
+from synfab.cells.traps import (
+    CellTraps,
+    checked_interval,
+    checked_temperature,
+    checked_time,
+    without_traps,
+)
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
@@ -151,7 +157,10 @@ class CellArray:
     @property
     def nbytes(self) -> int:
         """Memory used by the state, in bytes."""
-        return sum(int(a.nbytes) for a in self.engine_instance.storage().values())
+        arrays = [*self.engine_instance.storage().values()]
+        if self.traps is not None:
+            arrays += self.traps.state
+        return sum(int(a.nbytes) for a in arrays)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -433,12 +442,12 @@ class CellArray:
         noise = checks.flag("noise", noise)
         kelvin = checked_temperature(temperature)
         self.arguments.voltages(u)
+        given = self.read_number if number is None else checks.word("number", number)
         if interval is not None:
             duration = checked_time("interval", interval)
             self._time().wait(self.engine_instance, duration, kelvin)
         if not noise:
             return self.current(u)
-        given = self.read_number if number is None else checks.word("number", number)
         result = currents(self, u, read_noise, given)
         if number is None:
             # Read numbers wrap around at 2**32, as in the noise generator.
@@ -493,9 +502,9 @@ class CellArray:
         CapacityError
             The record does not fit into memory.
         """
-        interval = 1.0 / checks.positive("rate", rate)
+        interval = checked_interval(rate)
         duration = checked_time("seconds", seconds, positive=True)
-        width = 0.5 * rate if bandwidth is None else bandwidth
+        width = 0.5 / interval if bandwidth is None else bandwidth
         used = ReadNoise.of_bandwidth(width) if checks.flag("noise", noise) else None
         step = (duration, interval, checked_temperature(temperature))
         return trace(self, self._time(), step, cells, u, used)

@@ -12,6 +12,7 @@ from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.types import AnyArray as Array
 from synfab.engines.base import Engine
 from synfab.model.cell_model import CellModel
+from synfab.model.traps import MAX_SECONDS
 from synfab.physics.noise import ReadNoise
 from synfab.physics.traps import Step, TrapState, step_of, traps_of, unmoved
 from synfab.random.arrays import to_numpy
@@ -19,8 +20,6 @@ from synfab.random.streams import WORD
 
 # Arrays of the traps in files.
 STORED = ("traps_occupied", "traps_initial", "traps_drawn")
-# Times beyond the age of the universe are errors of units.
-MAX_SECONDS = 1e18
 
 
 class CellTraps:
@@ -149,6 +148,11 @@ def checked_time(name: str, value: object, *, positive: bool = False) -> float:
     if found > MAX_SECONDS:
         raise InvalidValueError(f"{name}: expected up to {MAX_SECONDS:g} s, found {found:g} s")
     return found
+
+
+def checked_interval(rate: object) -> float:
+    """Return the interval (s) between samples at a rate (Hz)."""
+    return 1.0 / checks.number("rate", rate, minimum=1.0 / MAX_SECONDS, maximum=MAX_SECONDS)
 
 
 def checked_temperature(value: object) -> float:
