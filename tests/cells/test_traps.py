@@ -319,11 +319,17 @@ def test_a_share_of_the_traps_raises_the_conductance(share):
         (lambda c: c.wait(1.0, -5.0), "temperature: expected"),
         (lambda c: c.wait(1.0, 25000.0), "temperature: expected 1 … 2000 K"),
         (lambda c: c.read(0.2, interval=-1.0), "interval: expected"),
+        (lambda c: c.read(0.2, temperature=350.0), "temperature: only with interval"),
+        (lambda c: c.read(0.2, bandwidth=1e300), "bandwidth: expected"),
         (lambda c: c.read(np.nan, interval=1.0), "u: expected"),
+        (lambda c: c.read(0.2, interval=1.0, number=-1), "number: expected"),
         (lambda c: c.trace(1.0, 0.0), "rate: expected"),
+        (lambda c: c.trace(1.0, 1e-320), "rate: expected at least 1e-18"),
+        (lambda c: c.trace(1e-300, 1e300), "rate: expected at least 1e-18 and at most 1e\\+18"),
+        (lambda c: c.trace(1e18, 1e18, cells=[]), "seconds: needs"),
         (lambda c: c.trace(0.0, 10.0), "seconds: expected"),
         (lambda c: c.trace(0.01, 10.0), "seconds: expected at least one sample"),
-        (lambda c: c.trace(1.0, 10.0, cells=500), "key: no cells"),
+        (lambda c: c.trace(1.0, 10.0, cells=500), "cells: no cells"),
         (lambda c: c.trace(1.0, 10.0, u=np.zeros(50)), "u: expected one voltage"),
         (lambda c: c.trace(1e9, 1e6), "seconds"),
     ],
@@ -368,3 +374,23 @@ def test_one_trap_and_one_node_are_enough():
     np.testing.assert_allclose(moved[captured], -2e-6, rtol=1e-3)
     assert np.abs(moved[~captured]).max() < 1e-9
     assert traps().count == 28
+
+
+def test_memory_includes_the_traps():
+    plain = sf.CellArray("published", 100, seed=1)
+    assert programmed(100).nbytes == plain.nbytes + 100 * 5 * 4
+
+
+@pytest.mark.parametrize("engine", ["numba", "array"])
+@pytest.mark.parametrize("above", [1e-4 * (1.0 + 1e-12), 1e-4 * (1.0 + 1e-9)])
+def test_the_amplitude_can_jump_between_two_nodes(engine, above):
+    """The two nodes are the same number in float32."""
+    model = sf.load_model("published").replace(
+        traps=Traps([1e-3, 1e3], 1.0, [0.0, 1e-4, above, 2e-4], [0.0, 0.0, 5e-6, 5e-6])
+    )
+    cells = sf.CellArray(model, 400, seed=1, engine=engine)
+    g = np.repeat([0.5e-4, 1.5e-4], 200)
+    before = cells.set_conductance(g).conductance()
+    moved = np.abs(cells.wait(1e6).conductance() - before)
+    assert moved[:200].max() < 1e-10
+    assert np.median(moved[moved > 1e-9]) > 1e-6

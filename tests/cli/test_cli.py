@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from trap_models import model_with_traps
 
 import synfab as sf
 
@@ -38,6 +39,16 @@ def test_info_tells_a_program_what_the_model_is():
     facts = json.loads(synfab("info", "--json").stdout)
     assert facts["orders"] == list(range(1, 11))
     assert facts["r_max"] == pytest.approx(0.8892, abs=1e-4)
+    assert facts["bytes_per_cell"] == {"float32": 216, "compact": 16}
+    assert "traps" not in facts
+
+
+def test_info_shows_traps_and_their_memory(tmp_path):
+    sf.save_model(model_with_traps(), tmp_path / "aging.json")
+    facts = json.loads(synfab("info", tmp_path / "aging.json", "--json").stdout)
+    assert facts["bytes_per_cell"] == {"float32": 236, "compact": 36}
+    assert facts["traps"]["number"] == 28
+    assert facts["traps"]["time_constants_s"] == pytest.approx([1e-5, 1e9])
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])

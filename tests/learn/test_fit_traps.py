@@ -211,6 +211,16 @@ def test_the_command_adds_traps_to_a_model(table, tmp_path):
     assert model.conduction.u_0 == sf.load_model("published").conduction.u_0
 
 
+def test_the_command_prints_one_line_for_each_number(table, tmp_path):
+    table.iloc[::10].to_csv(tmp_path / "reads.csv", index=False)
+    done = CliRunner().invoke(
+        app, ["fit", "--relaxation", str(tmp_path / "reads.csv"), "-o", str(tmp_path / "aged.json")]
+    )
+    assert done.exit_code == 0, done.output
+    assert any(line.startswith("  attempt time: ") for line in done.output.splitlines())
+    assert "\\n" not in done.output
+
+
 # ---- real measurements --------------------------------------------------------------------------
 
 

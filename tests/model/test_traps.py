@@ -28,6 +28,11 @@ GOOD = {
         ({"time_constants": [1.0, 1.0, 2.0]}, "time_constants: expected ascending"),
         ({"time_constants": [-1.0, 1.0, 2.0]}, "time_constants: expected ascending"),
         ({"time_constants": [1.0, np.inf, 2.0]}, "time_constants: expected finite"),
+        ({"time_constants": [1.0, 1e200]}, "time_constants: expected 1e-100 … 1e\\+100 s"),
+        ({"attempt_time": 1e-300}, "attempt_time: expected 1e-100 … 1e\\+100 s"),
+        ({"spectrum": 1e30}, "spectrum: expected numbers up to 1e\\+06"),
+        ({"amplitude": [1e-6, 1e300]}, "amplitude: expected numbers up to 1e\\+06"),
+        ({"conductance": [0.0, 1e30]}, "conductance: expected numbers up to 1e\\+06"),
         ({"spectrum": [1.0]}, "spectrum: expected shape 2"),
         ({"spectrum": -1.0}, "spectrum: expected numbers from 0 on"),
         ({"amplitude": [1e-6]}, "amplitude: expected shape 2"),
@@ -127,3 +132,26 @@ def test_the_orientation_of_a_trap_and_its_time_constant_are_independent():
     none, same = orientation(np.zeros(100_000, np.float32), words)
     assert not none.any()
     np.testing.assert_array_equal(same, uniform(words))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 10.0, 300.0, 2000.0])
+@pytest.mark.parametrize("edges", [np.logspace(-10, 15, 33), [1.0, 1.0 + 1e-15], [1e-12, 1e100]])
+def test_closed_forms_are_finite_at_all_temperatures(temperature, edges):
+    """At 1 K, time constants are beyond the range of float64."""
+    found = traps(time_constants=edges, spectrum=0.5, initial_occupancy=0.0)
+    left = found.remaining([0.0, 1e-300, 1e-15, 1.0, 1e18], temperature)
+    assert ((left >= 0.0) & (left <= 1.0)).all()
+    assert (np.diff(left, axis=0) <= 1e-9).all()
+    for one in (
+        found.mean_change([0.0, 1.0, 1e18], 1e-4, temperature),
+        found.autocovariance([0.0, 1.0, 1e18], 1e-4, temperature),
+        found.spectral_density([1e-18, 1.0, 1e18], 1e-4, temperature),
+    ):
+        assert np.isfinite(one).all()
+
+
+def test_a_narrow_interval_is_a_single_time_constant():
+    one = Traps([2.0, 2.0 * (1.0 + 1e-14)], 1.0, [0.0], [1e-6])
+    assert one.remaining(3.0)[0] == pytest.approx(np.exp(-1.5), rel=1e-9)
+    density = 4.0 * 1e-12 * 0.25 * 2.0 / (1.0 + (2.0 * np.pi * 2.0) ** 2)
+    assert one.spectral_density(1.0, 0.0) == pytest.approx(density, rel=1e-9)

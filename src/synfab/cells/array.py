@@ -17,7 +17,14 @@ from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.labelled import to_pandas, to_xarray
 from synfab.cells.programs import apply_program
 from synfab.cells.reading import currents, row_currents, trace
-from synfab.cells.traps import CellTraps, checked_temperature, checked_time, without_traps
+from synfab.cells.traps import (
+    CellTraps,
+    checked_interval,
+    checked_pause,
+    checked_temperature,
+    checked_time,
+    without_traps,
+)
 from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
@@ -231,7 +238,10 @@ class CellArray(Generic[A]):
     @property
     def nbytes(self) -> int:
         """Memory used by the state, in bytes."""
-        return sum(int(a.nbytes) for a in self.engine_instance.storage().values())
+        arrays = [*self.engine_instance.storage().values()]
+        if self.traps is not None:
+            arrays += self.traps.state
+        return sum(int(a.nbytes) for a in arrays)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -588,14 +598,13 @@ class CellArray(Generic[A]):
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
-        kelvin = checked_temperature(temperature)
+        duration, kelvin = checked_pause(interval, temperature)
         self.arguments.voltages(u)
-        if interval is not None:
-            duration = checked_time("interval", interval)
+        given = self.read_number if number is None else checks.word("number", number)
+        if duration is not None:
             self._time().wait(self.engine_instance, duration, kelvin)
         if not noise:
             return self.current(u)
-        given = self.read_number if number is None else checks.word("number", number)
         result = currents(self, u, read_noise, given)
         if number is None:
             # Read numbers wrap around at 2**32, as in the noise generator.
@@ -657,9 +666,9 @@ class CellArray(Generic[A]):
         >>> cells.trace(seconds=2.0, rate=50.0, cells=[3, 7]).shape
         (100, 2)
         """
-        interval = 1.0 / checks.positive("rate", rate)
+        interval = checked_interval(rate)
         duration = checked_time("seconds", seconds, positive=True)
-        width = 0.5 * rate if bandwidth is None else bandwidth
+        width = 0.5 / interval if bandwidth is None else bandwidth
         used = ReadNoise.of_bandwidth(width) if checks.flag("noise", noise) else None
         step = (duration, interval, checked_temperature(temperature))
         return trace(self, self._time(), step, cells, u, used)

@@ -92,7 +92,7 @@ class Identity:
         kind, size = engine_class(self.engine, self.history), math.prod(self.shape)
         own = library if kind.ANY_LIBRARY else NUMPY
         if own.place.startswith("cpu"):
-            check_capacity(size, self.order, self.history, self.model.averages)
+            check_capacity(size, self.order, self.history, self.model)
         made = kind(self.model, size, self.seed, self.first_cell, self.order, self.history, own)
         made.name = self.engine
         return made

@@ -75,13 +75,13 @@ def trace(
     """Return what ``CellArray.trace`` does; ``step`` is duration and interval (s), and kelvin."""
     duration, interval, temperature = step
     count = samples_of(duration, 1.0 / interval)
-    selected = selected_cells(cells.shape, key)
+    selected = selected_cells(cells.shape, key, "cells")
     listed, places = np.unique(selected.reshape(-1), return_inverse=True)
     voltage = cells.arguments.voltages(u)
     if voltage.shape[0] != 1:
         raise InvalidValueError("u: expected one voltage")
     if count > MANY_NUMBERS // max(1, selected.size):
-        require_memory(2 * 4 * count * selected.size, "seconds")
+        require_memory(2 * 4 * count * max(1, selected.size), "seconds")
     number = cells.read_number
     found = traps.trace(
         cells.engine_instance, listed, (interval, temperature, count), float(voltage[0]), noise,

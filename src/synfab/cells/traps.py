@@ -12,6 +12,7 @@ from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.types import AnyArray as Array
 from synfab.engines.base import Engine
 from synfab.model.cell_model import CellModel
+from synfab.model.traps import MAX_SECONDS, NOMINAL_TEMPERATURE
 from synfab.physics.noise import ReadNoise
 from synfab.physics.traps import Step, TrapState, step_of, traps_of, unmoved
 from synfab.random.arrays import to_numpy
@@ -19,8 +20,6 @@ from synfab.random.streams import WORD
 
 # Arrays of the traps in files.
 STORED = ("traps_occupied", "traps_initial", "traps_drawn")
-# Times beyond the age of the universe are errors of units.
-MAX_SECONDS = 1e18
 
 
 class CellTraps:
@@ -151,6 +150,11 @@ def checked_time(name: str, value: object, *, positive: bool = False) -> float:
     return found
 
 
+def checked_interval(rate: object) -> float:
+    """Return the interval (s) between samples at a rate (Hz)."""
+    return 1.0 / checks.number("rate", rate, minimum=1.0 / MAX_SECONDS, maximum=MAX_SECONDS)
+
+
 def checked_temperature(value: object) -> float:
     """Return a temperature in kelvin."""
     found = checks.positive("temperature", value)
@@ -159,6 +163,16 @@ def checked_temperature(value: object) -> float:
             f"temperature: expected 1 … 2000 K, found {found:g}; temperatures are in kelvin"
         )
     return found
+
+
+def checked_pause(interval: object, temperature: object) -> tuple[float | None, float]:
+    """Return the time (s) before a read, None: no time, and the temperature (K) then."""
+    kelvin = checked_temperature(temperature)
+    if interval is None:
+        if kelvin != NOMINAL_TEMPERATURE:
+            raise InvalidValueError("temperature: only with interval, the time that passes at it")
+        return None, kelvin
+    return checked_time("interval", interval), kelvin
 
 
 def samples_of(seconds: float, rate: float) -> int:

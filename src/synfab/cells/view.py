@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from synfab.cells.array import CellArray
 
 
-def selected_cells(shape: tuple[int, ...], key: Any) -> Array:
+def selected_cells(shape: tuple[int, ...], key: Any, name: str = "key") -> Array:
     """Return the numbers of the cells of an array that a key selects, in the selection's shape.
 
     Raises
@@ -31,12 +31,12 @@ def selected_cells(shape: tuple[int, ...], key: Any) -> Array:
         The key selects cells that do not exist, or is not an index of NumPy.
     """
     if isinstance(key, np.ma.MaskedArray):
-        raise InvalidIndexError("key: masked arrays are not accepted")
+        raise InvalidIndexError(f"{name}: masked arrays are not accepted")
     try:
         return np.asarray(np.arange(math.prod(shape)).reshape(shape)[key])
     except Exception as error:  # NumPy raises several types, a custom key any type
         pass_on(error)
-        raise InvalidIndexError(f"key: no cells of shape {shape}: {reason_of(error)}") from None
+        raise InvalidIndexError(f"{name}: no cells of shape {shape}: {reason_of(error)}") from None
 
 
 @no_array("view.r, view.conductance() or view.current()")

@@ -32,6 +32,7 @@ from synfab.common.processors import requested_threads
 
 if TYPE_CHECKING:
     from synfab.cli.doctor import Finding
+    from synfab.model.traps import Traps
     from synfab.simulate import Simulation
 
 app = typer.Typer(
@@ -117,8 +118,10 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
         "r_max": round(conduction.r_max, 6),
         "component_probabilities": [round(float(p), 6) for p in loaded.population.probabilities],
         "bytes_per_cell": {
-            h: bytes_per_cell(loaded.orders[-1], h, loaded.averages) for h in histories("numba")
+            h: bytes_per_cell(loaded.orders[-1], h, loaded.averages, traps=loaded.traps is not None)
+            for h in histories("numba")
         },
+        **({} if loaded.traps is None else {"traps": _of_traps(loaded.traps)}),
         **({} if loaded.conditions is None else {"conditions": loaded.conditions.document()}),
         "provenance": dict(loaded.provenance),
     }
@@ -131,6 +134,16 @@ def info(model: ModelArgument = "published", as_json: JsonOption = False) -> Non
     for key, value in facts.items():
         table.add_row(key, plain(value if isinstance(value, str) else json.dumps(value)))
     out.print(table)
+
+
+def _of_traps(traps: Traps) -> dict[str, object]:
+    """Return the main properties of traps."""
+    return {
+        "number": traps.count,
+        "time_constants_s": [float(traps.time_constants[0]), float(traps.time_constants[-1])],
+        "amplitude_S": [float(traps.amplitude.min()), float(traps.amplitude.max())],
+        "attempt_time_s": traps.attempt_time,
+    }
 
 
 @app.command()

@@ -109,9 +109,19 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fit a model to I-V loops or a table of features, and its traps to reads over time."""
-    from synfab.cli.relaxation import add_traps, fit_relaxation
+    from synfab.cli.relaxation import add_traps, fit_relaxation, refuse_unused
 
+    refuse_unused("without --relaxation", {"--relaxation-columns": relaxation_columns,
+                                           "--rate": rate}, unless=bool(relaxation))  # fmt: skip
     if source is None:
+        of_measurements = {
+            "--columns": columns, "--u-set": u_set, "--u-reset": u_reset, "--u-0": u_0,
+            "--order": order != "bic", "--components": components != "auto",
+            "--reset": reset != "auto", "--conduction": conduction, "--skip": skip,
+            "--detrend": detrend, "--wear-in": wear_in != "keep", "--seed": seed,
+            "--allow-pickle": allow_pickle,
+        }  # fmt: skip
+        refuse_unused("without SOURCE", of_measurements, unless=not relaxation)
         add_traps(relaxation, relaxation_columns, rate, model, output, name, as_json, report)
         return
     if model is not None:

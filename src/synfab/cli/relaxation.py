@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,6 +51,13 @@ def add_traps(
     show_traps(found)
 
 
+def refuse_unused(when: str, options: Mapping[str, object], *, unless: bool) -> None:
+    """Raise if an option was given that has no effect; False, 0 and None are not given."""
+    given = [name for name, value in options.items() if value not in (None, False, 0)]
+    if given and not unless:
+        raise InvalidValueError(f"{given[0]}: has no effect {when}")
+
+
 def fit_relaxation(
     files: Sequence[Path], columns: Sequence[str] | None, rates: Sequence[float] | None
 ) -> TrapFit:
@@ -69,7 +76,8 @@ def fit_relaxation(
 
 def show_traps(found: TrapFit) -> None:
     """Print the result of a fit."""
-    out.print(plain(repr(found)))
+    for line in repr(found).splitlines():
+        out.print(plain(line))
 
 
 def _for_each(option: str, values: Sequence[Value] | None, count: int) -> list[Value | None]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.cells.identity import CellOptions
-from synfab.cells.traps import checked_temperature, checked_time, without_traps
+from synfab.cells.traps import checked_pause, checked_temperature, checked_time, without_traps
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
 from synfab.cluster.folder import CheckpointFolder, check_shards, save, saved_roots
@@ -84,7 +84,7 @@ class ShardedCellArray:
         one = CellArray(technology, 1, seed=seed, order=order, history=history)  # checks them
         options: CellOptions = {"seed": one.seed, "order": one.order, "history": history}
         axes, largest = checks.axes("shape", shape), checks.count("shard_size", shard_size)
-        check_memory(client, math.prod(axes), one.order, history, technology.averages)
+        check_memory(client, math.prod(axes), one.order, history, technology)
         self._checkpoints = CheckpointFolder("folder", folder, every, keep)
         shapes = shard.shard_shapes(axes, largest)
         with self._checkpoints.held(empty=True):
@@ -240,9 +240,9 @@ class ShardedCellArray:
         if target is None:
             require_memory(2 * 4 * self.size, "read: all currents on this machine (use output=)")
         parts = self._shards.voltages(u)
-        kelvin = checked_temperature(temperature)
-        if interval is not None:
-            self.wait(checked_time("interval", interval), kelvin)
+        duration, kelvin = checked_pause(interval, temperature)
+        if duration is not None:
+            self.wait(duration, kelvin)
         arguments = [(part, used, given) for part in parts]
         if target is None:
             result: Array | None = np.concatenate(self._shards.act(shard.read, arguments))

@@ -8,6 +8,7 @@ from synfab.common import checks, extras
 from synfab.common.errors import CapacityError
 from synfab.engines.capacity import bytes_per_cell
 from synfab.io.memory import size_text
+from synfab.model.cell_model import CellModel
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -21,9 +22,10 @@ def check_client(client: object) -> None:
     checks.instance("client", client, Client, "a distributed.Client")
 
 
-def check_memory(client: Client, cells: int, order: int, history: str, averages: int) -> None:
+def check_memory(client: Client, cells: int, order: int, history: str, model: CellModel) -> None:
     """Raise ``CapacityError`` if the cells do not fit into the memory of the workers."""
-    needed = cells * bytes_per_cell(order, history, averages)
+    traps = model.traps is not None
+    needed = cells * bytes_per_cell(order, history, model.averages, traps=traps)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     limits = [worker["memory_limit"] for worker in workers]
     if limits and all(limits) and needed > sum(limits):

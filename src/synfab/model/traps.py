@@ -17,6 +17,12 @@ from synfab.common.types import FloatArray
 
 MAX_TRAPS = 32
 MAX_NODES = 64
+# Times beyond the age of the universe are errors of units.
+MAX_SECONDS = 1e18
+# Limits of time constants and attempt times (s), whose ratio is finite.
+SHORTEST, LONGEST = 1e-100, 1e100
+# Largest amplitude and node (S) and relative amplitude, so that sums are finite in float32.
+LARGEST = 1e6
 # Temperature (K) at which the time constants are given.
 NOMINAL_TEMPERATURE = 300.0
 # Arguments of ``Traps``.
@@ -26,6 +32,11 @@ ARRAYS = (
 )
 NUMBERS = ("trap_spread", "cell_spread", "attempt_time")
 BOLTZMANN_EV = 8.617333262e-5  # eV/K
+# Widths in ln(tau) below which an interval counts as one time constant in closed forms.
+NARROW = 1e-5
+# Exponents whose exponentials, and products of two of them, are finite; and below which E1 of the
+# exponential is a logarithm.
+LARGEST_LOG, SMALL_LOG = 300.0, -38.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +141,14 @@ class Traps:
     def _check(self) -> None:
         if not (self.time_constants[0] > 0.0 and (np.diff(self.time_constants) > 0.0).all()):
             raise InvalidValueError("time_constants: expected ascending times above 0 s")
+        for name, found in (
+            ("attempt_time", self.attempt_time),
+            ("time_constants", float(self.time_constants[-1])),
+        ):
+            if not SHORTEST <= found <= LONGEST:
+                raise InvalidValueError(
+                    f"{name}: expected {SHORTEST:g} … {LONGEST:g} s, found {found:g} s"
+                )
         if len(self.conductance) > MAX_NODES:
             raise InvalidValueError(f"conductance: expected up to {MAX_NODES} nodes")
         if not (self.conductance[0] >= 0.0 and (np.diff(self.conductance) > 0.0).all()):
@@ -137,9 +156,14 @@ class Traps:
         for name in ("spectrum", "amplitude"):
             if not (getattr(self, name) >= 0.0).all():
                 raise InvalidValueError(f"{name}: expected numbers from 0 on")
+        for name in ("spectrum", "conductance", "amplitude"):
+            if (largest := getattr(self, name).max()) > LARGEST:
+                raise InvalidValueError(
+                    f"{name}: expected numbers up to {LARGEST:g}, found {largest:g}"
+                )
         for name in ("raising", "initial_occupancy", "occupancy"):
-            found = getattr(self, name)
-            if not ((found >= 0.0) & (found <= 1.0)).all():
+            share = getattr(self, name)
+            if not ((share >= 0.0) & (share <= 1.0)).all():
                 raise InvalidValueError(f"{name}: expected probabilities, 0 to 1")
         if not self.attempt_time < self.time_constants[0]:
             raise InvalidValueError(
@@ -182,14 +206,26 @@ class Traps:
         self, seconds: npt.ArrayLike, temperature: SupportsFloat = NOMINAL_TEMPERATURE
     ) -> FloatArray:
         """Return the mean of exp(-t / tau) of each trap at times (s), (…, K)."""
-        from scipy.special import exp1
-
         t = checks.real_array("seconds", seconds).astype(np.float64)[..., None]
-        edges = self.times_at(temperature)
+        low, width = self._log_times(temperature)
+        with np.errstate(divide="ignore"):
+            exponent = np.log(t) - low  # ln(t / tau) at the lower edges
         # Integral of exp(-t / tau) over ln tau: E1(t / tau_high) - E1(t / tau_low).
-        with np.errstate(divide="ignore", invalid="ignore"):
-            part = (exp1(t / edges[1:]) - exp1(t / edges[:-1])) / np.log(edges[1:] / edges[:-1])
-        return np.asarray(np.where(t > 0.0, part, 1.0))
+        with np.errstate(invalid="ignore"):
+            part = (_exp1(exponent - width) - _exp1(exponent)) / width
+        middle = np.exp(-np.exp(np.minimum(exponent - 0.5 * width, LARGEST_LOG)))
+        part = np.where(width < NARROW, middle, part)
+        return np.asarray(np.where(t > 0.0, np.clip(part, 0.0, 1.0), 1.0))
+
+    def _log_times(self, temperature: SupportsFloat) -> tuple[FloatArray, FloatArray]:
+        """Return ln(tau) at the lower edges at a temperature (K), and the widths in ln(tau).
+
+        Logarithms, because time constants are beyond the range of float64 in the cold.
+        """
+        slope = NOMINAL_TEMPERATURE / checks.positive("temperature", temperature)
+        above = np.log(self.time_constants) - math.log(self.attempt_time)
+        width = np.log1p(np.diff(self.time_constants) / self.time_constants[:-1])
+        return math.log(self.attempt_time) + slope * above[:-1], slope * width
 
     def mean_change(
         self,
@@ -240,11 +276,24 @@ class Traps:
         omega = 2.0 * np.pi * checks.real_array("frequency", frequency).astype(np.float64)
         if not (omega > 0.0).all():
             raise InvalidValueError("frequency: expected frequencies above 0 Hz")
-        edges, omega = self.times_at(temperature), omega[..., None]
-        angle = np.arctan(omega * edges[1:]) - np.arctan(omega * edges[:-1])
+        low, width = self._log_times(temperature)
+        omega = omega[..., None]
+        exponent = np.log(omega) + low
+        a, b = (np.exp(np.clip(x, -LARGEST_LOG, LARGEST_LOG)) for x in (exponent, exponent + width))
+        # arctan(b) - arctan(a)
+        span = np.where(width < NARROW, a * np.expm1(np.minimum(width, NARROW)), b - a)
+        angle = np.arctan(span / (1.0 + a * b))
         each = self.spectrum**2 * self.occupancy * (1.0 - self.occupancy)
-        mean = 4.0 * angle / (omega * np.log(edges[1:] / edges[:-1]))
-        return np.asarray((mean * each).sum(axis=-1))
+        return np.asarray((4.0 * angle / (omega * width) * each).sum(axis=-1))
+
+
+def _exp1(exponent: FloatArray) -> FloatArray:
+    """Return the exponential integral E1(exp(exponent)), which is finite for all finite numbers."""
+    from scipy.special import exp1
+
+    small = -np.euler_gamma - exponent  # an error of exp(exponent)
+    inside = np.clip(exponent, SMALL_LOG, LARGEST_LOG)
+    return np.asarray(np.where(exponent < SMALL_LOG, small, exp1(np.exp(inside))))
 
 
 def _for_each(name: str, value: npt.ArrayLike, count: int) -> FloatArray:

@@ -177,12 +177,13 @@ class ReadNoise:
         return ReadNoise(self.terms, tuple(c / unit for c in self.coefficients))
 
 
+MAX_BANDWIDTH = 1e15  # Hz; beyond it, variances would exceed float32
 NONE = ReadNoise(LINEAR, (0.0, 0.0))
 
 
 @lru_cache(maxsize=64)
 def _made(bandwidth: float, temperature: float, names: tuple[str, ...]) -> ReadNoise:
-    width = checks.number("bandwidth", bandwidth, minimum=0.0)
+    width = checks.number("bandwidth", bandwidth, minimum=0.0, maximum=MAX_BANDWIDTH)
     kelvin = checks.positive("temperature", temperature)
     terms = tuple(TERMS[name] for name in names)
     found = (

@@ -24,6 +24,8 @@ CELL_INDEX = 3
 CALL = 256  # distance between the calls of one index, in the last word of the counter
 INITIAL_CALLS = 8  # first call of a time step for initial occupancies
 FOUR = 4  # traps per call
+# Smallest distance of nodes in r, relative to their magnitude if it is above 1.
+NEAREST = 1e-6
 # Largest exponents that float32 functions accept on every library.
 LIMIT = 80.0
 
@@ -198,6 +200,10 @@ def raising_pieces(model: CellModel) -> tuple[Any, float, Any]:
 
 def _pieces(model: CellModel, values: Any) -> tuple[Any, float, Any]:
     nodes = model.conduction.state(traps_of(model).conductance[::-1])
+    for k in range(1, len(nodes)):  # a jump needs a width in float32
+        nodes[k] = max(nodes[k], nodes[k - 1] + max(NEAREST, NEAREST * abs(nodes[k - 1])))
+    # Rounded as in kernels, so that slopes times widths are the differences of the values.
+    nodes = nodes.astype(np.float32).astype(np.float64)
     return nodes, float(values[-1]), np.diff(values[::-1]) / np.diff(nodes)
 
 

@@ -71,7 +71,7 @@ class Tiles:
         outputs, inputs = shape
         # Checked before creating any tile, as there may be many.
         check_engine(engine, history)
-        check_capacity(2 * outputs * inputs, model.history(order).order, history, model.averages)
+        check_capacity(2 * outputs * inputs, model.history(order).order, history, model)
         begin = self.first_cell
         each = outputs // groups
         for low in (g * each + k for g in range(groups) for k in range(0, each, rows // 2)):

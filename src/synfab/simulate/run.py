@@ -94,7 +94,9 @@ class Simulation:
         }
         self.read_voltage = number("read_voltage", read_voltage)
         self._read(self._array(1))  # checks these arguments before the run
-        self.memory = self.block * (bytes_per_cell(order, history, self.model.averages) + 16)
+        traps = self.model.traps is not None
+        each = bytes_per_cell(order, history, self.model.averages, traps=traps)
+        self.memory = self.block * (each + 16)
         require_memory(self.memory, "block")
         self.kept = range(len(self.pulses)) if reads == "every" else [len(self.pulses) - 1]
         self.settings: Settings = {

@@ -19,13 +19,16 @@ from synfab.learn.readers.units import (
 # Names in lower case, without units and punctuation.
 NAMES: dict[str, frozenset[str]] = {
     **{name: ALIASES[name] for name in ("device", "voltage", "current")},
-    **{name: ALIASES[name] for name in ("resistance", "conductance")},
+    "resistance": ALIASES["resistance"],
+    "conductance": ALIASES["conductance"] | {"g meas", "g measured", "measured conductance"},
     "time": ALIASES["time"]
-    | {"time since programming", "since programming", "delay", "wait", "wait time", "bake time"},
+    | {"time since programming", "since programming", "delay", "wait", "wait time", "bake time"}
+    | {"retention time"},
     "programmed": frozenset(
         [
             "programmed",
             "programmed conductance",
+            "programmed g",
             "programmed value",
             "g programmed",
             "g prog",
@@ -33,6 +36,7 @@ NAMES: dict[str, frozenset[str]] = {
             "g 0",
             "target",
             "target conductance",
+            "target g",
             "g target",
             "initial conductance",
             "g init",

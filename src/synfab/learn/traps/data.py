@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from synfab.common.no_array import no_array
 from synfab.common.types import Array, FloatArray
 
 MIN_TRACE = 256  # reads at one rate from which a cell has a trace
+SCATTER = 3.0  # K, largest step between temperatures that are one
 UNEVEN = 0.1  # largest deviation of a step from the usual one within a trace
 # Times within such steps of log10(time) are one time, up to such a width in all.
 GAP, WIDTH = 0.1, 0.3
@@ -92,6 +93,7 @@ def relaxation_of(reads: Reads, notes: list[str]) -> Relaxation:
     InvalidValueError
         No cell was read twice, or no conductance changes.
     """
+    reads = replace(reads, temperature=common_temperatures(reads.temperature))
     order = np.lexsort((reads.time, reads.temperature, reads.cell))
     cell, time, g, programmed, kelvin = (
         getattr(reads, name)[order] for name in ("cell", "time", "g", "programmed", "temperature")
@@ -121,6 +123,17 @@ def relaxation_of(reads: Reads, notes: list[str]) -> Relaxation:
             "conductance: expected changes over time, found the same value at all times"
         )
     return Relaxation(tuple(changes), tuple(traces), tuple(notes))
+
+
+def common_temperatures(kelvin: Array) -> FloatArray:
+    """Return temperatures with those that differ by the scatter of a chuck replaced by their mean.
+
+    Neighbours closer than ``SCATTER`` belong together.
+    """
+    found, place = np.unique(kelvin, return_inverse=True)
+    group = np.concatenate([[0], np.cumsum(np.diff(found) > SCATTER)])[place]
+    means = np.bincount(group, weights=kelvin) / np.bincount(group)
+    return np.asarray(means[group])
 
 
 def traces_of(rows: Array, rate: float, temperature: float, notes: list[str]) -> Relaxation:

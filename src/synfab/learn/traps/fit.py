@@ -88,7 +88,8 @@ class Problem(NamedTuple):
         for source in self.parts:
             for group in source.groups:
                 scale = scales_of(group)
-                moved = flat(group.replicates, sample) - flat(group.measured)
+                with np.errstate(invalid="ignore"):  # those that are not used
+                    moved = flat(group.replicates, sample) - flat(group.measured)
                 found.append(_finite(-moved / scale, scale))
         others = sum(len(band.frequency) for band in self.bands)
         others += len(self.layout.expectations(self.layout.start))

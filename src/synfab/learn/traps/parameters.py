@@ -18,6 +18,8 @@ INITIAL_OCCUPANCY = 0.5  # a switching event leaves traps occupied or empty at r
 OCCUPANCY = 0.5
 TRAP_SPREAD, CELL_SPREAD = 0.5, 0.0
 LONGEST = 1e13  # s at 300 K, about 10 years at 360 K
+SMALLEST = 1e-300  # s
+HIGHEST = 100  # decade of the longest time constant of a model
 
 # Expectations: standard deviation of each number, or of differences of neighbours.
 WIDTHS = {
@@ -109,8 +111,13 @@ def layout_of(
         periods = 1.0 / (2.0 * np.pi * band.frequency)
         times += [equivalent_time(t, band.temperature) for t in (periods.min(), periods.max())]
     # From a decade below the shortest time to the end of the decade of the longest.
-    bottom, reached = (math.floor(math.log10(t) + 1e-6) for t in (min(times), max(times)))
-    bottom, reached = bottom - 1, reached + 1
+    bottom, reached = (
+        math.floor(math.log10(max(t, SMALLEST)) + 1e-6) for t in (min(times), max(times))
+    )
+    # Above the attempt time, within which no trap moves.
+    lowest = math.floor(math.log10(ATTEMPT_TIME)) + 1
+    bottom = min(max(bottom - 1, lowest), HIGHEST - 1)
+    reached = min(max(reached + 1, bottom + 1), HIGHEST)
     top = max(reached, math.log10(LONGEST))
     count = int(min(MAX_TRAPS, max(round((top - bottom) * per_decade), 1)))
     edges = np.logspace(bottom, top, count + 1)

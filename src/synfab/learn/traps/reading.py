@@ -23,7 +23,7 @@ from synfab.learn.readers.registry import TEXT, Columns, find_format, suffix_of
 from synfab.learn.readers.tables import Table, numeric, to_frame
 from synfab.learn.traps.columns import SKIPPED, Column, find_read_columns, in_order
 from synfab.learn.traps.data import Reads, Relaxation, relaxation_of, traces_of
-from synfab.model.traps import NOMINAL_TEMPERATURE
+from synfab.model.traps import MAX_SECONDS, NOMINAL_TEMPERATURE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,9 @@ EXPECTED = "a path or a table (pandas, Polars, Arrow)"
 WARMEST = 2000.0  # K
 # A temperature below this (K) without a unit is more likely in degrees Celsius.
 COLD = 200.0
+# A cell above this conductance (S) has the wrong unit.
+HIGHEST = 1.0
+NAMED = "; name the columns with columns= (--relaxation-columns)"
 
 
 def read_relaxation(
@@ -166,13 +169,14 @@ def _from_columns(frame: pd.DataFrame, found: dict[str, Column], kelvin: float) 
 
     shown = listing([name for name in frame.columns if not name.startswith(SKIPPED)])
     if "time" not in found:
-        raise InvalidValueError(f"time: no such column (s, min, h, d), found {shown}; traces with "
-                                "one row per cell need rate=")  # fmt: skip
+        raise InvalidValueError(f"time: no such column (s, min, h, d), found {shown}{NAMED}; "
+                                "traces with one row per cell need rate=")  # fmt: skip
     g = _conductance(found, values, shown)
     time, notes = values("time"), list[str]()
     kept = np.isfinite(g) | np.isfinite(time)
     missing = ~np.isfinite(g)
-    _check_rows("time", "seconds from 0 on", time, kept & ~(np.isfinite(time) & (time >= 0.0)))
+    _check_rows("time", f"0 … {MAX_SECONDS:g} s", time,
+                kept & ~((time >= 0.0) & (time <= MAX_SECONDS)))  # fmt: skip
     if missing.any():
         notes.append(f"{missing.sum()} reads without a conductance are left out")
     temperature = np.full(len(frame), kelvin)
@@ -190,6 +194,16 @@ def _from_columns(frame: pd.DataFrame, found: dict[str, Column], kelvin: float) 
         _check_rows("programmed", "finite conductances", programmed, np.isinf(programmed))
     if missing.all():
         raise InvalidValueError("conductance: found no number in any row")
+    for name, these in (("conductance", g), ("programmed", programmed)):
+        _check_rows(name, f"up to {HIGHEST:g} S (wrong unit?)", these, np.abs(these) > HIGHEST)
+        if np.isfinite(these).any() and (middle := np.nanmedian(these)) < 0.0:
+            raise InvalidValueError(
+                f"{name}: expected positive conductances, found a median of {middle:g} S"
+            )
+    unused = [name for name in frame.columns if not name.startswith(SKIPPED)]
+    unused = [name for name in unused if name not in {one.name for one in found.values()}]
+    if unused:
+        notes.append(f"columns without a known meaning are left out: {listing(unused)}")
     cell = (index_labels(frame[found["device"].name])[1] if "device" in found
             else np.zeros(len(frame), np.intp))  # fmt: skip
     kept = ~missing
@@ -210,7 +224,7 @@ def _conductance(found: dict[str, Column], values: object, shown: str) -> Array:
             name, g = "voltage", values("current") / values("voltage")
         else:
             raise InvalidValueError(f"conductance: no such column, and neither resistance nor "
-                                    f"current and voltage; found {shown}")  # fmt: skip
+                                    f"current and voltage; found {shown}{NAMED}")  # fmt: skip
     allowed = {"conductance": "finite S", "resistance": "ohm other than 0"}.get(
         name, "V other than 0"
     )

@@ -111,7 +111,7 @@ def described(
         more.append(f"time constants above {reach:.3g} s are beyond the data: their traps have the "
                     "amplitude and occupancy of the last one within")  # fmt: skip
     return TrapFit(traps, errors, _sources(layout, samples, parts, bands), noise, misfit,
-                   tuple(more))  # fmt: skip
+                   tuple(dict.fromkeys(more)))  # fmt: skip
 
 
 # Fields of ``Traps`` and the free numbers that they come from.
@@ -157,7 +157,7 @@ def _described(parts: Sequence[Part]) -> str:
     kelvin = sorted({part.changes.temperature for part in parts})
     some = f"{min(cells)}" if len(cells) == 1 else f"{min(cells)} to {max(cells)}"
     at = f"{kelvin[0]:.0f} K" if len(kelvin) == 1 else (
-        f"{len(kelvin)} temperatures of {kelvin[0]:.0f} to {kelvin[-1]:.0f} K")  # fmt: skip
+        f"each of {len(kelvin)} temperatures, {kelvin[0]:.0f} to {kelvin[-1]:.0f} K")  # fmt: skip
     return f"{some} cells at {at}"
 
 

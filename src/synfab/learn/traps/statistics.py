@@ -91,7 +91,8 @@ def bootstrapped(
     """Return the statistics of changes (N, T), bootstrap replicates over cells, and errors."""
     weight = sample_counts(seed, number, len(change), count)
     measured, replicates = statistics(change), statistics(change, weight)
-    error = Statistics(*(np.std(part, axis=0, ddof=1) for part in replicates))
+    with np.errstate(invalid="ignore"):  # a sample without a change has a deviation of exp(-inf)
+        error = Statistics(*(np.std(part, axis=0, ddof=1) for part in replicates))
     return measured, replicates, error
 
 
