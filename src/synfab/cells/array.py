@@ -38,7 +38,7 @@ from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
 from synfab.physics import drawing, rules
-from synfab.physics.noise import ReadNoise
+from synfab.physics.noise import MAX_BANDWIDTH, ReadNoise
 from synfab.random.arrays import to_numpy
 from synfab.random.backend import find_library
 from synfab.random.streams import WORD
@@ -668,7 +668,7 @@ class CellArray(Generic[A]):
         """
         interval = checked_interval(rate)
         duration = checked_time("seconds", seconds, positive=True)
-        width = 0.5 / interval if bandwidth is None else bandwidth
+        width = min(0.5 / interval, MAX_BANDWIDTH) if bandwidth is None else bandwidth
         used = ReadNoise.of_bandwidth(width) if checks.flag("noise", noise) else None
         step = (duration, interval, checked_temperature(temperature))
         return trace(self, self._time(), step, cells, u, used)
