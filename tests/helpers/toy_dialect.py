@@ -11,7 +11,7 @@ class Toy(Dialect):
     """One word per kind of element, then its name, nodes and numbers."""
 
     name = "toy"
-    by_identity = False
+    moves_traps = False
     COMMENT = "-- {text}"
     HEADER = "-- {title}\nuse {include}"
     RESISTOR = "resistor {name} {a} {b} {ohm}"
