@@ -17,7 +17,7 @@ from verilog_a import (
 )
 
 import synfab as sf
-from synfab.circuit import crossbar_netlist, to_veriloga
+from synfab.circuit import to_veriloga
 from synfab.circuit.veriloga import core_inputs, core_outputs, to_veriloga_core
 from synfab.circuit.veriloga_text import DEVICE
 from synfab.model.wear import Failure
@@ -369,23 +369,6 @@ def test_no_cycle_begins_beyond_the_last(published, tmp_path):
     table = finish(process, folder)
     assert table["o0_0"].max() == 2.0
     assert table["o0_1"].iloc[-1] == 1.0
-
-
-@needs_evas
-def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
-    cells = sf.CellArray(published, (2, 2), seed=3).apply_voltage(-2.0).apply_voltage(1.0)
-    (tmp_path / "cell.va").write_text(to_veriloga(published))
-    crossbar_netlist(sf.Crossbar(cells, 0.0), "-2, 1.2, 0.2", dialect="spectre").save(
-        tmp_path / "bench.scs"
-    )
-    done = subprocess.run(
-        [EVAS, "simulate", "bench.scs", "-o", "out"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "completes with 0 errors" in done.stdout, done.stdout[-800:]
 
 
 @needs_evas

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from known_answers import KNOWN_ANSWERS, TABLE, exact_normals
 from optional_models import models
-from verilog_a import EVAS, evaluate, finish, identity, instrumented, pulse_train, start
+from verilog_a import EVAS, evaluate, finish, identity, instrumented, pulse_train, simulate, start
 
 import synfab as sf
-from synfab.circuit import to_veriloga
+from synfab.cells.state import get_state
+from synfab.circuit import crossbar_netlist, to_veriloga
 from synfab.circuit.literals import environment
 from synfab.circuit.veriloga import core_outputs, to_veriloga_core
 from synfab.circuit.veriloga_text import DEVICE
@@ -282,3 +283,31 @@ def test_cells_live_through_pulses_as_in_python(published, tmp_path):
             for name, tolerance in CLOSE.items():
                 assert found[name] == pytest.approx(float(cells.features[name][0]), rel=tolerance)
     assert min(cells.cycle[0] for cells in chosen) >= 2 * repeats - 1
+
+
+@needs_evas
+def test_a_spectre_netlist_continues_the_cells_of_an_array(published, tmp_path):
+    cells = sf.CellArray(published, (2, 2), seed=2**33 + 3, first_cell=2**32 - 2)
+    for u in (-3.0, 1.6) * 14 + (-2.0, 1.0):
+        cells.apply_voltage(u)
+    cells.apply_voltage([[-3.0, 0.0], [0.0, 0.0]])
+    assert set(get_state(cells)["phase"].flat) == {1, 2}
+    program = "0.9, 1.2, -3, 1.6, -2, 1, -3"
+    text = crossbar_netlist(sf.Crossbar(cells, 0.0), program, dialect="spectre").text
+    names = [f"N{i}_{j} (c{j} r{i}" for i, j in np.ndindex(2, 2)]
+    for cell, name in enumerate(names):
+        ports = " ".join(f"o{cell}_{k}" for k in range(len(OUTPUTS)))
+        assert name in text
+        text = text.replace(name, f"{name} {ports}")
+    ports = " ".join(f"o{i}_{k}:10e" for i in range(4) for k in range(len(OUTPUTS)))
+    (tmp_path / "bench.scs").write_text(f"{text}save {ports}\n")
+    (tmp_path / "cell.va").write_text(instrumented(to_veriloga(published), OUTPUTS))
+    last = finish(simulate(tmp_path), tmp_path).iloc[-1]
+    for u in program.split(","):
+        cells.apply_voltage(float(u))
+    for i, where in enumerate(np.ndindex(2, 2)):
+        found = {name: last[f"o{i}_{k}"] for k, name in enumerate(OUTPUTS)}
+        assert found["cycle"] == cells.cycle[where]
+        assert found["r"] == pytest.approx(float(cells.r[where]), abs=2e-6)
+        for name, tolerance in CLOSE.items():
+            assert found[name] == pytest.approx(float(cells.features[name][where]), rel=tolerance)
