@@ -1,6 +1,7 @@
 """Find the code blocks of a page and run them in their order.
 
-Python blocks share one namespace; Python and bash blocks run in the same folder. A comment
+Python blocks share one namespace; all blocks run in the same folder. A netlist is run by ngspice as
+it is (`ngspice -b`), and by `run_ngspice`. A comment
 `<!-- not run: reason -->` before a block excludes it; a comment `<!-- first: command -->` names a
 command that a reader has run before.
 """
@@ -21,7 +22,8 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-RUNS = ("python", "bash")
+WRONG = re.compile(r"^.*\b(error|aborted)\b", re.IGNORECASE | re.MULTILINE)
+RUNS = ("python", "bash", "spice")
 SHELL = """set -eu
 export PATH={path}:$PATH
 synfab() {{
@@ -61,7 +63,7 @@ SOCKETS = "ignore:unclosed <socket:ResourceWarning"
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the Python and bash blocks of a page in their order."""
+    """Return the blocks of a page that can be run, in their order."""
     text = page.read_text()
     return [
         Block(
@@ -93,6 +95,25 @@ def run_page(page: Path, folder: Path, earlier: Path | None = None) -> str:
     return done.stderr[-3000:] if done.returncode else ""
 
 
+def _run_netlist(block: Block, page: Path) -> None:
+    """Run a netlist of a page; its devices are files that earlier blocks wrote."""
+    from synfab.circuit import find_ngspice, run_ngspice
+
+    deck = Path("block.cir")
+    deck.write_text(block.text)
+    done = subprocess.run(
+        [find_ngspice(), "-b", deck],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if "No. of Data Rows" not in done.stdout or WRONG.search(done.stdout):
+        sys.exit(f"{page}, line {block.line}: {block.text}\n{done.stdout}")
+    run_ngspice(deck)
+
+
 def _main(page: Path) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page):
@@ -102,6 +123,9 @@ def _main(page: Path) -> None:
             # Empty lines, so that line numbers in error messages are those of the page.
             text = "\n" * block.line + block.text
             exec(compile(text, str(page), "exec"), names)
+            continue
+        if block.language == "spice":
+            _run_netlist(block, page)
             continue
         setup = SHELL.format(
             path=Path(sys.executable).parent, python=sys.executable, earlier=EARLIER, demo=DEMO,

@@ -46,6 +46,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "concepts/retention.png": ("examples/concepts/time_and_temperature.py", "retention.png"),
     "tutorials/first-array.png": ("docs/tutorials/first-array.md", "first-array.png"),
     "tutorials/extracted.png": ("docs/tutorials/measurement-to-model.md", "extracted.png"),
+    "tutorials/relaxation-fit.png": ("docs/tutorials/relaxation.md", "relaxation-fit.png"),
     "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
     "report.png": ("tools/screenshots.py", "report.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),

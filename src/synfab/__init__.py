@@ -16,6 +16,16 @@ from synfab.common.errors import (
 from synfab.common.lazy import attach
 
 if TYPE_CHECKING:
+    # For type checkers and editors, which do not see names that are imported when first used.
+    from synfab import circuit as circuit
+    from synfab import cluster as cluster
+    from synfab import crossbar as crossbar
+    from synfab import jax as jax
+    from synfab import learn as learn
+    from synfab import model as model
+    from synfab import report as report
+    from synfab import simulate as simulate
+    from synfab import torch as torch
     from synfab.cells.array import CellArray
     from synfab.crossbar import Crossbar as Crossbar
     from synfab.io.checkpoints import Checkpoints
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
     from synfab.model.model_file import load_model, save_model
     from synfab.physics.readout import adc
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported when first used.
 SUBPACKAGES = (

@@ -16,6 +16,7 @@ import numpy as np
 from synfab.cells.array import CellArray as _CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
@@ -39,6 +40,7 @@ default_params = "published"
 _numbers = itertools.count()
 
 
+@no_array("Iread(cells, u)")
 class CellArrayCPU:
     """One-dimensional array of M cells; ``@`` reads them as a crossbar in column-major order."""
 

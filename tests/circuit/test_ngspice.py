@@ -401,7 +401,7 @@ BAD = [
     ("V1 a 0 1\nV2 a 0 2\n.op", SolverError, "single solution"),
     ("N1 b c mem\nV1 a 0 1\nR1 a 0 1\n.model mem synfab_published\n.op",
      SolverError, "floating node"),
-    ("V1 a 0 1\nR1 a 0 1\n.control\nop\n.endc", InvalidValueError, "control"),
+    ("V1 a 0 1\nR1 a 0 1\n.control\nlet x=1\n.endc", InvalidValueError, "control"),
     ("V1 a 0 1\nR1 a 0 1", InvalidValueError, "expected an analysis"),
 ]  # fmt: skip
 

@@ -170,7 +170,7 @@ def lorentzians(model, cell, frequency, r, temperature):
     low, width = rules.log_times(parts)
     density = 0.0
     for first in range(0, parts.count, rules.FOUR):
-        times, z = rules._parameters(SEED, number, cycle, first, min(4, parts.count - first))
+        times, z = rules.trap_parameters(SEED, number, cycle, first, min(4, parts.count - first))
         _, place = rules.orientation(rules.raising_share(model, r), times)
         for k in range(len(z)):
             above = low[first + k] + width[first + k] * float(place[k, 0])

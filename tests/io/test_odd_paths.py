@@ -45,7 +45,7 @@ def test_any_name_is_written_and_read(tmp_path, name):
     features = {k: np.resize(v, 40) for k, v in cells.features.items()}
     np.savez(tmp_path / "plain.npz", **features)
     (tmp_path / "plain.npz").rename(tmp_path / f"{name}.features.npz")
-    assert len(sf.learn.read_features(tmp_path / f"{name}.features.npz").frame()) == 40
+    assert len(sf.learn.read_features(tmp_path / f"{name}.features.npz").to_pandas()) == 40
 
 
 def test_any_name_that_is_missing_is_one_line(tmp_path, name):

@@ -203,7 +203,7 @@ def test_a_changing_spread_is_reported():
 def test_conditions_survive_files(kind, tmp_path):
     y, conditions = made()
     features = table(y, conditions)
-    frame = features.frame()
+    frame = features.to_pandas()
     if kind == "csv":
         source = tmp_path / "features.csv"
         frame.assign(compliance=1e6 * frame.compliance).rename(

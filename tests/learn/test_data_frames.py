@@ -250,7 +250,7 @@ def test_a_table_that_cannot_be_read_is_refused_in_one_line():
 
 
 def test_features_become_tables_of_other_libraries(read):
-    frame = read.frame()
+    frame = read.to_pandas()
     assert pl.DataFrame(read).to_dict(as_series=False) == frame.to_dict(orient="list")
     assert pa.table(read).column_names == list(frame.columns)
     assert learn.read_features(pl.DataFrame(read)).digest() == read.digest()

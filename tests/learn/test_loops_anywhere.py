@@ -85,7 +85,7 @@ def test_reads_between_the_half_waves_are_not_half_waves(made):
 
 
 def test_a_table_with_set_at_positive_voltage_is_mirrored(reference):
-    frame = reference.frame()
+    frame = reference.to_pandas()
     frame[["u_set", "u_reset"]] *= -1
     found = learn.read_features(frame)
     np.testing.assert_array_equal(found.values, reference.values)

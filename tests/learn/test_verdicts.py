@@ -203,7 +203,7 @@ def test_a_deviation_of_the_stated_size_is_called_different(published):
 
 
 def test_values_that_the_user_typed_are_not_scored(published):
-    frame = table(cycled(published, 12, 60)).frame().drop(columns=["u_set", "u_reset"])
+    frame = table(cycled(published, 12, 60)).to_pandas().drop(columns=["u_set", "u_reset"])
     typed = learn.read_features(frame, u_set=-1.0, u_reset=(1.0, 0.05))
     found = learn.compare(published, typed)
     assert {r.feature for r in found.results if r.feature} == {"r_hrs", "r_lrs"}

@@ -19,10 +19,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     pytest.importorskip("hatchling")
+    pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    # Not in an environment of its own, for which packages would be downloaded.
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return {path.suffix: path for path in folder.iterdir()}
 
 
@@ -41,6 +43,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     package = {name for name in names if ".dist-info/" not in name}
     assert package == sources()
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_package_index_accepts_and_renders_both(built):
+    pytest.importorskip("twine")
+    command = [sys.executable, "-m", "twine", "check", "--strict", *built.values()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == 2
 
 
 def test_the_source_distribution_can_be_built_and_tested(built):
@@ -115,5 +125,7 @@ def test_metadata_name_the_extras(built):
         name = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
         text = wheel.read(name).decode()
     extras = ("learn", "plot", "report", "explore", "zarr", "cluster", "torch", "jax", "gpu", "all")
-    for extra in extras:
+    for extra in (*extras, "xarray"):
         assert f"Provides-Extra: {extra}" in text
+    for label in ("Documentation", "Source", "Issues", "Changelog"):
+        assert f"Project-URL: {label}, https://" in text

@@ -7,9 +7,10 @@ from trap_models import model_with_traps
 
 import synfab as sf
 from synfab import learn
+from synfab.figures.time import generated_changes
 from synfab.learn.traps.data import Changes, Relaxation, Trace
 from synfab.report import save_report
-from synfab.report.time_panels import generated_changes, time_panels
+from synfab.report.time_panels import time_panels
 
 pytest.importorskip("bokeh")
 

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
 from synfab.cells.identity import Identity, check_first, earlier_engine
+from synfab.cells.labelled import to_pandas, to_xarray
 from synfab.cells.programs import apply_program
 from synfab.cells.reading import currents, row_currents, trace
 from synfab.cells.traps import CellTraps, checked_temperature, checked_time, without_traps
@@ -21,8 +22,8 @@ from synfab.cells.view import CellView, selected_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.locking import add_lock, locked
-from synfab.common.types import AnyArray as Array
-from synfab.common.types import ArraysName
+from synfab.common.no_array import no_array
+from synfab.common.types import A, AnyArray, ArraysName
 from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.registry import EngineName, HistoryName
@@ -35,8 +36,15 @@ from synfab.random.arrays import to_numpy
 from synfab.random.backend import find_library
 from synfab.random.streams import WORD
 
+if TYPE_CHECKING:
+    import jax
+    import pandas as pd
+    import torch
+    import xarray as xr
 
-class CellArray:
+
+@no_array("cells.r, cells.conductance() or cells.read()")
+class CellArray(Generic[A]):
     """Array of virtual memory cells of one technology.
 
     Cell number ``first_cell + i`` (i in C order) of a seed is the same virtual device in every
@@ -79,9 +87,81 @@ class CellArray:
         An argument is invalid.
     CapacityError
         The cells do not fit into memory.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (4, 8), seed=7)
+    >>> bool(cells.apply_voltage(-2.0).in_lrs.all())
+    True
+    >>> cells.read(0.2).shape
+    (4, 8)
     """
 
     engine_instance: Engine
+
+    @overload
+    def __init__(
+        self: CellArray[npt.NDArray[Any]],
+        model: CellModel | str | os.PathLike[str],
+        shape: int | tuple[int, ...],
+        *,
+        seed: int,
+        order: int | None = ...,
+        engine: EngineName | Engine = ...,
+        history: HistoryName = ...,
+        first_cell: int = ...,
+        arrays: Literal["numpy"] = ...,
+        device: Any = ...,
+        condition: Mapping[str, float] | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: CellArray[torch.Tensor],
+        model: CellModel | str | os.PathLike[str],
+        shape: int | tuple[int, ...],
+        *,
+        seed: int,
+        order: int | None = ...,
+        engine: EngineName | Engine = ...,
+        history: HistoryName = ...,
+        first_cell: int = ...,
+        arrays: Literal["torch"],
+        device: Any = ...,
+        condition: Mapping[str, float] | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: CellArray[jax.Array],
+        model: CellModel | str | os.PathLike[str],
+        shape: int | tuple[int, ...],
+        *,
+        seed: int,
+        order: int | None = ...,
+        engine: EngineName | Engine = ...,
+        history: HistoryName = ...,
+        first_cell: int = ...,
+        arrays: Literal["jax"],
+        device: Any = ...,
+        condition: Mapping[str, float] | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: CellArray[Any],
+        model: CellModel | str | os.PathLike[str],
+        shape: int | tuple[int, ...],
+        *,
+        seed: int,
+        order: int | None = ...,
+        engine: EngineName | Engine = ...,
+        history: HistoryName = ...,
+        first_cell: int = ...,
+        arrays: ArraysName,
+        device: Any = ...,
+        condition: Mapping[str, float] | None = ...,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -164,8 +244,16 @@ class CellArray:
         )
 
     @locked
-    def renew(self, first_cell: int | None = None) -> CellArray:
-        """Fabricate new cells in the same memory, numbered from ``first_cell`` (None: as now)."""
+    def renew(self, first_cell: int | None = None) -> CellArray[A]:
+        """Fabricate new cells in the same memory, numbered from ``first_cell`` (None: as now).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1)
+        >>> other = sf.CellArray("published", 4, seed=1, first_cell=4)
+        >>> np.array_equal(cells.renew(first_cell=4).r, other.r)
+        True
+        """
         first = self.first_cell if first_cell is None else check_first(first_cell, self.size)
         completed(lambda: self._renew(first))
         return self
@@ -178,15 +266,23 @@ class CellArray:
         if self.traps is not None:
             self.traps = CellTraps(self.engine_instance)
 
-    def copy(self) -> CellArray:
-        """Return an independent copy that continues with the same random numbers."""
+    def copy(self) -> CellArray[A]:
+        """Return an independent copy that continues with the same random numbers.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1)
+        >>> twin = cells.copy().apply_voltage(-2.0)
+        >>> int(cells.in_lrs.sum()), int(twin.in_lrs.sum())
+        (0, 4)
+        """
         return copy.deepcopy(self)
 
-    def __copy__(self) -> CellArray:
+    def __copy__(self) -> CellArray[A]:
         return self.copy()  # two arrays must not change the same cells
 
     @locked
-    def __deepcopy__(self, memo: dict[int, Any]) -> CellArray:
+    def __deepcopy__(self, memo: dict[int, Any]) -> CellArray[A]:
         result = type(self)(
             self.model, self.shape, seed=self.seed, order=self.order, first_cell=self.first_cell,
             engine=copy.deepcopy(self.engine_instance, memo),
@@ -212,7 +308,9 @@ class CellArray:
     # ---- changing cells -------------------------------------------------------------------------
 
     @locked
-    def apply_voltage(self, u: npt.ArrayLike, *, where: npt.ArrayLike | None = None) -> CellArray:
+    def apply_voltage(
+        self, u: npt.ArrayLike, *, where: npt.ArrayLike | None = None
+    ) -> CellArray[A]:
         """Apply a voltage (V) to every cell, or to those selected, and let them switch.
 
         Parameters
@@ -238,6 +336,13 @@ class CellArray:
         -----
         An interrupt (Ctrl-C, a signal handler that raises) is raised either before any cell has
         switched or after all cells have.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (2, 4), seed=1).apply_voltage(-2.0)
+        >>> first_row = np.array([[True], [False]])
+        >>> cells.apply_voltage(1.5, where=first_row).in_hrs.all(axis=1)
+        array([ True, False])
         """
         mask = self.arguments.mask(where)
         voltages = self.arguments.voltages(u, mask)
@@ -249,6 +354,26 @@ class CellArray:
         self.engine_instance.apply_voltage(voltages, mask)
         return self
 
+    @overload
+    def apply_program(
+        self,
+        voltages: npt.ArrayLike,
+        *,
+        read: None = ...,
+        noise: bool = ...,
+        bandwidth: float = ...,
+    ) -> CellArray[A]: ...
+
+    @overload
+    def apply_program(
+        self,
+        voltages: npt.ArrayLike,
+        *,
+        read: npt.ArrayLike | Literal["pulse"],
+        noise: bool = ...,
+        bandwidth: float = ...,
+    ) -> A: ...
+
     @locked
     def apply_program(
         self,
@@ -257,7 +382,7 @@ class CellArray:
         read: npt.ArrayLike | Literal["pulse"] | None = None,
         noise: bool = True,
         bandwidth: float = 1e8,
-    ) -> Array:
+    ) -> A | CellArray[A]:
         """Apply a sequence of pulses in one call, and read every cell after each of them.
 
         The same as ``apply_voltage`` and ``read`` in a loop, but without the time that each of
@@ -294,14 +419,14 @@ class CellArray:
 
         Examples
         --------
-        >>> cells = CellArray("published", 16, seed=1)
+        >>> cells = sf.CellArray("published", 16, seed=1)
         >>> u = np.concatenate([np.linspace(0, -1.5, 100), np.linspace(-1.5, 1.5, 200)])
         >>> cells.apply_program(u, read="pulse", noise=False).shape
         (300, 16)
         """
         return apply_program(self, voltages, read, noise, ReadNoise.of_bandwidth(bandwidth))
 
-    def _check_cycles(self, voltages: Array, mask: Array | None) -> None:
+    def _check_cycles(self, voltages: AnyArray, mask: AnyArray | None) -> None:
         """Update ``cycle_bound``; raise if a pulse would start a cycle beyond the last."""
         cycle = to_numpy(self.engine_instance.cycles())
         self.cycle_bound = int(cycle.max())
@@ -320,7 +445,9 @@ class CellArray:
             )
 
     @locked
-    def set_conductance(self, g: npt.ArrayLike, *, where: npt.ArrayLike | None = None) -> CellArray:
+    def set_conductance(
+        self, g: npt.ArrayLike, *, where: npt.ArrayLike | None = None
+    ) -> CellArray[A]:
         """Set cells to static conductances ``g`` (S) at the model's U_0, without pulses.
 
         Sets the state, the RESET threshold and the flags as if each cell had reached ``g`` along
@@ -330,6 +457,12 @@ class CellArray:
         ------
         InvalidValueError
             A conductance is outside the technology's range; no cell is changed in that case.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 3, seed=1).set_conductance([2e-5, 5e-5, 1e-4])
+        >>> [f"{g * 1e6:.1f} uS" for g in cells.conductance()]
+        ['20.0 uS', '50.0 uS', '100.0 uS']
         """
         library, mask = self.engine_instance.library, self.arguments.mask(where)
         r = self.arguments.states(g, mask, self.model)
@@ -342,7 +475,7 @@ class CellArray:
         return self
 
     @locked
-    def wait(self, seconds: float, temperature: float = 300.0) -> CellArray:
+    def wait(self, seconds: float, temperature: float = 300.0) -> CellArray[A]:
         """Let time pass, in which the traps of the cells change their conductance.
 
         The result has the same distribution whether a time passes in one step or in several. Reads
@@ -368,7 +501,7 @@ class CellArray:
         Examples
         --------
         >>> traps = sf.model.Traps([1e-3, 1.0, 1e3, 1e6], 0.5, [0.0], [5e-6])
-        >>> cells = CellArray(sf.load_model("published").replace(traps=traps), 1000, seed=1)
+        >>> cells = sf.CellArray(sf.load_model("published").replace(traps=traps), 1000, seed=1)
         >>> before = cells.conductance()
         >>> after = cells.wait(3600.0).conductance()
         >>> bool(np.std(after - before) > 1e-6)
@@ -385,21 +518,36 @@ class CellArray:
             raise without_traps(self.model)
         return self.traps
 
-    def _seen(self) -> Array | None:
+    def _seen(self) -> AnyArray | None:
         """Return the mixing states that reads see; None: those of the engine."""
         return None if self.traps is None else self.traps.seen(self.engine_instance)
 
     # ---- reading cells --------------------------------------------------------------------------
 
     @locked
-    def current(self, u: npt.ArrayLike) -> Array:
-        """Return the noise-free current (A) of every cell at ``u`` (V), float32; alters no cell."""
+    def current(self, u: npt.ArrayLike) -> A:
+        """Return the noise-free current (A) of every cell at ``u`` (V), float32; alters no cell.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1).set_conductance(5e-5)
+        >>> [f"{i * 1e6:.1f} uA" for i in cells.current(0.2)]
+        ['10.0 uA', '10.0 uA', '10.0 uA', '10.0 uA']
+        """
         voltages = self.arguments.voltages(u)
         return self._shaped(self.engine_instance.current(voltages, self._seen()))
 
     @locked
-    def conductance(self, u: float = 0.2) -> Array:
-        """Return the static conductance I/U (S) of every cell at one nonzero voltage ``u`` (V)."""
+    def conductance(self, u: float = 0.2) -> A:
+        """Return the static conductance I/U (S) of every cell at one nonzero voltage ``u`` (V).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 1000, seed=1)
+        >>> before = cells.conductance().mean()
+        >>> bool(cells.apply_voltage(-2.0).conductance().mean() > 3 * before)
+        True
+        """
         voltage = self.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
@@ -415,7 +563,7 @@ class CellArray:
         number: int | None = None,
         interval: float | None = None,
         temperature: float = 300.0,
-    ) -> Array:
+    ) -> A:
         """Return the current (A) of every cell at ``u`` (V), with Johnson and shot noise.
 
         Parameters
@@ -428,6 +576,15 @@ class CellArray:
             Number of this read: equal numbers give equal noise. None: the next number.
         interval, temperature
             Time (s) that passes before the read, at a temperature (K); see ``wait``. None: no time.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1)
+        >>> first, second = cells.read(0.2), cells.read(0.2)
+        >>> bool((first == second).any())
+        False
+        >>> np.array_equal(cells.read(0.2, number=0), first)
+        True
         """
         read_noise = ReadNoise.of_bandwidth(bandwidth)
         noise = checks.flag("noise", noise)
@@ -456,7 +613,7 @@ class CellArray:
         noise: bool = True,
         bandwidth: float | None = None,
         temperature: float = 300.0,
-    ) -> Array:
+    ) -> A:
         """Return a record of the current (A) over time, as an instrument samples it.
 
         The same as ``read(interval=1/rate)`` in a loop, but faster, for the selected cells. For
@@ -492,6 +649,13 @@ class CellArray:
             An argument is invalid, or the model has no traps.
         CapacityError
             The record does not fit into memory.
+
+        Examples
+        --------
+        >>> traps = sf.model.Traps([1e-3, 1.0, 1e3], 0.5, [0.0], [5e-6])
+        >>> cells = sf.CellArray(sf.load_model().replace(traps=traps), 100, seed=1)
+        >>> cells.trace(seconds=2.0, rate=50.0, cells=[3, 7]).shape
+        (100, 2)
         """
         interval = 1.0 / checks.positive("rate", rate)
         duration = checked_time("seconds", seconds, positive=True)
@@ -508,7 +672,7 @@ class CellArray:
         noise: bool = True,
         bandwidth: float = 1e8,
         number: int | None = None,
-    ) -> Array:
+    ) -> A:
         """Return the row currents of a crossbar with ideal wires: out_i = sum_j I(r_ij, v_j).
 
         The current is linear in r, so even nonlinear cells compute a matrix-vector product.
@@ -528,6 +692,12 @@ class CellArray:
         -------
         array
             Current of each row (A), float64, shape (rows,) or (rows, B).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (2, 3), seed=1).set_conductance(5e-5)
+        >>> [f"{i * 1e6:.0f} uA" for i in cells.matvec([0.2, 0.2, 0.0], noise=False)]
+        ['20 uA', '20 uA']
         """
         voltages = self.arguments.column_voltages(v)
         batch = np.ascontiguousarray(voltages.reshape(self.shape[1], -1).T, np.float64)
@@ -541,11 +711,17 @@ class CellArray:
         return result[:, 0] if voltages.ndim == 1 else result
 
     @locked
-    def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> Array:
+    def readout_noise(self, count: int, number: int | None = None, *, first_row: int = 0) -> A:
         """Return standard normal numbers for ``count`` crossbar readouts, (rows, count).
 
         ``number`` is the number of the first input vector; None: the next number. If the array is
         part of a larger one, ``first_row`` is the number of its first row there.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (4, 8), seed=1)
+        >>> cells.readout_noise(3).shape
+        (4, 3)
         """
         count = checks.integer("count", count, 1, WORD + 1)
         first_row = checks.word("first_row", first_row, self.shape[0])
@@ -557,12 +733,12 @@ class CellArray:
             self.readout_number = (given + count) & WORD
         return self.arguments.returned(drawn)
 
-    def __matmul__(self, v: npt.ArrayLike) -> Array:
+    def __matmul__(self, v: npt.ArrayLike) -> A:
         return self.matvec(v)
 
     @property
     @locked
-    def features(self) -> dict[str, Array]:
+    def features(self) -> dict[str, A]:
         """Features of the current cycle: r_hrs, r_lrs (ohm), u_set, u_reset (V); copies.
 
         A cell that failed has an infinite u_set or u_reset: it cannot be SET or RESET.
@@ -574,44 +750,133 @@ class CellArray:
 
     @property
     @locked
-    def device_parameters(self) -> Array:
+    def device_parameters(self) -> A:
         """Device parameters, shape (…, 8): mu of the four features, then sigma; a copy."""
         found = self._copied(self.engine_instance.parameters())
         return self.arguments.returned(found, (*self.shape, 8))
 
     @property
     @locked
-    def r(self) -> Array:
+    def r(self) -> A:
         """Mixing state r of every cell as reads see it, with the effect of traps; a copy."""
         seen = self._seen()
         return self._shaped(self._copied(self.engine_instance.states if seen is None else seen))
 
     @property
     @locked
-    def cycle(self) -> Array:
+    def cycle(self) -> A:
         """Cycle number n of every cell, a copy."""
         return self._shaped(self._copied(self.engine_instance.cycles()))
 
     @property
     @locked
-    def in_hrs(self) -> Array:
+    def in_hrs(self) -> A:
         """Mask of the cells that are completely RESET, a copy."""
         return self._shaped(self._copied(self.engine_instance.in_hrs))
 
     @property
     @locked
-    def in_lrs(self) -> Array:
+    def in_lrs(self) -> A:
         """Mask of the cells that are SET, a copy."""
         return self._shaped(self._copied(self.engine_instance.in_lrs))
 
-    def __getitem__(self, key: Any) -> CellView:
-        """Return a read-only view of the selected cells; it reflects later changes of the array."""
+    def __getitem__(self, key: Any) -> CellView[A]:
+        """Return a read-only view of the selected cells; it reflects later changes of the array.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (4, 8), seed=1)
+        >>> cells[:2, ::2].shape
+        (2, 4)
+        """
         return CellView(self, selected_cells(self.shape, key))
+
+    # ---- labelled arrays ------------------------------------------------------------------------
+
+    @locked
+    def to_xarray(self, currents: npt.ArrayLike | None = None, *, u: float = 0.2) -> xr.Dataset:
+        """Return the state of the cells as an xarray dataset with named axes and units; copies.
+
+        Requires the extra ``xarray``.
+
+        Parameters
+        ----------
+        currents
+            Currents of these cells (A) to add as the variable ``current``: a result of ``read``, or
+            one of ``apply_program`` or ``trace`` of all cells, whose first axis is ``read``.
+        u
+            Voltage of the conductance (V), not 0.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``r``, ``cycle``, ``in_hrs``, ``in_lrs``, the four features and ``conductance`` (S) with
+            the axes ``cell``, ``row`` and ``column``, or ``axis_0`` …; the coordinate ``number`` is
+            the global number of each cell.
+
+        Raises
+        ------
+        ToolError
+            xarray is not installed.
+        InvalidValueError, InvalidTypeError
+            An argument is invalid.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (4, 8), seed=1).apply_voltage(-2.0)
+        >>> data = cells.to_xarray(cells.read())
+        >>> dict(data.sizes)
+        {'row': 4, 'column': 8}
+        >>> data.current.units, data.conductance.mean("column").dims
+        ('A', ('row',))
+        """
+        return to_xarray(self, u, currents)
+
+    @locked
+    def to_pandas(self, *, u: float = 0.2) -> pd.DataFrame:
+        """Return the state of the cells as a pandas table with one row per cell.
+
+        Requires the extra ``learn``.
+
+        Parameters
+        ----------
+        u
+            Voltage of the conductance (V), not 0.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The place of each cell in the array and the variables of ``to_xarray``; the index
+            ``number`` is the global number of the cell.
+
+        Raises
+        ------
+        ToolError
+            pandas is not installed.
+        InvalidValueError, InvalidTypeError
+            The voltage is invalid.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (4, 8), seed=1).apply_voltage(-2.0)
+        >>> table = cells.to_pandas()
+        >>> len(table), bool(table.groupby("row").conductance.mean().gt(1e-5).all())
+        (32, True)
+        """
+        return to_pandas(self, u)
 
     # ---- files ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the array to one file, atomically; ``load`` restores it exactly."""
+        """Write the array to one file, atomically; ``load`` restores it exactly.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", 4, seed=1).apply_voltage(-2.0)
+        >>> cells.save("chip.npz")
+        >>> np.array_equal(sf.CellArray.load("chip.npz").read(), cells.read())
+        True
+        """
         save_array(self, path)
 
     @classmethod
@@ -621,7 +886,7 @@ class CellArray:
         *,
         arrays: ArraysName | None = None,
         device: Any = None,
-    ) -> CellArray:
+    ) -> CellArray[A]:
         """Return the array stored in a file.
 
         Parameters
@@ -635,11 +900,17 @@ class CellArray:
         ------
         FileFormatError
             The file is invalid.
+
+        Examples
+        --------
+        >>> sf.CellArray("published", (2, 2), seed=1).save("chip.npz")
+        >>> sf.CellArray.load("chip.npz").shape
+        (2, 2)
         """
         return load_array(cls, path, arrays, device)
 
-    def _shaped(self, array: Array) -> Array:
+    def _shaped(self, array: AnyArray) -> A:
         return self.arguments.returned(array, self.shape)
 
-    def _copied(self, array: Array) -> Array:
+    def _copied(self, array: AnyArray) -> A:
         return self.engine_instance.library.xp.asarray(array, copy=True)

@@ -35,7 +35,7 @@ COUNTERS = ("read_number", "readout_number")
 TIME = "time_step"  # a further counter of cells with traps
 
 
-def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
+def save_array(cells: CellArray[Any], path: str | os.PathLike[str]) -> None:
     """Write ``cells`` to ``path``, atomically."""
     target = checks.path("path", path)
     with lock_of(cells):
@@ -48,11 +48,11 @@ def save_array(cells: CellArray, path: str | os.PathLike[str]) -> None:
 
 
 def load_array(
-    kind: type[CellArray],
+    kind: type[CellArray[Any]],
     path: str | os.PathLike[str],
     arrays: ArraysName | None = None,
     device: object = None,
-) -> CellArray:
+) -> CellArray[Any]:
     """Return the array stored at ``path``; raise ``FileFormatError`` if the file is invalid."""
     library = None if arrays is None else find_library(arrays, device)
     with open_checked(checks.path("path", path), "an array file") as archive:
@@ -84,12 +84,12 @@ def load_array(
 
 
 def array_of(
-    kind: type[CellArray],
+    kind: type[CellArray[Any]],
     identity: Identity,
     library: Library,
     stored: Mapping[str, Any],
     counters: Mapping[str, int],
-) -> CellArray:
+) -> CellArray[Any]:
     """Return the array with the state ``stored``; raise ``FileFormatError`` if invalid."""
     engine = identity.make_engine(library)
     held, traps = apart(stored)
@@ -105,7 +105,7 @@ def array_of(
     return cells
 
 
-def dump_cells(cells: CellArray) -> dict[str, Any]:
+def dump_cells(cells: CellArray[Any]) -> dict[str, Any]:
     """Return the complete state of an array as numbers and NumPy arrays, without copying."""
     with lock_of(cells):
         identity: dict[str, Any] = {name: getattr(cells, name) for name in FIELDS + COUNTERS}
@@ -117,7 +117,7 @@ def dump_cells(cells: CellArray) -> dict[str, Any]:
         return {**identity, "storage": {name: to_numpy(array) for name, array in stored.items()}}
 
 
-def restore_cells(cells: CellArray, state: dict[str, Any]) -> None:
+def restore_cells(cells: CellArray[Any], state: dict[str, Any]) -> None:
     """Restore the cells of an array to a state that ``dump_cells`` returned.
 
     Raises
@@ -163,7 +163,9 @@ def apart(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {name: array for name, array in stored.items() if name not in traps}, traps
 
 
-def _restore_rest(cells: CellArray, traps: Mapping[str, Any], counters: Mapping[str, int]) -> None:
+def _restore_rest(
+    cells: CellArray[Any], traps: Mapping[str, Any], counters: Mapping[str, int]
+) -> None:
     """Restore what the array holds itself; the engine is restored."""
     vars(cells).update({name: counters[name] for name in COUNTERS})
     if cells.traps is not None:

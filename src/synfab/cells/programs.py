@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def apply_program(
-    cells: CellArray,
+    cells: CellArray[Any],
     voltages: npt.ArrayLike,
     read: npt.ArrayLike | str | None,
     noise: bool,
@@ -51,7 +51,7 @@ def apply_program(
 
 
 def _with_traps(
-    cells: CellArray,
+    cells: CellArray[Any],
     pulses: AnyArray,
     reads: AnyArray | None,
     noise: ReadNoise | None,
@@ -73,7 +73,9 @@ def _with_traps(
     return xp.stack(found) if found else xp.zeros((0, cells.size), dtype=xp.float32)
 
 
-def _reads(cells: CellArray, pulses: AnyArray, read: npt.ArrayLike | str | None) -> AnyArray | None:
+def _reads(
+    cells: CellArray[Any], pulses: AnyArray, read: npt.ArrayLike | str | None
+) -> AnyArray | None:
     """Return the voltages of the reads (V), shaped as those of the pulses; None: no reads."""
     if read is None:
         return None
@@ -83,7 +85,7 @@ def _reads(cells: CellArray, pulses: AnyArray, read: npt.ArrayLike | str | None)
     return cells.arguments.program("read", read, pulses.shape[0])
 
 
-def _check_cycles(cells: CellArray, count: int) -> None:
+def _check_cycles(cells: CellArray[Any], count: int) -> None:
     """Update ``cycle_bound``; raise if ``count`` pulses might exceed the last cycle."""
     cells.cycle_bound = int(to_numpy(cells.engine_instance.cycles()).max())
     if cells.cycle_bound + count > rules.MAX_CYCLE:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Array = Any  # of the library that the engine is registered with
 
 
-def currents(cells: CellArray, u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
+def currents(cells: CellArray[Any], u: npt.ArrayLike, noise: ReadNoise, number: int) -> Array:
     """Return the currents (A) of all cells at ``u`` (V) with the noise of read ``number``."""
     with lock_of(cells):
         found = cells.engine_instance.read(
@@ -32,7 +32,7 @@ def currents(cells: CellArray, u: npt.ArrayLike, noise: ReadNoise, number: int) 
         return cells.arguments.returned(found, cells.shape)
 
 
-def row_currents(cells: CellArray, batch: Array, noise: ReadNoise, z: Array | None) -> Array:
+def row_currents(cells: CellArray[Any], batch: Array, noise: ReadNoise, z: Array | None) -> Array:
     """Return the row currents (A), (rows, B), for column voltages (V) of shape (B, columns).
 
     ``z`` are normal numbers (rows, B) for the noise; None: without noise.
@@ -59,13 +59,13 @@ def row_currents(cells: CellArray, batch: Array, noise: ReadNoise, z: Array | No
         return cells.arguments.returned(result + drawn)
 
 
-def seen_states(cells: CellArray) -> Array | None:
+def seen_states(cells: CellArray[Any]) -> Array | None:
     """Return the mixing states that reads see; None: those of the engine."""
     return None if cells.traps is None else cells.traps.seen(cells.engine_instance)
 
 
 def trace(
-    cells: CellArray,
+    cells: CellArray[Any],
     traps: CellTraps,
     step: tuple[float, float, float],
     key: Any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ NAMES = ("r", "threshold", "steepness", "phase", "cycle")
 FULL_SET, FULL_RESET = -100.0, 100.0
 
 
-def get_state(cells: CellArray) -> dict[str, Array]:
+def get_state(cells: CellArray[Any]) -> dict[str, Array]:
     """Return the state of every cell, as arrays of the array's shape.
 
     Returns
@@ -39,7 +40,7 @@ def get_state(cells: CellArray) -> dict[str, Array]:
     }
 
 
-def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
+def with_state(cells: CellArray[Any], state: Mapping[str, Array]) -> CellArray[Any]:
     """Return a copy of an array with its cells in another state, as from ``get_state``.
 
     Cycle numbers must not be below the array's own; the cycles in between are drawn. A cell that
@@ -87,6 +88,6 @@ def with_state(cells: CellArray, state: Mapping[str, Array]) -> CellArray:
     return result
 
 
-def _taken(cells: CellArray) -> rules.SwitchingState:
+def _taken(cells: CellArray[Any]) -> rules.SwitchingState:
     """Return the switching state of all cells as NumPy arrays."""
     return rules.SwitchingState(*map(to_numpy, cells.engine_instance.take()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from synfab.common.errors import InvalidIndexError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.locking import lock_of
 from synfab.common.messages import reason_of
+from synfab.common.no_array import no_array
+from synfab.common.types import A
 from synfab.common.types import AnyArray as Array
 from synfab.model.cell_model import FEATURES
 from synfab.physics import rules
@@ -37,10 +39,19 @@ def selected_cells(shape: tuple[int, ...], key: Any) -> Array:
         raise InvalidIndexError(f"key: no cells of shape {shape}: {reason_of(error)}") from None
 
 
-class CellView:
-    """Read-only view of selected cells of an array; indexing never copies the array."""
+@no_array("view.r, view.conductance() or view.current()")
+class CellView(Generic[A]):
+    """Read-only view of selected cells of an array; indexing never copies the array.
 
-    def __init__(self, cells: CellArray, index: Array) -> None:
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (4, 8), seed=1)
+    >>> row = cells[2]
+    >>> row.shape, np.array_equal(row.r, cells.r[2])
+    ((8,), True)
+    """
+
+    def __init__(self, cells: CellArray[A], index: Array) -> None:
         self._cells, self._index = cells, index
         self.shape = index.shape
 
@@ -49,7 +60,7 @@ class CellView:
         with lock_of(self._cells):
             return what(self._index.reshape(-1))
 
-    def _shaped(self, array: Array) -> Array:
+    def _shaped(self, array: Array) -> A:
         return self._cells.arguments.returned(array, self.shape)
 
     def _state(self) -> rules.SwitchingState:
@@ -67,32 +78,32 @@ class CellView:
         )
 
     @property
-    def r(self) -> Array:
+    def r(self) -> A:
         """Mixing state r as reads see it."""
         return self._shaped(self._seen())
 
     @property
-    def cycle(self) -> Array:
+    def cycle(self) -> A:
         """Cycle number n."""
         return self._shaped(self._found(self._cells.engine_instance.cycles))
 
     @property
-    def in_hrs(self) -> Array:
+    def in_hrs(self) -> A:
         """Mask of the cells that are completely RESET."""
         return self._shaped(self._state().in_hrs)
 
     @property
-    def in_lrs(self) -> Array:
+    def in_lrs(self) -> A:
         """Mask of the cells that are SET."""
         return self._shaped(self._state().in_lrs)
 
     @property
-    def features(self) -> dict[str, Array]:
+    def features(self) -> dict[str, A]:
         """Features of the current cycle; see ``CellArray.features``."""
         values = self._found(self._cells.engine_instance.features)
         return {name: self._shaped(row) for name, row in zip(FEATURES, values, strict=True)}
 
-    def current(self, u: float = 0.2) -> Array:
+    def current(self, u: float = 0.2) -> A:
         """Return the noise-free current (A) at one voltage ``u`` (V)."""
         voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1:
@@ -100,12 +111,13 @@ class CellView:
         r = self._seen()
         return self._shaped(rules.current(self._cells.model, r, r * 0.0 + voltage))
 
-    def conductance(self, u: float = 0.2) -> Array:
+    def conductance(self, u: float = 0.2) -> A:
         """Return the static conductance I/U (S) at one nonzero voltage ``u`` (V)."""
         voltage = self._cells.arguments.voltages(u)
         if voltage.shape[0] != 1 or voltage[0] == 0.0:
             raise InvalidValueError("u: expected one voltage that is not 0 V")
-        return self.current(u) / float(voltage[0])
+        current: Array = self.current(u)
+        return current / float(voltage[0])
 
     def __repr__(self) -> str:
         return f"CellView({' x '.join(map(str, self.shape)) or 'one'} of {self._cells!r})"

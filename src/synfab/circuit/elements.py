@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ class Crosspoints:
             yield self.writer.transistor_model(MOSFET)
 
 
-def cell_parameters(cells: CellArray, dialect: Dialect) -> dict[str, Array]:
+def cell_parameters(cells: CellArray[Any], dialect: Dialect) -> dict[str, Array]:
     """Return instance parameters that reproduce the state of each cell; NaN: omit.
 
     A device derives its history from the cell's number. If its traps do not move, it starts in the
@@ -134,7 +135,7 @@ def cell_parameters(cells: CellArray, dialect: Dialect) -> dict[str, Array]:
     return parameters
 
 
-def _identity(cells: CellArray, dialect: Dialect) -> dict[str, Array]:
+def _identity(cells: CellArray[Any], dialect: Dialect) -> dict[str, Array]:
     """Return the seed, if instances have it, and the number of each cell, as two words."""
     number = (cells.first_cell + np.arange(cells.size, dtype=np.uint64)).reshape(cells.shape)
     words = {dialect.number_parameter: (number & np.uint64(WORD), number >> np.uint64(32))}
@@ -148,7 +149,7 @@ def _identity(cells: CellArray, dialect: Dialect) -> dict[str, Array]:
     return found
 
 
-def _traps(cells: CellArray) -> dict[str, Array]:
+def _traps(cells: CellArray[Any]) -> dict[str, Array]:
     """Return the state of the traps; cells that have switched since draw it at the next step."""
     if cells.traps is None:
         return {}

@@ -40,7 +40,7 @@ def accepts_former_arguments(function: Callable[P, Result]) -> Callable[P, Resul
     return call
 
 
-def _crossbar(cells: CellArray, options: dict[str, Any]) -> Crossbar:
+def _crossbar(cells: CellArray[Any], options: dict[str, Any]) -> Crossbar[Any]:
     """Return a crossbar built from its arguments in ``options``, which are removed there."""
     wires = {"wire_resistance": 0.0} | {k: options.pop(k) for k in WIRES if k in options}
     access = options.pop("access", None)

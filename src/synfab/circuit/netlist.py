@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +19,21 @@ from synfab.circuit.lines import drivers, wire_segments
 from synfab.circuit.literals import check_identifier, default_name
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike, PathLike
 from synfab.crossbar.array import Crossbar
 from synfab.crossbar.circuit import Circuit
-from synfab.io.files import atomic_path
+from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.memory import require_memory
 from synfab.network.access import Transistor
 from synfab.network.bias import line_voltages
 from synfab.pulses.timeline import Program, Pulse, Timeline, as_pulses, lay_out
 
+SAFE = r"[\w./+-]+"
 BYTES_PER_CELL = 600  # text and the lists it is built from
 
 
+@no_array("netlist.text")
 @dataclass(frozen=True)
 class Netlist:
     """Netlist of a crossbar, and the data to run it and to interpret its results.
@@ -57,21 +62,47 @@ class Netlist:
     device: str
 
     @property
-    def cells(self) -> CellArray:
+    def cells(self) -> CellArray[Any]:
         """The array that the netlist was written from."""
         return self.circuit.cells
 
-    def save(self, path: PathLike) -> Path:
-        """Write the text to a file atomically and return its path."""
+    def save(self, path: PathLike, *, osdi: PathLike | None = None) -> Path:
+        """Write the netlist to a file that the simulator runs as it is, and return its path.
+
+        ``ngspice -b`` then writes its results to a file of the same name with the suffix ``.raw``.
+
+        Parameters
+        ----------
+        path
+            File to write.
+        osdi
+            Compiled device that the file loads; a path relative to its folder, or absolute. None:
+            the simulator is started with the device loaded.
+
+        Raises
+        ------
+        InvalidValueError
+            The path of the device has characters that ngspice does not accept, or the file cannot
+            be written.
+        """
         wanted = checks.path("path", path)
+        device = None if osdi is None else checks.path("osdi", osdi).as_posix()
+        if device is not None and not re.fullmatch(SAFE, device):
+            raise InvalidValueError(
+                f"osdi: expected a path of letters, digits and ./_+-, which ngspice can load; "
+                f"found {checks.shown(device)}"
+            )
+        results = re.sub(r"[^\w.-]", "_", wanted.stem, flags=re.ASCII) + ".raw"
+        closing = make_dialect(self.dialect).closing(device, results)
+        refuse_overwrite("path", wanted, osdi=osdi)
         with atomic_path(wanted) as target:
-            target.write_text(self.text, "utf-8", newline="\n")
+            target.write_text(self.text + closing, "utf-8", newline="\n")
         return wanted.absolute()
 
 
 @accepts_former_arguments
 def crossbar_netlist(
-    crossbar: Crossbar | Circuit,
+    crossbar: Crossbar[Any] | Circuit,
     program: Program | None = None,
     *,
     voltages: ArrayLike = 0.2,
@@ -123,6 +154,14 @@ def crossbar_netlist(
         An argument is not allowed.
     CapacityError
         The text would exceed available memory.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+    >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+    >>> netlist = sf.circuit.crossbar_netlist(bar, [sf.circuit.Pulse(voltage=-2.0)])
+    >>> netlist.save("crossbar.cir").name
+    'crossbar.cir'
     """
     circuit = (
         crossbar.circuit
@@ -170,7 +209,7 @@ def _check_include(include: object) -> None:
         )
 
 
-def _warn_of_untrained(cells: CellArray, pulses: list[Pulse] | None, levels: Array) -> None:
+def _warn_of_untrained(cells: CellArray[Any], pulses: list[Pulse] | None, levels: Array) -> None:
     """Warn of read voltages outside the trained range, where cells are assumed ohmic."""
     low, high = cells.model.conduction.voltage_range
     looked = levels if pulses is None else np.array([p.voltage for p in pulses if p.read])

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from synfab.circuit.ngspice_process import ANALYSIS, execute
+from synfab.circuit.deck import (
+    RESULTS,
+    Deck,
+    automatic_vectors,
+    read_deck,
+    resolve_devices,
+    runnable,
+)
+from synfab.circuit.ngspice_process import execute
 from synfab.circuit.ngspice_search import find_ngspice
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.common import checks
@@ -22,9 +30,8 @@ from synfab.io.limits import read_large
 from synfab.io.own_files import own_files
 from synfab.io.progress import ProgressBar
 
-END = re.compile(r"^[ \t]*\.end[ \t]*$", re.IGNORECASE | re.MULTILINE)
 EXPONENTS = {"": "", "m": "e-3", "u": "e-6", "n": "e-9", "p": "e-12", "f": "e-15"}
-FILES = ("deck.cir", "out.raw", ".spiceinit")  # written by a run, besides device links
+FILES = ("deck.cir", RESULTS, ".spiceinit")  # written by a run, besides device links
 
 
 def run_ngspice(
@@ -43,9 +50,12 @@ def run_ngspice(
     ----------
     netlist
         Text of a netlist (with line breaks), or its path. Analyses (``.op``, ``.dc``, ``.ac``,
-        ``.tran``) run in the order written; ``.save`` limits the vectors that are returned.
+        ``.tran``, ``.noise``, ``.sens``, ``.tf``, ``.pz``, ``.disto``, ``.sp``) run in the order
+        written, or as a ``.control`` section says. ``.save`` limits the vectors that are returned;
+        without it they include ``@n1[i]`` (A) and ``@n1[r]`` of each compiled device ``N1`` that
+        is not in a subcircuit.
     osdi
-        Compiled device, or a list of them, to load.
+        Compiled device, or a list of them, to load, besides those of ``pre_osdi`` lines.
     time_limit
         Time after which the simulator is stopped, s.
     progress
@@ -61,37 +71,40 @@ def run_ngspice(
     Returns
     -------
     list of Waveforms
-        One per analysis.
+        One per analysis, in the order in which they ran; two for ``.noise`` (integrated noise,
+        then spectral densities) and ``.disto`` (third, then second harmonic).
 
     Raises
     ------
     SolverError
         The simulator did not converge, or the circuit has no unique solution.
     ToolError
-        The simulator, a model or a file is missing, or the simulator was killed or timed out.
+        An analysis failed, or the simulator, a model or a file is missing, or the simulator was
+        killed or timed out.
     InvalidValueError
         An argument, or a parameter in the netlist, is not allowed.
     """
-    text, origin = read_netlist(netlist)
+    deck, origin = read_netlist(netlist)
     time_limit = check_run(time_limit, progress, ngspice, keep)
-    devices = _devices(osdi)
+    devices = [*_devices(osdi), *resolve_devices(deck, origin)]
     _check_commands(commands)
+    text = runnable(deck, commands, automatic_vectors(deck) if devices else ())
     program = str(find_ngspice()) if ngspice is None else os.fspath(ngspice)
     with temporary_folder("synfab") as temporary:
         folder = temporary if keep is None else checks.path("keep", keep)
         _check_keep(folder, netlist, devices)
         make_folder(folder, "keep")
-        names = ["deck.cir", ".spiceinit", "out.raw", *map(_device, range(len(devices)))]
+        names = [*FILES, *map(_device, range(len(devices)))]
         with nullcontext() if keep is None else own_files(folder, names, "keep"):
             loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
-            end = transient_end(text)
+            end = transient_end(deck.analyses)
             with ProgressBar("ngspice", end, show=progress and end is not None, vanish=True) as bar:
 
                 def show(now: float) -> None:
                     bar.update(completed=now)
 
-                execute(program, text, folder, loaded, commands, time_limit, show, origin)
-            return read_raw(folder / "out.raw")
+                execute(program, text, folder, loaded, time_limit, show, origin)
+            return read_raw(folder / RESULTS)
 
 
 def check_run(
@@ -142,8 +155,8 @@ def _check_writable(name: str, text: str) -> None:
         raise InvalidValueError(f"{name}: has characters that UTF-8 cannot hold") from None
 
 
-def read_netlist(netlist: PathLike) -> tuple[str, Path]:
-    """Return the text of a netlist and the folder to which its paths are relative."""
+def read_netlist(netlist: PathLike) -> tuple[Deck, Path]:
+    """Return a netlist and the folder to which its paths are relative."""
     origin = Path.cwd()
     if isinstance(netlist, str) and "\n" in netlist:
         text = netlist
@@ -156,14 +169,7 @@ def read_netlist(netlist: PathLike) -> tuple[str, Path]:
             pass_on(error)
             raise InvalidValueError(f"netlist: cannot read {path}: {error}") from None
         origin = path.absolute().parent
-    if re.search(r"^\s*\.control", text, re.IGNORECASE | re.MULTILINE):
-        raise InvalidValueError(
-            "netlist: expected analyses as lines (.op, .tran …), found a .control section; give "
-            "further commands in `commands`"
-        )
-    if not ANALYSIS.search(text):
-        raise InvalidValueError("netlist: expected an analysis (.op, .dc, .ac, .tran or .noise)")
-    return END.sub("", text), origin
+    return read_deck(text), origin
 
 
 def _check_keep(folder: Path, netlist: PathLike, devices: Sequence[object]) -> None:
@@ -201,7 +207,10 @@ def seconds(text: str) -> float | None:
         return None
 
 
-def transient_end(text: str) -> float | None:
-    """Return the end time (s) of a netlist's first transient; None if absent or an expression."""
-    match = re.search(r"^\s*\.tran\s+\S+\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
-    return None if match is None else seconds(match[1])
+def transient_end(analyses: Sequence[str]) -> float | None:
+    """Return the end time (s) of the first transient; None if absent or an expression."""
+    for analysis in analyses:
+        words = analysis.split()
+        if words[0].lower() == "tran" and len(words) > 2:
+            return seconds(words[2])
+    return None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from synfab.circuit.deck import MARKER, RESULTS
 from synfab.common.errors import InvalidValueError, SolverError, ToolError
 from synfab.common.interrupts import pass_on
 
@@ -24,7 +25,11 @@ BOUNDS = (
 )
 # Failure messages of ngspice and their meaning; the first match is reported.
 FAILURES = (
-    (r"timestep too small.*", SolverError, "the transient did not converge"),
+    (
+        r"(doanalyses: *)?(tran: *)?timestep too small.*",
+        SolverError,
+        "the transient did not converge",
+    ),
     (r".*singular matrix.*", SolverError, "the circuit has no single solution (floating node?)"),
     (r".*iteration limit reached.*", SolverError, "an operating point did not converge"),
     (r".*no such (function|parameter).*", ToolError, "the netlist is wrong"),
@@ -37,10 +42,12 @@ FAILURES = (
     (r".*(error opening osdi|only supports osdi).*", ToolError, "the compiled device"),
     (r".*unknown parameter.*", ToolError, "the netlist is wrong"),
     (r".*(can't open|could not find include|no such file).*", ToolError, "a file is missing"),
-    (r"\s*error.*", ToolError, "ngspice"),
+    (r"\s*(fatal )?error.*", ToolError, "ngspice"),
 )
-ANALYSIS = re.compile(r"^[ \t]*\.((op|dc|ac|tran|noise)\b.*)$", re.IGNORECASE | re.MULTILINE)
-HARMLESS = re.compile(r"spinit|checkvalid|^\s*$", re.IGNORECASE)
+ABORTED = re.compile(r".*simulation\(s\) aborted.*", re.IGNORECASE)
+HARMLESS = re.compile(
+    r"spinit|checkvalid|fatal error in ngspice, exit|\.cm\b|^\s*$|^note:", re.IGNORECASE
+)
 
 
 def execute(
@@ -48,7 +55,6 @@ def execute(
     text: str,
     folder: Path,
     devices: Sequence[str],
-    commands: Sequence[str],
     time_limit: float,
     show: Callable[[float], None] | None,
     origin: Path | None = None,
@@ -58,11 +64,9 @@ def execute(
     Parameters
     ----------
     program, text
-        Simulator, and a netlist that contains its analyses as dot commands.
+        Simulator, and the deck to run, see ``deck.runnable``.
     folder, devices
         Folder of the run, and the compiled devices that it contains.
-    commands
-        ngspice commands to run after the analyses.
     time_limit
         Time after which the simulator is stopped, s.
     show
@@ -75,28 +79,19 @@ def execute(
     SolverError, ToolError, InvalidValueError
         The simulator failed (see ``FAILURES``) or timed out.
     """
-    control = [".control", "set filetype=binary", "set appendwrite"]
-    for command, kind in ANALYSIS.findall(text):
-        control += [command, "write out.raw"]
-        if kind.lower() == "noise":  # densities are in the plot that precedes the integrals
-            control += ["setplot previous", "write out.raw"]
-    control += [*commands, "quit 0", ".endc", ".end"]
-    circuit = ANALYSIS.sub("", text).rstrip("\n")
-    (folder / "deck.cir").write_text(circuit + "\n" + "\n".join(control) + "\n", "utf-8")
+    (folder / "deck.cir").write_text(text, "utf-8")
     # Threads synchronise in every iteration: on a busy machine they wait 100 times longer than they
     # compute, and for such inexpensive devices a second thread gives no speed-up.
     start = ["set num_threads=1", *(f"osdi {device}" for device in devices)]
     if origin is not None:
         start.append(f"set sourcepath = ( . {origin} )")
     (folder / ".spiceinit").write_text("\n".join(start) + "\n", "utf-8")
-    (folder / "out.raw").unlink(missing_ok=True)
-    environment = os.environ | {"SPICE_SCRIPTS": str(folder)}
+    (folder / RESULTS).unlink(missing_ok=True)
     started = time.monotonic()
     try:
         process = subprocess.Popen(
             [program, "-b", "deck.cir"],
             cwd=folder,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -119,7 +114,7 @@ def execute(
     logger.info("ngspice took %.1f s", time.monotonic() - started)
     if expired.is_set():
         raise ToolError(f"ngspice did not end within {time_limit:g} s (time_limit) and was stopped")
-    _check(said, folder / "out.raw", process.returncode)
+    _check(said, folder / RESULTS, process.returncode)
 
 
 def _stop(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
@@ -163,9 +158,22 @@ def _check(said: list[str], raw: Path, status: int) -> None:
                 # "Error on line 2:" is followed by the line and the reason.
                 message = " ".join(lines[place : place + (3 if line.endswith(":") else 1)])
                 raise kind(f"{meaning}: {message[:300]}")
+    _check_analyses(lines)
     tail = " | ".join(lines[-3:])[:300] or f"exit status {status}"
     if status < 0:
         name = signal.Signals(-status).name
         raise ToolError(f"ngspice was killed by {name}; it said: {tail}")
     if status != 0 or not raw.is_file():
         raise ToolError(f"ngspice gave no result: {tail}")
+
+
+def _check_analyses(lines: list[str]) -> None:
+    """Raise an error if an analysis failed for a reason that is not in ``FAILURES``."""
+    empty = [line for line in lines if line.startswith(MARKER)]
+    aborted = [place for place, line in enumerate(lines) if ABORTED.match(line)]
+    if not (empty or aborted):
+        return
+    what = empty[0].removeprefix(MARKER).strip() if empty else lines[aborted[0]].split()[0]
+    end = aborted[0] if aborted else 0
+    reason = " | ".join(lines[max(end - 2, 0) : end]) or "ngspice gives no reason"
+    raise ToolError(f"the analysis {what!r} failed: {reason[:300]}")

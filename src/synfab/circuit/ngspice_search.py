@@ -7,6 +7,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+from synfab.circuit.deck import RESULTS, read_deck, runnable
 from synfab.circuit.ngspice_process import execute
 from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import read_raw
@@ -68,9 +69,9 @@ def loads_osdi(program: str) -> bool:
     """Return whether this ngspice loads a compiled device; tested once per process."""
     with temporary_folder("synfab") as folder:
         build_osdi("published", folder / "device0.osdi", order=1, name="probe")
-        deck = "probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n"
+        deck = read_deck("probe\nn1 a 0 probe1\nv1 a 0 0.2\n.model probe1 probe seed=1\n.op\n")
         try:
-            execute(program, deck, folder, ["device0.osdi"], [], 60.0, None)
-            return bool(read_raw(folder / "out.raw"))
+            execute(program, runnable(deck, (), ()), folder, ["device0.osdi"], 60.0, None)
+            return bool(read_raw(folder / RESULTS))
         except (ToolError, SolverError, InvalidValueError):
             return False

@@ -51,6 +51,11 @@ def to_osdi_source(
         Order of the history; None uses the model's maximum.
     name
         Name of the device in ``.model`` lines; None derives it from the model's name.
+
+    Examples
+    --------
+    >>> type(sf.circuit.to_osdi_source("published"))
+    <class 'str'>
     """
     loaded = load_model(model)
     numbers = model_numbers(loaded, order)

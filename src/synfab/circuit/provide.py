@@ -58,6 +58,7 @@ PACKAGES = [
     "libbrotli1",
     "libmd0",
 ]
+SCRIPTS = "scripts"  # folder of ngspice's initialisation
 LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
 
@@ -72,6 +73,8 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
     home = cache_folder() / "ngspice"
     program = home / "ngspice"
     if program.is_file() and loads_osdi(str(program)):
+        if not (home / SCRIPTS / "spinit").is_file():  # written by an earlier version
+            write_starter(home, home)
         return program
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -87,13 +90,18 @@ def provide_ngspice(say: Callable[[str], None] = logger.info) -> Path:
         root.mkdir(parents=True)
         for package in _download(mirror, folder):
             _call(["dpkg-deb", "--extract", str(package), str(root)])
-        _write_starter(folder / "ngspice", home)
+        write_starter(folder / "ngspice", home)
         shutil.rmtree(home, ignore_errors=True)
         (folder / "ngspice").rename(home)
     loads_osdi.cache_clear()
     if not loads_osdi(str(program)):
         raise ToolError(f"the downloaded {program} cannot load compiled devices on this machine")
     return program
+
+
+def is_provided() -> bool:
+    """Return whether the cache contains an ngspice, which may be of an earlier version."""
+    return (cache_folder() / "ngspice" / "ngspice").is_file()
 
 
 def _mirror() -> str:
@@ -131,7 +139,8 @@ def _download(mirror: str, folder: Path) -> list[Path]:
     return sorted((folder / "packages").glob("*.deb"))
 
 
-def _write_starter(folder: Path, home: Path) -> None:
+def write_starter(folder: Path, home: Path) -> None:
+    """Write the program that starts the ngspice unpacked in ``folder``, for use in ``home``."""
     machine = platform.machine()
     if machine not in LOADERS:
         raise ToolError(f"no downloadable ngspice for {machine}: build ngspice 43 or newer")
@@ -141,13 +150,25 @@ def _write_starter(folder: Path, home: Path) -> None:
         raise ToolError("the packages of ngspice have no loader; the download is not complete")
     loader = home / found.relative_to(folder)
     libraries = home / "root" / "usr" / "lib" / f"{machine}-linux-gnu"
+    _write_initialisation(folder, home)
     starter = folder / "ngspice"
     starter.write_text(
         "#!/bin/sh\n"
+        f'export SPICE_SCRIPTS="${{SPICE_SCRIPTS:-{home / SCRIPTS}}}"\n'
         f"exec '{loader}' --library-path '{libraries}' '{home}/root/usr/bin/ngspice' \"$@\"\n",
         encoding="utf-8",
     )
     starter.chmod(0o755)
+
+
+def _write_initialisation(folder: Path, home: Path) -> None:
+    """Write ``spinit``, which ngspice reads at its start: it loads the XSPICE code models."""
+    models = sorted((folder / "root").rglob("*.cm"))
+    lines = ["* written by synfab", "if $?xspice_enabled"]
+    lines += [f"codemodel {home / model.relative_to(folder)}" for model in models]
+    (folder / SCRIPTS).mkdir(exist_ok=True)
+    text = "\n".join([*lines, "end", "set num_threads=1"]) + "\n"
+    (folder / SCRIPTS / "spinit").write_text(text, encoding="utf-8")
 
 
 def _call(command: list[str], folder: Path | None = None) -> str:

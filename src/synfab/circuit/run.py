@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from synfab.circuit.osdi import build_osdi
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, PathLike
 from synfab.crossbar.circuit import Circuit
 from synfab.io.files import make_folder, refuse_overwrite, temporary_folder
@@ -28,6 +30,7 @@ TRAPS = ("occupied", "initial", "fresh", "step")
 DEVICES_PER_COMMAND = 20  # ngspice gets slower with more vectors per command
 
 
+@no_array("run.row_currents or run.waveforms")
 @dataclass(frozen=True)
 class CrossbarRun:
     """Results of simulating a crossbar.
@@ -45,7 +48,7 @@ class CrossbarRun:
 
     waveforms: Waveforms
     row_currents: Array
-    cells: CellArray
+    cells: CellArray[Any]
 
 
 def run_crossbar(
@@ -144,7 +147,7 @@ def _variables(circuit: Circuit) -> dict[str, str]:
     return variables
 
 
-def _read_state(path: Path, circuit: Circuit) -> CellArray:
+def _read_state(path: Path, circuit: Circuit) -> CellArray[Any]:
     values: dict[str, Array] = {}
     for part in read_raw(path):
         values.update(part)

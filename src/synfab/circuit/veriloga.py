@@ -60,6 +60,11 @@ def to_veriloga(
     probes
         Add two terminals whose voltages are the state r (``state``) and the current in uA
         (``amount``), for waveform viewers and simulators that cannot save instance currents.
+
+    Examples
+    --------
+    >>> "module" in sf.circuit.to_veriloga("published")
+    True
     """
     checks.flag("noise", noise)
     checks.flag("probes", probes)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from synfab.common import checks
-from synfab.common.errors import FileFormatError, InvalidKeyError
+from synfab.common import checks, extras
+from synfab.common.errors import FileFormatError, InvalidKeyError, InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.common.types import Array, ArrayLike
+from synfab.common.no_array import no_array
+from synfab.common.types import Array, ArrayLike, PathLike
+from synfab.io.files import atomic_path
 from synfab.io.limits import read_large
 
 UNITS = {
@@ -24,8 +27,10 @@ UNITS = {
 }
 # ngspice uses either name for the current of a voltage source v1.
 BRANCH = "#branch"
+FORMATS = (".csv", ".parquet")
 
 
+@no_array("waveforms[name]")
 @dataclass(frozen=True)
 class Waveforms(Mapping[str, Array]):
     """Vectors of one analysis by name, for example ``time``, ``v(out)`` and ``i(v1)``.
@@ -48,7 +53,10 @@ class Waveforms(Mapping[str, Array]):
         key = checks.text("name", name).lower()
         if key not in self.vectors:
             some = ", ".join(list(self.vectors)[:12])
-            raise InvalidKeyError(f"{name}: not among the {len(self.vectors)} waveforms: {some}, …")
+            hint = f"; the netlist needs .save {key}" if key.startswith("@") else ""
+            raise InvalidKeyError(
+                f"{name}: not among the {len(self.vectors)} waveforms: {some}, …{hint}"
+            )
         return self.vectors[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -61,6 +69,48 @@ class Waveforms(Mapping[str, Array]):
         """Return a waveform at the given times (s), interpolated linearly."""
         points = checks.real_array("times", times).astype(np.float64)
         return np.interp(points, self["time"], self[name])
+
+    def save(self, path: PathLike) -> Path:
+        """Write a table with one column per vector, and return its path.
+
+        Complex vectors have two columns, named ``real(…)`` and ``imag(…)``.
+
+        Parameters
+        ----------
+        path
+            File to write; its suffix is ``.csv`` or ``.parquet``.
+
+        Raises
+        ------
+        InvalidValueError
+            The suffix is another one, or the file cannot be written.
+        MissingDependencyError
+            Parquet needs pyarrow.
+        """
+        wanted = checks.path("path", path)
+        if wanted.suffix.lower() not in FORMATS:
+            raise InvalidValueError(
+                f"path: expected a file that ends in {' or '.join(FORMATS)}, found {wanted}"
+            )
+        columns = dict(self._columns())
+        with atomic_path(wanted) as target:
+            if wanted.suffix.lower() == ".parquet":
+                arrow = extras.require("pyarrow")
+                extras.require("pyarrow.parquet").write_table(arrow.table(columns), target)
+            else:
+                with target.open("w", encoding="utf-8", newline="") as file:
+                    csv.writer(file, lineterminator="\n").writerow(columns)
+                    np.savetxt(file, np.stack(list(columns.values()), 1), "%.17g", ",")
+        return wanted.absolute()
+
+    def _columns(self) -> Iterator[tuple[str, Array]]:
+        for name, values in self.vectors.items():
+            if not np.iscomplexobj(values):
+                yield name, values
+            elif name == "frequency":
+                yield name, values.real
+            else:
+                yield from ((f"real({name})", values.real), (f"imag({name})", values.imag))
 
 
 def read_raw(path: Path) -> list[Waveforms]:

@@ -271,13 +271,14 @@ def doctor(
     """
     from dataclasses import asdict
 
+    from synfab.circuit.provide import is_provided
     from synfab.cli.doctor import examine
 
     asked = subjects or []
     findings = examine(asked)
     if fix:
         asked = [*asked, "ngspice"]
-        if not examine(["ngspice"])[0].good:
+        if not examine(["ngspice"])[0].good or is_provided():
             _provide_ngspice()
             findings = examine(subjects or [])
     missing = [f for f in findings if not f.good and f.is_needed(asked)]
@@ -308,6 +309,7 @@ def _print_findings(findings: list[Finding]) -> None:
 
 
 app.add_typer(circuit.app, name="export")
+app.command()(circuit.run)
 app.command()(learn.fit)
 app.command()(learn.compare)
 

@@ -1,14 +1,17 @@
-"""Commands ``synfab export veriloga | osdi | netlist``."""
+"""Commands ``synfab export veriloga | osdi | netlist`` and ``synfab run``."""
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from synfab.cli.condition import ConditionOption, load_model_at
-from synfab.cli.terminal import say
+from synfab.cli.terminal import counted, say
 from synfab.common.errors import InvalidValueError
 
 app = typer.Typer(no_args_is_help=True, help="Export cells for circuit simulators.")
@@ -83,15 +86,24 @@ def netlist(
         bool, typer.Option("--snapshot", help="cells with fixed state (no switching)")
     ] = False,
 ) -> None:
-    """Write a crossbar of cells as a netlist."""
+    """Write a crossbar of cells as a netlist that the simulator runs as it is.
+
+    For ngspice, the compiled device is written next to it, with the suffix .osdi.
+    """
     from synfab.cells.array import CellArray
     from synfab.circuit.elements import SWITCH_OFF, SWITCH_ON
     from synfab.circuit.netlist import crossbar_netlist
+    from synfab.circuit.osdi import build_osdi
     from synfab.common import checks
     from synfab.crossbar import Crossbar, Transistor
     from synfab.io.files import refuse_overwrite
 
-    refuse_overwrite("--output", output, the_model=model, the_array=array, the_program=program)
+    library = _library(output) if dialect == "ngspice" and not snapshot else None
+    for file in (output, library):
+        if file is not None:
+            refuse_overwrite(
+                "--output", file, the_model=model, the_array=array, the_program=program
+            )
     if access is not None:
         checks.choice("access", access, ("switch", "transistor"))
     if array is None:
@@ -108,5 +120,78 @@ def netlist(
         snapshot=snapshot,
         mosfet=access == "transistor",
     )
-    result.save(output)
+    if library is not None:
+        build_osdi(cells.model, library, order=cells.order, name=result.device)
+    result.save(output, osdi=None if library is None else library.name)
     say(f"{output}: {cells.shape[0]} x {cells.shape[1]} cells")
+    if dialect == "ngspice":
+        deck, table = shlex.quote(str(output)), shlex.quote(str(output.with_suffix(".csv")))
+        say(f"  run it with: synfab run {deck} -o {table}")
+
+
+def _library(netlist: Path) -> Path:
+    """Return the path of the compiled device next to a netlist, with a name ngspice can load."""
+    stem = re.sub(r"[^\w.-]", "_", netlist.stem, flags=re.ASCII)
+    library = netlist.with_name(f"{stem}.osdi")
+    if library == netlist:
+        raise InvalidValueError(f"--output: {netlist} is the name of the compiled device")
+    return library
+
+
+def run(
+    deck: Annotated[Path, typer.Argument(help="netlist with analyses")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="table of waveforms (.csv, .parquet); one per analysis"
+        ),
+    ],
+    plot: Annotated[Path | None, typer.Option(help="figure of the waveforms (.png)")] = None,
+    osdi: Annotated[
+        list[Path] | None, typer.Option(help="compiled device to load, besides those of the deck")
+    ] = None,
+    time_limit: Annotated[float, typer.Option(help="seconds after which ngspice is stopped")] = (
+        600.0
+    ),
+) -> None:
+    """Run a netlist in ngspice, and write its waveforms as tables and as a figure.
+
+    Several analyses are written to files with -1, -2 … before the suffix.
+    """
+    from synfab.circuit.ngspice import run_ngspice
+    from synfab.circuit.ngspice_search import find_ngspice
+    from synfab.circuit.waveforms import FORMATS
+    from synfab.common import checks, extras
+    from synfab.io.files import atomic_path, refuse_overwrite
+
+    checks.choice("--output", output.suffix.lower(), FORMATS)
+    for file in (output, plot):
+        if file is not None:
+            refuse_overwrite("--output", file, the_deck=deck)
+    if output.suffix.lower() == ".parquet":
+        extras.require("pyarrow")
+    if plot is not None:
+        checks.choice("--plot", plot.suffix.lower(), (".png", ".pdf", ".svg"))
+        extras.check("matplotlib")
+    program = find_ngspice()
+    say(f"ngspice: {program}")
+    results = run_ngspice(
+        deck,
+        osdi=osdi or [],
+        time_limit=time_limit,
+        ngspice=program,
+        progress=sys.stderr.isatty(),
+    )
+    for number, result in enumerate(results, 1):
+        name = output.stem if len(results) == 1 else f"{output.stem}-{number}"
+        target = output.with_name(f"{name}{output.suffix}")
+        refuse_overwrite("--output", target, the_deck=deck)
+        result.save(target)
+        points = counted(len(next(iter(result.values()))), "point")
+        say(f"{target}: {result.analysis}, {points} of {counted(len(result), 'vector')}")
+    if plot is not None:
+        from synfab.figures.circuit import waveforms
+
+        with atomic_path(plot) as path:
+            waveforms(results).savefig(path, format=plot.suffix[1:].lower(), dpi=150)
+        say(f"{plot}")

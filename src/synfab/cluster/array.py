@@ -21,6 +21,7 @@ from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Array, Shards, Voltage
 from synfab.common import checks
 from synfab.common.locking import add_lock, locked
+from synfab.common.no_array import no_array
 from synfab.io.memory import require_memory
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 SHARD = 2**22
 
 
+@no_array("array.r or array.read()")
 class ShardedCellArray:
     """Array of cells on a cluster; cell c of a seed is bit-identical to cell c of ``CellArray``.
 

@@ -53,7 +53,7 @@ class Root:
     pulses: int = 0  # applied before the file was written
     checksum: str | None = None  # of the file; None: written by version 1
 
-    def make(self) -> CellArray:
+    def make(self) -> CellArray[Any]:
         """Return new cells, or those in the file.
 
         Raises
@@ -173,7 +173,7 @@ class Pulse:
     u: npt.ArrayLike | Callable[[int, int], npt.ArrayLike]
     where: npt.ArrayLike | None = None
 
-    def apply(self, cells: CellArray) -> None:
+    def apply(self, cells: CellArray[Any]) -> None:
         """Apply the pulse to the cells of a shard."""
         u = self.u
         if callable(u):
@@ -250,13 +250,13 @@ def forget(name: str) -> None:
 # ---- tasks --------------------------------------------------------------------------------------
 
 
-def read(cells: CellArray, u: npt.ArrayLike, noise: ReadNoise | None, number: int) -> Any:
+def read(cells: CellArray[Any], u: npt.ArrayLike, noise: ReadNoise | None, number: int) -> Any:
     """Return the currents of a shard, with the noise of read ``number`` or without."""
     return cells.current(u) if noise is None else currents(cells, u, noise, number)
 
 
 def read_into(
-    cells: CellArray, path: str, u: npt.ArrayLike, noise: ReadNoise | None, number: int
+    cells: CellArray[Any], path: str, u: npt.ArrayLike, noise: ReadNoise | None, number: int
 ) -> None:
     """Write the currents of a shard into a Zarr array of all cells."""
     import zarr
@@ -267,7 +267,7 @@ def read_into(
 
 
 def matvec(
-    cells: CellArray,
+    cells: CellArray[Any],
     first_row: int,
     batch: npt.NDArray[np.float64],
     number: int,
@@ -280,7 +280,7 @@ def matvec(
     return row_currents(cells, batch, noise, z)
 
 
-def save(cells: CellArray, path: str) -> str:
+def save(cells: CellArray[Any], path: str) -> str:
     """Write a shard to a file and return its checksum."""
     cells.save(path)
     return checksum(path)

@@ -20,6 +20,7 @@ PACKAGES = {
     "matplotlib": ("plot", "figures"),
     "bokeh": ("report", "reports (--report)"),
     "panel": ("explore", "interactive pages (synfab explore)"),
+    "xarray": ("xarray", "arrays with named axes (to_xarray)"),
     "zarr": ("zarr", "simulations into Zarr (synfab simulate)"),
     "distributed": ("cluster", "arrays on many machines"),
     "torch": ("torch", 'PyTorch layers and arrays="torch"'),

@@ -7,13 +7,12 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from threading import RLock
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from synfab.common.errors import InvalidValueError
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _owners: WeakSet[Any] = WeakSet()
 
@@ -36,17 +35,15 @@ def copy_contents(source: Any, owner: Any) -> None:
         vars(owner).update(vars(source), _lock=owner._lock)
 
 
-def locked(
-    method: Callable[Concatenate[Any, Arguments], Result],
-) -> Callable[Concatenate[Any, Arguments], Result]:
+def locked(method: Method) -> Method:
     """Decorate a method to run while holding the lock of its object."""
 
     @functools.wraps(method)
-    def call(self: Any, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
             return method(self, *args, **kwargs)
 
-    return call
+    return cast(Method, call)  # the same signature: checkers infer results from it
 
 
 class _LostLock:

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    # Kind of array that a ``CellArray`` returns: NumPy's unless ``arrays`` selects another.
+    A = TypeVar("A", default=npt.NDArray[Any])
+else:
+    from typing import TypeVar
+
+    A = TypeVar("A")  # Python has defaults since 3.13
 
 Array: TypeAlias = npt.NDArray[Any]  # a NumPy array of any number type
 AnyArray: TypeAlias = Any  # an array of any Array API library; a number where stated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.deprecation import renamed_arguments, warn_renamed
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import (
+    A,
     Array,
     ArrayLike,
     DriveEnd,
@@ -43,7 +45,8 @@ from synfab.random.backend import NUMPY
 MOVED = ("along", "conducting", "solve_bias", "wires_for")
 
 
-class Crossbar:
+@no_array("bar.read(v) for row currents, or bar.cells.conductance()")
+class Crossbar(Generic[A]):
     """Crossbar of cells between driven column lines and row lines that are sensed at 0 V.
 
     Parameters
@@ -72,11 +75,19 @@ class Crossbar:
         An argument is invalid.
     CapacityError
         The network does not fit into memory.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+    >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+    >>> ideal = cells.matvec(np.full(8, 0.2), noise=False)
+    >>> bool((bar.read(np.full(8, 0.2), noise=False) < ideal).all())
+    True
     """
 
     def __init__(
         self,
-        cells: CellArray,
+        cells: CellArray[A],
         wire_resistance: Resistance = 2.5,
         *,
         source_resistance: ArrayLike = 0.0,
@@ -105,7 +116,7 @@ class Crossbar:
         raise AttributeError(f"'Crossbar' object has no attribute {name!r}")
 
     @property
-    def cells(self) -> CellArray:
+    def cells(self) -> CellArray[A]:
         """The cells; their state changes with every write."""
         return self.circuit.cells
 
@@ -162,6 +173,14 @@ class Crossbar:
         -------
         Solution
             Includes its residual (A); an unconverged solution is never returned.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+        >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+        >>> solution = bar.solve(np.full(8, 0.2))
+        >>> solution.cell_voltage.shape, bool((solution.cell_voltage < 0.2).all())
+        ((8, 8), True)
         """
         linear = checks.flag("linear", linear)
         columns, given = self.shape[1], checks.real_array("v", v)
@@ -215,6 +234,13 @@ class Crossbar:
         array
             A, float64, shape (rows,) or (rows, B). Exactly ``cells.matvec`` if wires are ideal and
             there are only nonlinear cells (no access devices, defects or floating lines).
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+        >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+        >>> bar.read(np.full(8, 0.2)).shape, bar.read(np.full((8, 5), 0.2)).shape
+        ((8,), (8, 5))
         """
         voltages = self._given.column_voltages(v, np.float64)
         if dac is not None:
@@ -306,6 +332,14 @@ class Crossbar:
         ------
         InvalidValueError, InvalidTypeError
             An argument is invalid; no cell is changed in that case.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+        >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+        >>> pulse = bar.write(rows=0, columns=[2, 3], voltage=1.5)
+        >>> bool(pulse.switched[0, 2:4].all())
+        True
         """
         return write(self.circuit, rows, columns, voltage, scheme, steps, exact, duration)
 
@@ -362,6 +396,14 @@ class Crossbar:
         -------
         Programming
             Conductances, errors, pulses, energy, and the outcome of each cell.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+        >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+        >>> programmed = bar.program(np.full((8, 8), 5e-5))
+        >>> bool(np.median(np.abs(programmed.errors)) < 3e-6)
+        True
         """
         return write_verify(
             RowPulser(self.circuit, scheme, duration, parallel),
@@ -395,5 +437,12 @@ class Crossbar:
         -------
         Programming
             With outcome ``MISSED`` for cells whose error exceeds the tolerance of ``program``.
+
+        Examples
+        --------
+        >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+        >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+        >>> bar.program_open_loop(np.full((8, 8), 5e-5)).achieved.shape
+        (8, 8)
         """
         return open_loop(RowPulser(self.circuit, scheme, duration, parallel), targets, step=step)

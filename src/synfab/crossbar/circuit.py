@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from synfab.cells.array import CellArray
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike, DriveEnd, GridShape, LineSelection, Mask, SenseEnd
 from synfab.io.memory import require_memory
 from synfab.network.access import Access, Selector, Transistor, defects, make_barriers
@@ -33,6 +35,7 @@ def network_bytes(shape: GridShape) -> int:
     return 8 * ARRAYS * rows * columns
 
 
+@no_array("circuit.cells.conductance()")
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """Circuit of a crossbar, as used by reading, writing, programming and netlists.
@@ -51,7 +54,7 @@ class Circuit:
         Conductance of defective cells, S, NaN for all others, (rows, columns); None: no defects.
     """
 
-    cells: CellArray
+    cells: CellArray[Any]
     wires: Wires | None = None
     access: Access | None = None
     stuck: Array | None = None
@@ -132,7 +135,7 @@ class Circuit:
 
 
 def make_circuit(
-    cells: CellArray,
+    cells: CellArray[Any],
     wire_resistance: Resistance,
     source_resistance: ArrayLike,
     sense_resistance: ArrayLike,

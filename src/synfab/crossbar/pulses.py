@@ -13,6 +13,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike, LineSelection, Mask, SchemeName
 from synfab.crossbar.circuit import Circuit
 from synfab.crossbar.edge import MAX_STEPS, Pulse
@@ -25,6 +26,7 @@ from synfab.network.schemes import scheme_bias
 EXACT_SIDE = 32
 
 
+@no_array("write.switched, write.cell_energy or write.solution")
 @dataclass(frozen=True, eq=False)
 class Write:
     """Result of one write pulse; arrays have shape (rows, columns).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,17 @@ from synfab.common.types import Array, FloatArray
 from synfab.figures.cells import COLOURS, new_figure
 from synfab.model.cell_model import CellModel
 from synfab.model.traps import BOLTZMANN_EV, NOMINAL_TEMPERATURE
+from synfab.physics.rules import highest_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from synfab.learn.traps.data import Changes, Relaxation
+
 CELLS = 20_000
 BANDS = (5.0, 50.0, 95.0)
 FOLDS = 200  # multiples of the rate whose traps are folded into the band of a sampled record
+STATISTICS: tuple[Callable[..., FloatArray], ...] = (np.nanmedian, np.nanstd)
 YEAR = 3.156e7  # s
 # Times (s) at which axes have a name, among those shown.
 NAMED = {1.0: "1 s", 3600.0: "1 h", 86400.0: "1 day", YEAR: "1 year", 10 * YEAR: "10 years"}
@@ -168,3 +172,47 @@ def name_times(axis: object, times: Array) -> None:
     upper = axis.secondary_xaxis("top")  # type: ignore[attr-defined]
     upper.set_xticks(list(shown), labels=list(shown.values()), fontsize=8)
     upper.minorticks_off()
+
+
+def relaxation_fit(model: CellModel, measured: Relaxation, seed: int = 1) -> Figure:
+    """Draw median and standard deviation of the change over time, measured and generated.
+
+    Generated cells are programmed to the measured conductances and wait for the measured times.
+    """
+    figure, axes = new_figure(1, 2, (9.0, 3.6))
+    for k, changes in enumerate(one for one in measured.changes if len(one.times) > 1):
+        made = generated_changes(model, changes, seed)
+        colour = COLOURS[k % len(COLOURS)]
+        for axis, statistic in zip(axes[0], STATISTICS, strict=True):
+            label = f"{changes.temperature:.0f} K"
+            axis.plot(changes.times, 1e6 * statistic(changes.change, axis=0), "o", mfc="none",
+                      color=colour, label=f"measured, {label}")  # fmt: skip
+            axis.plot(changes.times, 1e6 * statistic(made, axis=0), color=colour,
+                      label=f"generated, {label}")  # fmt: skip
+            name_times(axis, changes.times)
+    for axis, text in zip(axes[0], ("median", "standard deviation"), strict=True):
+        axis.set_ylabel(f"{text} of the change (uS)")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def generated_changes(model: CellModel, changes: Changes, seed: int) -> FloatArray:
+    """Return changes (S), (cells, times), of generated cells programmed to measured conductances.
+
+    Conductances outside the range of the model are programmed to its limit.
+    """
+    conduction, g = model.conduction, changes.g
+    if len(g) > CELLS:
+        g = g[np.linspace(0, len(g) - 1, CELLS).astype(int)]
+    low = float(conduction.conductance(highest_state(model)))
+    g = np.clip(g, low * (1.0 + 1e-6), conduction.g_llrs * (1.0 - 1e-6))
+    cells = CellArray(model, len(g), seed=seed).set_conductance(g)
+    if changes.start > 0.0:
+        cells.wait(changes.start, NOMINAL_TEMPERATURE)
+    reference = conduction.conductance(cells.r)
+    result, now = [], changes.start
+    for time in changes.times:
+        cells.wait(float(time - now), changes.temperature)
+        now = float(time)
+        result.append(conduction.conductance(cells.r) - reference)
+    return np.array(result).T

@@ -50,6 +50,12 @@ def fabricate(model: CellModel, size: int, *, seed: Seed, order: int | None = No
         makes many chips.
     order
         Of the history; None: the model's highest.
+
+    Examples
+    --------
+    >>> chip = sf.jax.fabricate(sf.load_model(), 8, seed=1)
+    >>> sf.jax.apply_voltage(sf.load_model(), chip, -2.0).cells.r.shape
+    (8,)
     """
     _check_model(model)
     size = checks.count("size", size, WORD)
@@ -132,6 +138,13 @@ def apply_voltage(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Chip:
 
     Compiled functions cannot raise errors: a cell that would begin a cycle beyond
     ``rules.MAX_CYCLE`` becomes NaN, and stays NaN.
+
+    Examples
+    --------
+    >>> model = sf.load_model()
+    >>> chip = sf.jax.apply_voltage(model, sf.jax.fabricate(model, 8, seed=1), -2.0)
+    >>> bool(chip.cells.in_lrs.all())
+    True
     """
     _check_chip(model, chip)
     switched: Chip = _apply_voltage(model, chip, _voltages(chip, u))
@@ -235,7 +248,14 @@ def _draw_cycle(
 
 
 def current(model: CellModel, chip: Chip, u: Array | ArrayLike) -> Array:
-    """Return the noise-free current (A) of every cell at ``u`` (V)."""
+    """Return the noise-free current (A) of every cell at ``u`` (V).
+
+    Examples
+    --------
+    >>> model = sf.load_model()
+    >>> sf.jax.current(model, sf.jax.fabricate(model, 8, seed=1), 0.2).shape
+    (8,)
+    """
     _check_chip(model, chip)
     return rules.current(model, chip.seen, _voltages(chip, u))
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array
 from synfab.learn.features import FeatureTable, from_y, to_y
 from synfab.learn.readers.tables import Table
@@ -36,6 +37,7 @@ LAGS = 100
 MIN_DEVICES = 8  # for errors from the scatter of devices
 
 
+@no_array("fit.conditions")
 @dataclass(frozen=True)
 class ConditionFit:
     """Fitted effect of the conditions.

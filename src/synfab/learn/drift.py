@@ -35,7 +35,21 @@ class Drift(TypedDict):
 
 
 def find_drift(features: FeatureTable | Table) -> dict[str, Drift]:
-    """Return the drift of each feature over the record, in sigma of a device."""
+    """Return the drift of each feature over the record, in sigma of a device.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> sorted(sf.learn.find_drift(table))
+    ['r_hrs', 'r_lrs', 'u_reset', 'u_set']
+    """
     features = as_features("features", features)
     changes, early = [], []
     for _, cycles, values in features.devices():
@@ -80,7 +94,21 @@ def find_drift(features: FeatureTable | Table) -> dict[str, Drift]:
 
 
 def detrended(features: FeatureTable | Table) -> FeatureTable:
-    """Return features without their linear trend over the cycles; means of devices are kept."""
+    """Return features without their linear trend over the cycles; means of devices are kept.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> sf.learn.detrended(table).values.shape
+    (480, 4)
+    """
     features = as_features("features", features)
     parts = []
     for _, cycles, values in features.devices():

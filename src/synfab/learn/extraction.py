@@ -62,6 +62,16 @@ def extract_features(
     ------
     InvalidValueError
         No loop can be evaluated.
+
+    Examples
+    --------
+    >>> u = np.concatenate([np.linspace(0, -1.5, 60), np.linspace(-1.5, 1.5, 120)])
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> i = cells.apply_program(np.tile(u, 30), read="pulse").reshape(30, len(u), 12)
+    >>> loops = sf.learn.sweeps_from_arrays(u, i.transpose(2, 0, 1))
+    >>> features = sf.learn.extract_features(loops)
+    >>> features.to_pandas().columns.tolist()
+    ['device', 'cycle', 'r_hrs', 'u_set', 'r_lrs', 'u_reset']
     """
     sweeps = as_sweeps("sweeps", sweeps)
     checks.choice("reset", reset, RESET_DEFINITIONS)

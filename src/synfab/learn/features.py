@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from synfab.common import checks
+from synfab.common.deprecation import warn_renamed
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import counted, grouped, index_labels
@@ -30,6 +32,7 @@ AssumedVoltage: TypeAlias = float | tuple[float, float] | None
 MIN_RESISTANCE = 50.0
 
 
+@no_array("features.values or features.to_pandas()")
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """Features of each device and cycle, sorted; NaN for missing values.
@@ -51,6 +54,19 @@ class FeatureTable:
     conditions
         Values of recorded or detected conditions, "compliance" (A) and "stop_voltage" (V), (N,)
         each; NaN where unknown.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> table.values.shape, int(table.to_pandas().cycle.max())
+    ((480, 4), 39)
     """
 
     names: tuple[str, ...]
@@ -190,17 +206,22 @@ class FeatureTable:
             result.update(name.encode() + values.tobytes())
         return result.hexdigest()
 
-    def frame(self) -> pd.DataFrame:
-        """Return a pandas frame: device, cycle, the four features and conditions in SI units."""
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas table: device, cycle, the four features and conditions in SI units."""
         import pandas as pd
 
         data = {"device": np.asarray(self.names)[self.device], "cycle": self.cycle}
         data |= dict(zip(FEATURES, self.values.T, strict=True))
         return pd.DataFrame({**data, **self.conditions})
 
+    def frame(self) -> pd.DataFrame:
+        """Return ``to_pandas()``; the former name of that method."""
+        warn_renamed("FeatureTable.frame", "FeatureTable.to_pandas", stacklevel=2)
+        return self.to_pandas()
+
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Return the columns of ``frame`` in a capsule: ``polars.DataFrame(features)``."""
-        return self.frame().__arrow_c_stream__(requested_schema)
+        """Return the columns of ``to_pandas`` in a capsule: ``polars.DataFrame(features)``."""
+        return self.to_pandas().__arrow_c_stream__(requested_schema)
 
 
 def to_y(values: Array, scales: tuple[Scale, ...] = PUBLISHED) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array
 from synfab.learn.autocovariance import few_cycles_history, mean_errors, without_bias
 from synfab.learn.conditions import ConditionFit, without_conditions
@@ -43,6 +44,7 @@ WEAR_IN = ("keep", "remove")
 FEW_CYCLES = 30
 
 
+@no_array("fit.model or fit.diagnostics")
 @dataclass(frozen=True)
 class FitResult:
     """A fitted model and diagnostics of the fit."""
@@ -105,6 +107,20 @@ def fit(
     ------
     InvalidValueError
         The data are not sufficient to fit a model.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> fitted = sf.learn.fit(table, order=3, conduction=sf.load_model())
+    >>> sf.CellArray(fitted.model, 100, seed=1).size
+    100
     """
     features = as_features("features", features)
     sweeps = None if sweeps is None else as_sweeps("sweeps", sweeps)

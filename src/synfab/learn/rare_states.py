@@ -77,6 +77,19 @@ def rare_states(features: FeatureTable) -> dict[str, Rare]:
     both nearer to the median of the HRS or of the LRS of the device. For each feature, ``jumps of``
     are cycles more than 5 robust standard deviations from the median of their device, and ``second
     level of`` are cycles in the smaller of two separated levels.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> sorted(sf.learn.rare_states(table))[:2]
+    ['failed RESET', 'failed SET']
     """
     checks.instance("features", features, FeatureTable)
     devices = []

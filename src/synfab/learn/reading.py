@@ -70,6 +70,15 @@ def read_sweeps(
     ------
     FileFormatError, InvalidValueError
         The source cannot be read, or does not hold I-V loops.
+
+    Examples
+    --------
+    >>> u = np.concatenate([np.linspace(0, -1.5, 60), np.linspace(-1.5, 1.5, 120)])
+    >>> cell = sf.CellArray("published", 1, seed=1)
+    >>> i = cell.apply_program(np.tile(u, 30), read="pulse")[:, 0]
+    >>> np.savetxt("iv.csv", np.c_[np.tile(u, 30), i], delimiter=",", header="V,I", comments="")
+    >>> len(sf.learn.extract_features(sf.learn.read_sweeps("iv.csv"))) > 25
+    True
     """
     found = read_any(source, columns=columns, allow_pickle=allow_pickle)
     if not isinstance(found, Sweeps):
@@ -89,6 +98,20 @@ def read_features(
 
     ``u_set`` and ``u_reset`` replace missing columns: a constant in V, or (mean, standard
     deviation). Other arguments and errors as in ``read_sweeps``.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> table.to_pandas().to_csv("features.csv", index=False)
+    >>> len(sf.learn.read_features("features.csv"))
+    480
     """
     found = read_any(
         source, columns=columns, u_set=u_set, u_reset=u_reset, allow_pickle=allow_pickle

@@ -10,6 +10,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.learn.preparation import (
     DECISIVE,
@@ -26,6 +27,7 @@ from synfab.model.conditions import UNITS
 UNCLEAR = 32
 
 
+@no_array("sweeps.u and sweeps.i")
 @dataclass(frozen=True, eq=False)
 class Sweeps:
     """Measured I-V loops of many devices, with SET at negative voltage.
@@ -118,6 +120,15 @@ def sweeps_from_arrays(
     """Return sweeps from arrays (device, cycle, point), or (cycle, point) of one device, V and A.
 
     ``voltage`` can have fewer axes if loops share it; a record (point,) is split into loops.
+
+    Examples
+    --------
+    >>> u = np.concatenate([np.linspace(0, -1.5, 60), np.linspace(-1.5, 1.5, 120)])
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> i = cells.apply_program(np.tile(u, 30), read="pulse").reshape(30, len(u), 12)
+    >>> loops = sf.learn.sweeps_from_arrays(u, i.transpose(2, 0, 1))
+    >>> len(list(loops.devices()))
+    12
     """
     i = checks.real_array("current", current).astype(np.float64, copy=False)
     u = checks.real_array("voltage", voltage).astype(np.float64, copy=False)

@@ -17,6 +17,7 @@ from synfab.common import checks
 from synfab.common.array_checks import numbers
 from synfab.common.checks import freeze
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.model.conditions import Conditions
 from synfab.model.conduction import Conduction
@@ -37,6 +38,7 @@ def _marginals(value: npt.ArrayLike) -> FloatArray:
     return numbers("marginals", value, (len(FEATURES), *((None, None) if pieces else (None,))))
 
 
+@no_array("sf.CellArray(model, shape, seed=1) for cells")
 @dataclass(frozen=True, eq=False)
 class CellModel:
     """Parameters of the Synaptogen model (Hennen et al. 2022, 2024).
@@ -68,6 +70,12 @@ class CellModel:
         Failure of cells; None: they do not fail.
     traps
         Traps that change the conductance over time; None: it does not change between pulses.
+
+    Examples
+    --------
+    >>> model = sf.load_model()
+    >>> model.name, model.history().order
+    ('published', 10)
     """
 
     name: str
@@ -143,6 +151,11 @@ class CellModel:
         ------
         InvalidValueError
             The model has no history of that order. Longer histories are not truncated.
+
+        Examples
+        --------
+        >>> sf.load_model().history(4).order
+        4
         """
         if order is None:
             return self.histories[self.orders[-1]]
@@ -169,12 +182,25 @@ class CellModel:
         return self.wear_in is not None or self.failure is not None
 
     def to_y(self, features: npt.ArrayLike) -> FloatArray:
-        """Return features (…, 4), in ohm and V, on the scales of the model; NaN without a value."""
+        """Return features (…, 4), in ohm and V, on the scales of the model; NaN without a value.
+
+        Examples
+        --------
+        >>> sf.load_model().to_y(np.array([[1e5, -0.8, 4e3, 0.7]])).shape
+        (1, 4)
+        """
         given = _of_features("features", features)
         return np.stack([s.y(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
 
     def to_features(self, y: npt.ArrayLike) -> FloatArray:
-        """Return the features (…, 4), in ohm and V, of values on the scales of the model."""
+        """Return the features (…, 4), in ohm and V, of values on the scales of the model.
+
+        Examples
+        --------
+        >>> model, features = sf.load_model(), np.array([[1e5, -0.8, 4e3, 0.7]])
+        >>> bool(np.allclose(model.to_features(model.to_y(features)), features))
+        True
+        """
         given = _of_features("y", y)
         return np.stack([s.feature(given[..., f]) for f, s in enumerate(self.scales)], axis=-1)
 
@@ -281,7 +307,13 @@ class CellModel:
         return hash((self.name, self.fingerprint))
 
     def replace(self, **changes: Any) -> CellModel:
-        """Return the model with other values of some arguments of ``CellModel``."""
+        """Return the model with other values of some arguments of ``CellModel``.
+
+        Examples
+        --------
+        >>> sf.load_model().replace(name="mine").name
+        'mine'
+        """
         arguments = self._arguments()
         for name in changes:
             checks.choice("changes", name, arguments)

@@ -52,6 +52,12 @@ def load_model(source: str | os.PathLike[str] | CellModel = "published") -> Cell
     ------
     FileFormatError
         The file is missing, damaged or not valid; the message names the field.
+
+    Examples
+    --------
+    >>> model = sf.load_model()  # the published one; or sf.load_model("mine.json")
+    >>> model.name
+    'published'
     """
     if isinstance(source, CellModel):
         return source
@@ -75,6 +81,12 @@ def save_model(model: CellModel, path: str | os.PathLike[str]) -> None:
     """Write ``model`` to a JSON file; an error leaves an existing file unchanged.
 
     The file ends with the SHA-256 of its content, by which ``load_model`` detects changes.
+
+    Examples
+    --------
+    >>> sf.save_model(sf.load_model(), "mine.json")
+    >>> sf.load_model("mine.json") == sf.load_model()
+    True
     """
     checks.instance("model", model, CellModel)
     target = checks.path("path", path)

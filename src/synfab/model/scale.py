@@ -40,6 +40,11 @@ class Scale:
     ------
     InvalidValueError
         The range is empty, or contains values that the scale cannot have.
+
+    Examples
+    --------
+    >>> float(sf.model.Scale("log").y(1e4))
+    4.0
     """
 
     kind: str

@@ -71,6 +71,13 @@ class Traps:
     ------
     InvalidValueError
         A number is out of range, or a shape is wrong.
+
+    Examples
+    --------
+    >>> traps = sf.model.Traps([1e-3, 1.0, 1e3], 0.5, [0.0], [5e-6])
+    >>> cells = sf.CellArray(sf.load_model().replace(traps=traps), 4, seed=1)
+    >>> cells.wait(60.0).conductance().shape
+    (4,)
     """
 
     time_constants: FloatArray

@@ -30,6 +30,14 @@ class Transistor:
     ------
     InvalidValueError
         A resistance is negative, or ``gates`` is unknown.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+    >>> bar = sf.Crossbar(cells, wire_resistance=2.5)
+    >>> gated = sf.Crossbar(cells, 2.5, access=sf.crossbar.Transistor(on_resistance=2e3))
+    >>> bool(gated.read(np.full(8, 0.2), noise=False).sum() < bar.read(np.full(8, 0.2)).sum())
+    True
     """
 
     on_resistance: float = 1e3
@@ -52,6 +60,14 @@ class Selector:
         Saturation current, A.
     voltage
         Characteristic voltage, V; the smaller it is, the steeper the I-V curve.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", (8, 8), seed=1).apply_voltage(-2.0)
+    >>> selector = sf.crossbar.Selector(saturation=1e-8, voltage=0.05)
+    >>> bar = sf.Crossbar(cells, 2.5, access=selector)
+    >>> bar.read(np.full(8, 0.8)).shape
+    (8,)
     """
 
     saturation: float = 1e-8

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from synfab.common.array_checks import read_only
+from synfab.common.no_array import no_array
 from synfab.common.types import Array
 from synfab.model.conduction import Conduction
 from synfab.network import kernels
 from synfab.network.access import Barriers
 
 
+@no_array("solution.currents, solution.cell_voltage or solution.cell_current")
 @dataclass(frozen=True, eq=False)
 class Solution:
     """Solution of one network; arrays have shape (rows, columns) unless stated otherwise.

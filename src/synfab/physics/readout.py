@@ -72,6 +72,11 @@ def adc(i: npt.ArrayLike, i_min: float, i_max: float, bits: int) -> npt.NDArray[
     ------
     InvalidValueError
         The range is empty, or ``bits`` is not 1 … 24.
+
+    Examples
+    --------
+    >>> sf.adc(np.array([0.0, 4e-6, 2e-5]), 0.0, 1e-5, bits=2)
+    array([0.00000000e+00, 3.33333333e-06, 1.00000000e-05])
     """
     return _quantise(("i", "currents in A", i), ("i_min", i_min), ("i_max", i_max), bits)
 

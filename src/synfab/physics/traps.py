@@ -94,7 +94,7 @@ def moved(
         count = start.shape[0]
         start = xp.where(fresh, start, _bits(traps.initial, first, count))
         before = xp.where(fresh, start, _bits(traps.occupied, first, count))
-        times, z = _parameters(seed, number, cycle, first, count)
+        times, z = trap_parameters(seed, number, cycle, first, count)
         raises, place = orientation(share, times)
         exchanged = exchange(parts, first, place, step)
         q = _column(parts.occupancy, first, r)
@@ -222,7 +222,7 @@ def _stacked(seed: Any, number: tuple[Array, Array], index: Array, last: int, co
     return array_namespace(number[0]).stack(drawn[:count])
 
 
-def _parameters(
+def trap_parameters(
     seed: Any, number: tuple[Array, Array], cycle: Array, first: int, count: int
 ) -> tuple[Array, Array]:
     """Return words of the time constants of traps in a cycle, and normal numbers, (count, M)."""

@@ -55,6 +55,13 @@ def differential_pairs(weights: ArrayLike, g_min: float, g_max: float) -> Mappin
 
     The row of its sign carries the magnitude above ``g_min``, the other row ``g_min``. Rows 2 i and
     2 i + 1 belong to output i; ``g_min`` and ``g_max`` (S) limit the conductances.
+
+    Examples
+    --------
+    >>> mapping = sf.crossbar.differential_pairs([[0.5, -1.0]], 1e-5, 1e-4)
+    >>> (mapping.targets * 1e6).round(1)
+    array([[ 55.,  10.],
+           [ 10., 100.]])
     """
     w, low, span = _checked(weights, g_min, g_max)
     siemens = span / _largest(w)
@@ -69,6 +76,13 @@ def offset_line(weights: ArrayLike, g_min: float, g_max: float) -> Mapping:
 
     Weights are encoded around the midpoint of the window. The last row carries the midpoint; its
     current is subtracted from all others.
+
+    Examples
+    --------
+    >>> mapping = sf.crossbar.offset_line([[0.5, -1.0]], 1e-5, 1e-4)
+    >>> (mapping.targets * 1e6).round(1)
+    array([[77.5, 10. ],
+           [55. , 55. ]])
     """
     w, low, span = _checked(weights, g_min, g_max)
     siemens = span / 2.0 / _largest(w)
@@ -85,6 +99,11 @@ def bit_slices(
 
     Slices are differential pairs, least significant first: rows 2 (i slices + k) and the next hold
     slice k of output i.
+
+    Examples
+    --------
+    >>> sf.crossbar.bit_slices([[0.5, -1.0]], 1e-5, 1e-4, bits=4).targets.shape
+    (8, 2)
     """
     w, low, span = _checked(weights, g_min, g_max)
     bits = checks.count("bits", bits, MAX_BITS)

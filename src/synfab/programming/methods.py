@@ -55,7 +55,7 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def program_cells(
-    cells: CellArray, targets: Array, method: str, options: Mapping[str, Any]
+    cells: CellArray[Any], targets: Array, method: str, options: Mapping[str, Any]
 ) -> Programming:
     """Program cells to ``targets`` (S, in their shape) by a method of ``OPTIONS``.
 

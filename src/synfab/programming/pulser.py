@@ -28,7 +28,7 @@ class Pulser(Protocol):
         updated in place.
     """
 
-    cells: CellArray
+    cells: CellArray[Any]
     energy: Array
 
     @property
@@ -65,7 +65,7 @@ class DirectPulser:
     defects = None
     series_resistance = 0.0
 
-    def __init__(self, cells: CellArray, duration: float = DURATION) -> None:
+    def __init__(self, cells: CellArray[Any], duration: float = DURATION) -> None:
         self.cells = cells
         self.duration = checks.number("duration", duration, minimum=0.0)
         self.energy: Array = np.zeros(cells.shape)
@@ -81,7 +81,7 @@ class DirectPulser:
         self.energy += np.abs(to_numpy(self.cells.current(u)) * u) * self.duration
 
 
-def measured_conductance(cells: CellArray) -> Array:
+def measured_conductance(cells: CellArray[Any]) -> Array:
     """Return the conductance of every cell, read at U_0 with noise; S, float64."""
     u_0 = cells.model.conduction.u_0
     return to_numpy(cells.read(u_0)).astype(np.float64) / u_0

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synfab.cells.array import CellArray
-from synfab.common import checks
+from synfab.cells.labelled import axis_names
+from synfab.common import checks, extras
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.model.population import N_PARAMETERS
 from synfab.random.arrays import to_numpy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Default tolerance, in units of the LLRS conductance.
 TOLERANCE = 0.01
@@ -29,6 +35,7 @@ class Outcome(IntEnum):
     LEFT_ALONE = 5  # no target
 
 
+@no_array("programming.achieved, programming.errors or programming.to_pandas()")
 @dataclass(frozen=True, eq=False)
 class Programming:
     """Result of programming; arrays have the cells' shape unless noted otherwise.
@@ -59,6 +66,21 @@ class Programming:
     pending: Array
     error: Array
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas table with one row per cell; requires the extra ``learn``.
+
+        The columns are the place of the cell in the array, targets and achieved conductances (S),
+        the name of the outcome, pulses, energy (J), and whether the device is an outlier.
+        """
+        pandas = extras.require("pandas")
+        places = np.unravel_index(np.arange(self.targets.size), self.targets.shape)
+        columns = dict(zip(axis_names(self.targets.ndim), places, strict=True))
+        for name in ("targets", "achieved", "pulses", "energy", "outliers"):
+            columns[name] = getattr(self, name).reshape(-1)
+        columns["outcome"] = np.array([o.name for o in Outcome])[self.outcome.reshape(-1)]
+        result: pd.DataFrame = pandas.DataFrame(columns)
+        return result
+
     @property
     def errors(self) -> Array:
         """Achieved minus target conductance, S."""
@@ -80,13 +102,13 @@ def check_targets(shape: tuple[int, ...], targets: ArrayLike) -> Array:
     return wanted
 
 
-def achieved_conductance(cells: CellArray, targets: Array) -> Array:
+def achieved_conductance(cells: CellArray[Any], targets: Array) -> Array:
     """Return the conductance of every cell at U_0 without noise, S; NaN where it has no target."""
     conductance = cells.model.conduction.conductance(to_numpy(cells.r))
     return np.where(np.isfinite(targets), conductance, np.nan)
 
 
-def outliers(cells: CellArray) -> Array:
+def outliers(cells: CellArray[Any]) -> Array:
     """Return a mask of devices for which the technology's rarest component is the most likely."""
     population = cells.model.population
     if len(population.weights) == 1:
@@ -96,7 +118,11 @@ def outliers(cells: CellArray) -> Array:
 
 
 def unverified(
-    cells: CellArray, targets: Array, pulses: Array, energy: Array, defects: Array | None = None
+    cells: CellArray[Any],
+    targets: Array,
+    pulses: Array,
+    energy: Array,
+    defects: Array | None = None,
 ) -> Programming:
     """Return the result of programming without verification.
 

@@ -35,6 +35,11 @@ class Pulse:
         Duration of each edge, of the flat top, and of the time at 0 V before the next pulse, s.
     read
         Marks a read pulse; its voltage should lie in the trained range.
+
+    Examples
+    --------
+    >>> sf.circuit.Pulse(voltage=1.2, rows=[0], width=1e-6).voltage
+    1.2
     """
 
     voltage: float
@@ -82,6 +87,11 @@ def read_pulse(
         Read voltage, V.
     rise, width, gap
         As of ``Pulse``, s.
+
+    Examples
+    --------
+    >>> sf.circuit.read_pulse(voltage=0.2).voltage
+    0.2
     """
     return Pulse(voltage, scheme="ground", rise=rise, width=width, gap=gap, read=True)
 

@@ -72,7 +72,7 @@ def _asarray(device: jax.Device, value: Array) -> Array:
         return jax.device_put(to_numpy(value), device, may_alias=False)
 
 
-def seed_words(seed: int, device: object = None) -> tuple[Array, Array]:
+def seed_words(seed: int, device: object = None) -> tuple[jax.Array, jax.Array]:
     """Return both words of a seed, low word first."""
     place = None if device is None else check_device(device)
     low, high = (jax.device_put(np.uint32(word), place) for word in seed_key(check_seed(seed)))

@@ -6,16 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from synfab.cells.array import CellArray
 from synfab.common.types import FloatArray
-from synfab.figures.time import BANDS, excess_kurtosis
+from synfab.figures.time import BANDS, excess_kurtosis, generated_changes
 from synfab.learn.traps.data import Changes, Relaxation, Trace
 from synfab.model.cell_model import CellModel
-from synfab.model.traps import NOMINAL_TEMPERATURE
-from synfab.physics.rules import highest_state
 from synfab.report.panels import GENERATED, MEASURED, Panel, hover, new_panel
 
-MAX_CELLS = 20_000  # generated for one set of measured cells
 MIN_KURTOSIS = 150  # cells, below which a kurtosis is mostly chance
 WIDTH, HEIGHT = 340, 260
 
@@ -34,28 +30,6 @@ def time_panels(model: CellModel, relaxation: Relaxation, seed: int) -> list[Pan
     if relaxation.traces:
         found.append(_spectrum_panel(model, relaxation.traces))
     return found
-
-
-def generated_changes(model: CellModel, changes: Changes, seed: int) -> FloatArray:
-    """Return changes (S), (cells, times), of generated cells programmed to measured conductances.
-
-    Conductances outside the range of the model are programmed to its limit.
-    """
-    conduction, g = model.conduction, changes.g
-    if len(g) > MAX_CELLS:
-        g = g[np.linspace(0, len(g) - 1, MAX_CELLS).astype(int)]
-    low = float(conduction.conductance(highest_state(model)))
-    g = np.clip(g, low * (1.0 + 1e-6), conduction.g_llrs * (1.0 - 1e-6))
-    cells = CellArray(model, len(g), seed=seed).set_conductance(g)
-    if changes.start > 0.0:
-        cells.wait(changes.start, NOMINAL_TEMPERATURE)
-    reference = conduction.conductance(cells.r)
-    result, now = [], changes.start
-    for time in changes.times:
-        cells.wait(float(time - now), changes.temperature)
-        now = float(time)
-        result.append(conduction.conductance(cells.r) - reference)
-    return np.array(result).T
 
 
 def _relaxation_panels(k: int, changes: Changes, made: FloatArray) -> list[Panel]:

@@ -19,6 +19,16 @@ DATA = ("current", "cycle")
 ARRAYS = (*DATA, "done", "seal")
 KINDS = {"current": "f4", "cycle": "u4", "done": "u1", "seal": "u1"}
 SEAL_BYTES = 32  # of a SHA-256
+AXES = {
+    "current": ("read", "cell"),
+    "cycle": ("read", "cell"),
+    "done": ("block",),
+    "seal": ("block", "byte"),
+}
+LABELS = {
+    "current": {"units": "A", "long_name": "current"},
+    "cycle": {"units": "1", "long_name": "cycle number"},
+}
 
 
 class Settings(TypedDict):
@@ -60,7 +70,8 @@ def create_arrays(group: zarr.Group, settings: Settings) -> None:
         compressors = (ZstdCodec(),) if name == "cycle" else ()
         group.create_array(
             name, shape=shape, dtype=KINDS[name], chunks=chunks, overwrite=True,
-            compressors=(*compressors, Crc32cCodec()),
+            compressors=(*compressors, Crc32cCodec()), dimension_names=AXES[name],
+            attributes={**LABELS.get(name, {})},
         )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from synfab.common import checks
 from synfab.common.checks import number
 from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
+from synfab.common.no_array import no_array
 from synfab.engines.capacity import bytes_per_cell
 from synfab.engines.registry import histories
 from synfab.io.files import LOCK, locked, refuse_overwrite
@@ -47,8 +48,16 @@ class ReadOptions(TypedDict):
     noise: bool
 
 
+@no_array("sf.simulate.open_results(path) for the currents")
 class Simulation:
-    """A pulse program, cells and a path for the results; see ``simulate`` for the arguments."""
+    """A pulse program, cells and a path for the results; see ``simulate`` for the arguments.
+
+    Examples
+    --------
+    >>> simulation = sf.simulate.Simulation("-2, 0.9 x3", 1000, "out.zarr", seed=1)
+    >>> simulation.estimate().output
+    32000
+    """
 
     def __init__(
         self,
@@ -270,6 +279,12 @@ def simulate(
     ------
     InvalidValueError, InvalidTypeError, FileFormatError, CapacityError
         An argument is not valid, or the output belongs to another run or cannot be written.
+
+    Examples
+    --------
+    >>> run = sf.simulate.simulate("-2, 0.9 x3", 1000, "out.zarr", seed=1)
+    >>> sf.simulate.open_results("out.zarr").current.shape
+    (4, 1000)
     """
     checks.flag("resume", resume)
     checks.flag("progress", progress)

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -110,18 +110,40 @@ class Results:
         InvalidValueError
             They belong to a run with other settings; the message names the first difference.
         """
-        zarr = require_zarr()
         with one_line_errors(f"{path}: cannot resume"):
-            for folder in (path, *(path / name for name in ARRAYS)):
-                check_metadata(folder)
-            group = zarr.open_group(store=str(path), mode="r+", use_consolidated=False)
-            found = dict(group.attrs)
-            version = _checked_version(path, found, settings)
-            require_settings(path, {name: found.get(name) for name in settings}, settings)
-            check_arrays(path, group, settings, sealed=version > 1)
-            if version > 1 and descriptions(path) != found["arrays"]:
-                raise FileFormatError(f"{path}: damaged: the metadata of an array was changed")
+            return cls._opened(path, "r+", settings)
+
+    @classmethod
+    def open(cls, path: Path) -> Results:
+        """Return existing results of any run, to be read.
+
+        Raises
+        ------
+        FileFormatError
+            The folder does not hold such results, or they are damaged or of a later version.
+        """
+        with one_line_errors(f"{path}: cannot read"):
+            return cls._opened(path, "r", None)
+
+    @classmethod
+    def _opened(cls, path: Path, mode: Literal["r", "r+"], wanted: Settings | None) -> Results:
+        for folder in (path, *(path / name for name in ARRAYS)):
+            check_metadata(folder)
+        group = require_zarr().open_group(store=str(path), mode=mode, use_consolidated=False)
+        found = dict(group.attrs)
+        own = cast(Settings, {name: found.get(name) for name in Settings.__required_keys__})
+        settings = own if wanted is None else wanted
+        version = _checked_version(path, found, settings)
+        require_settings(path, own, settings)
+        check_arrays(path, group, settings, sealed=version > 1)
+        if version > 1 and descriptions(path) != found["arrays"]:
+            raise FileFormatError(f"{path}: damaged: the metadata of an array was changed")
         return cls(group, path, settings, sealed=version > 1)
+
+    def finished_blocks(self) -> int:
+        """Return how many blocks are marked as finished; their content is not read."""
+        with one_line_errors("done: the marks are damaged"):
+            return int(np.count_nonzero(np.asarray(self.arrays["done"][:]) == 1))
 
     def is_finished(self, block: int) -> bool:
         """Return True if a block is finished and undamaged; all of it is read.

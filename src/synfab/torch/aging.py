@@ -48,9 +48,10 @@ def wait(network: Network, seconds: float, temperature: float = 300.0) -> Networ
     Examples
     --------
     >>> traps = sf.model.Traps([1e-3, 1.0, 1e3, 1e6], 0.5, [0.0], [5e-6])
-    >>> chip = CrossbarLinear(8, 4, model=sf.load_model("published").replace(traps=traps), seed=1)
+    >>> model = sf.load_model().replace(traps=traps)
+    >>> chip = sf.torch.CrossbarLinear(8, 4, model=model, seed=1)
     >>> before = chip.cell_weight.clone()
-    >>> bool((wait(chip, 3600.0).cell_weight != before).any())
+    >>> bool((sf.torch.wait(chip, 3600.0).cell_weight != before).any())
     True
     """
     layers = layers_of(network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
@@ -10,11 +10,23 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.inputs import check_network
 
 
 @torch.no_grad()
+def _iterated(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Return an iterator over batches."""
+    try:
+        return iter(batches)
+    except Exception as error:  # of an object that only looks iterable
+        pass_on(error)
+        raise InvalidTypeError(
+            f"batches: expected a tensor, or several, found {checks.kind_of(batches)}"
+        ) from None
+
+
 def calibrate(network: nn.Module, batches: Tensor | Iterable[Tensor]) -> dict[str, float]:
     """Set the range of every layer's converters to the largest current that data causes.
 
@@ -54,7 +66,7 @@ def calibrate(network: nn.Module, batches: Tensor | Iterable[Tensor]) -> dict[st
     for layer in layers.values():
         layer.seen = 0.0
     try:
-        for batch in given:
+        for batch in _iterated(given):
             if not isinstance(batch, Tensor):
                 raise InvalidTypeError(f"batches: expected tensors, found {checks.kind_of(batch)}")
             network(batch)

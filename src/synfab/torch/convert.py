@@ -75,6 +75,13 @@ def convert(
     ------
     InvalidValueError, InvalidTypeError
         An argument is not allowed, or a name is not in the network; the network is unchanged.
+
+    Examples
+    --------
+    >>> network = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.Linear(8, 4))
+    >>> chip = sf.torch.convert(network, seed=7)
+    >>> chip(torch.rand(5, 16)).shape
+    torch.Size([5, 4])
     """
     check_network(network)
     checks.flag("inplace", inplace)
@@ -220,7 +227,14 @@ def replace_modules(network: nn.Module, places: Modules) -> nn.Module:
 
 
 def to_torch(network: nn.Module) -> nn.Module:
-    """Return a copy of a network in software, with the weights that its cells hold."""
+    """Return a copy of a network in software, with the weights that its cells hold.
+
+    Examples
+    --------
+    >>> chip = sf.torch.convert(torch.nn.Linear(16, 8), seed=7)
+    >>> type(sf.torch.to_torch(chip))
+    <class 'torch.nn.modules.linear.Linear'>
+    """
     check_network(network)
     memo: dict[int, Any] = {id(layer): layer.to_torch() for _, layer in crossbar_layers(network)}
     for layer in network.modules():

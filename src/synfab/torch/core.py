@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
@@ -37,11 +38,20 @@ from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes
 from synfab.torch.readout import send
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Plain = TypeVar("Plain", bound=nn.Module, default=nn.Module)
+else:
+    from typing import TypeVar
+
+    Plain = TypeVar("Plain", bound=nn.Module)  # Python has defaults since 3.13
+
 Layer = TypeVar("Layer", bound=nn.Module)
-Plain = TypeVar("Plain", bound=nn.Module)
 EXTRA = "_extra_state"
 
 
+@no_array("layer.weight")
 class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     """Base class of layers whose weights are cells; ``Plain`` is the layer in software.
 
@@ -114,7 +124,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         for name in ("difference", "total"):
             empty = torch.empty(outputs, inputs)
             self.register_buffer(name, empty, persistent=False)
-        self._bars: list[Crossbar] | None = None
+        self._bars: list[Crossbar[Any]] | None = None
         self.set_ideally()
 
     # ---- a layer in software --------------------------------------------------------------------
@@ -271,7 +281,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Add the bias, if there is one, to outputs (…, outputs)."""
         return y if self.bias is None else (y + self.bias).to(y.dtype)
 
-    def crossbars(self) -> list[Crossbar]:
+    def crossbars(self) -> list[Crossbar[Any]]:
         """Return the tiles with their wires."""
         if self._bars is None or any(
             bar.cells is not cells for bar, cells in zip(self._bars, self.tiles.cells, strict=True)

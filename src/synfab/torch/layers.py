@@ -28,6 +28,12 @@ class CrossbarLinear(CrossbarLayer[nn.Linear]):
     ------
     InvalidValueError, InvalidTypeError
         An argument is not allowed.
+
+    Examples
+    --------
+    >>> layer = sf.torch.CrossbarLinear(16, 8, seed=1)
+    >>> layer(torch.rand(5, 16)).shape
+    torch.Size([5, 8])
     """
 
     def __init__(

@@ -194,6 +194,11 @@ def without_outliers(model: ModelLike) -> CellModel:
     ------
     InvalidValueError
         The technology has one kind only.
+
+    Examples
+    --------
+    >>> sf.torch.without_outliers(sf.load_model()).name
+    'published without outliers'
     """
     whole = load_model(model)
     population = whole.population

@@ -63,6 +63,12 @@ def program(
     ------
     InvalidValueError, InvalidTypeError
         An argument is not allowed, or a weight is NaN or outside the window.
+
+    Examples
+    --------
+    >>> chip = sf.torch.convert(torch.nn.Linear(16, 8), seed=7)
+    >>> len(sf.torch.program(chip))
+    1
     """
     check_network(network)
     settings = check_options(method, options)

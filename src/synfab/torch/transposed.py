@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synfab.common import checks
+from synfab.common.errors import InvalidValueError
+from synfab.common.messages import reason_of
 from synfab.torch.convolutions import CrossbarConvolution, Size, every, sizes
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.options import LayerOptionsDict, check_names
@@ -92,6 +94,9 @@ class CrossbarTransposed(CrossbarConvolution[Any], Generic[Plain]):
     @classmethod
     def plain_like(cls, layer: Plain | CrossbarLayer[Plain]) -> Plain:
         """Return a new layer in software of the same sizes, with random weights."""
+        if not isinstance(layer, cls):
+            name = cls.PLAIN.__name__
+            checks.instance("layer", layer, cls.PLAIN, f"an nn.{name} or a Crossbar{name}")
         made: Plain = cls.PLAIN(**_sizes(layer))
         return made
 
@@ -117,12 +122,18 @@ class CrossbarTransposed(CrossbarConvolution[Any], Generic[Plain]):
 
     def _extra(self, x: Tensor, output_size: list[int] | None) -> list[int]:
         """Return by how many pixels the output is extended at the end of each axis."""
+        if output_size is not None:
+            sizes_given = checks.instance("output_size", output_size, (list, tuple), "a list")
+            output_size = [checks.count("output_size", pixels) for pixels in sizes_given]
         plain = self.PLAIN(1, 1, self.kernel_size, self.stride, self.padding,
                            self.output_padding, dilation=self.dilation, device="meta")  # fmt: skip
-        return list(plain._output_padding(
-            x, output_size, list(self.stride), list(self.padding), list(self.kernel_size),
-            self.AXES, list(self.dilation),
-        ))  # fmt: skip
+        try:
+            return list(plain._output_padding(
+                x, output_size, list(self.stride), list(self.padding), list(self.kernel_size),
+                self.AXES, list(self.dilation),
+            ))  # fmt: skip
+        except ValueError as error:
+            raise InvalidValueError(f"output_size: {reason_of(error)}") from None
 
 
 def _turned(weight: Tensor, groups: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ from synfab.physics.noise import ReadNoise
 from synfab.programming.tiles import Tiles
 
 
-def tile_currents(bar: Crossbar, v: Array, noise: ReadNoise, linear: bool) -> tuple[Array, Array]:
+def tile_currents(
+    bar: Crossbar[Any], v: Array, noise: ReadNoise, linear: bool
+) -> tuple[Array, Array]:
     """Return the currents of pairs of rows and their variance, (B, outputs), for (B, columns)."""
     if linear:
         return _reduced(bar, v, noise)
@@ -30,7 +32,7 @@ def tile_currents(bar: Crossbar, v: Array, noise: ReadNoise, linear: bool) -> tu
     return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
 
 
-def _reduced(bar: Crossbar, v: Array, noise: ReadNoise) -> tuple[Array, Array]:
+def _reduced(bar: Crossbar[Any], v: Array, noise: ReadNoise) -> tuple[Array, Array]:
     """Return ``tile_currents`` of linear cells from one matrix of effective conductances."""
     matrix = bar.read(np.eye(bar.shape[1]), noise=False, linear=True)
     plus, minus = matrix[0::2], matrix[1::2]
@@ -43,7 +45,7 @@ def _reduced(bar: Crossbar, v: Array, noise: ReadNoise) -> tuple[Array, Array]:
 
 def read_tiles(
     tiles: Tiles,
-    bars: list[Crossbar],
+    bars: list[Crossbar[Any]],
     v: Tensor,
     noise: ReadNoise,
     linear: bool,
@@ -69,14 +71,14 @@ def read_tiles(
 class _Context(Protocol):
     """What autograd passes from the forward to the backward pass."""
 
-    kept: tuple[Crossbar, Cells, list[Bias], list[Solution]]
+    kept: tuple[Crossbar[Any], Cells, list[Bias], list[Solution]]
 
 
 class _Wired(torch.autograd.Function):
     """Currents of the rows; the backward pass is one more solve for each input vector."""
 
     @staticmethod
-    def forward(ctx: _Context, v: Tensor, g: Tensor, bar: Crossbar, linear: bool) -> Tensor:
+    def forward(ctx: _Context, v: Tensor, g: Tensor, bar: Crossbar[Any], linear: bool) -> Tensor:
         cells = _cells(bar, g, linear)
         biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v.detach().numpy()]
         found = [solve_lines(bar.wires, cells, bias) for bias in biases]
@@ -96,7 +98,7 @@ class _Wired(torch.autograd.Function):
         return torch.from_numpy(volts), torch.from_numpy(siemens), None, None
 
 
-def _cells(bar: Crossbar, g: Tensor, linear: bool) -> Cells:
+def _cells(bar: Crossbar[Any], g: Tensor, linear: bool) -> Cells:
     """Return cells of given conductances at U_0."""
     values, conduction = g.detach().numpy(), bar.cells.model.conduction
     if linear:
@@ -104,7 +106,7 @@ def _cells(bar: Crossbar, g: Tensor, linear: bool) -> Cells:
     return Cells(conduction.state(values), conduction)
 
 
-def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False) -> Tensor:
+def wired_currents(v: Tensor, g: Tensor, bar: Crossbar[Any], *, linear: bool = False) -> Tensor:
     """Return the currents of a crossbar's rows (A), differentiable in voltages and conductances.
 
     Parameters
@@ -144,7 +146,7 @@ def wired_currents(v: Tensor, g: Tensor, bar: Crossbar, *, linear: bool = False)
     return result
 
 
-def effective_conductance(g: Tensor, bar: Crossbar) -> Tensor:
+def effective_conductance(g: Tensor, bar: Crossbar[Any]) -> Tensor:
     """Return the matrix of linear cells behind wires: currents of rows per volt of columns, S.
 
     Its shape is (rows, columns); it is differentiable in ``g``. Arguments are those of

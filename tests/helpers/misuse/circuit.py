@@ -85,7 +85,7 @@ def _(_folder: Path) -> Any:
 
 @RECIPES.add("synfab.circuit.Netlist.save")
 def _(folder: Path) -> Any:
-    return operating_point().save, {"path": folder / "array.cir"}
+    return operating_point().save, {"path": folder / "array.cir", "osdi": "cell.osdi"}
 
 
 @RECIPES.add("synfab.circuit.to_veriloga")
@@ -143,3 +143,8 @@ def _(_folder: Path) -> Any:
 @RECIPES.add("synfab.circuit.Waveforms.at")
 def _(_folder: Path) -> Any:
     return waveforms().at, {"name": "v(a)", "times": [1e-9]}
+
+
+@RECIPES.add("synfab.circuit.Waveforms.save")
+def _(folder: Path) -> Any:
+    return waveforms().save, {"path": folder / "waves.csv"}

@@ -321,3 +321,11 @@ recipe("synfab.io.checkpoints.Run.save", lambda f: run(f).save, step=2, state={"
 recipe("synfab.io.checkpoints.Run.has", lambda f: run(f).has, step=1)
 recipe("synfab.io.checkpoints.Run.load", lambda f: run(f).load, step=1)
 RECIPES.leave("only Checkpoints.open makes runs", "synfab.io.checkpoints.Run")
+
+
+@RECIPES.add("synfab.CellArray.to_xarray")
+def _(_folder: Path) -> Any:
+    return cells().to_xarray, {"currents": np.zeros((3, 4)), "u": 0.2}
+
+
+recipe("synfab.CellArray.to_pandas", lambda _: cells().to_pandas, u=0.2)

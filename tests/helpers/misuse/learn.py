@@ -58,7 +58,7 @@ def comparison() -> learn.Comparison:
 def measured(folder: Path) -> Path:
     path = folder / "kept.csv"
     if not path.exists():
-        table().frame().to_csv(path, index=False)
+        table().to_pandas().to_csv(path, index=False)
     return path
 
 

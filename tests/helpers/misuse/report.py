@@ -22,10 +22,12 @@ def rendered(*files: tuple[str, Path]) -> str:
     return render(comparison(), None, {}, dict(files))
 
 
-def drawn_once(found: Any, sweeps: Any, diagnostics: Any, files: Any) -> str:
+def drawn_once(
+    found: Any, sweeps: Any, diagnostics: Any, files: Any, relaxation: Any = None
+) -> str:
     """Page of a comparison; that of the valid arguments is kept, as drawing takes seconds."""
-    if found is not comparison() or sweeps is not None or diagnostics:
-        return render(found, sweeps, diagnostics, files)
+    if found is not comparison() or sweeps is not None or diagnostics or relaxation is not None:
+        return render(found, sweeps, diagnostics, files, relaxation)
     return rendered(*files.items())
 
 

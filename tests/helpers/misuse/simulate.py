@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from synfab.simulate import Simulation, simulate
+from synfab.simulate import Simulation, open_results, simulate
 
 from .core import fresh, model
 from .harness import RECIPES
@@ -32,6 +32,14 @@ def _(folder: Path) -> Any:
 @RECIPES.add("synfab.simulate.Simulation.run")
 def _(folder: Path) -> Any:
     return Simulation(**arguments(folder)).run, {"resume": False, "advance": None}
+
+
+@RECIPES.add("synfab.simulate.open_results")
+def _(folder: Path) -> Any:
+    path = folder / "kept.zarr"
+    if not path.exists():
+        simulate("-2, 0.9", 8, path, seed=1)
+    return open_results, {"path": path}
 
 
 RECIPES.leave("only Simulation.estimate makes it", "synfab.simulate.Estimate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ def linear(**others: Any) -> st.CrossbarLinear:
     return st.CrossbarLinear(3, 2, model=model(), seed=SEED, order=1, **others)
 
 
-def convolution(**others: Any) -> st.CrossbarConv2d:
-    return st.CrossbarConv2d(1, 2, 2, model=model(), seed=SEED, order=1, **others)
+def convolution(kind: Any = st.CrossbarConv2d) -> Any:
+    return kind(1, 2, 2, model=model(), seed=SEED, order=1)
 
 
 def network() -> nn.Sequential:
@@ -54,10 +54,17 @@ def trained() -> tuple[nn.Sequential, st.PulsedSGD]:
     return made, st.PulsedSGD(made, 0.1)
 
 
-LAYERS = {"CrossbarLinear": linear, "CrossbarConv2d": convolution}
-IMAGE = {"CrossbarLinear": (2, 3), "CrossbarConv2d": (1, 1, 3, 3)}
-VECTORS = {"CrossbarLinear": (2, 3), "CrossbarConv2d": (2, 4)}
-PLAIN = {"CrossbarLinear": lambda: nn.Linear(3, 2), "CrossbarConv2d": lambda: nn.Conv2d(1, 2, 2)}
+CONVOLUTIONS = {f"Conv{axes}d": axes for axes in (1, 2, 3)}
+TRANSPOSED = {f"ConvTranspose{axes}d": axes for axes in (1, 2, 3)}
+LAYERS: dict[str, Any] = {"CrossbarLinear": linear}
+IMAGE: dict[str, tuple[int, ...]] = {"CrossbarLinear": (2, 3)}
+VECTORS = {"CrossbarLinear": (2, 3)}
+PLAIN: dict[str, Any] = {"CrossbarLinear": lambda: nn.Linear(3, 2)}
+for _name, _axes in (CONVOLUTIONS | TRANSPOSED).items():
+    LAYERS[f"Crossbar{_name}"] = partial(convolution, getattr(st, f"Crossbar{_name}"))
+    IMAGE[f"Crossbar{_name}"] = (1, 1, *(3,) * _axes)
+    VECTORS[f"Crossbar{_name}"] = (2, 2**_axes)
+    PLAIN[f"Crossbar{_name}"] = partial(getattr(nn, _name), 1, 2, 2)
 
 
 @RECIPES.add("synfab.torch.CrossbarLinear")
@@ -65,13 +72,21 @@ def _(_folder: Path) -> Any:
     return st.CrossbarLinear, {"in_features": 3, "out_features": 2, "bias": True, **options()}
 
 
-@RECIPES.add("synfab.torch.CrossbarConv2d")
-def _(_folder: Path) -> Any:
-    return st.CrossbarConv2d, {
-        "in_channels": 1, "out_channels": 2, "kernel_size": 2, "stride": 1, "padding": 0,
-        "dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros",
-        **{key: options()[key] for key in ("model", "seed", "order")},
-    }  # fmt: skip
+def _convolution(name: str) -> None:
+    """Recipe of the constructor of a convolution."""
+    own = {"output_padding": 0} if name in TRANSPOSED else {"padding_mode": "zeros"}
+
+    @RECIPES.add(f"synfab.torch.Crossbar{name}")
+    def _(_folder: Path) -> Any:
+        return getattr(st, f"Crossbar{name}"), {
+            "in_channels": 1, "out_channels": 2, "kernel_size": 2, "stride": 1, "padding": 0,
+            "dilation": 1, "groups": 1, "bias": True, **own,
+            **{key: options()[key] for key in ("model", "seed", "order")},
+        }  # fmt: skip
+
+
+for _name in CONVOLUTIONS | TRANSPOSED:
+    _convolution(_name)
 
 
 def _methods(kind: str) -> None:
@@ -108,10 +123,27 @@ def _methods(kind: str) -> None:
 
 for _kind in LAYERS:
     _methods(_kind)
+    RECIPES.leave(
+        "called by layers only: with outputs of a layer, and with another layer",
+        f"synfab.torch.{_kind}.add_bias", f"synfab.torch.{_kind}.share_cells",
+    )  # fmt: skip
+
+
+@RECIPES.add("synfab.torch.calibrate")
+def _(_folder: Path) -> Any:
+    made = nn.Sequential(linear(adc=4))
+    return st.calibrate, {"network": made, "batches": torch.ones(2, 3)}
+
+
+@RECIPES.add("synfab.torch.conversion_report")
+def _(_folder: Path) -> Any:
+    return st.conversion_report, {"network": on_cells()}
+
 
 RECIPES.leave(
     "abstract: the layers derived from it are tried",
     *("synfab.torch.CrossbarLayer", "synfab.torch.CrossbarLayer.check_input"),
+    *("synfab.torch.CrossbarLayer.add_bias", "synfab.torch.CrossbarLayer.share_cells"),
     *("synfab.torch.CrossbarLayer.copy_weights_to", "synfab.torch.CrossbarLayer.from_torch"),
     *("synfab.torch.CrossbarLayer.give", "synfab.torch.CrossbarLayer.load_weights_from"),
     *("synfab.torch.CrossbarLayer.multiply", "synfab.torch.CrossbarLayer.plain_like"),
@@ -141,7 +173,7 @@ def _(_folder: Path) -> Any:
 @RECIPES.add("synfab.torch.convert")
 def _(_folder: Path) -> Any:
     return st.convert, {
-        "network": network(), "inplace": False, "exceptions": None, **options(),
+        "network": network(), "inplace": False, "exceptions": None, "strict": False, **options(),
     }  # fmt: skip
 
 

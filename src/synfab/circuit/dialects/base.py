@@ -106,6 +106,14 @@ class Dialect(ABC):
         """Return a cell frozen in state ``r``."""
         raise InvalidValueError(f"snapshot: dialect {self.name} has none")
 
+    def closing(self, device: str | None, results: str) -> str:
+        """Return the last lines of a saved netlist.
+
+        They load the compiled ``device``, if any, run the analyses and write the file ``results``,
+        where the dialect does not do so by itself.
+        """
+        return ""
+
     def options(self) -> str:
         """Return simulator options for networks with wires or compiled devices."""
         return ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array
 from synfab.learn.comparison import lags, loops
 from synfab.learn.comparison.data import Data, generate, measured_data, not_scored
@@ -25,10 +28,14 @@ from synfab.learn.tables import as_features, as_sweeps
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.random.streams import check_seed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # Generated data sets: fewer for large measurements, for which they take longer.
 REPEATS, FEWER_REPEATS, LARGE = 5, 3, 1_000_000
 
 
+@no_array("comparison.to_pandas()")
 @dataclass(frozen=True)
 class Comparison:
     """Distances between generated and measured cells, each with what a correct model would show.
@@ -97,6 +104,17 @@ class Comparison:
             f"key: {key} {feature}".rstrip() + f" was not scored; scored properties: {known}"
         )
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas table with one row for each property and feature that is scored.
+
+        The columns are the fields of ``Result``, with ``ratio`` as the last.
+        """
+        import pandas as pd
+
+        rows = [{**dataclasses.asdict(one), "ratio": one.ratio} for one in self.results]
+        names = [*(f.name for f in dataclasses.fields(Result)), "ratio"]
+        return pd.DataFrame(rows, columns=names)
+
     def summary(self) -> dict[str, object]:
         """Return the results as JSON values; NaN is None."""
         return {
@@ -152,6 +170,20 @@ def compare(
     ------
     InvalidValueError
         No device has enough complete cycles.
+
+    Examples
+    --------
+    >>> cells = sf.CellArray("published", 12, seed=1)
+    >>> rows = []
+    >>> for cycle in range(40):
+    ...     _ = cells.apply_voltage(-2.0).apply_voltage(1.5)
+    ...     rows.append(np.stack(list(cells.features.values()), axis=1))
+    >>> table = sf.learn.FeatureTable.build(
+    ...     np.tile(np.arange(12), 40), np.repeat(np.arange(40), 12), np.concatenate(rows)
+    ... )
+    >>> found = sf.learn.compare(sf.load_model(), table)
+    >>> "key" in found.to_pandas().columns
+    True
     """
     checks.instance("model", model, CellModel)
     features = as_features("features", features)

@@ -8,6 +8,7 @@ import numpy as np
 
 from synfab.common.array_checks import numbers
 from synfab.common.errors import InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, FloatArray
 
 MIN_TRACE = 256  # reads at one rate from which a cell has a trace
@@ -43,6 +44,7 @@ class Trace:
     g: FloatArray  # S, (n,)
 
 
+@no_array("relaxation.changes or relaxation.traces")
 @dataclass(frozen=True, eq=False)
 class Relaxation:
     """What a table of reads over time holds; from ``read_relaxation``.

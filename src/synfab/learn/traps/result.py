@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synfab.common.no_array import no_array
 from synfab.common.types import Array, FloatArray
 from synfab.learn.traps.parameters import ATTEMPT_TIME, WIDTHS, Layout
 from synfab.learn.traps.spectra import Band
@@ -24,6 +25,7 @@ SHOWN = {
 }  # fmt: skip
 
 
+@no_array("fit.traps")
 @dataclass(frozen=True, eq=False)
 class TrapFit:
     """Traps fitted to reads over time.
