@@ -21,7 +21,7 @@ shape = ((10, 0), (40, -1.5), (70, 0), (110, 1.6), (150, 0))
 corners = [f"{150 * c + t}n {v}" for c in range(CYCLES) for t, v in shape]
 bench = ["simulator lang=spectre", "global 0", 'ahdl_include "cell.va"']
 bench += [f"V1 (top 0) vsource type=pwl wave=[0 0 {' '.join(corners)}]"]
-bench += [f"X{k} (top 0 r{k} i{k}) synfab_published seed={k + 1}" for k in range(CELLS)]
+bench += [f"X{k} (top 0 r{k} i{k}) synfab_published seed=1 number={k}" for k in range(CELLS)]
 bench += [f"run tran stop={150 * CYCLES}n maxstep=0.2n"]
 bench += ["save top:10e " + " ".join(f"i{k}:10e" for k in range(CELLS))]
 
@@ -38,7 +38,7 @@ with tempfile.TemporaryDirectory() as name:
 figure, axes = new_figure(2, 3, (8, 5), sharex=True, sharey=True)
 for k, axis in enumerate(axes.flat):
     axis.plot(waves["top"], waves[f"i{k}"], lw=0.7, color=COLOURS[k % 4])
-    axis.set_title(f"seed={k + 1}", fontsize=9)
+    axis.set_title(f"cell {k}", fontsize=9)
 for axis in axes[-1]:
     axis.set_xlabel("voltage (V)")
 for axis in axes[:, 0]:

@@ -53,7 +53,7 @@ def test_an_incomplete_dialect_is_refused_when_it_is_registered():
     class Empty(Dialect):
         name = "empty"
 
-    with pytest.raises(InvalidTypeError, match=r"^dialect: Empty lacks by_identity, COMMENT"):
+    with pytest.raises(InvalidTypeError, match=r"^dialect: Empty lacks moves_traps, COMMENT"):
         register(Empty)
     with pytest.raises(InvalidTypeError, match=r"^dialect: expected a subclass of Dialect"):
         register("text")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optional_models import models
+from trap_models import model_with_traps
 
 import synfab as sf
 from synfab.cells.state import get_state, with_state
@@ -117,44 +118,46 @@ def test_instances_carry_the_identity_of_their_cells(cells):
     assert " event_tolerance=0\n" in crossbar_netlist(ideal(cells), "-2", event_tolerance=0).text
 
 
-def test_spectre_instances_are_the_given_devices_in_their_state(cells):
-    cells.apply_voltage(-2.0).apply_voltage(1.0)
+def spectre_instances(cells):
+    """Head and parameters of each instance in a Spectre netlist."""
     text = crossbar_netlist(ideal(cells), "-2", dialect="spectre").text.replace(" \\\n   ", "")
-    lines = [line for line in text.splitlines() if line.startswith("N")]
+    for line in text.splitlines():
+        if line.startswith("N"):
+            head, *pairs = line.split(" synfab_")[0], *line.split(" synfab_")[1].split()[1:]
+            yield head, {key: float(x) for key, x in (pair.split("=") for pair in pairs)}
+
+
+def test_spectre_instances_are_the_cells_of_the_array_in_their_state(cells):
+    for u in (-2.0, 1.0, -2.0, [[1.0, 1.0, 0.0, 1.0]] * 3):
+        cells.apply_voltage(np.broadcast_to(u, cells.shape))
     state = get_state(cells)
-    seeds = set()
-    for index, line in enumerate(lines):
+    for index, (head, given) in enumerate(spectre_instances(cells)):
         i, j = divmod(index, 4)
-        head, _, rest = line.partition(" synfab_published ")
         assert head == f"N{i}_{j} (c{j} r{i})"
-        given = {key: float(number) for key, number in (pair.split("=") for pair in rest.split())}
-        assert given["given_device"] == 1
-        seeds.add(given["seed"])
-        device = [given[f"{kind}_{name}"] for kind in ("mu", "sigma") for name in sf.FEATURES]
-        np.testing.assert_array_equal(np.float32(device), cells.device_parameters[i, j])
+        assert given["seed"] + 2**32 * given["seed_high"] == cells.seed
+        assert given["number"] + 2**32 * given.get("number_high", 0) == cells.first_cell + index
+        assert given.get("cycle0", 0) == cells.cycle[i, j]
         assert np.float32(given["r0"]) == cells.r[i, j]
         assert given.get("phase0", 0) == state["phase"][i, j]
         if state["phase"][i, j] == 2:
             assert np.float32(given["threshold0"]) == state["threshold"][i, j]
-    assert len(seeds) == cells.size
+            assert np.float32(given["steepness0"]) == state["steepness"][i, j]
+    assert {*state["phase"].flat} >= {1, 2}
 
 
-def test_spectre_instances_have_the_age_and_the_life_of_their_cells():
-    model = models()["every part"]
-    cells = sf.CellArray(model, (8, 8), seed=5, first_cell=2**32 - 3, order=1)
-    for u in [-3.1, 1.7] * 60:
-        cells.apply_voltage(u)
-    text = crossbar_netlist(ideal(cells), "-2", dialect="spectre").text.replace(" \\\n   ", "")
-    lines = [line for line in text.splitlines() if line.startswith("N")]
-    stuck = {"hrs": cells.features["u_set"] == -np.inf, "lrs": cells.features["u_reset"] == np.inf}
-    for index, line in enumerate(lines):
-        where = divmod(index, 8)
-        given = {k: float(x) for k, x in (pair.split("=") for pair in line.split() if "=" in pair)}
-        assert given["cycle0"] == cells.cycle[where]
-        for state, failed in stuck.items():
-            never = f"fails_{state}0" not in given
-            assert failed[where] == (not never and given[f"fails_{state}0"] <= given["cycle0"])
-    assert all(failed.any() for failed in stuck.values())
+def test_a_fresh_spectre_instance_needs_only_its_identity():
+    instances = spectre_instances(sf.CellArray("published", (1, 2), seed=5))
+    assert [given for _, given in instances] == [{"seed": 5, "number": k} for k in range(2)]
+
+
+def test_spectre_instances_with_traps_start_in_the_state_that_reads_see():
+    cells = sf.CellArray(model_with_traps(), (2, 2), seed=5).apply_voltage(-2.0).wait(1.0)
+    fresh = sf.CellArray(model_with_traps(), (2, 2), seed=5).wait(1.0)
+    for array in (cells, fresh):
+        seen = array.r.reshape(-1)
+        for k, (_, given) in enumerate(spectre_instances(array)):
+            assert np.float32(given["r0"]) == seen[k]
+            assert "occupied0" not in given
 
 
 def test_a_given_cycle_beyond_the_life_of_a_cell_is_the_last_one():
@@ -168,16 +171,6 @@ def test_a_given_cycle_beyond_the_life_of_a_cell_is_the_last_one():
     assert (after.cycle < 60).any()
     for name in ("r", "phase"):
         np.testing.assert_array_equal(get_state(after)[name], state[name])
-
-
-def test_spectre_seeds_begin_at_one_and_fresh_cells_state_their_hrs():
-    cells = sf.CellArray("published", (1, 2), seed=5)
-    text = crossbar_netlist(ideal(cells), "-2", dialect="spectre").text.replace(" \\\n   ", "")
-    lines = [line for line in text.splitlines() if line.startswith("N")]
-    for k, line in enumerate(lines):
-        given = dict(pair.split("=") for pair in line.split() if "=" in pair)
-        assert given["seed"] == str(1 + k)
-        assert np.float32(given["r0"]) == cells.r[0, k]
 
 
 def test_a_cell_that_was_reset_carries_its_cycle_and_its_state():

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 from optional_models import models
 from scipy.stats import multivariate_normal
-from verilog_a import EVAS, finish, instrumented, restarted, start
+from verilog_a import (
+    EVAS,
+    finish,
+    identity,
+    instrumented,
+    pulse_train,
+    restarted,
+    start,
+)
 
 import synfab as sf
-from synfab.circuit import crossbar_netlist, to_veriloga
+from synfab.circuit import to_veriloga
 from synfab.circuit.veriloga import core_inputs, core_outputs, to_veriloga_core
 from synfab.circuit.veriloga_text import DEVICE
 from synfab.model.wear import Failure
 from synfab.physics import drawing, rules
-from synfab.random.streams import Stream, normals, words
 
 needs_evas = pytest.mark.skipif(not EVAS.is_file(), reason="evas-sim is not installed")
 SEED = 11
@@ -54,6 +61,13 @@ def test_the_text_is_ascii_and_names_its_model(published):
     assert "white_noise" not in to_veriloga(published, noise=False)
 
 
+@pytest.mark.parametrize("part", ["published", *models()])
+def test_the_module_needs_no_random_generator_of_the_simulator(part):
+    text = to_veriloga({"published": "published", **models()}[part])
+    for name in ("$rdist", "$random", "$arandom", "$dist"):
+        assert name not in text
+
+
 # ---- the body, compiled -------------------------------------------------------------------------
 
 
@@ -70,9 +84,8 @@ class Life:
         self.register = self.state.block[newest_first].astype(np.float64)
 
     def age(self, cycle):
-        """Rows of the inputs on which wear-in and failure depend, of a model that has them."""
-        if self.model.depends_on_cycle:
-            yield cycle[None]
+        """Rows of the inputs: the cycle, and the life of cells of a model with failure."""
+        yield cycle[None]
         if self.model.failure is not None:
             life, in_hrs = drawing.lives(self.model.failure, SEED, self.number)
             yield np.where(in_hrs, life, drawing.NEVER)[None]
@@ -81,7 +94,6 @@ class Life:
     def step(self, u):
         """Values that go into the core for each cell, and what Python makes of them."""
         before, register = self.state, self.register
-        z = normals(words(SEED, self.number, before.cycle + 1, Stream.INNOVATION))
         self.state = rules.apply_voltage(self.model, self.devices, before, u)
         begun = self.state.cycle > before.cycle
         newest = drawing.current_vector(self.state.block, self.state.cycle, self.order)
@@ -96,8 +108,7 @@ class Life:
                 np.stack([before.r, before.threshold, before.steepness]),
                 np.stack([before.in_hrs, before.in_lrs]).astype(np.float64),
                 self.devices.parameters,
-                z,
-                register.reshape(-1, z.shape[1]),
+                register.reshape(-1, len(u)),
                 *self.age(before.cycle),
             ]
         )
@@ -126,7 +137,9 @@ def differences(text, model, steps, count, folder, order=None):
         state = life.state
         for k in np.flatnonzero(~ties):
             given = dict(zip(names, values[:, k].tolist(), strict=True))
-            found = core.run_init_eval({**given, "applied": float(u[k]), "mfactor": 1.0})[0]
+            found = core.run_init_eval(
+                {**given, "seed": SEED, "number": k, "applied": float(u[k]), "mfactor": 1.0}
+            )[0]
             out = dict(zip(outputs, (pair[0] for pair in found[2:]), strict=True))
             r, read = float(state.r[k]), (0.2, float(u[k]))
             currents = [conduction.current(out["r"], x) - conduction.current(r, x) for x in read]
@@ -250,16 +263,6 @@ class Alone:
             self.threshold, self.in_lrs = u, False
 
 
-def pulse_train(levels, cycles, period=100):
-    """PWL of pulses with flat tops, in ns, and the times at the end of each top."""
-    corners, tops = ["0 0"], []
-    for n, u in enumerate(list(levels) * cycles):
-        t = n * period
-        corners += [f"{t + 10}n 0", f"{t + 30}n {u}", f"{t + 80}n {u}", f"{t + 95}n 0"]
-        tops.append((t + 79) * 1e-9)
-    return " ".join(corners), tops
-
-
 @needs_evas
 def test_a_replay_of_five_cycles_agrees_and_each_cycle_draws_once(published, tmp_path):
     levels, cycles = (-2.0, 0.2, 1.1, 0.2, -1.7, 1.6, 0.2), 5
@@ -269,8 +272,9 @@ def test_a_replay_of_five_cycles_agrees_and_each_cycle_draws_once(published, tmp
     outputs += [*DEVICE, *register]
     text = instrumented(to_veriloga(published), outputs)
     folder, count = tmp_path / "run", 2
+    cells = [identity(5, number) for number in range(count)]
     stop = f"{100 * len(tops)}n"
-    process = start(folder, text, "synfab_published", (5, 6), outputs, wave, stop, "5n")
+    process = start(folder, text, "synfab_published", cells, outputs, wave, stop, "5n")
     table = finish(process, folder)
     time = table["time"].to_numpy()
     for i in range(count):
@@ -304,14 +308,13 @@ def test_instances_with_optional_parts_fail_in_the_cycle_that_they_drew(tmp_path
     model = models()["every part"].replace(failure=Failure(6.0, 1.5, stuck_hrs=0.5))
     cycles, outputs = 15, ["cycle", "fails_hrs", "fails_lrs", "u_set", "u_reset", "r_lrs"]
     wave, tops = pulse_train((-3.1, 1.7), cycles)
-    text, folder, seeds = instrumented(to_veriloga(model, order=1), outputs), tmp_path / "run", 4
+    text, folder, count = instrumented(to_veriloga(model, order=1), outputs), tmp_path / "run", 4
     stop = f"{100 * len(tops) + 50}n"
-    process = start(
-        folder, text, "synfab_every_part", range(5, 5 + seeds), outputs, wave, stop, "5n"
-    )
+    who = [identity(5, number) for number in range(count)]
+    process = start(folder, text, "synfab_every_part", who, outputs, wave, stop, "5n")
     table = finish(process, folder)
     kinds = set()
-    for i in range(seeds):
+    for i in range(count):
         values = [table[f"o{i}_{k}"].to_numpy() for k in range(len(outputs))]
         cycle, in_hrs, in_lrs = values[0], values[1][0], values[2][0]
         assert cycle[-1] == min(np.ceil(min(in_hrs, in_lrs)), cycles)
@@ -332,7 +335,7 @@ def test_2000_instances_have_the_lives_and_the_spreads_of_python(tmp_path):
     model, count = models()["every part"], 1000
     outputs = ["fails_hrs", "fails_lrs", *DEVICE]
     text = restarted(instrumented(to_veriloga(model, order=1), outputs), "1n")
-    folder, seeds = tmp_path / "run", (1, 1 + count)
+    folder, seeds = tmp_path / "run", [identity(seed, 0) for seed in (1, 2)]
     wave, stop = "0 0 1n 0", f"{count}n"
     process = start(folder, text, "synfab_every_part", seeds, outputs, wave, stop, "0.5n")
     table = finish(process, folder)
@@ -362,27 +365,10 @@ def test_no_cycle_begins_beyond_the_last(published, tmp_path):
     wave, tops = pulse_train((-3.0, 1.6), 4)
     text, folder = instrumented(text, ["cycle", "in_lrs"]), tmp_path / "run"
     stop = f"{100 * len(tops)}n"
-    process = start(folder, text, "synfab_published", (5,), ["cycle", "in_lrs"], wave, stop, "5n")
+    process = start(folder, text, "synfab_published", [{}], ["cycle", "in_lrs"], wave, stop, "5n")
     table = finish(process, folder)
     assert table["o0_0"].max() == 2.0
     assert table["o0_1"].iloc[-1] == 1.0
-
-
-@needs_evas
-def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
-    cells = sf.CellArray(published, (2, 2), seed=3).apply_voltage(-2.0).apply_voltage(1.0)
-    (tmp_path / "cell.va").write_text(to_veriloga(published))
-    crossbar_netlist(sf.Crossbar(cells, 0.0), "-2, 1.2, 0.2", dialect="spectre").save(
-        tmp_path / "bench.scs"
-    )
-    done = subprocess.run(
-        [EVAS, "simulate", "bench.scs", "-o", "out"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "completes with 0 errors" in done.stdout, done.stdout[-800:]
 
 
 @needs_evas
@@ -390,7 +376,7 @@ def test_a_spectre_netlist_of_an_array_runs(published, tmp_path):
 def test_2000_devices_have_the_population_of_python(published, tmp_path):
     count = 1000
     text = restarted(instrumented(to_veriloga(published, order=1), DEVICE), "1n")
-    folder, seeds = tmp_path / "run", (1, 1 + count)
+    folder, seeds = tmp_path / "run", [identity(seed, 0) for seed in (1, 2)]
     process = start(
         folder, text, "synfab_published", seeds, DEVICE, "0 0 1n 0", f"{count}n", "0.5n"
     )
@@ -428,8 +414,8 @@ def test_devices_remember_their_cycles_as_in_python(published, tmp_path):
     outputs = ["r_lrs"]
     text = instrumented(to_veriloga(published), outputs)
     stop = f"{200 * cycles}n"
-    folder, seeds = tmp_path / "run", range(1, count + 1)
-    process = start(folder, text, "synfab_published", seeds, outputs, wave, stop, "25n")
+    folder, who = tmp_path / "run", [identity(1, number) for number in range(count)]
+    process = start(folder, text, "synfab_published", who, outputs, wave, stop, "25n")
     table = finish(process, folder)
     rows = np.searchsorted(table["time"], (np.arange(cycles) + 0.999) * 200e-9)
     lives = np.stack([table[f"o{i}_0"].to_numpy()[rows] for i in range(count)])

@@ -11,7 +11,7 @@ class Toy(Dialect):
     """One word per kind of element, then its name, nodes and numbers."""
 
     name = "toy"
-    by_identity = False
+    moves_traps = False
     COMMENT = "-- {text}"
     HEADER = "-- {title}\nuse {include}"
     RESISTOR = "resistor {name} {a} {b} {ohm}"
@@ -29,7 +29,7 @@ class Toy(Dialect):
         return " ".join(lines) + "\n"
 
     def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
-        return f"cell {name} {a} {b} {device} {parameters['r0']:g}\n"
+        return f"cell {name} {a} {b} {device} {parameters['cell']:g}\n"
 
     def model(self, device: str, seed: int, event_tolerance: float | None) -> str:
         return f"model {device}\n"

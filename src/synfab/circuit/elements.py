@@ -15,11 +15,9 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.locking import lock_of
 from synfab.common.types import Array
 from synfab.crossbar.circuit import Circuit
-from synfab.model.cell_model import FEATURES
 from synfab.network.access import Selector, Transistor
-from synfab.physics.drawing import NEVER, lives
 from synfab.random.arrays import to_numpy
-from synfab.random.streams import WORD
+from synfab.random.streams import WORD, seed_key
 
 # Drives a cell in any state: 64 uA at a drain-source voltage of 0.1 V and 3.3 V on the gate.
 MOSFET = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
@@ -71,7 +69,7 @@ class Crosspoints:
         """Yield the cells row by row, each with its access device."""
         circuit, writer = self.circuit, self.writer
         yield writer.comment("cells")
-        parameters = None if self.snapshot else cell_parameters(circuit.cells, writer.by_identity)
+        parameters = None if self.snapshot else cell_parameters(circuit.cells, writer)
         r, stuck = circuit.states.astype(np.float64), circuit.stuck
         for i in range(circuit.shape[0]):
             defects = np.full(circuit.shape[1], np.nan) if stuck is None else stuck[i]
@@ -137,39 +135,40 @@ class Crosspoints:
             yield self.writer.transistor_model(MOSFET)
 
 
-def cell_parameters(cells: CellArray[Any], by_identity: bool) -> dict[str, Array]:
+def cell_parameters(cells: CellArray[Any], dialect: Dialect) -> dict[str, Array]:
     """Return instance parameters that reproduce the state of each cell; NaN: omit.
 
-    A compiled device derives its history from the cell's number. A Verilog-A module has its own
-    random numbers, so the device parameters are passed to it; its traps do not move, so that it
-    starts in the state that reads see.
+    A device derives its history from the cell's number. If its traps do not move, it starts in the
+    state that reads see.
     """
     state = get_state(cells)
     fresh = (state["phase"] == 0) & (state["cycle"] == 0)
-    number = (cells.first_cell + np.arange(cells.size, dtype=np.uint64)).reshape(cells.shape)
-    parameters: dict[str, Array] = {}
-    if by_identity:
-        parameters["cell"] = (number & np.uint64(2**32 - 1)).astype(np.float64)
-        high = (number >> np.uint64(32)).astype(np.float64)
-        parameters["cell_high"] = np.where(high > 0, high, np.nan)
-        parameters["cycle0"] = np.where(state["cycle"] > 0, state["cycle"], np.nan)
-        parameters |= _traps(cells)
+    parameters = _identity(cells, dialect)
+    parameters["cycle0"] = np.where(state["cycle"] > 0, state["cycle"], np.nan)
+    if cells.traps is not None and not dialect.moves_traps:
+        state["r"], fresh = to_numpy(cells.r), np.zeros_like(fresh)
     else:
-        state["r"] = to_numpy(cells.r)
-        # One stream of the simulator's random generator per cell.
-        parameters["seed"] = (number % np.uint64(2**31 - 2) + np.uint64(1)).astype(np.float64)
-        parameters["given_device"] = np.ones(cells.shape)
-        devices = to_numpy(cells.device_parameters).astype(np.float64)
-        for k, key in enumerate(FEATURES):
-            parameters[f"mu_{key}"] = devices[..., k]
-            parameters[f"sigma_{key}"] = devices[..., 4 + k]
-        parameters |= _age(cells, number, state["cycle"])
+        parameters |= _traps(cells)
     parameters["phase0"] = np.where(state["phase"] > 0, state["phase"], np.nan)
-    parameters["r0"] = np.where(fresh & by_identity, np.nan, state["r"])
+    parameters["r0"] = np.where(fresh, np.nan, state["r"])
     between = state["phase"] == 2
     parameters["threshold0"] = np.where(between, state["threshold"], np.nan)
     parameters["steepness0"] = np.where(between, state["steepness"], np.nan)
     return parameters
+
+
+def _identity(cells: CellArray[Any], dialect: Dialect) -> dict[str, Array]:
+    """Return the seed, if instances have it, and the number of each cell, as two words."""
+    number = (cells.first_cell + np.arange(cells.size, dtype=np.uint64)).reshape(cells.shape)
+    words = {dialect.number_parameter: (number & np.uint64(WORD), number >> np.uint64(32))}
+    if dialect.seeds_instances:
+        low, high = seed_key(cells.seed)
+        words = {"seed": (np.full(cells.shape, low), np.full(cells.shape, high)), **words}
+    found: dict[str, Array] = {}
+    for name, (low_words, high_words) in words.items():
+        found[name] = low_words.astype(np.float64)
+        found[f"{name}_high"] = np.where(high_words > 0, high_words.astype(np.float64), np.nan)
+    return found
 
 
 def _traps(cells: CellArray[Any]) -> dict[str, Array]:
@@ -184,17 +183,3 @@ def _traps(cells: CellArray[Any]) -> dict[str, Array]:
         "step0": np.full(cells.size, step if step > 0 else np.nan),
     }
     return {name: np.reshape(numbers, cells.shape) for name, numbers in flat.items()}
-
-
-def _age(cells: CellArray[Any], number: Array, cycle: Array) -> dict[str, Array]:
-    """Return the parameters of a Verilog-A module on which wear-in and failure depend."""
-    model, found = cells.model, dict[str, Array]()
-    if model.depends_on_cycle:
-        found["cycle0"] = np.where(cycle > 0, cycle, np.nan)
-    if model.failure is not None:
-        low, high = (words.astype(np.uint32) for words in (number & np.uint64(WORD), number >> 32))
-        life, in_hrs = lives(model.failure, cells.seed, (low, high))
-        fails = np.where(life < NEVER, life.astype(np.float64), np.nan)
-        found["fails_hrs0"] = np.where(in_hrs, fails, np.nan)
-        found["fails_lrs0"] = np.where(in_hrs, np.nan, fails)
-    return found

@@ -113,8 +113,10 @@ def optional_numbers(model: CellModel, history: History) -> dict[str, Any]:
         found["wear_cycles"] = wear.cycles
         found["wear_shift"], found["wear_spread"] = wear.shift, wear.log_spread
     if (failure := model.failure) is not None:
-        for name in ("scale", "shape", "share", "stuck_hrs"):
+        for name in ("scale", "shape"):
             found[f"failure_{name}"] = getattr(failure, name)
+        for name in ("share", "stuck_hrs"):  # compared with float32 numbers, so rounded as there
+            found[f"failure_{name}"] = float(np.float32(getattr(failure, name)))
     if model.traps is not None:
         found |= trap_numbers(model, model.traps)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from synfab.circuit import veriloga_text as text
@@ -19,10 +21,15 @@ from synfab.common import checks
 from synfab.common.types import PathLike
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.model_file import load_model
+from synfab.physics import drawing
+from synfab.random import streams
 
 UNITS = ("ohm", "V", "ohm", "V")
 STATES = ("r", "threshold", "steepness", "in_hrs", "in_lrs")
-INNOVATIONS = tuple(f"z{k}" for k in range(4))
+FEATURES_OF_CYCLE = ("cycle", "r_hrs", "u_set", "r_lrs", "u_reset")
+LIVES = ("fails_hrs", "fails_lrs")
+MAX_FIRST_CYCLE = 10_000_000  # as in the compiled device: the history is drawn up to this cycle
+Core = Literal["start", "step"]
 
 
 def to_veriloga(
@@ -35,8 +42,10 @@ def to_veriloga(
 ) -> str:
     """Return a Verilog-A module of the cell as text; it uses scalar variables only.
 
-    Instance parameters are ``seed`` (different for each instance), device parameters and the
-    initial state; ``crossbar_netlist`` sets them so that each instance is a cell of an array.
+    An instance with the parameters ``seed`` and ``number`` is cell ``number`` of a ``CellArray`` of
+    this seed. Further parameters are the initial state (``cycle0``, ``phase0``, ``r0``,
+    ``threshold0``, ``steepness0``), a capacitance (``cpar``) and given device parameters;
+    ``crossbar_netlist`` sets them so that each instance continues as a cell of an array.
 
     Parameters
     ----------
@@ -59,29 +68,34 @@ def to_veriloga(
     """
     checks.flag("noise", noise)
     checks.flag("probes", probes)
-    return _render(load_model(model), order, name, noise=noise, probes=probes, core=False)
+    return _render(load_model(model), order, name, noise=noise, probes=probes)
 
 
-def to_veriloga_core(model: CellModel, *, order: int | None = None, name: str | None = None) -> str:
-    """Return a stateless module with the same body, for tests against the Python model.
+def to_veriloga_core(
+    model: CellModel, core: Core = "step", *, order: int | None = None, name: str | None = None
+) -> str:
+    """Return a stateless module with a part of the same text, for tests against the Python model.
 
-    Inputs (state, device, innovations) are parameters ``in_…``; the state after the voltage
-    ``applied`` is output as currents into the ports ``out_…``, in the order of ``core_outputs``.
+    Outputs are currents into the ports ``out_…``, in the order of ``core_outputs``. The core
+    ``"start"`` draws a cell as an instance does when a simulation starts. The core ``"step"``
+    applies the voltage ``applied``; its inputs (state, device) are parameters ``in_…``.
     """
-    return _render(model, order, name, noise=False, probes=False, core=True)
+    return _render(model, order, name, core=core)
 
 
 def core_inputs(model: CellModel, order: int) -> list[str]:
-    """Return the parameter names of the core, without the prefix ``in_``."""
-    names = [*STATES, *text.DEVICE, *INNOVATIONS, *_register(model, order)]
-    if model.depends_on_cycle:
-        names.append("cycle")
-    return names if model.failure is None else [*names, "fails_hrs", "fails_lrs"]
+    """Return the parameter names of the core ``"step"``, without the prefix ``in_``."""
+    names = [*STATES, *text.DEVICE, *_register(model, order), "cycle"]
+    return names if model.failure is None else [*names, *LIVES]
 
 
-def core_outputs(model: CellModel, order: int) -> list[str]:
-    """Return the port names of the core, without the prefix ``out_``."""
-    return [*STATES, *_register(model, order)]
+def core_outputs(model: CellModel, order: int, core: Core = "step") -> list[str]:
+    """Return the port names of a core, without the prefix ``out_``."""
+    register = _register(model, order)
+    if core == "step":
+        return [*STATES, *register]
+    lives = () if model.failure is None else LIVES
+    return [*text.DEVICE, *register, *FEATURES_OF_CYCLE, *lives]
 
 
 def _register(model: CellModel, order: int) -> list[str]:
@@ -93,9 +107,9 @@ def _render(
     order: int | None,
     name: str | None,
     *,
-    noise: bool,
-    probes: bool,
-    core: bool,
+    noise: bool = False,
+    probes: bool = False,
+    core: Core | None = None,
 ) -> str:
     numbers = model_numbers(model, order)
     history, population = model.history(order), model.population
@@ -111,7 +125,13 @@ def _render(
         order=p,
         averages=model.averages,
         fails=numbers["fails"],
-        given_cycle=model.depends_on_cycle,
+        max_cycle0=literal(MAX_FIRST_CYCLE),
+        failure_index=drawing.FAILURE_INDEX,
+        population_draws=3 if model.failure is None else drawing.FAILURE_INDEX + 1,
+        streams=streams.Stream,
+        rounds=streams.ROUNDS,
+        multipliers=streams.MULTIPLIERS,
+        key_steps=streams.KEY_STEPS,
         max_cycle=text.number(numbers["max_cycle"]),
         components=numbers["components"],
         pieces=numbers["pieces"],
@@ -136,7 +156,7 @@ def _render(
                 zip(FEATURES, UNITS, model.scales, strict=True)
             )
         ],
-        population=text.components(population),
+        population=text.components(model),
         feature_lines=text.feature_lines(model),
         vectors=text.vectors(p, model.averages),
         average_lines=text.average_lines(history),
@@ -151,7 +171,7 @@ def _render(
         probes=probes,
         core=core,
         inputs=[f"in_{n}" for n in core_inputs(model, p)],
-        outputs=core_outputs(model, p),
+        outputs=[] if core is None else core_outputs(model, p, core),
         **noise_densities(),
         **text.trap_text(model, numbers),
         name=module,

@@ -10,9 +10,8 @@ from synfab.circuit.literals import feature_of, filled, literal
 from synfab.common.types import Array
 from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.history import History
-from synfab.model.population import Population
 from synfab.model.traps import Traps
-from synfab.physics.drawing import NEVER
+from synfab.physics.drawing import NEVER, component_bounds
 
 DEVICE = tuple(f"{letter}{k}" for letter in "ms" for k in range(4))
 # Cycles and voltage (V) of cells that failed, by the feature that holds them in their state.
@@ -171,12 +170,16 @@ def replace_amplitude(parts: Traps, amplitude: float) -> Traps:
     )
 
 
-def components(population: Population) -> list[dict[str, Any]]:
-    """Return the bound and the statements of each component of the device population."""
+def components(model: CellModel) -> list[dict[str, Any]]:
+    """Return the bound and the statements of each component of the device population.
+
+    A cell whose random word is below the bound of a component, and of none before, belongs to it.
+    """
+    population = model.population
     of_sigma = "exp({})" if population.log_spread else "{}"
     found = []
     for bound, mean, factor in zip(
-        population.cumulative, population.means, population.factors, strict=True
+        component_bounds(model), population.means, population.factors, strict=True
     ):
         sums = [f"{literal(mean[i])} + {weighted_sum(factor[i, : i + 1], 'd')}" for i in range(8)]
         drawn = [*sums[:4], *(of_sigma.format(value) for value in sums[4:])]

@@ -32,7 +32,7 @@ def register(dialect: type[Dialect]) -> type[Dialect]:
     templates = (name for name in Dialect.__annotations__ if name.isupper())
     missing = [
         name
-        for name in ("name", "by_identity", *templates)
+        for name in ("name", "moves_traps", *templates)
         if not hasattr(dialect, name)
         and getattr(dialect, name.lower(), None) is getattr(Dialect, name.lower(), None)
     ]

@@ -72,8 +72,12 @@ class Dialect(ABC):
     ----------
     name
         Name by which the dialect is selected.
-    by_identity
-        Whether random numbers are addressed by the cell's number, as in Python.
+    moves_traps
+        Whether the traps of a cell move in transient analysis.
+    number_parameter
+        Instance parameter with the number of the cell; that of the high word ends in ``_high``.
+    seeds_instances
+        Whether each instance has the seed as a parameter; else the model statement has it.
     has_snapshots
         Whether ``snapshot`` is supported: a cell that cannot switch and needs no compiled device.
     DRIVE
@@ -83,7 +87,9 @@ class Dialect(ABC):
     """
 
     name: ClassVar[str]
-    by_identity: ClassVar[bool]
+    moves_traps: ClassVar[bool]
+    number_parameter: ClassVar[str] = "cell"
+    seeds_instances: ClassVar[bool] = False
     has_snapshots: ClassVar[bool] = False
     COMMENT: ClassVar[str]
     HEADER: ClassVar[str]

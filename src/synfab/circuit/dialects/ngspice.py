@@ -16,7 +16,7 @@ class Ngspice(Dialect):
     """The SPICE dialect of ngspice; cells are ``N`` elements of a compiled device."""
 
     name = "ngspice"
-    by_identity = True
+    moves_traps = True
     has_snapshots = True
     COMMENT = "* {text}"
     HEADER = "* {title}"

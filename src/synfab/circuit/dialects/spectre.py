@@ -11,7 +11,9 @@ class Spectre(Dialect):
     """The dialect of Spectre; cells are instances of the Verilog-A module."""
 
     name = "spectre"
-    by_identity = False
+    moves_traps = False
+    number_parameter = "number"  # ``cell`` is a reserved word of Verilog-AMS
+    seeds_instances = True
     COMMENT = "// {text}"
     HEADER = '// {title}\nsimulator lang=spectre\nglobal 0\nahdl_include "{include}"'
     RESISTOR = "R{name} ({a} {b}) resistor r={ohm}"
@@ -33,7 +35,7 @@ class Spectre(Dialect):
         return self.wrapped(f"N{name} ({a} {b}) {device}", given)
 
     def model(self, device: str, seed: int, event_tolerance: float | None) -> str:
-        return ""  # no model statement: each instance names the module and its own seed
+        return ""  # no model statement: each instance names the module and the seed
 
     def transistor_model(self, parameters: dict[str, float]) -> str:
         given = " ".join(f"{k}={value(v)}" for k, v in parameters.items() if k != "level")
