@@ -1,6 +1,7 @@
 """Every example runs, in an empty folder, and leaves the picture it promises."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,5 +63,7 @@ def test_gallery(script, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    picture = tmp_path / f"{script.stem}.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    promised = re.findall(r'savefig\("([\w.]+)"', script.read_text())
+    assert promised
+    for picture in promised:
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
