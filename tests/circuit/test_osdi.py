@@ -190,7 +190,7 @@ def test_a_model_without_optional_parts_has_no_text_of_them(export, published):
     plain, whole = export(published), export(models()["every part"])
     words = {
         to_osdi_source: ("SLOTS", "RATES", "worn_in", "NEVER", "fails", "exp(value)", "fmax(y"),
-        to_veriloga: ("a0_0", "worn_0", "cycle0", "fails", "life", "= exp(", "(1.0 / max("),
+        to_veriloga: ("a0_0", "worn_0", "fails", "life", "= exp(", "(1.0 / max("),
     }[export]
     for word in words:
         assert word in whole
