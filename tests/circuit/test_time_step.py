@@ -82,7 +82,14 @@ def test_a_module_bounds_the_voltage_change_of_a_step_during_a_reset(tmp_path):
     text = instrumented(to_veriloga("published"), ["threshold"])
     wave = "0 0 100u -2 200u 0 300u 1.1 400u 0"
     process = start(
-        tmp_path / "run", text, "synfab_published", (5,), ["threshold"], wave, "400u", "20u"
+        tmp_path / "run",
+        text,
+        "synfab_published",
+        [{"seed": 5.0}],
+        ["threshold"],
+        wave,
+        "400u",
+        "20u",
     )
     table = finish(process, tmp_path / "run")
     voltage, threshold = table["c"].to_numpy(), table["o0_0"].to_numpy()
