@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synfab.common.types import Array
-from synfab.engines.numba import trap_kernels
+from synfab.engines.numba import trap_kernels, trap_trace
 from synfab.engines.numba.layout import GROUP
 from synfab.engines.numba.model32 import MODELS
 from synfab.engines.numba.threads import share
-from synfab.engines.numba.trap_kernels import SAMPLES, Held, Parts, Scratch, TraceWork
+from synfab.engines.numba.trap_kernels import Held, Parts, Scratch
+from synfab.engines.numba.trap_trace import SAMPLES, TraceWork
 from synfab.engines.numba.workspace import per_thread
 from synfab.model.cell_model import CellModel
 from synfab.physics import rules
@@ -162,7 +163,7 @@ def trace(
     )  # fmt: skip
 
     def work(low: int, high: int) -> None:
-        trap_kernels.trace(low, high, *fixed, trace_work())
+        trap_trace.trace(low, high, *fixed, trace_work())
 
     share(work, len(cells), len(cells) * samples, discardable=True)
     return currents, after
