@@ -432,7 +432,10 @@ def test_a_copy_goes_on_alike_and_apart(published):
         (lambda c: c.apply_voltage("1"), "u: expected real numbers"),
         (lambda c: c.apply_voltage(1.0, where=np.ones(3, bool)), "where: shape"),
         (lambda c: c.apply_voltage(1.0, where=[1, 0, 1, 0]), "where: expected booleans"),
-        (lambda c: c.read(bandwidth=-1.0), "bandwidth: expected at least 0, found -1"),
+        (
+            lambda c: c.read(bandwidth=-1.0),
+            r"bandwidth: expected at least 0 and at most 1e\+15, found -1",
+        ),
         (lambda c: c.read(number=-1), "number: expected 0"),
         (lambda c: c.conductance(0.0), "u: expected one voltage"),
         (lambda c: c.conductance([0.1, 0.2, 0.2, 0.2]), "u: expected one voltage"),

@@ -172,7 +172,7 @@ def test_a_child_does_not_hold_the_folder_of_its_dead_parent(tmp_path):
     code = (
         "import os, sys, time, synfab as sf\n"
         "with sf.Checkpoints(sys.argv[1]).open({}) as run:\n"
-        "    if os.fork():\n        print('forked', flush=True)\n    time.sleep(60)\n"
+        "    if not os.fork():\n        print('forked', flush=True)\n    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "kept")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as parent:
