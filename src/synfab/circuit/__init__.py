@@ -7,6 +7,7 @@ from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.run import CrossbarRun, run_crossbar
 from synfab.circuit.veriloga import to_veriloga
 from synfab.circuit.waveforms import Waveforms
+from synfab.circuit.xschem import export_xschem
 from synfab.pulses.timeline import Pulse, read_pulse
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Waveforms",
     "build_osdi",
     "crossbar_netlist",
+    "export_xschem",
     "find_ngspice",
     "read_pulse",
     "run_crossbar",
