@@ -117,7 +117,10 @@ def test_the_device_of_another_name_is_that_of_the_test_bench(tmp_path):
     assert b"my_cell" in (tmp_path / "synfab_cell.osdi").read_bytes()
 
 
-def test_a_wrong_name_leaves_nothing(tmp_path):
-    with pytest.raises(InvalidValueError, match="name: expected letters"):
-        export_xschem("published", tmp_path / "new", name="my cell")
+@pytest.mark.parametrize(
+    ("wrong", "words"), [({"name": "my cell"}, "name: expected letters"), ({"order": 99}, "order")]
+)
+def test_a_wrong_argument_leaves_nothing(tmp_path, wrong, words):
+    with pytest.raises(InvalidValueError, match=words):
+        export_xschem("published", tmp_path / "new", **wrong)
     assert not (tmp_path / "new").exists()

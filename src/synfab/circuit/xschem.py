@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -10,7 +11,7 @@ from synfab.circuit.literals import check_identifier, default_name
 from synfab.circuit.osdi import build_osdi
 from synfab.common import checks
 from synfab.common.types import PathLike
-from synfab.io.files import atomic_path, make_folder, refuse_overwrite
+from synfab.io.files import atomic_path, make_folder, refuse_overwrite, temporary_folder
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 
@@ -53,8 +54,11 @@ def export_xschem(
         refuse_overwrite("folder", target / file, the_model=model)
     loaded = load_model(model)
     device = default_name(loaded) if name is None else check_identifier("name", name)
-    make_folder(target, "folder")
-    build_osdi(loaded, target / LIBRARY, order=order, name=device)
+    with temporary_folder("synfab") as temporary:
+        library = build_osdi(loaded, temporary / LIBRARY, order=order, name=device)
+        make_folder(target, "folder")
+        with atomic_path(target / LIBRARY) as path:
+            shutil.copyfile(library, path)
     for file in FILES:
         text = (files("synfab.circuit") / "symbols" / file).read_text("utf-8")
         if file == "synfab_testbench.sch":
