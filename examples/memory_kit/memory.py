@@ -120,7 +120,7 @@ class Memory:
         for i in range(rows):
             lines.append(f"Xrow{i} row{i} wl{i}_0 logic word_line_driver")
             lines += self._wires(f"wl{i}", columns)
-        offsets = self._offsets()
+        offsets = self.offsets()
         for j in range(columns):
             given = " ".join(f"{name}={offsets[name][j]:.6g}" for name in PAIRS)
             sense = f"bl{j}_0 ref{j} read pre_b clock clamp supply out{j} sense_amplifier {given}"
@@ -156,7 +156,7 @@ class Memory:
             f"X{i}_{j} cell{i}_{j} wl{i}_{j} sl{j}_{i} 0 nhv w={ACCESS}"
         )
 
-    def _offsets(self) -> dict[str, np.ndarray]:
+    def offsets(self) -> dict[str, np.ndarray]:
         """Return the offsets (V) of the pairs in each sense amplifier, fixed for a chip."""
         columns = np.arange(self.shape[1], dtype=np.uint32)
         drawn = normals(words(self.chip, (columns, columns * 0), 0, OFFSETS))
