@@ -377,7 +377,11 @@ def test_a_pulse_updates_the_state_of_its_cell_only():
     assert (writer.pairs.amplitude >= writer.pairs.begin).all()
     one = np.zeros((2, 3, 4), bool)
     one[1, 0, 2] = True
-    g, amplitude, wanted = writer.pairs.g.copy(), writer.pairs.amplitude.copy(), writer.wanted.copy()
+    g, amplitude, wanted = (
+        writer.pairs.g.copy(),
+        writer.pairs.amplitude.copy(),
+        writer.wanted.copy(),
+    )
     writer.pulse(np.where(one, 1.2, np.nan))
     np.testing.assert_array_equal(writer.pairs.g[~one], g[~one])
     np.testing.assert_array_equal(writer.pairs.amplitude, np.where(one, 1.2, amplitude))

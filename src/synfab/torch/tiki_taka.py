@@ -237,7 +237,8 @@ class _FilteredWriter(_Writer):
         if not len(columns):
             return
         self.h[:, columns] += self.transfer_lr / self.granularity * held[:, columns]
-        n = np.where(np.abs(self.h) >= 1.0, np.sign(self.h), 0.0)
+        n = np.zeros(self.h.shape)
+        n[:, columns] = np.trunc(self.h[:, columns]).clip(-1.0, 1.0)
         self.h -= n
         counts = np.stack([np.maximum(-n, 0.0), np.maximum(n, 0.0)]).astype(np.int64)
         self.pairs.pulse_times(counts, self.staircase)

@@ -70,9 +70,10 @@ class Trains:
     def _products(self, rows: Array, columns: Array) -> Array:
         """Return sums of products over vectors and slots, (outputs, inputs)."""
         groups = self.tiles.groups
-        left = rows.reshape(-1, groups, rows.shape[2] // groups).transpose(1, 2, 0)
-        right = columns.reshape(-1, groups, columns.shape[2] // groups).transpose(1, 0, 2)
-        return np.asarray((left @ right).reshape(self.tiles.shape))
+        left = torch.from_numpy(rows.reshape(-1, groups, rows.shape[2] // groups))
+        right = torch.from_numpy(columns.reshape(-1, groups, columns.shape[2] // groups))
+        each = [(left[:, k].T @ right[:, k]).numpy() for k in range(groups)]
+        return np.concatenate(each)
 
 
 def probabilities(x: Vectors, d: Vectors, share: float) -> tuple[Vectors, Vectors]:
