@@ -439,10 +439,10 @@ BAD = [
     ({"weight_decay": -1.0}, "weight_decay: expected"),
     ({"granularity": 0.0}, "granularity: expected"),
     ({"duration": -1.0}, "duration: expected"),
-    ({"params": torch.zeros(2)}, "params: expected parameters of the network"),
+    ({"params": torch.zeros(2)}, "params: expected a list of parameters"),
     ({"params": [torch.zeros(2)]}, "params: expected parameters of the network"),
-    ({"params": [{"lr": 0.1}]}, "params: expected groups with a list"),
-    ({"params": 3}, "params: expected parameters of the network"),
+    ({"params": [{"lr": 0.1}]}, "params: expected a list of parameters"),
+    ({"params": 3}, "params: expected a list of parameters"),
 ]
 BLIND_BAD = [({"refresh_every": 0}, "refresh_every: expected")]
 TRAINS_BAD = [({"slots": 0}, "slots: expected")]

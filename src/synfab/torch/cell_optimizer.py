@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.interrupts import pass_on
 from synfab.common.types import Array
 from synfab.io.limits import one_line_errors
 from synfab.torch.convert import crossbar_layers
@@ -183,12 +184,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         """Return groups of parameters as PyTorch describes them."""
         if params is None:
             return [{"params": list(network.parameters())}]
-        if isinstance(params, (Tensor, str, Mapping)) or not isinstance(params, Iterable):
-            raise InvalidTypeError(
-                f"params: expected parameters of the network, or groups, found "
-                f"{checks.kind_of(params)}"
-            )
-        every = list(params)
+        every = _listed(params)
         groups = every if every and isinstance(every[0], Mapping) else [{"params": every}]
         return [self._group(group) for group in groups]
 
@@ -196,10 +192,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         """Return a group with its parameters in a list, checked; it may be of any content."""
         made = dict(checks.mapping("params", group))
         found = made.get("params")
-        listed = [found] if isinstance(found, Tensor) else found
-        if not isinstance(listed, Iterable) or isinstance(listed, (str, Mapping)):
-            raise InvalidTypeError("params: expected groups with a list of parameters")
-        made["params"] = list(listed)
+        made["params"] = [found] if isinstance(found, nn.Parameter) else _listed(found)
         for parameter in made["params"]:
             if id(parameter) not in self._known:
                 raise InvalidValueError(
@@ -324,6 +317,19 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         for name, writer in self.layers.items():
             rows |= writer.rows(name)
         return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _listed(params: object) -> list[Any]:
+    """Return what is iterated over, parameters or groups, as a list."""
+    try:
+        if isinstance(params, Iterable) and not isinstance(params, (Tensor, str, bytes, Mapping)):
+            return list(params)
+    except Exception as error:  # of an object that only looks iterable
+        pass_on(error)
+    raise InvalidTypeError(
+        f"params: expected a list of parameters of the network, or of groups, found "
+        f"{checks.kind_of(params)}"
+    )
 
 
 def _hyperparameter(name: str, value: object) -> float:

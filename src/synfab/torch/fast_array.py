@@ -16,6 +16,7 @@ from synfab.torch.pulsed_pairs import PulsedPairs
 from synfab.torch.staircases import even_staircase
 
 ZERO_SHIFT = 8
+MAX_ZERO_SHIFT = 100  # more than a cell's steps from one end of the window to the other
 
 
 class FastArray:

@@ -18,7 +18,7 @@ from synfab.torch import state as cell_state
 from synfab.torch.blind import REFRESH_EVERY, BlindWriter
 from synfab.torch.cell_optimizer import CellOptimizer, Group, Parameters
 from synfab.torch.core import CrossbarLayer
-from synfab.torch.fast_array import ZERO_SHIFT, FastArray
+from synfab.torch.fast_array import MAX_ZERO_SHIFT, ZERO_SHIFT, FastArray
 from synfab.torch.optimizer import check_pulses
 from synfab.torch.staircases import linear_staircase
 from synfab.torch.stochastic import MAX_SLOTS, SLOTS
@@ -100,7 +100,7 @@ class TikiTaka(CellOptimizer):
         self.transfer_lr = checks.positive("transfer_lr", transfer_lr)
         self.columns = checks.count("columns", columns)
         self.slots = checks.count("slots", slots, MAX_SLOTS)
-        self.zero_shift = checks.integer("zero_shift", zero_shift, 0)
+        self.zero_shift = checks.integer("zero_shift", zero_shift, 0, MAX_ZERO_SHIFT)
         self.refresh_every = checks.count("refresh_every", refresh_every)
         self.next_cell = 0
         super().__init__(network, params, lr=lr, momentum=momentum, weight_decay=weight_decay)

@@ -192,7 +192,8 @@ def _(_folder: Path) -> Any:
     return st.hardware_aware, {
         "network": network(), "model": model(), "seed": SEED, "errors": None, "bits": 4,
         "clip": None, "g_window": None, "wire_resistance": 0.0, "tile": (4, 4), "chip": None,
-        "inplace": False,
+        "inplace": False, "dac": None, "adc": None, "input_range": None, "read_voltage": 0.2,
+        "noise": False, "bandwidth": 1e8,
     }  # fmt: skip
 
 
@@ -298,7 +299,8 @@ def _optimizer(kind: Any, arguments: dict[str, Any]) -> None:
         return moved.add_param_group, {"param_group": {"params": [made[0].bias]}}
 
     # The package itself calls these, with what it has made.
-    inner = ("writer", "direction", "with_momentum", "fast_tiles")
+    inner = ["writer", "direction", "with_momentum"]
+    inner += ["fast_tiles"] if issubclass(kind, st.TikiTaka) else []
     RECIPES.leave("called by the optimizer itself", *(f"{name}.{method}" for method in inner))
 
 
