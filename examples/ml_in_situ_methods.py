@@ -115,5 +115,6 @@ for axes, (title, methods) in zip(rows, results.items(), strict=True):
         axis.barh(range(len(values)), values, color=COLOURS)
         axis.set(xlabel=label, yticks=[])
         axis.invert_yaxis()
-rows[0][0].legend(frameon=False, fontsize="small", loc="lower right")
+named = rows[0][0].get_legend_handles_labels()
+figure.legend(*named, loc="outside lower center", ncols=4, frameon=False)
 figure.savefig(options.output, dpi=130)

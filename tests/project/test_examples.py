@@ -14,8 +14,13 @@ GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
 # What these three promise of accuracy is measured in test_torch_workflows.py.
 SMALL = {
+    "ml_chips": (
+        *("--chips", "1", "--in-situ-chips", "1", "--epochs", "2", "--aware-epochs", "1"),
+        *("--in-situ-epochs", "1"),
+    ),
     "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
     "ml_in_situ": ("--epochs", "1"),
+    "ml_in_situ_methods": ("--epochs", "1"),
     "ml_inference": ("--chips", "1", "--epochs", "2"),
     "ml_over_time": ("--chips", "1", "--epochs", "2", "--times", "2", "--refresh", "4"),
 }
