@@ -31,7 +31,7 @@ from synfab.torch.staircases import even_staircase, linear_staircase
 from synfab.torch.trains import Trains, probabilities
 
 METHODS = [PulsedSGD, StochasticPulseSGD, MixedPrecisionSGD, TikiTaka, TikiTakaV2]
-BLIND = METHODS[1:]
+UNREAD = METHODS[1:]
 
 
 def name_of(kind):
@@ -333,7 +333,7 @@ def same(first, second):
     return np.array_equal(np.asarray(first), np.asarray(second))
 
 
-@pytest.mark.parametrize("kind", BLIND, ids=name_of)
+@pytest.mark.parametrize("kind", UNREAD, ids=name_of)
 def test_a_loaded_method_continues_with_the_same_bits(kind, tmp_path):
     options = {"lr": 0.2, "refresh_every": 4}
     chip = small_chip()
@@ -353,7 +353,7 @@ def test_a_loaded_method_continues_with_the_same_bits(kind, tmp_path):
     restore_training(training_state(chip, optimizer), again, twin)
 
 
-@pytest.mark.parametrize("kind", BLIND, ids=name_of)
+@pytest.mark.parametrize("kind", UNREAD, ids=name_of)
 def test_the_state_of_other_settings_is_refused(kind):
     chip = small_chip()
     one, other = kind(chip, refresh_every=7), kind(small_chip(), refresh_every=8)
@@ -444,14 +444,14 @@ BAD = [
     ({"params": [{"lr": 0.1}]}, "params: expected a list of parameters"),
     ({"params": 3}, "params: expected a list of parameters"),
 ]
-BLIND_BAD = [({"refresh_every": 0}, "refresh_every: expected")]
+UNREAD_BAD = [({"refresh_every": 0}, "refresh_every: expected")]
 TRAINS_BAD = [({"slots": 0}, "slots: expected")]
 OWN_BAD = {
     PulsedSGD: [],
-    StochasticPulseSGD: [*BLIND_BAD, *TRAINS_BAD, ({"voltage": -1.0}, "voltage: expected")],
-    MixedPrecisionSGD: BLIND_BAD,
+    StochasticPulseSGD: [*UNREAD_BAD, *TRAINS_BAD, ({"voltage": -1.0}, "voltage: expected")],
+    MixedPrecisionSGD: UNREAD_BAD,
     TikiTaka: [
-        *BLIND_BAD,
+        *UNREAD_BAD,
         *TRAINS_BAD,
         ({"transfer_lr": 0.0}, "transfer_lr: expected"),
         ({"columns": 0}, "columns: expected"),

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from synfab.common import checks
 from synfab.programming.pulser import DURATION
 from synfab.random.arrays import to_numpy
-from synfab.torch.blind import REFRESH_EVERY, BlindWriter
 from synfab.torch.cell_optimizer import CellOptimizer, Group, Parameters
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.open_loop import REFRESH_EVERY, OpenLoopWriter
 from synfab.torch.optimizer import check_pulses
 from synfab.torch.staircases import linear_staircase
 
@@ -72,7 +72,7 @@ class MixedPrecisionSGD(CellOptimizer):
         self.refresh_every = checks.count("refresh_every", refresh_every)
         super().__init__(network, params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
-    def writer(self, layer: CrossbarLayer[nn.Module]) -> BlindWriter:
+    def writer(self, layer: CrossbarLayer[nn.Module]) -> OpenLoopWriter:
         """Return what pulses the cells of a layer."""
         return _Writer(layer, self.granularity, self.duration, self.refresh_every)
 
@@ -82,7 +82,7 @@ class MixedPrecisionSGD(CellOptimizer):
         return self.with_momentum(parameter, gradient, group.get("momentum", 0.0))
 
 
-class _Writer(BlindWriter):
+class _Writer(OpenLoopWriter):
     """Digital sums of one layer."""
 
     def __init__(

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.programming.pulser import DURATION
-from synfab.torch.blind import REFRESH_EVERY, BlindWriter
 from synfab.torch.cell_optimizer import CellOptimizer, Group, Parameters
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.open_loop import REFRESH_EVERY, OpenLoopWriter
 from synfab.torch.optimizer import check_pulses
 from synfab.torch.staircases import equal_pulses, linear_staircase
 from synfab.torch.trains import Trains, record, vectors_of
@@ -87,12 +87,12 @@ class StochasticPulseSGD(CellOptimizer):
         self.refresh_every = checks.count("refresh_every", refresh_every)
         super().__init__(network, params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
-    def writer(self, layer: CrossbarLayer[nn.Module]) -> BlindWriter:
+    def writer(self, layer: CrossbarLayer[nn.Module]) -> OpenLoopWriter:
         """Return what pulses the cells of a layer."""
         return _Writer(layer, self)
 
 
-class _Writer(BlindWriter):
+class _Writer(OpenLoopWriter):
     """Pulse trains on the lines of one layer."""
 
     def __init__(self, layer: CrossbarLayer[nn.Module], method: StochasticPulseSGD) -> None:

@@ -15,10 +15,10 @@ from synfab.programming.pulser import DURATION
 from synfab.programming.tiles import Tiles
 from synfab.random.arrays import to_numpy
 from synfab.torch import state as cell_state
-from synfab.torch.blind import REFRESH_EVERY, BlindWriter
 from synfab.torch.cell_optimizer import CellOptimizer, Group, Parameters
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.fast_array import MAX_ZERO_SHIFT, ZERO_SHIFT, FastArray
+from synfab.torch.open_loop import REFRESH_EVERY, OpenLoopWriter
 from synfab.torch.optimizer import check_pulses
 from synfab.torch.staircases import linear_staircase
 from synfab.torch.stochastic import MAX_SLOTS, SLOTS
@@ -105,7 +105,7 @@ class TikiTaka(CellOptimizer):
         self.next_cell = 0
         super().__init__(network, params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
-    def writer(self, layer: CrossbarLayer[nn.Module]) -> BlindWriter:
+    def writer(self, layer: CrossbarLayer[nn.Module]) -> OpenLoopWriter:
         """Return what pulses the cells of a layer."""
         return _Writer(layer, self, self.fast_tiles(layer))
 
@@ -134,12 +134,12 @@ class TikiTakaV2(TikiTaka):
     All else, and all parameters, are those of ``TikiTaka``.
     """
 
-    def writer(self, layer: CrossbarLayer[nn.Module]) -> BlindWriter:
+    def writer(self, layer: CrossbarLayer[nn.Module]) -> OpenLoopWriter:
         """Return what pulses the cells of a layer."""
         return _FilteredWriter(layer, self, self.fast_tiles(layer))
 
 
-class _Writer(BlindWriter):
+class _Writer(OpenLoopWriter):
     """Fast array of one layer, and transfers by pulse trains."""
 
     def __init__(self, layer: CrossbarLayer[nn.Module], method: TikiTaka, tiles: Tiles) -> None:

@@ -262,12 +262,12 @@ _SHARED = {
     "lr": 0.1, "params": None, "momentum": 0.0, "weight_decay": 0.0, "granularity": None,
     "duration": 1e-7,
 }  # fmt: skip
-_BLIND = {**_SHARED, "refresh_every": 100}
-_TRAINS = {**_BLIND, "slots": 31}
+_UNREAD = {**_SHARED, "refresh_every": 100}
+_TRAINS = {**_UNREAD, "slots": 31}
 _TIKI = {**_TRAINS, "transfer_lr": 0.1, "columns": 4, "zero_shift": 1}
 METHODS: dict[Any, dict[str, Any]] = {
     st.PulsedSGD: _SHARED, st.StochasticPulseSGD: {**_TRAINS, "voltage": None},
-    st.MixedPrecisionSGD: _BLIND, st.TikiTaka: _TIKI, st.TikiTakaV2: _TIKI,
+    st.MixedPrecisionSGD: _UNREAD, st.TikiTaka: _TIKI, st.TikiTakaV2: _TIKI,
 }  # fmt: skip
 
 

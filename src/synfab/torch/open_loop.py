@@ -11,7 +11,7 @@ from synfab.torch.core import CrossbarLayer
 REFRESH_EVERY = 100
 
 
-class BlindWriter(LayerWriter):
+class OpenLoopWriter(LayerWriter):
     """Base class of writers that pulse cells without reading them.
 
     Every ``refresh_every`` updates all cells are read, and the pairs with an exhausted cell are
