@@ -39,7 +39,9 @@ SOURCES: dict[str, tuple[str, str]] = {
     "history-modes.png": ("examples/history_modes.py", "history_modes.png"),
     "ml-inference.png": ("examples/ml_inference.py", "ml-inference.png"),
     "ml-hardware-aware.png": ("examples/ml_hardware_aware.py", "ml-hardware-aware.png"),
+    "ml-chips.png": ("examples/ml_chips.py", "ml-chips.png"),
     "ml-in-situ.png": ("examples/ml_in_situ.py", "ml-in-situ.png"),
+    "ml-in-situ-methods.png": ("examples/ml_in_situ_methods.py", "ml-in-situ-methods.png"),
     "ml-over-time.png": ("examples/ml_over_time.py", "ml-over-time.png"),
     "concepts/relaxation.png": ("examples/concepts/time_and_temperature.py", "relaxation.png"),
     "concepts/noise_spectrum.png": (

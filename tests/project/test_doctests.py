@@ -83,7 +83,8 @@ WITHOUT = {
     *("torch.compensate_drift", "torch.conversion_report", "torch.default_window"),
     *("torch.effective_conductance", "torch.hardware_aware", "torch.measure_errors"),
     *("torch.monte_carlo", "torch.register_layer", "torch.restore_training"),
-    *("torch.training_state", "torch.wired_currents"),
+    *("torch.training_state", "torch.wired_currents", "torch.StochasticPulseSGD"),
+    *("torch.MixedPrecisionSGD", "torch.TikiTaka", "torch.TikiTakaV2"),
 }
 
 NAMES = list(public_names())

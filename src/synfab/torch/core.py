@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
@@ -94,6 +94,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     # Defaults of the class, so that layers pickled by earlier versions have them.
     output_scale: float = 1.0
     response: float | None = None
+    # Called with the inputs and the outputs of every product, by optimizers that update by vectors.
+    recorder: Callable[[Tensor, Tensor], None] | None = None
 
     def __init__(
         self, shape: tuple[int, ...], bias: bool, options: LayerOptions, groups: int = 1
@@ -258,7 +260,10 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         if self.shared is not None:
             return self.shared[0].multiply(x)
         check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
-        y = outside_graphs(self._multiply, x.to(computing_type(self.weight)))
+        exact = x.to(computing_type(self.weight))
+        y = outside_graphs(self._multiply, exact)
+        if self.recorder is not None:
+            self.recorder(exact, y)
         return y.to(x.dtype)
 
     def _multiply(self, x: Tensor) -> Tensor:
@@ -350,7 +355,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __getstate__(self) -> dict[str, Any]:
         known = self._programmed  # the copy of a weight has an address and a version of its own
         current = None if known is None else known == _version(self.weight)
-        return {**self.__dict__, "_programmed": None, "_current": current}
+        # A copy belongs to no optimizer.
+        return {**self.__dict__, "_programmed": None, "_current": current, "recorder": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)

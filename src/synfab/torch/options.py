@@ -168,14 +168,14 @@ class LayerOptions:
             first_cell=checks.integer("first_cell", self.first_cell, 0, MAX_SEED),
             tile=check_size(self.tile),
             g_window=check_window(self.model, self.g_window),
-            weight_range=_positive("weight_range", self.weight_range),
+            weight_range=positive_or_none("weight_range", self.weight_range),
             scale=checks.choice("scale", self.scale, get_args(Scale)),
             bits=check_bits("bits", self.bits),
-            input_range=_positive("input_range", self.input_range),
+            input_range=positive_or_none("input_range", self.input_range),
             read_voltage=checks.positive("read_voltage", self.read_voltage),
             dac=check_bits("dac", self.dac),
             adc=check_bits("adc", self.adc),
-            adc_range=_positive("adc", self.adc_range),
+            adc_range=positive_or_none("adc", self.adc_range),
             noise=checks.flag("noise", self.noise),
             bandwidth=checks.number("bandwidth", self.bandwidth, minimum=0.0),
             wire_resistance=check_resistance(self.wire_resistance),
@@ -197,7 +197,7 @@ class LayerOptions:
         given = cast(LayerOptionsDict, options)
         model = load_model(given.get("model", "published"))
         window = check_window(model, given.get("g_window"))
-        adc, adc_range = _bits_and_range(given.get("adc"))
+        adc, adc_range = bits_and_range(given.get("adc"))
         found: dict[str, Any] = {**given, "model": model, "g_window": window}
         return cls(**{**found, "adc": adc, "adc_range": adc_range})
 
@@ -229,7 +229,8 @@ def _number_or_array(resistance: object) -> float | Array:
     return found if found.ndim else float(found)
 
 
-def _bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, float | None]:
+def bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, float | None]:
+    """Return the bits of a converter and its range, as given, from either form of ``adc``."""
     if not isinstance(adc, (tuple, list)):
         return adc, None
     if len(list(adc)) != 2:
@@ -237,5 +238,6 @@ def _bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, fl
     return adc[0], adc[1]
 
 
-def _positive(name: str, value: object) -> float | None:
+def positive_or_none(name: str, value: object) -> float | None:
+    """Return a number above 0, or None."""
     return None if value is None else checks.positive(name, value)

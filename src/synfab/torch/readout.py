@@ -116,9 +116,14 @@ def adc_ranges(layer: AnyLayer) -> list[float]:
     if options.adc_range is not None or options.adc is None:
         return [options.adc_range or 1.0] * len(blocks)
     siemens = layer.difference * options.model.conduction.g_span
-    rms = options.read_voltage / 3.0**0.5
-    largest = [float(siemens[:, block].square().sum(dim=1).max().sqrt()) for block in blocks]
-    return [ADC_MARGIN * rms * (part or 1.0) for part in largest]
+    return [converter_range(siemens[:, block], options.read_voltage) for block in blocks]
+
+
+def converter_range(siemens: Tensor, read_voltage: float) -> float:
+    """Return the default range of a converter (A) for differences of pairs (outputs, inputs), S."""
+    rms = read_voltage / 3.0**0.5
+    largest = float(siemens.square().sum(dim=1).max().sqrt())
+    return float(ADC_MARGIN * rms * (largest or 1.0))
 
 
 def _of_blocks(layer: AnyLayer, v: Tensor) -> list[tuple[Tensor, Tensor]]:
