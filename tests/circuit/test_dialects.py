@@ -39,13 +39,13 @@ def test_a_registered_dialect_writes_every_kind_of_element(written):
 
 
 def test_a_dialect_without_snapshots_refuses_them(written):
-    with pytest.raises(InvalidValueError, match=r'snapshot: expected dialect "ngspice"$'):
+    with pytest.raises(InvalidValueError, match=r'snapshot: expected dialect "ngspice" or "xyce"'):
         written(snapshot=True)
 
 
 def test_a_dialect_is_known_only_once_it_is_registered():
     crossbar = sf.Crossbar(sf.CellArray("published", (2, 3), seed=1), 0.0)
-    with pytest.raises(InvalidValueError, match="dialect: expected one of ngspice, spectre, found"):
+    with pytest.raises(InvalidValueError, match=r"dialect: expected one of ngspice, spectre,"):
         crossbar_netlist(crossbar, dialect="toy")
 
 

@@ -93,10 +93,10 @@ class Netlist:
                 f"found {checks.shown(device)}"
             )
         results = re.sub(r"[^\w.-]", "_", wanted.stem, flags=re.ASCII) + ".raw"
-        closing = make_dialect(self.dialect).closing(device, results)
+        writer = make_dialect(self.dialect, snapshot=self.snapshot)
         refuse_overwrite("path", wanted, osdi=osdi)
         with atomic_path(wanted) as target:
-            target.write_text(self.text + closing, "utf-8", newline="\n")
+            target.write_text(self.text + writer.closing(device, results), "utf-8", newline="\n")
         return wanted.absolute()
 
 
@@ -194,7 +194,10 @@ def crossbar_netlist(
         *wire_segments(writer, wires),
         *crosspoints.elements(),
         *crosspoints.models(timeline is not None and timeline.floats, event_tolerance),
-        writer.save([f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)]),
+        writer.save(
+            [f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)],
+            transient=timeline is not None,
+        ),
         *_analysis(writer, pulses, timeline, longest_step, wires is not None or not snapshot),
     ]
     return Netlist("".join(parts), dialect, circuit, timeline, snapshot, name)

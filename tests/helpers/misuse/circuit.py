@@ -97,7 +97,9 @@ def _(_folder: Path) -> Any:
 
 @RECIPES.add("synfab.circuit.to_osdi_source")
 def _(_folder: Path) -> Any:
-    return to_osdi_source, {"model": model(), "order": 1, "name": "cell"}
+    return to_osdi_source, {
+        "model": model(), "order": 1, "name": "cell", "interface": "0.4",
+    }  # fmt: skip
 
 
 @RECIPES.add("synfab.circuit.build_osdi")
@@ -109,7 +111,7 @@ def _(folder: Path) -> Any:
         compiler.chmod(0o755)
     return build_osdi, {
         "model": model(), "path": folder / "made.osdi", "order": 1, "name": "cell",
-        "compiler": str(compiler),
+        "interface": "0.4", "compiler": str(compiler),
     }  # fmt: skip
 
 
