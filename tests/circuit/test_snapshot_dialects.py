@@ -12,8 +12,7 @@ import pytest
 from spice_grammar import GRAMMARS, evaluated, kinds
 
 import synfab as sf
-from synfab.circuit import crossbar_netlist
-from synfab.circuit.waveforms import read_raw
+from synfab.circuit import crossbar_netlist, read_raw
 from synfab.common.errors import InvalidValueError
 from synfab.crossbar import Selector, Transistor
 

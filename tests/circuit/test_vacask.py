@@ -46,7 +46,7 @@ def test_a_crossbar_has_the_currents_that_ngspice_gives_it(
     waves = results["program"]
     expected = run_crossbar(theirs)
     for i in range(3):
-        found = waves.at(f"vr{i}:flow(br)", theirs.timeline.samples)
+        found = waves.at(f"i(vr{i})", theirs.timeline.samples)
         np.testing.assert_allclose(found, expected.row_currents[:, i], rtol=2e-3, atol=1e-8)
 
 

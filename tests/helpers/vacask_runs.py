@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from synfab.circuit.waveforms import read_raw
+from synfab.circuit import read_raw
 
 
 def run_vacask(deck):

@@ -6,7 +6,7 @@ from synfab.circuit.ngspice_search import find_ngspice
 from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.run import CrossbarRun, run_crossbar
 from synfab.circuit.veriloga import to_veriloga
-from synfab.circuit.waveforms import Waveforms
+from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.pulses.timeline import Pulse, read_pulse
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "crossbar_netlist",
     "find_ngspice",
     "read_pulse",
+    "read_raw",
     "run_crossbar",
     "run_ngspice",
     "to_osdi_source",

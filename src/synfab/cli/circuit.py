@@ -58,13 +58,17 @@ def veriloga(
     order: OrderOption = None,
     name: NameOption = None,
     noise: Annotated[bool, typer.Option(help="include read noise for noise analysis")] = True,
+    probes: Annotated[
+        bool, typer.Option("--probes", help="two more terminals with the state and the current")
+    ] = False,
 ) -> None:
     """Write the cell model as a Verilog-A module for Spectre and other event-driven simulators."""
     from synfab.circuit.veriloga import to_veriloga
     from synfab.io.files import atomic_path, refuse_overwrite
 
     refuse_overwrite("--output", output, the_model=model)
-    text = to_veriloga(load_model_at(model, condition), order=order, name=name, noise=noise)
+    loaded = load_model_at(model, condition)
+    text = to_veriloga(loaded, order=order, name=name, noise=noise, probes=probes)
     with atomic_path(output) as path:
         path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")

@@ -14,6 +14,7 @@ from synfab.circuit import (
     build_osdi,
     crossbar_netlist,
     read_pulse,
+    read_raw,
     run_crossbar,
     run_ngspice,
     to_osdi_source,
@@ -113,6 +114,12 @@ def _(folder: Path) -> Any:
         "model": model(), "path": folder / "made.osdi", "order": 1, "name": "cell",
         "interface": "0.4", "compiler": str(compiler),
     }  # fmt: skip
+
+
+@RECIPES.add("synfab.circuit.read_raw")
+def _(folder: Path) -> Any:
+    simulator(folder)
+    return read_raw, {"path": folder / "answer.raw"}
 
 
 # A folder that exists, such as "/", is a place to keep files: test_circuit_ngspice.py tries others.

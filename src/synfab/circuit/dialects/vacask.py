@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from synfab.circuit.dialects.base import Dialect, corners, value
 from synfab.common.types import Array
 
+# VACASK compiles it to a file with the suffix .osdi, which must not be that of a cell.
+FILE = "crosspoint_devices.va"
 # VACASK has no voltage-controlled switches and no behavioural sources, but compiles Verilog-A.
 MODULES = """\
 `include "disciplines.vams"
@@ -42,7 +44,7 @@ class Vacask(Dialect):
     COMMENT = "// {text}"
     HEADER = (
         "{title}\nground 0\n"
-        'load "resistor.osdi"\nload "spice/mos1.osdi"\nload "crossbar.va"\n'
+        f'load "resistor.osdi"\nload "spice/mos1.osdi"\nload "{FILE}"\n'
         "model resistor resistor\nmodel vsource vsource\nmodel selector crossbar_selector"
     )
     RESISTOR = "r{name} ({a} {b}) resistor r={ohm}"
@@ -93,4 +95,4 @@ class Vacask(Dialect):
 
     def closing(self, device: str | None, results: str) -> str:
         loading = "" if device is None else f'load "{device}"\n'
-        return f'endc\n{loading}embed "crossbar.va" <<<FILE\n{MODULES}>>>FILE\n'
+        return f'endc\n{loading}embed "{FILE}" <<<FILE\n{MODULES}>>>FILE\n'
