@@ -54,6 +54,15 @@ def _texts(column: Column) -> Iterable[str]:
     return column if isinstance(column, list) else values(column)
 
 
+def of_ratio_one(transistor: dict[str, float]) -> dict[str, float]:
+    """Return parameters of a level-1 transistor without width and length, their ratio in ``kp``.
+
+    Some simulators have no width and length in models; instances then have equal ones.
+    """
+    scaled = transistor["kp"] * transistor["w"] / transistor["l"]
+    return {k: v for k, v in transistor.items() if k not in ("w", "l")} | {"kp": scaled}
+
+
 def corners(times: Array, levels: Array) -> Iterator[str]:
     """Yield the (time, level) corners of a drive, without redundant points on flat segments."""
     needed = np.ones(len(times), bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from synfab.circuit.dialects.base import Dialect, value
+from synfab.circuit.dialects.base import Dialect, of_ratio_one, value
 from synfab.circuit.snapshot import snapshot_terms
 from synfab.common.errors import InvalidValueError
 from synfab.model.cell_model import CellModel
@@ -51,7 +51,7 @@ class Spice(Dialect):
         return ""  # sources have no model
 
     def transistor_model(self, parameters: dict[str, float]) -> str:
-        given = " ".join(f"{k}={value(v)}" for k, v in parameters.items() if k not in ("w", "l"))
+        given = " ".join(f"{k}={value(v)}" for k, v in of_ratio_one(parameters).items())
         return f".model select nmos {given}\n"
 
     def closing(self, device: str | None, results: str) -> str:

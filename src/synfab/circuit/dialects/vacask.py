@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synfab.circuit.dialects.base import Dialect, corners, value
+from synfab.circuit.dialects.base import Dialect, corners, of_ratio_one, value
 from synfab.common.types import Array
 
 # VACASK compiles it to a file with the suffix .osdi, which must not be that of a cell.
@@ -85,8 +85,9 @@ class Vacask(Dialect):
         return f"model memory {device} seed={number(low)} seed_high={number(high)}{tolerance}\n"
 
     def transistor_model(self, parameters: dict[str, float]) -> str:
-        left_out = ("level", "w", "l")
-        given = " ".join(f"{k}={value(v)}" for k, v in parameters.items() if k not in left_out)
+        given = " ".join(
+            f"{k}={value(v)}" for k, v in of_ratio_one(parameters).items() if k != "level"
+        )
         return f"model select sp_mos1 type=1 {given}\n"
 
     def save(self, currents: Sequence[str], *, transient: bool) -> str:
