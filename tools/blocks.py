@@ -1,7 +1,8 @@
 """Find the code blocks of a page and run them in their order.
 
 Python blocks share one namespace; all blocks run in the same folder. A netlist is run by ngspice as
-it is (`ngspice -b`), and by `run_ngspice`. A comment
+it is (`ngspice -b`), and by `run_ngspice`; one for Spectre by evas-sim, one for VACASK by VACASK. A
+comment
 `<!-- not run: reason -->` before a block excludes it; a comment `<!-- first: command -->` names a
 command that a reader has run before.
 """
@@ -23,7 +24,12 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 WRONG = re.compile(r"^.*\b(error|aborted)\b", re.IGNORECASE | re.MULTILINE)
-RUNS = ("python", "bash", "spice")
+# Files that netlists of other simulators than ngspice are written to, and the commands to run them.
+SIMULATORS = {
+    "spectre": ("block.scs", ("evas lint --spectre-strict block.scs", "evas simulate block.scs")),
+    "vacask": ("block.sim", ("vacask block.sim",)),
+}
+RUNS = ("python", "bash", "spice", *SIMULATORS)
 SHELL = """set -eu
 export PATH={path}:$PATH
 synfab() {{
@@ -114,6 +120,24 @@ def _run_netlist(block: Block, page: Path) -> None:
     run_ngspice(deck)
 
 
+def _simulate(block: Block, page: Path) -> None:
+    """Run a netlist of a page in the simulator of its language."""
+    file, commands = SIMULATORS[block.language]
+    Path(file).write_text(block.text)
+    for command in commands:
+        program, *arguments = command.split()
+        done = subprocess.run(
+            [Path(sys.executable).with_name(program), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if done.returncode or "aborted" in done.stdout:
+            sys.exit(f"{page}, line {block.line}: {block.text}\n{done.stdout}")
+
+
 def _main(page: Path) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page):
@@ -126,6 +150,9 @@ def _main(page: Path) -> None:
             continue
         if block.language == "spice":
             _run_netlist(block, page)
+            continue
+        if block.language in SIMULATORS:
+            _simulate(block, page)
             continue
         setup = SHELL.format(
             path=Path(sys.executable).parent, python=sys.executable, earlier=EARLIER, demo=DEMO,
