@@ -31,6 +31,8 @@ SOURCES: dict[str, tuple[str, str]] = {
     "cells-in-ngspice.png": ("examples/cells_in_ngspice.py", "cells-in-ngspice.png"),
     "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
+    "compact-validation.png": ("benchmarks/compact_models.py", "compact-validation.png"),
+    "compact-speed.png": ("benchmarks/compact_models.py", "compact-speed.png"),
     "weak-scaling.png": ("benchmarks/cluster.py", "weak-scaling.png"),
     "relaxation-fit.png": ("benchmarks/relaxation.py", "relaxation-fit.png"),
     "history-modes.png": ("examples/history_modes.py", "history_modes.png"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import sympy as sp
@@ -65,8 +65,9 @@ class Device:
     ``inner`` names the inner nodes, with the largest change in a Newton iteration; ``states``
     gives the initial value (in C) of those that are integrated over time. With ``restart`` they
     start every attempt of a time point at their accepted values, which some devices need and others
-    converge without. ``kept`` are numbers that change only at accepted time points, in the C
-    code ``set_up`` and ``accepted``.
+    converge without. ``inertia`` is the capacitance of inner nodes whose value is not a state but
+    would jump where equations lose their solution. ``kept`` are numbers that the C code ``set_up``
+    and ``accepted`` (at accepted time points) change.
     """
 
     name: str
@@ -79,11 +80,13 @@ class Device:
     set_up: str = ""
     accepted: str = ""
     restart: bool = False
+    inertia: dict[str, float] = field(default_factory=dict)
 
 
 def source_of(device: Device) -> str:
     """Return the C source of a device with the OSDI 0.3 interface."""
     inner = list(device.inner)
+    capacities = dict.fromkeys(device.states, 1.0) | device.inertia
     own = Environment(
         loader=FileSystemLoader(FOLDER), undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, autoescape=False,
@@ -97,7 +100,8 @@ def source_of(device: Device) -> str:
         restart=device.restart,
         limits=list(device.inner.values()),
         states=device.states,
-        state_rows=[2 + inner.index(name) for name in device.states],
+        capacities=capacities,
+        moving=[2 + inner.index(name) for name in capacities],
         kept=list(device.kept),
         set_up=device.set_up,
         accepted=device.accepted,

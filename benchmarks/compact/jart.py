@@ -5,8 +5,9 @@ concentration n of oxygen vacancies in the disc (1e26 m^-3; its logarithm stays 
 to a thousandth within a time step), and the temperature h above ambient (100 K). Parameters are
 those of the paper. Between devices, radius and length (nm) of the disc and the limits of n vary as
 truncated normals. Between cycles, the cell draws new values of the four at each change of
-polarity; radius and length approach them as n moves (equations 21 to 24). Chosen here: the size of
-the step of a cycle, and that radius and length follow at accepted time points.
+polarity; radius and length approach them as n moves (equations 21 to 24). Contact and temperature
+follow with 1 ps, as the equations have several solutions, of which one may disappear. Chosen here:
+the size of the step of a cycle, and that radius and length follow at accepted time points.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def equations(condition: str, reset: bool, forward: bool) -> Equations:
     full = own.let("full", p["least_now"] / n if reset else n / p["most_now"])
     speed = p["hop"] * p["attempts"] / (p["len"] * 1e-9)
     rate = -(p["plug"] / n + 1) / 2 * speed * jumps * (1 - full**10)  # of ln n
-    balance = (v - s - current * (disc + plug + line)) / 1e3
+    balance = (s + current * (disc + plug + line) - v) / 1e3
     return own.finish(current, balance, -rate, 1e-3 * (h - clip(heat, -0.5, 50.0)))
 
 
@@ -159,4 +160,5 @@ JART = Device(
     set_up=SET_UP,
     accepted=ACCEPTED,
     restart=True,
+    inertia={"s": 1e-15, "h": 1e-15},  # 1 ps
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +85,22 @@ def test_the_comparison_reports_every_model(models, tmp_path, monkeypatch, capsy
     names = list(modules["compact_models"].CELLS)
     assert rows[-10:] == [(count, name) for count in ("1", "2") for name in names]
     assert "JART VCM v1b, SET voltage: -0.5" in said
+
+
+def test_the_comparison_of_crossbars_reports_time_memory_and_ratios(ngspice, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT))
+    circuit = importlib.import_module("benchmarks.circuit")
+    sizes = [word for name in ("write", "wires", "read", "solver") for word in (f"--{name}", "2")]
+    circuit.main(["--rounds", "1", *sizes])
+    said = capsys.readouterr().out
+    for title, kinds in (
+        ("2 x 2 write, ideal wires", ["cells", "resistors", "diodes", "vteam"]),
+        ("2 x 2 write, wires of 2.0 ohm, KLU", ["cells", "resistors", "diodes"]),
+        ("2 x 2 read transient", ["cells", "resistors", "diodes"]),
+        ("2 x 2 operating point", ["cells", "resistors", "diodes"]),
+    ):
+        after = said.partition(title)[2].splitlines()[1 : 1 + len(kinds)]
+        assert [line.split()[0] for line in after] == kinds
+        assert all(re.search(r" [\d.]+ s +[1-9]\d* MB +\d+ iterations", line) for line in after)
+        peers = zip(kinds[1:], after[1:], strict=True)
+        assert all(re.search(rf"cells/{kind} [\d.]+$", line) for kind, line in peers)
