@@ -29,6 +29,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "extracted-loops.png": ("examples/learn_from_loops.py", "extracted_loops.png"),
     "fitted-distributions.png": ("examples/learn_from_loops.py", "distributions.png"),
     "cells-in-ngspice.png": ("examples/cells_in_ngspice.py", "cells-in-ngspice.png"),
+    "sweep-in-ngspice.png": ("examples/sweep_in_ngspice.py", "sweep-in-ngspice.png"),
     "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
     "compact-validation.png": ("benchmarks/compact_models.py", "compact-validation.png"),

@@ -24,7 +24,7 @@ SMALL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
 def test_example(script, tmp_path, request):
-    if script.stem == "cells_in_ngspice":
+    if script.stem in ("cells_in_ngspice", "sweep_in_ngspice"):
         request.getfixturevalue("ngspice")
     if script.stem == "cells_in_spectre" and importlib.util.find_spec("evas") is None:
         pytest.skip("evas-sim is not installed")

@@ -5,11 +5,13 @@ from synfab.circuit.ngspice import run_ngspice
 from synfab.circuit.ngspice_search import find_ngspice
 from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.run import CrossbarRun, run_crossbar
+from synfab.circuit.states import CellStates
 from synfab.circuit.veriloga import to_veriloga
 from synfab.circuit.waveforms import Waveforms
 from synfab.pulses.timeline import Pulse, read_pulse
 
 __all__ = [
+    "CellStates",
     "CrossbarRun",
     "Netlist",
     "Pulse",

@@ -153,6 +153,12 @@ def run(
     time_limit: Annotated[float, typer.Option(help="seconds after which ngspice is stopped")] = (
         600.0
     ),
+    restore: Annotated[
+        Path | None, typer.Option(help="state in which the cells start, of --save-states")
+    ] = None,
+    save_states: Annotated[
+        Path | None, typer.Option(help="file to write with the state of the cells (.csv)")
+    ] = None,
 ) -> None:
     """Run a netlist in ngspice, and write its waveforms as tables and as a figure.
 
@@ -165,9 +171,9 @@ def run(
     from synfab.io.files import atomic_path, refuse_overwrite
 
     checks.choice("--output", output.suffix.lower(), FORMATS)
-    for file in (output, plot):
+    for option, file in (("--output", output), ("--plot", plot), ("--save-states", save_states)):
         if file is not None:
-            refuse_overwrite("--output", file, the_deck=deck)
+            refuse_overwrite(option, file, the_deck=deck)
     if output.suffix.lower() == ".parquet":
         extras.require("pyarrow")
     if plot is not None:
@@ -181,6 +187,8 @@ def run(
         time_limit=time_limit,
         ngspice=program,
         progress=sys.stderr.isatty(),
+        restore=restore,
+        save_states=save_states,
     )
     for number, result in enumerate(results, 1):
         name = output.stem if len(results) == 1 else f"{output.stem}-{number}"
