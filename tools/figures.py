@@ -31,6 +31,8 @@ SOURCES: dict[str, tuple[str, str]] = {
     "cells-in-ngspice.png": ("examples/cells_in_ngspice.py", "cells-in-ngspice.png"),
     "sweep-in-ngspice.png": ("examples/sweep_in_ngspice.py", "sweep-in-ngspice.png"),
     "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
+    "memory-array.png": ("examples/memory_array.py", "memory-array.png"),
+    "memory-yield.png": ("examples/memory_yield.py", "memory-yield.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
     "compact-validation.png": ("benchmarks/compact_models.py", "compact-validation.png"),
     "compact-speed.png": ("benchmarks/compact_models.py", "compact-speed.png"),

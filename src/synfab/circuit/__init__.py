@@ -8,6 +8,7 @@ from synfab.circuit.run import CrossbarRun, run_crossbar
 from synfab.circuit.states import CellStates
 from synfab.circuit.veriloga import to_veriloga
 from synfab.circuit.waveforms import Waveforms
+from synfab.circuit.xschem import export_xschem
 from synfab.pulses.timeline import Pulse, read_pulse
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Waveforms",
     "build_osdi",
     "crossbar_netlist",
+    "export_xschem",
     "find_ngspice",
     "read_pulse",
     "run_crossbar",

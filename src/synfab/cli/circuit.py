@@ -1,4 +1,4 @@
-"""Commands ``synfab export veriloga | osdi | netlist`` and ``synfab run``."""
+"""Commands ``synfab export veriloga | osdi | netlist | xschem`` and ``synfab run``."""
 
 from __future__ import annotations
 
@@ -67,6 +67,23 @@ def veriloga(
     with atomic_path(output) as path:
         path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")
+
+
+@app.command()
+def xschem(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder to write to")],
+    model: ModelArgument = "published",
+    condition: ConditionOption = None,
+    order: OrderOption = None,
+    name: NameOption = None,
+) -> None:
+    """Write symbols of a cell and of a 1T1R cell for xschem, a test bench, and the device."""
+    from synfab.circuit.xschem import LIBRARY, export_xschem
+    from synfab.io.files import refuse_overwrite
+
+    refuse_overwrite("--output", output / LIBRARY, the_model=model)
+    export_xschem(load_model_at(model, condition), output, order=order, name=name)
+    say(f"{output}: start xschem there, and open synfab_testbench.sch")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from synfab.circuit import (
     Waveforms,
     build_osdi,
     crossbar_netlist,
+    export_xschem,
     read_pulse,
     run_crossbar,
     run_ngspice,
@@ -112,6 +113,13 @@ def _(folder: Path) -> Any:
     return build_osdi, {
         "model": model(), "path": folder / "made.osdi", "order": 1, "name": "cell",
         "compiler": str(compiler),
+    }  # fmt: skip
+
+
+@RECIPES.add("synfab.circuit.export_xschem", skip=("folder",))
+def _(folder: Path) -> Any:
+    return export_xschem, {
+        "model": model(), "folder": folder / "schematics", "order": 1, "name": "cell",
     }  # fmt: skip
 
 
