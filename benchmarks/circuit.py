@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import synfab as sf
+from benchmarks.compact.simulator import measure
 from benchmarks.machine import processor
-from benchmarks.simulator import measure
 from synfab.circuit import build_osdi, crossbar_netlist, find_ngspice, read_pulse
 
 PROGRAM = [-2.0, 1.2, read_pulse()]

@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.compact import published, validate
 from benchmarks.compact.device import build
 from benchmarks.compact.jart import JART
+from benchmarks.compact.simulator import Run, measure
 from benchmarks.compact.stanford import STANFORD
 from benchmarks.machine import processor
-from benchmarks.simulator import Run, measure
 from synfab.circuit import build_osdi
 
 SIZES = (1, 4, 16, 64)
