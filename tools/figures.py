@@ -34,6 +34,8 @@ SOURCES: dict[str, tuple[str, str]] = {
     "memory-array.png": ("examples/memory_array.py", "memory-array.png"),
     "memory-yield.png": ("examples/memory_yield.py", "memory-yield.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
+    "compact-validation.png": ("benchmarks/compact_models.py", "compact-validation.png"),
+    "compact-speed.png": ("benchmarks/compact_models.py", "compact-speed.png"),
     "weak-scaling.png": ("benchmarks/cluster.py", "weak-scaling.png"),
     "relaxation-fit.png": ("benchmarks/relaxation.py", "relaxation-fit.png"),
     "history-modes.png": ("examples/history_modes.py", "history_modes.png"),
