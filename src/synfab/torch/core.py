@@ -20,6 +20,7 @@ from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.torch import former
 from synfab.torch import state as cell_state
@@ -161,6 +162,12 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         return not (isinstance(resistance, float) and resistance == 0.0)
 
     @property
+    def read_noise(self) -> ReadNoise:
+        """Noise of a readout, as the options state."""
+        options = self.options
+        return ReadNoise.of_bandwidth(options.bandwidth) if options.noise else NONE
+
+    @property
     def weight_per_siemens(self) -> Tensor:
         """Weight per conductance difference, 1/S, (1,) or (outputs,), with ``output_scale``."""
         low, high = self.options.g_window
@@ -252,8 +259,10 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Multiply input vectors (B, inputs) with the cells' weights: (B, outputs), without bias.
 
         Cells add read noise; the gradients are those of ``nn.Linear`` with the cells' weights.
-        Vectors of several groups stand one after another: (B, groups * inputs). Vectors in half
-        precision are computed in float32, and the result is rounded to half precision.
+        Vectors of several groups stand one after another: (B, groups * inputs). Vectors may stand
+        in columns, (images, inputs, places), as patches of images do; then the result is
+        (images, outputs, places). Vectors in half precision are computed in float32, and the
+        result is rounded to half precision.
         """
         if self.shared is not None:
             return self.shared[0].multiply(x)
