@@ -238,10 +238,8 @@ class CellArray(Generic[A]):
     @property
     def nbytes(self) -> int:
         """Memory used by the state, in bytes."""
-        arrays = [*self.engine_instance.storage().values()]
-        if self.traps is not None:
-            arrays += self.traps.state
-        return sum(int(a.nbytes) for a in arrays)
+        traps = () if self.traps is None else self.traps.state
+        return self.engine_instance.nbytes + sum(int(a.nbytes) for a in traps)
 
     def __len__(self) -> int:
         return self.shape[0]

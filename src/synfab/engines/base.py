@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from synfab.common.errors import FileFormatError
 from synfab.common.types import AnyArray as Array
 from synfab.engines import validity
 from synfab.engines.numba.threads import completed, uninterrupted
@@ -140,6 +141,35 @@ class Engine(ABC):
         """Set the state from the arrays of ``storage``, as NumPy arrays that ``check`` accepts."""
 
     # ---- derived --------------------------------------------------------------------------------
+
+    @classmethod
+    def defers(cls, model: CellModel) -> bool:
+        """Tell whether ``fabricate_later`` postpones the fabrication of cells of a model."""
+        return False
+
+    def fabricate_later(self) -> None:
+        """Fabricate all cells, at the latest when something other than their states is needed."""
+        self.fabricate(discardable=True)
+
+    def brief(self) -> dict[str, Array] | None:
+        """Return arrays from which ``restore_brief`` restores all cells, fewer than ``storage``.
+
+        None: the engine has no such arrays, or these cells do not follow from their seed.
+        """
+        return None
+
+    def check_brief(self, arrays: Mapping[str, Any]) -> None:
+        """Raise ``FileFormatError`` if ``restore_brief`` cannot use these NumPy arrays."""
+        raise FileFormatError(f"expected the arrays {', '.join(self.STORED)}")
+
+    def restore_brief(self, arrays: Mapping[str, Any]) -> None:
+        """Set the state from the arrays of ``brief``, which ``check_brief`` accepts."""
+        self.check_brief(arrays)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory used by the state, in bytes."""
+        return sum(int(array.nbytes) for array in self.storage().values())
 
     def check(self, arrays: Mapping[str, Any]) -> None:
         """Raise ``FileFormatError`` if ``restore`` cannot use these NumPy arrays from a file.
