@@ -291,6 +291,11 @@ class Engine(ABC):
         r = self.states if states is None else states
         return self.library.exact(rules.current, (self.model,))(r, self._spread(u))
 
+    def current_of(self, cells: Array, u: Array, states: Array | None = None) -> Array:
+        """Return the noiseless currents (A) of the listed cells at ``u`` (V), (M,), float32."""
+        r = self.library.xp.take(self.states if states is None else states, cells, axis=0)
+        return self.library.exact(rules.current, (self.model,))(r, u)
+
     def read(self, u: Array, number: int, noise: ReadNoise, states: Array | None = None) -> Array:
         """Return the current (A) of all cells, including the noise of read ``number``."""
         z = self._read_normals_of(np.arange(self.n_cells, dtype=np.uint64), number)
