@@ -149,7 +149,12 @@ def _of_blocks(layer: AnyLayer, v: Tensor) -> list[tuple[Tensor, Tensor]]:
     if not layer.wired:
         return [_ideal(layer, v[:, :, block], block) for block in blocks]
     currents, variance = read_tiles(
-        layer.tiles, layer.crossbars(), v, layer.read_noise, layer.options.linear
+        layer.tiles,
+        layer.crossbars(),
+        v,
+        layer.read_noise,
+        layer.options.linear,
+        layer.options.wire_model,
     )
     return list(zip(currents, variance, strict=True))
 
