@@ -115,8 +115,8 @@ def wires(size: int = 128, batch: int = 64) -> None:
         {"cells, ideal wires": lambda: ideal(x), "transfer matrix": lambda: transfer(x)},
     )
     print(
-        f"\nmatrix computed once in {first:.2f} s; solved for every vector: {seconds:.2f} s; largest "
-        f"error of the correction: {error:.2%} of the largest current"
+        f"\nmatrix computed once in {first:.2f} s; solved for every vector: {seconds:.2f} s; "
+        f"largest error of the correction: {error:.2%} of the largest current"
     )
 
 
