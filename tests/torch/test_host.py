@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from synfab.torch import CrossbarConv2d, CrossbarLinear, host
+import synfab as sf
+from synfab.cells.files import dump_cells, restore_cells
+from synfab.torch import CrossbarConv2d, CrossbarLinear, host, program
 from synfab.torch.passes import key_of
 from synfab.torch.readout import on_any_device
 
@@ -116,3 +118,41 @@ def test_kernels_serve_float32_behind_ideal_wires_only():
     assert not host.supports(layer, x.double(), noise)
     assert not host.supports(CrossbarLinear(6, 4, seed=1, adc=8), x, noise)
     assert not host.supports(CrossbarLinear(6, 4, seed=1, wire_resistance=1.0), x, noise)
+
+
+TRAPS = sf.model.Traps([1e-3, 1.0, 1e3], 0.5, [0.0], [5e-6])
+CHANGES = {
+    "pulse": lambda layer: layer.tiles.cells[0].apply_voltage(-2.0),
+    "pulses": lambda layer: layer.tiles.cells[1].apply_program([-2.0, 1.0]),
+    "ideal": lambda layer: layer.tiles.cells[0].set_conductance(5e-5),
+    "program": lambda layer: program(layer, "open-loop"),
+    "renew": lambda layer: layer.tiles.cells[0].renew(),
+    "wait": lambda layer: layer.tiles.cells[0].wait(1e4),
+    "trace": lambda layer: layer.tiles.cells[0].trace(seconds=1e3, rate=1e-2),
+    "load": lambda layer: layer.load_state_dict(aging(seed=2, pulsed=True).state_dict()),
+    "restore": lambda layer: restore_cells(
+        layer.tiles.cells[0], {**dump_cells(aging(seed=1, pulsed=True).tiles.cells[0])}
+    ),
+}
+
+
+def aging(seed, pulsed=False):
+    torch.manual_seed(0)
+    model = sf.load_model().replace(name="aging", traps=TRAPS)
+    layer = CrossbarLinear(6, 8, model=model, seed=seed, noise=False, tile=(8, 6))
+    if pulsed:
+        layer.tiles.cells[0].apply_voltage(-2.0)
+    return layer
+
+
+@pytest.mark.parametrize("way", CHANGES)
+def test_a_forward_pass_uses_the_present_cells(way):
+    layer, x = aging(seed=1), torch.rand(3, 6)
+    twin, before = copy.deepcopy(layer), layer(x)
+    assert torch.equal(twin(x), before)
+    CHANGES[way](layer)
+    found = layer(x)
+    layer.refresh()
+    assert torch.equal(found, layer(x))
+    assert not torch.equal(found, before)
+    assert torch.equal(twin(x), before)  # a copy has cells of its own

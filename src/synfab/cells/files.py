@@ -191,6 +191,6 @@ def _restore_rest(
     cells: CellArray[Any], traps: Mapping[str, Any], counters: Mapping[str, int]
 ) -> None:
     """Restore what the array holds itself; the engine is restored."""
-    vars(cells).update({name: counters[name] for name in COUNTERS})
+    vars(cells).update({name: counters[name] for name in COUNTERS}, version=object())
     if cells.traps is not None:
         cells.traps.restore(cells.engine_instance, traps, counters[TIME])

@@ -95,6 +95,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     # Defaults of the class, so that layers pickled by earlier versions have them.
     output_scale: float = 1.0
     response: float | None = None
+    _versions: list[object] = []  # noqa: RUF012 - of the cells at the last refresh; replaced
 
     def __init__(
         self, shape: tuple[int, ...], bias: bool, options: LayerOptions, groups: int = 1
@@ -202,15 +203,26 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self.note_programmed()
 
     def refresh(self) -> None:
-        """Update what the layer computes with, after its cells were changed directly."""
+        """Update what the layer computes with; reads do this themselves if cells have changed."""
+        self._versions = [cells.version for cells in self.tiles.cells]
         plus, minus = torch.from_numpy(self.tiles.states())
         with torch.no_grad():
             self.difference.copy_(minus - plus)
             self.total.copy_(plus + minus)
 
+    def follow_cells(self) -> None:
+        """Call ``refresh`` if any cell was pulsed, programmed, loaded or aged since the last."""
+        known = self._versions
+        cells = self.tiles.cells
+        if len(known) != len(cells) or any(
+            array.version is not version for array, version in zip(cells, known, strict=True)
+        ):
+            self.refresh()
+
     @property
     def cell_weight(self) -> Tensor:
         """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
+        self.follow_cells()
         span = self.options.model.conduction.g_span
         factor = (span * self.weight_per_siemens).to(self.difference)
         return self.difference * factor[:, None]
@@ -359,7 +371,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __getstate__(self) -> dict[str, Any]:
         known = self._programmed  # the copy of a weight has an address and a version of its own
         current = None if known is None else known == _version(self.weight)
-        return {**self.__dict__, "_programmed": None, "_current": current}
+        return {**self.__dict__, "_programmed": None, "_current": current, "_versions": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)

@@ -39,6 +39,7 @@ def send(layer: AnyLayer, x: Tensor) -> Tensor:
 
     A recomputation by ``torch.utils.checkpoint`` repeats the noise of the pass that it repeats.
     """
+    layer.follow_cells()
     if x.numel() == 0:
         return x.new_zeros(len(x), layer.tiles.shape[0], *x.shape[2:])
     if layer.options.noise and not recomputing() and (torch.is_grad_enabled() or layer.training):
