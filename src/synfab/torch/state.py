@@ -189,7 +189,7 @@ def _brief(part: State, size: int) -> dict[str, Array]:
         One of them is no plain tensor of 32-bit numbers.
     """
     found = {}
-    for name in [name for name in BRIEF if name in part]:
+    for name in (key for key in BRIEF if part.get(key) is not None):
         if not _fits(part[name], np.empty(size, BRIEF[name])):
             raise FileFormatError(f"{name} is missing or misshapen")
         found[name] = _array(part[name], np.dtype(BRIEF[name]))
