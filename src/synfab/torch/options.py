@@ -17,6 +17,7 @@ from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.mapping import check_bits, check_window
 
+WireModel: TypeAlias = Literal["solve", "transfer"]
 Scale: TypeAlias = Literal["layer", "output"]
 MethodName: TypeAlias = Literal["ideal", "refresh"] | ProgramMethod
 ModelLike: TypeAlias = CellModel | PathLike
@@ -58,6 +59,7 @@ class SharedLayerOptions(TypedDict, total=False):
     noise: bool
     bandwidth: float
     wire_resistance: Resistance
+    wire_model: WireModel
     linear: bool
     order: int | None
     engine: str
@@ -124,6 +126,11 @@ class LayerOptions:
         Bandwidth of a readout, Hz, 1e8.
     wire_resistance
         Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
+    wire_model
+        How nonlinear cells behind wires are read: ``"solve"`` (default), the network is solved for
+        every input vector; ``"transfer"``, one matrix per tile is computed after each programming,
+        and the nonlinearity is corrected to first order. Cells with ``linear`` always have a
+        matrix, which is exact.
     linear
         Whether cells are resistors with their conductance at U_0, False.
     order, engine, history, device
@@ -151,6 +158,7 @@ class LayerOptions:
     noise: bool = True
     bandwidth: float = 1e8
     wire_resistance: CheckedResistance = 0.0
+    wire_model: WireModel = "solve"
     linear: bool = False
     order: int | None = None
     engine: str = "auto"
@@ -179,6 +187,7 @@ class LayerOptions:
             noise=checks.flag("noise", self.noise),
             bandwidth=checks.number("bandwidth", self.bandwidth, minimum=0.0),
             wire_resistance=check_resistance(self.wire_resistance),
+            wire_model=checks.choice("wire_model", self.wire_model, get_args(WireModel)),
             linear=checks.flag("linear", self.linear),
         )
 

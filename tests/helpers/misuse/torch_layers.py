@@ -26,8 +26,8 @@ def options(**others: Any) -> dict[str, Any]:
         "model": model(), "seed": SEED, "first_cell": 0, "tile": (4, 4), "g_window": None,
         "weight_range": None, "scale": "layer", "bits": 4, "input_range": None,
         "read_voltage": 0.2, "dac": None, "adc": None, "noise": True, "bandwidth": 1e8,
-        "wire_resistance": 0.0, "linear": False, "order": 1, "engine": "auto",
-        "history": "float32", "device": None, **others,
+        "wire_resistance": 0.0, "wire_model": "solve", "linear": False, "order": 1,
+        "engine": "auto", "history": "float32", "device": None, **others,
     }  # fmt: skip
 
 
