@@ -75,3 +75,17 @@ def _parameter(name: str, layer: object, like: nn.Module) -> Tensor | None:
 def check_network(network: object) -> nn.Module:
     """Return a module of PyTorch."""
     return checks.instance("network", network, nn.Module, "an nn.Module")
+
+
+def rows_of(vectors: Tensor) -> Tensor:
+    """Return vectors as rows, (B, length), from rows or columns, (images, length, places)."""
+    if vectors.ndim == 2:
+        return vectors
+    return vectors.transpose(1, 2).reshape(-1, vectors.shape[1])
+
+
+def arranged_as(x: Tensor, rows: Tensor) -> Tensor:
+    """Return outputs (B, outputs) in rows or columns, as the inputs ``x`` are."""
+    if x.ndim == 2:
+        return rows
+    return rows.reshape(len(x), x.shape[2], -1).transpose(1, 2)

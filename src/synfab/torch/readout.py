@@ -18,6 +18,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.physics.noise import NONE
 from synfab.random.streams import WORD
 from synfab.torch import host
+from synfab.torch.inputs import arranged_as, rows_of
 from synfab.torch.noise import readout_normals
 from synfab.torch.passes import key_of, recomputing
 from synfab.torch.reading import noisy_pair_currents, pair_currents, rounded
@@ -64,10 +65,7 @@ def _outputs(layer: AnyLayer, x: Tensor) -> Tensor:
         if found is None:
             raise _not_finite()
         return found
-    if x.ndim == 2:
-        return on_any_device(layer, x)
-    y = on_any_device(layer, x.transpose(1, 2).reshape(-1, x.shape[1]))
-    return y.reshape(len(x), x.shape[2], -1).transpose(1, 2)
+    return arranged_as(x, on_any_device(layer, rows_of(x)))
 
 
 def _not_finite() -> InvalidValueError:

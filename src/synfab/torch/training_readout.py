@@ -19,7 +19,7 @@ from synfab.common import checks
 from synfab.physics.noise import NONE, ReadNoise
 from synfab.random.streams import WORD
 from synfab.torch.core import CrossbarLayer
-from synfab.torch.inputs import check_tensor, computing_type
+from synfab.torch.inputs import arranged_as, check_tensor, computing_type, rows_of
 from synfab.torch.noise import readout_normals
 from synfab.torch.passes import Passes, key_of, recomputing
 from synfab.torch.reading import rounded
@@ -99,13 +99,13 @@ class TrainingForward:
         return y if bias is None else (y + bias).to(y.dtype)
 
     def multiply(self, x: Tensor) -> Tensor:
-        """Multiply vectors (B, groups * inputs) with the weights, through the converters."""
+        """Multiply vectors with the weights, through the converters: see ``CrossbarLayer``."""
         read, tiles = self.readout, self.cells.tiles
         outputs, inputs = tiles.shape
-        exact = x.to(computing_type(self.original))
+        exact = rows_of(x).to(computing_type(self.original))
         present: Any = self.layer.weight
         weight = present.reshape(outputs, inputs).to(exact)
-        parts = exact.reshape(len(x), tiles.groups, inputs)
+        parts = exact.reshape(len(exact), tiles.groups, inputs)
         size = parts.detach().abs().amax(dim=2, keepdim=True)
         if read.input_range is not None:
             size = torch.full_like(size, read.input_range)
@@ -115,7 +115,8 @@ class TrainingForward:
             v = with_gradient_of(v, v.clamp(-1.0, 1.0))
         if read.dac is not None:
             v = with_gradient_of(v, rounded(v.detach().clone(), 1.0, read.dac))
-        return self._currents(v * read.read_voltage, weight, size).to(x.dtype)
+        y = self._currents(v * read.read_voltage, weight, size)
+        return arranged_as(x, y).to(x.dtype)
 
     def _currents(self, v: Tensor, weight: Tensor, size: Tensor) -> Tensor:
         """Return outputs for voltages (B, groups, inputs), V, block by block of columns."""

@@ -28,6 +28,7 @@ from synfab.programming.tiles import Tiles
 from synfab.random.streams import WORD
 from synfab.torch.cell_optimizer import Recorded
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.inputs import rows_of
 
 Vectors = npt.NDArray[np.float64]
 
@@ -101,7 +102,7 @@ def record(layer: CrossbarLayer[nn.Module], recorded: Recorded) -> None:
 
 
 def _append(recorded: Recorded, x: Tensor, gradient: Tensor) -> None:
-    recorded.append((x, gradient.detach()))
+    recorded.append((rows_of(x), rows_of(gradient.detach())))
 
 
 def vectors_of(recorded: Recorded) -> tuple[Vectors, Vectors]:
