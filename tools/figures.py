@@ -30,6 +30,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "fitted-distributions.png": ("examples/learn_from_loops.py", "distributions.png"),
     "cells-in-ngspice.png": ("examples/cells_in_ngspice.py", "cells-in-ngspice.png"),
     "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
+    "performance.png": ("benchmarks/chart.py", "performance.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
     "weak-scaling.png": ("benchmarks/cluster.py", "weak-scaling.png"),
     "relaxation-fit.png": ("benchmarks/relaxation.py", "relaxation-fit.png"),

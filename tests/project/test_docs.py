@@ -152,6 +152,16 @@ def test_every_picture_is_shown():
     assert set((ROOT / "docs" / "images").rglob("*.png")) == shown | dark
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=name)
+def test_every_page_ends_with_what_to_read_next(page):
+    text = page.read_text().rstrip()
+    last = (
+        text[text.rindex("\n\n") :] if "\n## Next steps" not in text else text[text.rindex("\n#") :]
+    )
+    assert re.search(r"\bNext\b", last), last
+    assert re.search(r"\]\([^)]+\.md", last), last
+
+
 def test_links_between_files_lead_to_files():
     for page in PAGES:
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
@@ -192,6 +202,7 @@ def glossary_terms():
 
 def test_the_glossary_is_in_alphabetical_order_and_defines_a_term_once():
     terms = [term.casefold() for term in glossary_terms()]
+    assert terms.pop() == "next steps"
     assert len(terms) > 50
     assert terms == sorted(set(terms))
 
