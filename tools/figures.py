@@ -53,7 +53,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
 } | {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
-    for folder in ("gallery", "concepts")
+    for folder in ("gallery", "concepts", "validation")
     for script in (ROOT / "examples" / folder).glob("*.py")
     if script.stem != "time_and_temperature"  # it draws three
 }

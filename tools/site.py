@@ -46,7 +46,7 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
         return (
             f'??? note "{Path(found[1]).name}"\n    ```py\n'
             + "".join(f"    {line}\n" for line in text.splitlines())
-            + f"    ```\n\nDownload: [script]({up}{found[1]}){{ .download download }}"
+            + f"    ```\n\nDownload: [script]({up}{found[1]}){{ .download download }},"
             + f" [notebook]({up}{book}){{ .download download }}\n"
         )
 

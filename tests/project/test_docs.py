@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
+import validation  # noqa: E402
 from blocks import SHARED, blocks, run_page, run_shared  # noqa: E402
 from english import DISCOURAGED, discouraged  # noqa: E402
 from figures import COLOUR_MAPS, SOURCES  # noqa: E402
@@ -109,6 +110,39 @@ def test_tests_that_the_validation_names_exist():
     assert len(named) > 30
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+
+
+def test_the_results_of_the_validation_are_within_their_bounds():
+    text = (ROOT / "docs" / "validation.md").read_text()
+    table = text[
+        text.index(validation.HEADER) + len(validation.HEADER) : text.index(validation.END)
+    ]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()]
+    assert [(row[0], row[5]) for row in rows] == [
+        (c.text, f"`{c.test}`") for c in validation.CLAIMS
+    ]
+    for claim, statistic, bound, result, *_ in rows:
+        below = float(result) < float(bound[1:])
+        assert statistic
+        assert below == (bound[0] == "<"), claim
+
+
+def test_the_table_of_the_validation_shows_the_worst_case_that_a_test_recorded(tmp_path):
+    def case(name, *values):
+        recorded = "".join(
+            f'<property name="statistic" value="{name}"/><property name="value" value="{value}"/>'
+            f'<property name="bound" value="{bound}"/>'
+            for value, bound in values
+        )
+        return f'<testcase name="{name}"><properties>{recorded}</properties></testcase>'
+
+    cases = case("p[0]", ("0.2", "&gt; 1e-4")) + case("p[1]", ("0.01", "&gt; 1e-4"))
+    cases += case("d", ("0.5", "&lt; 4.5"), ("2", "&lt; 4.5")) + '<testcase name="other"/>'
+    (tmp_path / "results.xml").write_text(f"<testsuites>{cases}</testsuites>")
+    assert validation.results(tmp_path / "results.xml") == {
+        "p": ("p[0]", "> 1e-4", "0.01"),
+        "d": ("d", "< 4.5", "2"),
+    }
 
 
 def test_the_design_names_every_subpackage():

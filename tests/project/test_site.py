@@ -235,3 +235,13 @@ def test_notebooks_of_the_tutorials_have_the_code_and_the_outputs_of_the_pages(s
         assert any(cell.outputs for cell in code)
         text = "".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
         assert not re.search(r"\]\((?!http|#)", text)  # links lead to the site
+
+
+@pytest.mark.slow
+def test_a_notebook_shows_the_figure_of_its_script(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    book = nbformat.read(site / "examples" / "gallery" / "iv_loops.ipynb", as_version=4)
+    *code, last = book.cells[1].source.splitlines()
+    names = {}
+    exec("\n".join(code), names)
+    assert eval(last, names).get_axes()[0].get_ylabel() == "current (uA)"
