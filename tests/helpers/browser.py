@@ -138,7 +138,8 @@ class Page:
         )
         if not self.run(f"return {elements}.length"):
             return []
-        return self._axe(f"{{include: {elements}}}", {"runOnly": rules})
+        options = {"runOnly": rules, "resultTypes": ["violations"], "selectors": False}
+        return self._axe(f"{{include: {elements}}}", options)
 
     def _axe(self, context, options):
         axe = pytest.importorskip("axe_core_python")
