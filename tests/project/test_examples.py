@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
-CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
+CONCEPTS = sorted((ROOT / "examples").glob("[cv]*/*.py"))  # concepts, validation
 # What these three promise of accuracy is measured in test_torch_workflows.py.
 SMALL = {
     "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
