@@ -62,6 +62,10 @@ class Page:
         """Give the page a size in pixels, without the window's limits."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        # The page receives the event before the next frame.
+        self.driver.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
