@@ -1,9 +1,9 @@
 """Speed of the GPU kernels: python benchmarks/gpu.py [--device cuda] [--cells N].
 
 The engine "warp" is compared with the rules as PyTorch operations ("reference") on the same device.
-Without --cells, the kernels simulate as many cells as fit, and the reference an eighth of them,
-because it needs temporary arrays. Bytes per cell and operation are counted from the arrays that a
-kernel reads and writes; what the caches absorb is not counted.
+Without --cells, the kernels simulate as many cells as fit, and the reference fewer by a factor of
+32, because it needs temporary arrays. Bytes per cell and operation are counted from the arrays that
+a kernel reads and writes; what the caches absorb is not counted.
 """
 
 import argparse
@@ -28,27 +28,27 @@ ORDER = MODEL.orders[-1]
 ROUNDS = 5
 NAMES = {"warp": "warp", "array": "reference"}
 SPARE = 0.85  # of the free memory: results and PyTorch's own workspace need the rest
-REFERENCE_SHARE = 8
+REFERENCE_SHARE = 32
 
 
 def counted_bytes(order: int) -> dict[str, float]:
     """Return the bytes per cell that a kernel reads and writes, for each operation.
 
-    A SET reads in_lrs, u_set, the cycle number, two values of the history and four parameters, and
-    writes r, the threshold and both flags. A RESET from the LRS reads both flags, the threshold,
-    the cycle number and the same amount of history and parameters; it writes cycle number, u_set,
-    r, threshold and flags. Once in p cycles the block of 4 p values is read and written. A cell in
-    the HRS that does not switch reads u_set and the flags.
+    A SET reads both flags, u_set, the cycle number, two values of the history and four parameters,
+    and writes r, the threshold and both flags. A RESET from the LRS reads both flags, the
+    threshold, the cycle number and the same amount of history and parameters; it writes cycle
+    number, u_set, r, threshold and flags. Once in p cycles the number of the cell is written to a
+    list, read and removed from it, and the block of 4 p values is read and written. A cell in the
+    HRS that does not switch reads u_set and the flags.
     """
-    set_ = (1 + 4 + 4 + 8 + 16) + (4 + 4 + 2)
-    reset = (2 + 4 + 4 + 8 + 16) + (4 + 4 + 4 + 4 + 2) + 2 * 16 * order / order
+    set_ = (2 + 4 + 4 + 8 + 16) + (4 + 4 + 2)
+    reset = (2 + 4 + 4 + 8 + 16) + (4 + 4 + 4 + 4 + 2) + (12 + 2 * 16 * order) / order
     block = 16 * order
     return {
         "pulse, every cell switches": (set_ + reset) / 2.0,
         "pulse, no cell switches": 1 + 4 + 1,
         "read with noise": 4 + 4,
-        # The block holds independent numbers before the history.
-        "fabricate": 3 * block + 32 + 5 * 4 + 2,
+        "fabricate": block + 32 + 5 * 4 + 2,
     }
 
 
@@ -57,10 +57,12 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(device: torch.device, job, repeats: int = 1) -> float:
+def seconds(device: torch.device, job, repeats: int = 1, before=None) -> float:
     """Return the median duration of one of ``repeats`` jobs in a row; the first round compiles."""
     times = []
     for _ in range(ROUNDS + 1):
+        if before is not None:
+            before()
         wait(device)
         begin = time.perf_counter()
         for _ in range(repeats):
@@ -91,10 +93,23 @@ def measure(library: Library, engine: Engine) -> dict[str, float]:
             engine.apply_voltage(up, None)
 
     fabricate = seconds(device, engine.fabricate)
+    pair = seconds(device, block_of_pairs) / (2 * ORDER)
+    voltages = torch.empty(engine.n_cells, device=device)
+    for _ in range(4 * ORDER):  # until the cells are in different cycles
+        engine.apply_voltage(voltages.normal_(), None)
+    few = torch.rand(engine.n_cells, device=device) < 0.01
+
+    def at_random(where: torch.Tensor | None) -> float:
+        return seconds(
+            device, lambda: engine.apply_voltage(voltages, where), before=voltages.normal_
+        )
+
     return {
-        "pulse, every cell switches": seconds(device, block_of_pairs) / (2 * ORDER),
+        "pulse, every cell switches": pair,
         "pulse, no cell switches": seconds(device, lambda: engine.apply_voltage(low, None), 4),
         "read with noise": seconds(device, lambda: engine.read(read, 0, noise)),
+        "random voltages": at_random(None),
+        "random voltages, 1 % of the cells": at_random(few),
         "fabricate": fabricate,
     }
 
@@ -138,8 +153,9 @@ def main() -> None:
             row = f"| {NAMES[name]} | {n} | {operation} | {1e3 * took:.3g} ms |"
             row += f" {n / took / 1e6:.4g} |"
             if name == "warp":
-                share = n * counted[operation] / took / bandwidth
-                row += f" {counted[operation]:.1f} | {share:.0%} |"
+                moved = counted.get(operation)
+                share = "" if moved is None else f"{n * moved / took / bandwidth:.0%}"
+                row += f" {moved or ''} | {share} |"
             else:
                 row += " | |"
             print(row, flush=True)

@@ -1,7 +1,8 @@
-"""Engine "warp": the kernels for GPUs, run on the CPU, and compiled for a GPU that is not there."""
+"""Engine "warp": kernels on the CPU, on a GPU where there is one, and compiled for one."""
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from synfab.random.backend import find_library
 wp = pytest.importorskip("warp")
 
 from synfab.engines.warp import kernels, scalar, setup  # noqa: E402
+from synfab.engines.warp.blocks import block_kernels  # noqa: E402
 from synfab.engines.warp.engine import bytes_per_cell  # noqa: E402
 from synfab.engines.warp.layout import MAX_CELLS  # noqa: E402
 
@@ -36,6 +38,31 @@ ANSWERS = (
 LAST = 2**64 - 1 - 400  # the last number at which 400 cells may start
 
 
+def places():
+    """Return the devices of Warp that compute here."""
+    return ["cpu", "cuda"] if setup.has_gpu() and gpu_libraries() else ["cpu"]
+
+
+def gpu_libraries():
+    """Return the array libraries that are built for the GPU of this machine."""
+    found = []
+    for name in ("torch", "jax"):
+        try:
+            find_library(name, "cuda")
+        except (ImportError, sf.SynfabError):
+            continue
+        found.append(name)
+    return found
+
+
+@pytest.fixture(params=places())
+def place(request):
+    """Options of an array of cells that choose the device."""
+    if request.param == "cpu":
+        return {"arrays": "numpy", "device": "cpu"}
+    return {"arrays": gpu_libraries()[0], "device": "cuda"}
+
+
 def fresh(n=400, engine="warp", **options):
     return sf.CellArray("published", n, seed=7, engine=engine, **{"order": 3} | options)
 
@@ -50,9 +77,12 @@ def live(cells, pulses=24, seed=2, start=0, total=400):
     return cells
 
 
+def host(values):
+    return np.array(to_numpy(values))
+
+
 def everything(cells):
-    storage = cells.engine_instance.storage()
-    return {name: np.array(to_numpy(array)) for name, array in storage.items()}
+    return {name: host(array) for name, array in cells.engine_instance.storage().items()}
 
 
 def assert_same(mine, other, part=slice(None)):
@@ -74,64 +104,64 @@ def draw(
 
 
 @pytest.mark.parametrize(("counter", "key", "words"), ANSWERS)
-def test_philox_gives_the_known_answers(counter, key, words):
+def test_philox_gives_the_known_answers(counter, key, words, place):
     low, high, index, stream = counter
-    out = wp.empty(4, dtype=wp.uint32, device="cpu")
+    out = wp.empty(4, dtype=wp.uint32, device=place["device"])
     given = [wp.uint64(low | high << 32), *map(wp.uint32, (index, stream, *key)), out]
     with setup.quiet():
-        wp.launch(draw, 1, given, device="cpu")
+        wp.launch(draw, 1, given, device=place["device"])
     assert tuple(out.numpy()) == words
 
 
-def test_readout_normals_are_those_of_the_contract():
+def test_readout_normals_are_those_of_the_contract(place):
     rows, first, number = 500, 2**32 - 100, 2**32 - 2  # numbers of inputs wrap around
-    drawn = fresh(rows).engine_instance.readout_noise(first, rows, number, 4)
+    drawn = fresh(rows, **place).engine_instance.readout_noise(first, rows, number, 4)
     row = np.arange(first, first + rows, dtype=np.uint64)[:, None]
     index = np.array([2**32 - 2, 2**32 - 1, 0, 1], np.uint32)[None, :]
     low, high = (w.astype(np.uint32) + index * 0 for w in (row & streams.WORD, row >> 32))
     words = streams.words(7, (low, high), index, streams.Stream.READOUT_NOISE)
-    np.testing.assert_allclose(drawn, streams.normals(words)[0], atol=2e-6)
+    np.testing.assert_allclose(host(drawn), streams.normals(words)[0], atol=2e-6)
 
 
 @pytest.mark.parametrize("first_cell", [0, 5, 2**32 - 150, LAST])
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (3, 90), (101, 398), (397, 400)])
-def test_a_part_of_an_array_is_the_same_bit_for_bit(first_cell, low, high):
-    whole = live(fresh(first_cell=first_cell))
-    part = live(fresh(high - low, first_cell=first_cell + low), start=low)
-    assert whole.cycle.max() > 3
+def test_a_part_of_an_array_is_the_same_bit_for_bit(first_cell, low, high, place):
+    whole = live(fresh(first_cell=first_cell, **place))
+    part = live(fresh(high - low, first_cell=first_cell + low, **place), start=low)
+    assert host(whole.cycle).max() > 3
     assert_same(part, whole, slice(low, high))
     own = slice(low, high)
     for u in (0.2, 0.0, np.linspace(-0.5, 0.5, 400)):
         there = u if np.ndim(u) == 0 else u[own]
-        np.testing.assert_array_equal(part.read(there, number=3), whole.read(u, number=3)[own])
+        mine, wanted = part.read(there, number=3), whole.read(u, number=3)
+        np.testing.assert_array_equal(host(mine), host(wanted)[own])
     for name in sf.FEATURES:
-        np.testing.assert_array_equal(part.features[name], whole.features[name][own])
+        np.testing.assert_array_equal(host(part.features[name]), host(whole.features[name])[own])
 
 
 @pytest.mark.parametrize("first_cell", [0, 2**32 - 150, LAST])
 @pytest.mark.parametrize("order", [1, 2, 7, 10])
-def test_fresh_cells_are_those_of_the_reference(first_cell, order):
-    ours, theirs = (
-        fresh(engine=engine, first_cell=first_cell, order=order) for engine in ("warp", "array")
-    )
+def test_fresh_cells_are_those_of_the_reference(first_cell, order, place):
+    ours = fresh(first_cell=first_cell, order=order, **place)
+    theirs = fresh(engine="array", first_cell=first_cell, order=order)
     for name in sf.FEATURES:
-        np.testing.assert_allclose(ours.features[name], theirs.features[name], rtol=1e-5)
-    np.testing.assert_allclose(ours.r, theirs.r, atol=3e-6)
+        np.testing.assert_allclose(host(ours.features[name]), theirs.features[name], rtol=1e-5)
+    np.testing.assert_allclose(host(ours.r), theirs.r, atol=3e-6)
     scale = np.abs(theirs.device_parameters).max(axis=0)
-    off = np.abs(ours.device_parameters - theirs.device_parameters).max(axis=0)
+    off = np.abs(host(ours.device_parameters) - theirs.device_parameters).max(axis=0)
     assert (off < 1e-6 * scale).all()
     for u in (0.2, 0.0):
         mine, wanted = ours.read(u, number=9), theirs.read(u, number=9)
-        np.testing.assert_allclose(mine, wanted, rtol=1e-4, atol=1e-12)
+        np.testing.assert_allclose(host(mine), wanted, rtol=1e-4, atol=1e-12)
 
 
 @pytest.mark.parametrize("part", models())
 @pytest.mark.parametrize("order", [1, 10])
-def test_cells_with_optional_parts_are_those_of_the_reference(part, order):
+def test_cells_with_optional_parts_are_those_of_the_reference(part, order, place):
     model = models()[part]
     ours, theirs = (
-        sf.CellArray(model, 300, seed=5, engine=engine, order=order, first_cell=2**40 + 3)
-        for engine in ("warp", "array")
+        sf.CellArray(model, 300, seed=5, order=order, first_cell=2**40 + 3, **options)
+        for options in ({"engine": "warp"} | place, {"engine": "array"})
     )
     random = np.random.default_rng(1)
     for k in range(60):
@@ -139,32 +169,34 @@ def test_cells_with_optional_parts_are_those_of_the_reference(part, order):
         where = random.random(300) < 0.3 if k % 5 == 4 else None
         for cells in (ours, theirs):
             cells.apply_voltage(u, where=where)
-    np.testing.assert_array_equal(ours.cycle, theirs.cycle)
-    np.testing.assert_allclose(ours.r, theirs.r, atol=1e-5)
+    np.testing.assert_array_equal(host(ours.cycle), theirs.cycle)
+    np.testing.assert_allclose(host(ours.r), theirs.r, atol=1e-5)
+    found = {name: host(values) for name, values in ours.features.items()}
     for name, values in theirs.features.items():
-        np.testing.assert_allclose(ours.features[name], values, rtol=3e-5)
-    dead = np.isinf(ours.features["u_set"]) | np.isinf(ours.features["u_reset"])
+        np.testing.assert_allclose(found[name], values, rtol=3e-5)
+    dead = np.isinf(found["u_set"]) | np.isinf(found["u_reset"])
     assert dead.any() == (model.failure is not None)
     for cells in (ours, theirs):
         cells.set_conductance(1e-4)
-    np.testing.assert_allclose(ours.r, theirs.r, atol=1e-5)
-    np.testing.assert_array_equal(ours.in_lrs, theirs.in_lrs)
-    vectors = (cells.engine_instance.vectors() for cells in (ours, theirs))
+    np.testing.assert_allclose(host(ours.r), theirs.r, atol=1e-5)
+    np.testing.assert_array_equal(host(ours.in_lrs), theirs.in_lrs)
+    vectors = (host(cells.engine_instance.vectors()) for cells in (ours, theirs))
     np.testing.assert_allclose(*vectors, atol=2e-5)
 
 
-def test_a_part_of_an_array_with_optional_parts_is_the_same():
+def test_a_part_of_an_array_with_optional_parts_is_the_same(place):
+    options = {"seed": 7, "engine": "warp", "order": 3} | place
     model = models()["every part"]
-    whole = live(sf.CellArray(model, 400, seed=7, engine="warp", order=3, first_cell=LAST))
-    part = sf.CellArray(model, 97, seed=7, engine="warp", order=3, first_cell=LAST + 101)
+    whole = live(sf.CellArray(model, 400, first_cell=LAST, **options))
+    part = sf.CellArray(model, 97, first_cell=LAST + 101, **options)
     assert_same(live(part, start=101), whole, slice(101, 198))
     assert_same(pickle.loads(pickle.dumps(whole)), whole)
 
 
-def test_copies_files_and_pickles_resume_exactly(tmp_path):
-    cells = live(fresh())
+def test_copies_files_and_pickles_resume_exactly(tmp_path, place):
+    cells = live(fresh(**place))
     cells.save(tmp_path / "cells")
-    others = [sf.CellArray.load(tmp_path / "cells"), cells.copy()]
+    others = [sf.CellArray.load(tmp_path / "cells", **place), cells.copy()]
     others.append(pickle.loads(pickle.dumps(cells)))
     before = everything(cells)
     live(others[1], seed=4)
@@ -178,8 +210,8 @@ def test_copies_files_and_pickles_resume_exactly(tmp_path):
         assert_same(other, cells)
 
 
-def test_a_file_with_impossible_cells_is_refused():
-    cells = fresh()
+def test_a_file_with_impossible_cells_is_refused(place):
+    cells = fresh(**place)
     for name, value in (("u_set", np.nan), ("in_lrs", True), ("cycle", -1), ("block", np.inf)):
         arrays = everything(cells)
         arrays[name][..., 3] = value
@@ -308,16 +340,19 @@ def test_all_kernels_compile_for_an_h100_without_one(tmp_path):
     setup.prepare(find_library("numpy"))
     if not (Path(wp.__file__).parent / "bin" / "warp.so").is_file():
         pytest.skip("this build of Warp has no compiler for CUDA")
+    blocks = block_kernels(10, 0)
     with setup.quiet():
-        wp.compile_aot_module(kernels, arch=90, module_dir=tmp_path, use_ptx=True)
-    (code,) = tmp_path.glob("*.sm90.ptx")
-    text = code.read_text()
+        for module in (kernels, blocks.fabricate.module):
+            wp.compile_aot_module(module, arch=90, module_dir=tmp_path, use_ptx=True)
+    compiled = sorted(tmp_path.glob("*.sm90.ptx"))
+    assert len(compiled) == 2
+    text = "".join(code.read_text() for code in compiled)
     assert ".target sm_90" in text
     for kernel in (
-        "fabricate", "apply_voltage", "begin_cycles", "program", "put", "features", "currents",
-        "read", "readout_normals",
+        "fabricate", "apply_voltage", "apply_voltage_with_parts", "resets", "begin_cycles",
+        "program", "put", "features", "currents", "read", "readout_normals",
     ):  # fmt: skip
-        assert f".entry {kernel}_" in text
+        assert re.search(rf"\.entry \w*\b{kernel}_|\.entry \w*_{kernel}_", text), kernel
     assert ".reg .f64" not in text  # an expression in double precision would be slow
     assert ".local" not in text  # nor an array that does not fit into registers
 
@@ -325,8 +360,7 @@ def test_all_kernels_compile_for_an_h100_without_one(tmp_path):
 def gpu(library):
     """Library on an NVIDIA GPU, or the reason to skip."""
     pytest.importorskip(library)
-    setup.prepare(find_library("numpy"))
-    if not wp.is_cuda_available():
+    if not setup.has_gpu():
         pytest.skip("no CUDA device")
     try:
         return find_library(library, "cuda")
@@ -346,5 +380,6 @@ def test_a_gpu_simulates_the_cells_of_the_cpu(name):
     mine = to_numpy(ours.read(number=4))
     np.testing.assert_allclose(mine, theirs.read(number=4), rtol=1e-4, atol=1e-12)
     assert_same(pickle.loads(pickle.dumps(ours)), ours)
+    assert sf.CellArray("published", 3, seed=1, arrays=name, device=library.device).engine == "warp"
     part = live(fresh(97, arrays=name, device=library.device, first_cell=3), start=3)
     assert_same(part, ours, slice(3, 100))

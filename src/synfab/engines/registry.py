@@ -10,6 +10,7 @@ To add an engine, subclass ``Engine`` and register the class:
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -22,8 +23,8 @@ from synfab.engines.base import Engine
 
 EngineName = Literal["auto", "numba", "array", "warp"] | str  # any registered name
 HistoryName = Literal["float32", "compact"] | str
-# What "auto" means on the CPU, and on other devices.
-AUTO, AUTO_ELSEWHERE = "numba", "array"
+# What "auto" means on the CPU, on NVIDIA GPUs with the extra "gpu", and on other devices.
+AUTO, AUTO_ON_GPU, AUTO_ELSEWHERE = "numba", "warp", "array"
 # Engine names of version 0.1 that stand for the reference engine on arrays of a library.
 EARLIER_NAMES = {"torch": "array", "jax": "array"}
 
@@ -96,7 +97,7 @@ def check_engine(engine: str, history: str, place: str = "cpu") -> str:
     requested_threads()  # invalid values raise even if this engine uses no threads
     name = checks.choice("engine", present_name(engine), ("auto", *_entries))
     if name == "auto":
-        name = AUTO if place.startswith("cpu") else AUTO_ELSEWHERE
+        name = _automatic(place, history)
     checks.choice("history", history, dict.fromkeys(h for e in _entries.values() for h in e))
     if history not in _entries[name]:
         able = " or ".join(f'"{other}"' for other in _entries if history in _entries[other])
@@ -107,6 +108,19 @@ def check_engine(engine: str, history: str, place: str = "cpu") -> str:
             f'engine="auto"'
         )
     return name
+
+
+def _automatic(place: str, history: str) -> str:
+    """Return the fastest engine for a device."""
+    if place.startswith("cpu"):
+        return AUTO
+    kernels = place.startswith(("cuda", "gpu")) and importlib.util.find_spec("warp") is not None
+    if kernels and history in _entries[AUTO_ON_GPU]:
+        from synfab.engines.warp.setup import has_gpu  # takes a second to import
+
+        if has_gpu():
+            return AUTO_ON_GPU
+    return AUTO_ELSEWHERE
 
 
 def engine_class(engine: str, history: str) -> type[Engine]:

@@ -15,6 +15,7 @@ from synfab.engines.base import Engine
 from synfab.engines.numba.threads import completed
 from synfab.engines.warp import kernels
 from synfab.engines.warp.arrays import empty, from_warp, in_order, to_warp
+from synfab.engines.warp.blocks import block_kernels
 from synfab.engines.warp.layout import MAX_CELLS, Cells, Model
 from synfab.engines.warp.model32 import round_model
 from synfab.engines.warp.setup import prepare
@@ -42,6 +43,10 @@ ARRAYS = {
 }
 
 
+# Threads of the kernel that goes through the list of cells: enough to fill the largest GPUs.
+LISTING_THREADS = 2**18
+
+
 class WarpEngine(Engine):
     """Engine whose cells are stored as structure of arrays (``layout``) on one device."""
 
@@ -61,13 +66,16 @@ class WarpEngine(Engine):
         library: Library,
     ) -> None:
         super().__init__(model, n_cells, seed, first_cell, order, history, library)
-        self.device = prepare(library)
+        self.blocks = block_kernels(order, model.averages)
+        self.device = prepare(library, self.blocks)
         if n_cells > MAX_CELLS:
             raise CapacityError(
                 f'shape: engine "warp" holds up to {MAX_CELLS} cells, found {n_cells}'
             )
         self.cells = self._empty()
+        self._make_list()
         self.model32 = round_model(model, order, self.device)
+        self.lags = self.blocks.Lags(*np.hstack(model.history(order).lags).astype(np.float32).flat)
         self.model32.key_low, self.model32.key_high = map(wp.uint32, seed_key(seed))
         self.model32.first = wp.uint64(first_cell)
 
@@ -86,12 +94,26 @@ class WarpEngine(Engine):
             ) from None
         return cells
 
+    def _make_list(self) -> None:
+        """Make the list of cells that need a new block of history, empty at first."""
+        self._pending = empty(self.library, self.device, self.n_cells, wp.int32)
+        # The number of listed cells, of this and of the next pulse.
+        self._counts = empty(self.library, self.device, 2, wp.int32)
+        zeros = wp.zeros(2, dtype=wp.int32, device="cpu")
+        in_order(
+            self.library, self.device, lambda stream: wp.copy(self._counts, zeros, stream=stream)
+        )
+        self._turn = 0
+        self._unfinished: tuple[Any, ...] | None = None
+
     def __deepcopy__(self, memo: dict[int, Any]) -> WarpEngine:
         """Return an independent copy of the cells on the same device."""
         twin = copy.copy(self)
+        self._finish()
         twin.cells, twin.model32 = self._empty(), round_model(self.model, self.order, self.device)
         for name in ("key_low", "key_high", "first"):
             setattr(twin.model32, name, getattr(self.model32, name))
+        twin._make_list()
         for name in ARRAYS:
             twin._copy(name, getattr(self.cells, name))
         return twin
@@ -107,7 +129,11 @@ class WarpEngine(Engine):
     # ---- conversion -----------------------------------------------------------------------------
 
     def _launch(self, kernel: Any, dim: Any, *arguments: Any) -> None:
-        """Start a kernel, asynchronously on a GPU."""
+        """Start a kernel after the last pulse, asynchronously on a GPU."""
+        self._finish()
+        self._start(kernel, dim, *arguments)
+
+    def _start(self, kernel: Any, dim: Any, *arguments: Any) -> None:
 
         def launch(stream: Any) -> None:
             wp.launch(
@@ -132,6 +158,7 @@ class WarpEngine(Engine):
 
     def _held(self, name: str, cells: Array | None = None) -> Array:
         """Return an array of ``Cells`` in the library, of the listed cells or all."""
+        self._finish()
         array = from_warp(self.library, getattr(self.cells, name), shared=True)
         if cells is None:
             return array
@@ -141,7 +168,7 @@ class WarpEngine(Engine):
 
     def fabricate(self, *, discardable: bool = False) -> None:
         """Initialise all cells as newly fabricated devices, in one kernel."""
-        self._launch(kernels.fabricate, self.n_cells, self.cells, self.model32)
+        self._launch(self.blocks.fabricate, self.n_cells, self.cells, self.model32)
 
     def begin_at(self, first_cell: int) -> None:
         """Set the global number of cell 0."""
@@ -162,7 +189,8 @@ class WarpEngine(Engine):
     def begin_cycle(self, cells: Array) -> drawing.Features:
         """Advance the history of the listed cells by one cycle and return their new features."""
         listed = self._listed(cells)
-        self._launch(kernels.begin_cycles, cells.shape[0], self.cells, self.model32, listed)
+        kernel, n = self.blocks.begin_cycles, cells.shape[0]
+        self._launch(kernel, n, self.cells, self.model32, self.lags, listed)
         return self.features(cells)
 
     def vectors(self, cells: Array | None = None) -> Array:
@@ -220,10 +248,34 @@ class WarpEngine(Engine):
     # ---- operations -----------------------------------------------------------------------------
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
-        """Apply a voltage pulse in one kernel, whose launch an interrupt cannot split."""
+        """Apply a voltage pulse, in two kernels: the second draws new blocks of history."""
         mask = None if where is None else self._to(where, wp.bool)
         voltages = self._to(u, wp.float32)
-        self._launch(kernels.apply_voltage, self.n_cells, self.cells, self.model32, voltages, mask)
+        kernel = kernels.apply_voltage if self.model32.plain else kernels.apply_voltage_with_parts
+        self._finish()
+        self._unfinished = (voltages, self._pending, self._counts, self._turn)
+        self._turn = 1 - self._turn
+        try:
+            self._start(
+                kernel, self.n_cells, self.cells, self.model32, voltages, mask,
+                *self._unfinished[1:],
+            )  # fmt: skip
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Draw the new blocks of history of the last pulse.
+
+        An interrupt may come between the two kernels of a pulse, or after the second one. Every
+        operation calls this method first, and starting the second kernel twice changes nothing.
+        """
+        if self._unfinished is not None:
+            threads = min(self.n_cells, LISTING_THREADS)
+            self._start(
+                self.blocks.resets, threads, self.cells, self.model32, self.lags,
+                *self._unfinished, threads,
+            )  # fmt: skip
+            self._unfinished = None
 
     def program(self, cells: Array, r: Array) -> None:
         """Set the listed cells to the states ``r``, (M,); see ``rules.program``."""

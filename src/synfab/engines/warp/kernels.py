@@ -4,107 +4,90 @@ import warp as wp
 
 from synfab.engines.warp.layout import Cells, Model
 from synfab.engines.warp.physics import (
-    begin_cycle,
+    begin_with,
     current,
     feature,
-    hrs_state,
     is_stuck,
-    load_vector,
+    limiting_currents,
     program_cell,
     reset_cell,
     set_cell,
-    store_vector,
 )
 from synfab.engines.warp.scalar import normal_pair, normals, philox
 from synfab.random.streams import Stream
 
-POPULATION = wp.constant(wp.uint32(Stream.POPULATION))
-INITIAL_HISTORY = wp.constant(wp.uint32(Stream.INITIAL_HISTORY))
 READ_NOISE = wp.constant(wp.uint32(Stream.READ_NOISE))
 READOUT_NOISE = wp.constant(wp.uint32(Stream.READOUT_NOISE))
+
+THREADS = 256  # of a block, the default of Warp
 
 # Kernels are not differentiated, which halves the code to compile.
 wp.set_module_options({"enable_backward": False})
 
 
 @wp.func
-def slot_of(order: wp.int32, i: wp.int32):  # type: ignore[no-untyped-def]
-    """Return the slot in a block of vector ``i``: of a cycle, newest first, or an average."""
-    slot = i
-    if i < order:
-        slot = order - 1 - i
-    return slot
-
-
-@wp.kernel
-def fabricate(cells: Cells, model: Model):  # type: ignore[no-untyped-def]
-    """Apply ``drawing.fabricate`` and ``rules.fresh_state``."""
-    c = wp.tid()
-    number = model.first + wp.uint64(c)
-    k0 = model.key_low
-    k1 = model.key_high
-    pick, _w1, _w2, _w3 = philox(number, wp.uint32(0), POPULATION, k0, k1)
-    k = wp.int32(0)
-    for j in range(model.bounds.shape[0] - 1):
-        if wp.uint64(pick) >= model.bounds[j]:
-            k = j + 1
-    z = normals(number, wp.uint32(1), POPULATION, k0, k1)
-    z_more = normals(number, wp.uint32(2), POPULATION, k0, k1)
-    mu = model.means[k, 0] + model.factors[k, 0] * z
-    sigma = model.means[k, 1] + model.factors[k, 1] * z + model.factors[k, 2] * z_more
-    for f in range(4):
-        spread = sigma[f]
-        if model.log_spread:
-            spread = wp.exp(spread)
-        cells.parameters[f, c] = mu[f]
-        cells.parameters[4 + f, c] = spread
-
-    # The block holds independent numbers first, which are then correlated: first the averages,
-    # the last one first, then the cycles, the oldest first.
-    order = model.lags.shape[0]
-    slots = order + model.rates.shape[0]
-    for i in range(slots):
-        store_vector(
-            cells, c, slot_of(order, i), normals(number, wp.uint32(i), INITIAL_HISTORY, k0, k1)
-        )
-    for k in range(slots):
-        i = slots - 1 - k
-        x = wp.vec4(0.0, 0.0, 0.0, 0.0)
-        for m in range(i + 1):
-            x = x + model.stationary[i, m] * load_vector(cells, c, slot_of(order, m))
-        store_vector(cells, c, slot_of(order, i), x)
-
-    cells.cycle[c] = 0
-    cells.r[c] = hrs_state(cells, model, c)
-    cells.u_set[c] = feature(cells, model, c, 1)
-    cells.threshold[c] = 0.0
-    cells.steepness[c] = 0.0
-    cells.in_hrs[c] = True
-    cells.in_lrs[c] = False
-
-
-@wp.kernel
-def apply_voltage(  # type: ignore[no-untyped-def]
-    cells: Cells, model: Model, u: wp.array[wp.float32], where: wp.array[wp.bool]
-):
-    """Apply ``rules.apply_voltage``: select, draw, settle. ``u``: one or n; ``where``: n or none.
+def pulse(  # type: ignore[no-untyped-def]
+    cells: Cells, model: Model, c: wp.int32, u: wp.array[wp.float32], listed: wp.array[wp.int32],
+    counts: wp.array[wp.int32], turn: wp.int32, plain: wp.bool,
+):  # fmt: skip
+    """Apply ``rules.apply_voltage`` to a cell, or list it if it needs a new block of history.
 
     The conditions are nested, because ``and`` evaluates both sides in a kernel: a cell that does
     not switch loads as little as possible.
+    """
+    voltage = u[wp.min(c, u.shape[0] - 1)]
+    in_lrs = cells.in_lrs[c]
+    in_hrs = cells.in_hrs[c]
+    if not in_lrs:
+        if voltage <= cells.u_set[c]:
+            set_cell(cells, model, c, plain)
+            return
+    if not in_hrs:
+        threshold = cells.threshold[c]
+        if voltage > threshold:
+            cycle = cells.cycle[c]
+            order = model.lags.shape[0]
+            if in_lrs:
+                cycle = cycle + 1
+            slot = (cycle + order - 1) % order
+            if in_lrs:
+                if slot == 0:
+                    listed[wp.atomic_add(counts, turn, 1)] = c
+                    return
+                begin_with(cells, model, c, cycle, cells.block[4 * slot + 1, c], plain)
+            x = cells.block[4 * slot, c]
+            reset_cell(cells, model, c, voltage, threshold, in_lrs, cycle, x, plain)
+
+
+@wp.kernel(launch_bounds=THREADS, grid_stride=False)
+def apply_voltage(  # type: ignore[no-untyped-def]
+    cells: Cells, model: Model, u: wp.array[wp.float32], where: wp.array[wp.bool],
+    listed: wp.array[wp.int32], counts: wp.array[wp.int32], turn: wp.int32,
+):  # fmt: skip
+    """Apply ``rules.apply_voltage``: select, draw, settle. ``u``: one or n; ``where``: n or none.
+
+    Cells that need a new block of history are listed for ``blocks.resets``. Drawing it takes many
+    registers, which would halve the number of threads that wait for the memory at a time here; and
+    few of the threads that run together would do it in arrays whose cells are in different cycles.
     """
     c = wp.tid()
     if where:
         if not where[c]:
             return
-    voltage = u[wp.min(c, u.shape[0] - 1)]
-    in_lrs = cells.in_lrs[c]
-    if not in_lrs:
-        if voltage <= cells.u_set[c]:
-            set_cell(cells, model, c)
+    pulse(cells, model, c, u, listed, counts, turn, True)
+
+
+@wp.kernel(launch_bounds=THREADS, grid_stride=False)
+def apply_voltage_with_parts(  # type: ignore[no-untyped-def]
+    cells: Cells, model: Model, u: wp.array[wp.float32], where: wp.array[wp.bool],
+    listed: wp.array[wp.int32], counts: wp.array[wp.int32], turn: wp.int32,
+):  # fmt: skip
+    """Apply ``apply_voltage`` with the optional parts of a model."""
+    c = wp.tid()
+    if where:
+        if not where[c]:
             return
-    if in_lrs or not cells.in_hrs[c]:
-        if voltage > cells.threshold[c]:
-            reset_cell(cells, model, c, voltage)
+    pulse(cells, model, c, u, listed, counts, turn, False)
 
 
 @wp.func
@@ -113,15 +96,7 @@ def is_cell(cells: Cells, c: wp.int32):  # type: ignore[no-untyped-def]
     return c >= 0 and c < cells.r.shape[0]
 
 
-@wp.kernel
-def begin_cycles(cells: Cells, model: Model, listed: wp.array[wp.int32]):  # type: ignore[no-untyped-def]
-    """Apply ``drawing.draw_cycle`` to the listed cells."""
-    c = listed[wp.tid()]
-    if is_cell(cells, c):
-        begin_cycle(cells, model, c)
-
-
-@wp.kernel
+@wp.kernel(grid_stride=False)
 def program(  # type: ignore[no-untyped-def]
     cells: Cells, model: Model, listed: wp.array[wp.int32], r: wp.array[wp.float32]
 ):
@@ -132,7 +107,7 @@ def program(  # type: ignore[no-untyped-def]
             program_cell(cells, model, listed[k], r[k])
 
 
-@wp.kernel
+@wp.kernel(grid_stride=False)
 def put(  # type: ignore[no-untyped-def]
     cells: Cells,
     listed: wp.array[wp.int32],
@@ -153,7 +128,7 @@ def put(  # type: ignore[no-untyped-def]
         cells.in_lrs[c] = in_lrs[k]
 
 
-@wp.kernel
+@wp.kernel(grid_stride=False)
 def features(cells: Cells, model: Model, out: wp.array2d[wp.float32]):  # type: ignore[no-untyped-def]
     """Write ``drawing.cycle_features`` to ``out``, (4, n)."""
     c = wp.tid()
@@ -161,7 +136,7 @@ def features(cells: Cells, model: Model, out: wp.array2d[wp.float32]):  # type: 
         out[f, c] = feature(cells, model, c, f)
 
 
-@wp.kernel
+@wp.kernel(grid_stride=False)
 def currents(  # type: ignore[no-untyped-def]
     cells: Cells, model: Model, u: wp.array[wp.float32], out: wp.array[wp.float32]
 ):
@@ -170,7 +145,7 @@ def currents(  # type: ignore[no-untyped-def]
     out[c] = current(model, cells.r[c], u[wp.min(c, u.shape[0] - 1)])
 
 
-@wp.kernel
+@wp.kernel(grid_stride=False)
 def read(  # type: ignore[no-untyped-def]
     cells: Cells,
     model: Model,
@@ -184,19 +159,23 @@ def read(  # type: ignore[no-untyped-def]
     shift = wp.int32(model.first & wp.uint64(3))
     counter = (model.first >> wp.uint64(2)) + wp.uint64(wp.tid())
     z = normals(counter, number, READ_NOISE, model.key_low, model.key_high)
+    voltage = u[0]
+    llrs, hhrs = limiting_currents(model, voltage)
     for lane in range(4):
         c = 4 * wp.tid() - shift + lane
         if c >= 0 and c < out.shape[0]:
             r = cells.r[c]
-            voltage = u[wp.min(c, u.shape[0] - 1)]
-            i = current(model, r, voltage)
+            if u.shape[0] > 1:
+                voltage = u[c]
+                llrs, hhrs = limiting_currents(model, voltage)
+            i = llrs + r * (hhrs - llrs)
             g = model.slope_llrs + r * model.slope_span
             if voltage != 0.0:
                 g = wp.abs(i / voltage)
             out[c] = i + wp.sqrt(johnson * g + shot * wp.abs(i)) * z[lane]
 
 
-@wp.kernel
+@wp.kernel(grid_stride=False)
 def readout_normals(  # type: ignore[no-untyped-def]
     first: wp.uint64, number: wp.uint32, k0: wp.uint32, k1: wp.uint32, out: wp.array2d[wp.float32]
 ):

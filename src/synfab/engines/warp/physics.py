@@ -4,12 +4,10 @@ import warp as wp
 
 from synfab.engines.warp.layout import Cells, Model
 from synfab.engines.warp.parts import NEVER, SCALE, failed, scaled, worn_in
-from synfab.engines.warp.scalar import LN_10, normals, polynomial
+from synfab.engines.warp.scalar import LN_10, polynomial
 from synfab.model import cell_model
-from synfab.random.streams import Stream
 
 PIECES_END = wp.constant(wp.float32(cell_model.PIECES_END))
-INNOVATION = wp.constant(wp.uint32(Stream.INNOVATION))
 
 
 # ---- conduction ---------------------------------------------------------------------------------
@@ -76,129 +74,133 @@ def per_unit(pieces: wp.int32):  # type: ignore[no-untyped-def]
 
 
 @wp.func
-def scale_value(cells: Cells, model: Model, c: wp.int32, f: wp.int32):  # type: ignore[no-untyped-def]
-    """Return y_f = mu + sigma Gamma(x*) of the current cycle, with wear-in if there is any."""
+def slot_of_cycle(model: Model, cycle: wp.int32):  # type: ignore[no-untyped-def]
+    """Return the slot in a block of the vector of a cycle."""
     order = model.lags.shape[0]
-    slot = (cells.cycle[c] + order - 1) % order
-    deviation = marginal(model, f, cells.block[4 * slot + f, c])
-    if not model.plain:
-        deviation = worn_in(model, f, wp.float32(cells.cycle[c]), deviation)
-    return cells.parameters[f, c] + cells.parameters[4 + f, c] * deviation
+    return (cycle + order - 1) % order
+
+
+@wp.func
+def load_feature(cells: Cells, c: wp.int32, f: wp.int32, slot: wp.int32):  # type: ignore[no-untyped-def]
+    """Return mu and sigma of feature ``f``, and its x* in a slot of the block.
+
+    Kernels load what they need before they compute, so that they wait for the memory only once.
+    """
+    return cells.parameters[f, c], cells.parameters[4 + f, c], cells.block[4 * slot + f, c]
+
+
+@wp.func
+def scale_value(  # type: ignore[no-untyped-def]
+    model: Model, f: wp.int32, cycle: wp.int32, mu: wp.float32, sigma: wp.float32, x: wp.float32,
+    plain: wp.bool,
+):  # fmt: skip
+    """Return y_f = mu + sigma Gamma(x*) of a cycle, with wear-in if there is any."""
+    deviation = marginal(model, f, x)
+    if not plain:
+        deviation = worn_in(model, f, wp.float32(cycle), deviation)
+    return mu + sigma * deviation
+
+
+@wp.func
+def feature_of(  # type: ignore[no-untyped-def]
+    model: Model, c: wp.int32, f: wp.int32, cycle: wp.int32, y: wp.float32, plain: wp.bool
+):
+    """Return a feature in ohm or V from y_f (``drawing.features_of``)."""
+    value = y
+    if plain:
+        if f == 0:
+            value = wp.exp(LN_10 * y)
+    else:
+        value = scaled(model, f, y)
+        if model.failure[SCALE] > 0.0:
+            number = model.first + wp.uint64(c)
+            value = failed(model, number, f, wp.float32(cycle), value)
+    return value
+
+
+@wp.func
+def hrs_state_of(  # type: ignore[no-untyped-def]
+    model: Model, c: wp.int32, cycle: wp.int32, y: wp.float32, plain: wp.bool
+):
+    """Return r(R_HRS) from y_0, limited to below r_max (``rules.hrs_state``)."""
+    conductance = wp.exp(-LN_10 * y)
+    if not plain:
+        conductance = 1.0 / feature_of(model, c, 0, cycle, y, plain)
+    return wp.min((model.g_llrs - conductance) * model.inverse_span, model.top)
+
+
+@wp.func
+def lrs_state_of(model: Model, resistance: wp.float32):  # type: ignore[no-untyped-def]
+    """Return r(R_LRS) (``rules.lrs_state``)."""
+    return (model.g_llrs - 1.0 / resistance) * model.inverse_span
 
 
 @wp.func
 def feature(cells: Cells, model: Model, c: wp.int32, f: wp.int32):  # type: ignore[no-untyped-def]
     """Return a feature of the current cycle in ohm or V (``drawing.cycle_features``)."""
-    value = scale_value(cells, model, c, f)
-    if model.plain:
-        if f == 0:
-            value = wp.exp(LN_10 * value)
-    else:
-        value = scaled(model, f, value)
-        if model.failure[SCALE] > 0.0:
-            number = model.first + wp.uint64(c)
-            value = failed(model, number, f, wp.float32(cells.cycle[c]), value)
-    return value
+    cycle = cells.cycle[c]
+    mu, sigma, x = load_feature(cells, c, f, slot_of_cycle(model, cycle))
+    y = scale_value(model, f, cycle, mu, sigma, x, model.plain)
+    return feature_of(model, c, f, cycle, y, model.plain)
 
 
 @wp.func
 def hrs_state(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
-    """Return r(R_HRS) of the current cycle, limited to below r_max (``rules.hrs_state``)."""
-    conductance = wp.float32(0.0)
-    if model.plain:
-        conductance = wp.exp(-LN_10 * scale_value(cells, model, c, 0))
-    else:
-        conductance = 1.0 / feature(cells, model, c, 0)
-    return wp.min((model.g_llrs - conductance) * model.inverse_span, model.top)
-
-
-@wp.func
-def lrs_state(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
-    """Return r(R_LRS) of the current cycle (``rules.lrs_state``)."""
-    return (model.g_llrs - 1.0 / feature(cells, model, c, 2)) * model.inverse_span
-
-
-# ---- history ------------------------------------------------------------------------------------
-
-
-@wp.func
-def load_vector(cells: Cells, c: wp.int32, slot: wp.int32):  # type: ignore[no-untyped-def]
-    """Return the vector in a slot of the block of a cell: x*, or an average."""
-    k = 4 * slot
-    block = cells.block
-    return wp.vec4(block[k, c], block[k + 1, c], block[k + 2, c], block[k + 3, c])
-
-
-@wp.func
-def store_vector(cells: Cells, c: wp.int32, slot: wp.int32, x: wp.vec4):  # type: ignore[no-untyped-def]
-    """Store a vector in a slot of the block of a cell."""
-    for f in range(4):
-        cells.block[4 * slot + f, c] = x[f]
-
-
-@wp.func
-def next_block(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
-    """Replace a block by the next p vectors, the oldest one first (``drawing.next_block``)."""
-    order = model.lags.shape[0]
-    number = model.first + wp.uint64(c)
+    """Return r(R_HRS) of the current cycle (``rules.hrs_state``)."""
     cycle = cells.cycle[c]
-    for s in range(order):
-        index = wp.uint32(cycle + 1 + s)
-        eps = normals(number, index, INNOVATION, model.key_low, model.key_high)
-        x = model.innovation * eps
-        for i in range(order):
-            slot = s - 1 - i
-            if slot < 0:
-                slot = slot + order
-            x = x + model.lags[i] * load_vector(cells, c, slot)
-        for j in range(model.rates.shape[0]):
-            x = x + model.couplings[j] * load_vector(cells, c, order + j)
-        store_vector(cells, c, s, x)
-        for j in range(model.rates.shape[0]):
-            average = load_vector(cells, c, order + j)
-            store_vector(cells, c, order + j, average + model.rates[j] * (x - average))
-
-
-@wp.func
-def begin_cycle(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
-    """Advance the history of a cell by one cycle (``drawing.draw_cycle``)."""
-    cycle = cells.cycle[c]
-    if cycle % model.lags.shape[0] == 0:
-        next_block(cells, model, c)
-    cells.cycle[c] = cycle + 1
-    cells.u_set[c] = feature(cells, model, c, 1)
+    mu, sigma, x = load_feature(cells, c, 0, slot_of_cycle(model, cycle))
+    y = scale_value(model, 0, cycle, mu, sigma, x, model.plain)
+    return hrs_state_of(model, c, cycle, y, model.plain)
 
 
 # ---- switching ----------------------------------------------------------------------------------
 
 
 @wp.func
-def set_cell(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untyped-def]
+def set_cell(cells: Cells, model: Model, c: wp.int32, plain: wp.bool):  # type: ignore[no-untyped-def]
     """SET a cell (``rules.settle``)."""
-    cells.r[c] = lrs_state(cells, model, c)
-    cells.threshold[c] = feature(cells, model, c, 3)
+    cycle = cells.cycle[c]
+    slot = slot_of_cycle(model, cycle)
+    mu, sigma, x = load_feature(cells, c, 2, slot)
+    mu_reset, sigma_reset, x_reset = load_feature(cells, c, 3, slot)
+    y = scale_value(model, 2, cycle, mu, sigma, x, plain)
+    y_reset = scale_value(model, 3, cycle, mu_reset, sigma_reset, x_reset, plain)
+    cells.r[c] = lrs_state_of(model, feature_of(model, c, 2, cycle, y, plain))
+    cells.threshold[c] = feature_of(model, c, 3, cycle, y_reset, plain)
     cells.in_hrs[c] = False
     cells.in_lrs[c] = True
 
 
 @wp.func
-def reset_cell(cells: Cells, model: Model, c: wp.int32, u: wp.float32):  # type: ignore[no-untyped-def]
-    """RESET a cell, completely or partially (``rules.settle``)."""
-    starts = cells.in_lrs[c]
-    if starts:
-        begin_cycle(cells, model, c)
-    r_hrs = hrs_state(cells, model, c)
+def begin_with(  # type: ignore[no-untyped-def]
+    cells: Cells, model: Model, c: wp.int32, cycle: wp.int32, x: wp.float32, plain: wp.bool
+):
+    """Begin a cycle whose vector is drawn: ``x`` is x* of u_set (``drawing.draw_cycle``)."""
+    y = scale_value(model, 1, cycle, cells.parameters[1, c], cells.parameters[5, c], x, plain)
+    cells.cycle[c] = cycle
+    cells.u_set[c] = feature_of(model, c, 1, cycle, y, plain)
+
+
+@wp.func
+def reset_cell(  # type: ignore[no-untyped-def]
+    cells: Cells, model: Model, c: wp.int32, u: wp.float32, threshold: wp.float32,
+    starts: wp.bool, cycle: wp.int32, x: wp.float32, plain: wp.bool,
+):  # fmt: skip
+    """RESET a cell, completely or partially (``rules.settle``); ``x`` is x* of R_HRS."""
+    y = scale_value(model, 0, cycle, cells.parameters[0, c], cells.parameters[4, c], x, plain)
+    r_hrs = hrs_state_of(model, c, cycle, y, plain)
     if u >= model.u_max:
         cells.r[c] = r_hrs
         cells.in_hrs[c] = True
     else:
         r = cells.r[c]
         floor = current(model, r_hrs, model.u_max)
+        steepness = cells.steepness[c]
         if starts:
-            threshold = cells.threshold[c]
             rise = wp.pow(model.u_max - threshold, model.eta)
-            cells.steepness[c] = (current(model, r, threshold) - floor) / rise
-        cells.r[c] = transition_state(model, r, cells.steepness[c], floor, u)
+            steepness = (current(model, r, threshold) - floor) / rise
+            cells.steepness[c] = steepness
+        cells.r[c] = transition_state(model, r, steepness, floor, u)
     cells.threshold[c] = u
     cells.in_lrs[c] = False
 
@@ -215,7 +217,7 @@ def is_stuck(cells: Cells, model: Model, c: wp.int32):  # type: ignore[no-untype
 @wp.func
 def program_cell(cells: Cells, model: Model, c: wp.int32, r: wp.float32):  # type: ignore[no-untyped-def]
     """Set a cell ideally to the state ``r`` (``rules.program``)."""
-    r_lrs = lrs_state(cells, model, c)
+    r_lrs = lrs_state_of(model, feature(cells, model, c, 2))
     r_hrs = hrs_state(cells, model, c)
     u_reset = feature(cells, model, c, 3)
     in_lrs = r <= r_lrs

@@ -13,6 +13,7 @@ from synfab.common.errors import ToolError
 from synfab.engines.numba.threads import uninterrupted
 from synfab.engines.warp import kernels
 from synfab.engines.warp.arrays import device_of
+from synfab.engines.warp.blocks import BlockKernels
 from synfab.random.backend import Library
 
 _lock = Lock()
@@ -30,8 +31,17 @@ def quiet() -> Iterator[None]:
         wp.config.log_level = level
 
 
-def prepare(library: Library) -> Any:
+def has_gpu() -> bool:
+    """Return whether Warp finds an NVIDIA GPU."""
+    with _lock, quiet():
+        wp.init()
+        return bool(wp.is_cuda_available())
+
+
+def prepare(library: Library, blocks: BlockKernels | None = None) -> Any:
     """Return Warp's device for a library, with the kernels compiled for it.
+
+    ``blocks``: kernels of an order of the history that are compiled too.
 
     Compilation takes seconds for each type of device, once: Warp keeps the compiled kernels on
     disk. An interrupt is raised afterwards.
@@ -50,6 +60,8 @@ def prepare(library: Library) -> Any:
             wp.init()
             found.append(device_of(library))
             wp.load_module(kernels, device=found[0])
+            if blocks is not None:
+                wp.load_module(blocks.fabricate.module, device=found[0])
 
     try:
         uninterrupted(load)
