@@ -4,11 +4,12 @@ document.querySelectorAll(".arithmatex").forEach((element) => {
   katex.render(text.slice(2, -2), element, { displayMode: text.startsWith("\\[") })
 })
 
-// Blocks, tables and formulas that are wider than the page can be scrolled with the keyboard.
+// Tables and formulas that are wider than the page can be scrolled with the keyboard; the theme does
+// the same for code.
 function focusable() {
-  const wide = ".md-content pre > code, .md-typeset__scrollwrap, .katex-display"
+  const wide = ".md-typeset__scrollwrap, .katex-display"
   document.querySelectorAll(wide).forEach((element) => {
-    if (element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight) {
+    if (element.scrollWidth > element.clientWidth) {
       element.tabIndex = 0
     } else {
       element.removeAttribute("tabindex")
@@ -16,4 +17,4 @@ function focusable() {
   })
 }
 addEventListener("load", focusable)
-addEventListener("resize", focusable)
+new ResizeObserver(focusable).observe(document.querySelector(".md-content"))
