@@ -20,7 +20,7 @@ COMMANDS = [
     ["export", "netlist", "-o", "net.cir", "--rows", "2", "--columns", "2"],
 ]  # fmt: skip
 HELPS = ["demo", "info", "simulate", "explore", "bench", "doctor", "fit", "compare",
-         "export osdi", "export veriloga", "export netlist"]  # fmt: skip
+         "export osdi", "export veriloga", "export netlist", "export xschem"]  # fmt: skip
 NARROW_ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "COLUMNS": "40"}
 
 

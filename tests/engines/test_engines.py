@@ -9,6 +9,7 @@ import pytest
 
 import synfab as sf
 from synfab.cli.demo import random_voltages
+from synfab.engines import registry
 from synfab.random.arrays import to_numpy
 
 BOUNDS = {"r_hrs": 3e-5, "u_set": 1e-5, "r_lrs": 1e-5, "u_reset": 1e-5}
@@ -199,6 +200,16 @@ def test_a_crossbar_takes_cells_of_any_engine(published, options):
         for kind in ({}, options)
     ]
     np.testing.assert_allclose(read[1], read[0], rtol=3e-5)
+
+
+def test_the_automatic_engine_on_a_gpu_is_the_one_with_kernels(monkeypatch):
+    setup = pytest.importorskip("synfab.engines.warp.setup")
+    for present, name in ((True, "warp"), (False, "array")):
+        monkeypatch.setattr(setup, "has_gpu", lambda present=present: present)
+        for place in ("cuda:0", "gpu:1"):
+            assert registry.check_engine("auto", "float32", place) == name
+    assert registry.check_engine("auto", "float32", "mps") == "array"
+    assert registry.check_engine("auto", "float32", "cpu") == "numba"
 
 
 @pytest.mark.parametrize("device", ["nowhere", "cuda:7"])

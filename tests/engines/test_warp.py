@@ -210,6 +210,29 @@ def test_copies_files_and_pickles_resume_exactly(tmp_path, place):
         assert_same(other, cells)
 
 
+def test_a_pulse_interrupted_between_its_kernels_is_completed(monkeypatch, place):
+    """Ctrl-C may come where cells are listed whose history is not yet drawn."""
+    cells, others = fresh(**place), fresh(**place)
+    launch = wp.launch
+
+    def interrupted(kernel, *arguments, **options):
+        if "resets" in kernel.key:
+            raise KeyboardInterrupt
+        launch(kernel, *arguments, **options)
+
+    for k in range(12):
+        for each in (cells, others):
+            each.apply_voltage(-3.0)
+        others.apply_voltage(1.6)
+        monkeypatch.setattr(wp, "launch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cells.apply_voltage(1.6)
+        monkeypatch.undo()
+        if k % 3 == 0:
+            assert_same(cells, others)
+    assert_same(cells.copy(), others)
+
+
 def test_a_file_with_impossible_cells_is_refused(place):
     cells = fresh(**place)
     for name, value in (("u_set", np.nan), ("in_lrs", True), ("cycle", -1), ("block", np.inf)):

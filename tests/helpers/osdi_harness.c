@@ -1,6 +1,8 @@
 /* Drives one compiled device without a simulator. DEVICE is the C file of the device.
  * Standard input: "charged" (from here on as the device with a capacitance), "temperature K",
- * "frequency F", "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "show", "ask NAME",
+ * "frequency F", "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "dc VOLTAGE" (once a
+ * simulator has evaluated it until nothing changes), "once VOLTAGE" (one iteration of it), "show",
+ * "ask NAME",
  * "alpha A" (factor of charges in a transient, 1/s). */
 #include DEVICE
 #include <stdio.h>
@@ -21,6 +23,15 @@ static void start(void)
     for (uint32_t i = 0; i < info.count; i++)
         printf("refused %s\n", D->parameters[info.errors[i].parameter].names[0]);
     free(info.errors);
+}
+
+static uint32_t evaluated(double time, double voltage, uint32_t flags)
+{
+    double solution[3] = { 0.0, voltage, 0.0 };
+    SimulatorInfo info = { .time = time, .solution = solution, .flags = flags };
+    device->node[0] = 1;
+    device->node[1] = 2;
+    return D->evaluate(NULL, device, model, &info);
 }
 
 static void evaluate_at(double time, double voltage, uint32_t flags)
@@ -89,6 +100,13 @@ int main(void)
             evaluate_at(x, y, ANALYSIS_TRANSIENT | CALCULATE_REACTIVE_JACOBIAN);
         else if (sscanf(line, "op %lf", &x) == 1)
             evaluate_at(0.0, x, 0);
+        else if (sscanf(line, "once %lf", &x) == 1)
+            evaluated(0.0, x, ANALYSIS_DC);
+        else if (sscanf(line, "dc %lf", &x) == 1) {
+            while (evaluated(0.0, x, ANALYSIS_DC) & EVALUATION_LIMITED)
+                ;
+            evaluate_at(0.0, x, ANALYSIS_DC);
+        }
         else if (strncmp(line, "show", 4) == 0) {
             for (uint32_t id = D->parameter_count; id < D->parameter_count + D->operating_point_count;
                  id++)

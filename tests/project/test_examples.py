@@ -12,11 +12,14 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 CONCEPTS = sorted((ROOT / "examples").glob("[cv]*/*.py"))  # concepts, validation
+NGSPICE = ("cells_in_ngspice", "memory_array", "memory_yield", "sweep_in_ngspice")
 # What these three promise of accuracy is measured in test_torch_workflows.py.
 SMALL = {
     "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
     "ml_in_situ": ("--epochs", "1"),
     "ml_inference": ("--chips", "1", "--epochs", "2"),
+    "memory_array": ("--size", "2"),
+    "memory_yield": ("--chips", "2", "--rows", "2"),
     "ml_over_time": ("--chips", "1", "--epochs", "2", "--times", "2", "--refresh", "4"),
 }
 
@@ -24,7 +27,7 @@ SMALL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
 def test_example(script, tmp_path, request):
-    if script.stem == "cells_in_ngspice":
+    if script.stem in NGSPICE:
         request.getfixturevalue("ngspice")
     if script.stem == "cells_in_spectre" and importlib.util.find_spec("evas") is None:
         pytest.skip("evas-sim is not installed")

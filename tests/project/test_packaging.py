@@ -108,6 +108,9 @@ def test_an_installed_wheel_runs(installed, tmp_path):
     done = installed("synfab", "export", "veriloga", "-o", str(tmp_path / "cell.va"))
     assert done.returncode == 0, done.stderr
     assert "module" in (tmp_path / "cell.va").read_text()
+    done = installed("synfab", "export", "xschem", "-o", str(tmp_path / "schematics"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "schematics" / "synfab_1t1r.sym").is_file()
 
 
 def test_an_installed_wheel_brings_the_templates_of_its_pages(installed):

@@ -69,10 +69,11 @@ class CellArray(Generic[A]):
     order
         Order of the cycle-to-cycle history; None: the highest order of the model.
     engine
-        ``"numba"``, kernels for CPUs (selected by ``"auto"`` there); ``"warp"``, kernels for NVIDIA
-        GPUs; ``"array"``, the reference, which computes with the operations of the array library on
-        any of its devices; or another registered engine (``synfab.engines.registry``). An
-        ``Engine`` instance that already contains these cells is used unchanged, with its history.
+        ``"numba"``, kernels for CPUs; ``"warp"``, kernels for NVIDIA GPUs (``"auto"`` selects these
+        two on their devices); ``"array"``, the reference, which computes with the operations of the
+        array library on any of its devices; or another registered engine
+        (``synfab.engines.registry``). An ``Engine`` instance that already contains these cells is
+        used unchanged, with its history.
     history
         ``"float32"``, or ``"compact"``: 16 bytes per cell in total, with a history of eight numbers
         that retains nearly as much information; requires engine numba.

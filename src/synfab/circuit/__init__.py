@@ -5,17 +5,21 @@ from synfab.circuit.ngspice import run_ngspice
 from synfab.circuit.ngspice_search import find_ngspice
 from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.run import CrossbarRun, run_crossbar
+from synfab.circuit.states import CellStates
 from synfab.circuit.veriloga import to_veriloga
 from synfab.circuit.waveforms import Waveforms
+from synfab.circuit.xschem import export_xschem
 from synfab.pulses.timeline import Pulse, read_pulse
 
 __all__ = [
+    "CellStates",
     "CrossbarRun",
     "Netlist",
     "Pulse",
     "Waveforms",
     "build_osdi",
     "crossbar_netlist",
+    "export_xschem",
     "find_ngspice",
     "read_pulse",
     "run_crossbar",

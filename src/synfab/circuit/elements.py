@@ -21,6 +21,8 @@ from synfab.random.streams import WORD, seed_key
 
 # Drives a cell in any state: 64 uA at a drain-source voltage of 0.1 V and 3.3 V on the gate.
 MOSFET = {"level": 1.0, "vto": 0.5, "kp": 4e-4, "w": 1e-6, "l": 1e-6}
+# Width of one that only selects (0.9 ohm), where the curves of the cells contain their transistor.
+SELECTING = 1e-3
 # Switch resistance of floating lines, ohm; simulators accept neither 0 nor infinity.
 SWITCH_ON, SWITCH_OFF = 1.0, 1e12
 MIN_ON = 1e-3
@@ -132,7 +134,8 @@ class Crosspoints:
         if floats and not (switched and self.line_switch == "access"):
             yield self.writer.switch_model(self.line_switch, SWITCH_ON, SWITCH_OFF)
         if self.mosfet:
-            yield self.writer.transistor_model(MOSFET)
+            inside = self.circuit.cells.model.contains_transistor
+            yield self.writer.transistor_model(MOSFET | ({"w": SELECTING} if inside else {}))
 
 
 def cell_parameters(cells: CellArray[Any], dialect: Dialect) -> dict[str, Array]:

@@ -136,7 +136,8 @@ def crossbar_netlist(
         and runs in any SPICE with ``B`` sources (dialect ngspice), but never switches.
     mosfet
         Write each ``Transistor`` as a level-1 MOSFET with 3.3 V on its gate, instead of a switch
-        with the transistor's on and off resistance.
+        with the transistor's on and off resistance. Where the curves of the cells contain their
+        transistor already, as those of the published model, it is so wide that it only selects.
     device
         Name of the compiled device or module; None uses the default of ``build_osdi``.
     include

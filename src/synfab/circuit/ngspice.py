@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -18,8 +19,10 @@ from synfab.circuit.deck import (
     resolve_devices,
     runnable,
 )
+from synfab.circuit.instances import cells_of, models_of
 from synfab.circuit.ngspice_process import execute
 from synfab.circuit.ngspice_search import find_ngspice
+from synfab.circuit.states import CellStates, commands_that_write, read_states
 from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
@@ -31,6 +34,7 @@ from synfab.io.own_files import own_files
 from synfab.io.progress import ProgressBar
 
 EXPONENTS = {"": "", "m": "e-3", "u": "e-6", "n": "e-9", "p": "e-12", "f": "e-15"}
+STATE_FILE = "state.raw"
 FILES = ("deck.cir", RESULTS, ".spiceinit")  # written by a run, besides device links
 
 
@@ -43,6 +47,8 @@ def run_ngspice(
     ngspice: PathLike | None = None,
     commands: Sequence[str] = (),
     keep: PathLike | None = None,
+    restore: CellStates | PathLike | None = None,
+    save_states: PathLike | None = None,
 ) -> list[Waveforms]:
     """Run the analyses of a netlist and return their waveforms.
 
@@ -67,6 +73,12 @@ def run_ngspice(
     keep
         Folder for the files of the run; None uses a temporary one. Files of an earlier run are
         overwritten; a ``.spiceinit`` or ``deck.cir`` of other origin raises an error.
+    restore
+        State in which cells start, or the path of a file with it, see ``CellStates``. It replaces
+        the parameters of the cells in the netlist.
+    save_states
+        File to write with the state of all cells after the run. Cells in included files are left
+        out.
 
     Returns
     -------
@@ -88,15 +100,27 @@ def run_ngspice(
     time_limit = check_run(time_limit, progress, ngspice, keep)
     devices = [*_devices(osdi), *resolve_devices(deck, origin)]
     _check_commands(commands)
-    text = runnable(deck, commands, automatic_vectors(deck) if devices else ())
+    if restore is not None:
+        deck = dataclasses.replace(deck, commands=[*_restoring(restore), *deck.commands])
+    after, cells = list(commands), dict[str, bool]()
+    if save_states is not None:
+        refuse_overwrite("save_states", checks.path("save_states", save_states), netlist=netlist,
+                         osdi=devices)  # fmt: skip
+        cells = _cells(deck, devices)
+        after += [f"altermod {name} dc_switching = 0" for name in models_of(deck, devices)]
+        after += commands_that_write(STATE_FILE, cells)
+    text = runnable(deck, after, automatic_vectors(deck) if devices else ())
     program = str(find_ngspice()) if ngspice is None else os.fspath(ngspice)
     with temporary_folder("synfab") as temporary:
         folder = temporary if keep is None else checks.path("keep", keep)
         _check_keep(folder, netlist, devices)
         make_folder(folder, "keep")
         names = [*FILES, *map(_device, range(len(devices)))]
+        names += [] if save_states is None else [STATE_FILE]
         with nullcontext() if keep is None else own_files(folder, names, "keep"):
             loaded = [_place(device, folder, i) for i, device in enumerate(devices)]
+            if save_states is not None:
+                (folder / STATE_FILE).unlink(missing_ok=True)
             end = transient_end(deck.analyses)
             with ProgressBar("ngspice", end, show=progress and end is not None, vanish=True) as bar:
 
@@ -104,6 +128,8 @@ def run_ngspice(
                     bar.update(completed=now)
 
                 execute(program, text, folder, loaded, time_limit, show, origin)
+            if save_states is not None:
+                read_states(folder / STATE_FILE, cells).save(save_states)
             return read_raw(folder / RESULTS)
 
 
@@ -137,6 +163,20 @@ def _devices(osdi: object) -> list[Path]:
         if not path.is_file():
             raise InvalidValueError(f"osdi: there is no file {path}")
     return paths
+
+
+def _restoring(restore: CellStates | PathLike) -> list[str]:
+    """Return the commands that put cells into the state that ``restore`` is or its file holds."""
+    if isinstance(restore, CellStates):
+        return list(restore.commands())
+    return list(CellStates.load(checks.path("restore", restore)).commands())
+
+
+def _cells(deck: Deck, devices: Sequence[Path]) -> dict[str, bool]:
+    cells = cells_of(deck, devices)
+    if not cells:
+        raise InvalidValueError("save_states: there are no cells in the netlist")
+    return cells
 
 
 def _check_commands(commands: object) -> None:

@@ -1,4 +1,4 @@
-"""Commands ``synfab export veriloga | osdi | netlist`` and ``synfab run``."""
+"""Commands ``synfab export veriloga | osdi | netlist | xschem`` and ``synfab run``."""
 
 from __future__ import annotations
 
@@ -67,6 +67,23 @@ def veriloga(
     with atomic_path(output) as path:
         path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")
+
+
+@app.command()
+def xschem(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder to write to")],
+    model: ModelArgument = "published",
+    condition: ConditionOption = None,
+    order: OrderOption = None,
+    name: NameOption = None,
+) -> None:
+    """Write symbols of a cell and of a 1T1R cell for xschem, a test bench, and the device."""
+    from synfab.circuit.xschem import LIBRARY, export_xschem
+    from synfab.io.files import refuse_overwrite
+
+    refuse_overwrite("--output", output / LIBRARY, the_model=model)
+    export_xschem(load_model_at(model, condition), output, order=order, name=name)
+    say(f"{output}: start xschem there, and open synfab_testbench.sch")
 
 
 @app.command()
@@ -153,6 +170,12 @@ def run(
     time_limit: Annotated[float, typer.Option(help="seconds after which ngspice is stopped")] = (
         600.0
     ),
+    restore: Annotated[
+        Path | None, typer.Option(help="state in which the cells start, of --save-states")
+    ] = None,
+    save_states: Annotated[
+        Path | None, typer.Option(help="file to write with the state of the cells (.csv)")
+    ] = None,
 ) -> None:
     """Run a netlist in ngspice, and write its waveforms as tables and as a figure.
 
@@ -165,9 +188,9 @@ def run(
     from synfab.io.files import atomic_path, refuse_overwrite
 
     checks.choice("--output", output.suffix.lower(), FORMATS)
-    for file in (output, plot):
+    for option, file in (("--output", output), ("--plot", plot), ("--save-states", save_states)):
         if file is not None:
-            refuse_overwrite("--output", file, the_deck=deck)
+            refuse_overwrite(option, file, the_deck=deck)
     if output.suffix.lower() == ".parquet":
         extras.require("pyarrow")
     if plot is not None:
@@ -181,6 +204,8 @@ def run(
         time_limit=time_limit,
         ngspice=program,
         progress=sys.stderr.isatty(),
+        restore=restore,
+        save_states=save_states,
     )
     for number, result in enumerate(results, 1):
         name = output.stem if len(results) == 1 else f"{output.stem}-{number}"

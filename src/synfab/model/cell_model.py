@@ -217,6 +217,15 @@ class CellModel:
                 return float(value)
         return math.inf
 
+    @property
+    def contains_transistor(self) -> bool:
+        """Whether the I-V curves contain the select transistor of the cells that were measured.
+
+        A transistor in a circuit then comes on top of it. This is so if ``provenance`` has the word
+        1T1R in its entry ``measurement``, as that of the published model.
+        """
+        return "1T1R" in str(self.provenance.get("measurement", ""))
+
     def at(self, **condition: float) -> CellModel:
         """Return the model of cells measured at other conditions than the reference.
 

@@ -19,6 +19,10 @@ GATES: tuple[GateDirection, ...] = get_args(GateDirection)
 class Transistor:
     """Select transistor in series with each cell (1T1R): a resistance switched by a gate line.
 
+    The curves of the published model contain the transistor of the cells that were measured (see
+    ``CellModel.contains_transistor``). For these cells, ``on_resistance=0`` counts it once; a
+    resistance above 0 is that of a further element in series, such as a contact.
+
     Parameters
     ----------
     on_resistance, off_resistance

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from synfab.circuit import (
+    CellStates,
     Pulse,
     Waveforms,
     build_osdi,
     crossbar_netlist,
+    export_xschem,
     read_pulse,
     run_crossbar,
     run_ngspice,
@@ -56,6 +58,7 @@ def operating_point() -> Any:
 RECIPES.leave(
     "a result, which only the package makes",
     *("synfab.circuit.CrossbarRun", "synfab.circuit.Netlist", "synfab.circuit.Waveforms"),
+    "synfab.circuit.CellStates",
 )
 RECIPES.leave("takes no arguments", "synfab.circuit.find_ngspice")
 
@@ -113,12 +116,20 @@ def _(folder: Path) -> Any:
     }  # fmt: skip
 
 
+@RECIPES.add("synfab.circuit.export_xschem", skip=("folder",))
+def _(folder: Path) -> Any:
+    return export_xschem, {
+        "model": model(), "folder": folder / "schematics", "order": 1, "name": "cell",
+    }  # fmt: skip
+
+
 # A folder that exists, such as "/", is a place to keep files: test_circuit_ngspice.py tries others.
 @RECIPES.add("synfab.circuit.run_ngspice", skip=("keep",))
 def _(folder: Path) -> Any:
     return run_ngspice, {
         "netlist": TEXT, "osdi": compiled(folder), "time_limit": 10.0, "progress": False,
         "ngspice": simulator(folder), "commands": ["display"], "keep": None,
+        "restore": states(), "save_states": None,
     }  # fmt: skip
 
 
@@ -128,6 +139,31 @@ def _(folder: Path) -> Any:
         "netlist": operating_point(), "osdi": compiled(folder), "time_limit": 10.0,
         "progress": False, "ngspice": simulator(folder), "keep": None,
     }  # fmt: skip
+
+
+@cache
+def states() -> CellStates:
+    return CellStates.of(cells(2, 2))
+
+
+@RECIPES.add("synfab.circuit.CellStates.of")
+def _(_folder: Path) -> Any:
+    return CellStates.of, {"cells": cells(2, 2), "names": ["n1", "n2", "n3", "n4"]}
+
+
+@RECIPES.add("synfab.circuit.CellStates.into")
+def _(_folder: Path) -> Any:
+    return states().into, {"cells": cells(2, 2)}
+
+
+@RECIPES.add("synfab.circuit.CellStates.save")
+def _(folder: Path) -> Any:
+    return states().save, {"path": folder / "states.csv"}
+
+
+@RECIPES.add("synfab.circuit.CellStates.load")
+def _(folder: Path) -> Any:
+    return CellStates.load, {"path": states().save(folder / "saved.csv")}
 
 
 def waveforms() -> Waveforms:

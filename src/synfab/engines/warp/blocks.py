@@ -86,7 +86,11 @@ def block_kernels(order: int, averages: int) -> BlockKernels:
 
     @wp.func
     def next_block(  # type: ignore[no-untyped-def]
-        cells: Cells, model: Model, lags: Lags, c: wp.int32, cycle: wp.int32
+        cells: Cells,
+        model: Model,
+        lags: Lags,  # type: ignore[valid-type]
+        c: wp.int32,
+        cycle: wp.int32,
     ):
         """Replace a block by the next p vectors, the oldest one first (``drawing.next_block``)."""
         number = model.first + wp.uint64(c)
@@ -116,7 +120,7 @@ def block_kernels(order: int, averages: int) -> BlockKernels:
 
     @wp.kernel(module=name, enable_backward=False, grid_stride=False)
     def resets(  # type: ignore[no-untyped-def]
-        cells: Cells, model: Model, lags: Lags, u: wp.array[wp.float32],
+        cells: Cells, model: Model, lags: Lags, u: wp.array[wp.float32],  # type: ignore[valid-type]
         listed: wp.array[wp.int32], counts: wp.array[wp.int32], turn: wp.int32, threads: wp.int32,
     ):  # fmt: skip
         """RESET the listed cells, all in the LRS, with a new block of history.
@@ -124,9 +128,10 @@ def block_kernels(order: int, averages: int) -> BlockKernels:
         The number of cells is in ``counts[turn]``; the other count is set to zero for the next
         pulse. Cells are removed from the list, so that the kernel may be started twice.
         """
-        if wp.tid() == 0:
+        thread = wp.tid()
+        if thread == 0:
             counts[1 - turn] = 0
-        for k in range(wp.tid(), counts[turn], threads):
+        for k in range(thread, counts[turn], threads):  # type: ignore[arg-type]
             c = listed[k]
             listed[k] = -1
             if c >= 0:
@@ -140,7 +145,10 @@ def block_kernels(order: int, averages: int) -> BlockKernels:
 
     @wp.kernel(module=name, enable_backward=False, grid_stride=False)
     def begin_cycles(  # type: ignore[no-untyped-def]
-        cells: Cells, model: Model, lags: Lags, listed: wp.array[wp.int32]
+        cells: Cells,
+        model: Model,
+        lags: Lags,  # type: ignore[valid-type]
+        listed: wp.array[wp.int32],
     ):
         """Apply ``drawing.draw_cycle`` to the listed cells."""
         c = listed[wp.tid()]

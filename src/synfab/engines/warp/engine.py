@@ -75,7 +75,9 @@ class WarpEngine(Engine):
         self.cells = self._empty()
         self._make_list()
         self.model32 = round_model(model, order, self.device)
-        self.lags = self.blocks.Lags(*np.hstack(model.history(order).lags).astype(np.float32).flat)
+        self.lags = self.blocks.Lags(
+            *np.concatenate(list(model.history(order).lags), axis=1).astype(np.float32).flat
+        )
         self.model32.key_low, self.model32.key_high = map(wp.uint32, seed_key(seed))
         self.model32.first = wp.uint64(first_cell)
 
