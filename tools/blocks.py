@@ -1,7 +1,8 @@
 """Find the code blocks of a page, run them in their order and compare what they print.
 
 Python blocks share one namespace; all blocks run in the same folder. A netlist is run by ngspice as
-it is (`ngspice -b`), and by `run_ngspice`. A comment
+it is (`ngspice -b`), and by `run_ngspice`; one for Spectre by evas-sim, one for VACASK by VACASK. A
+comment
 `<!-- not run: reason -->` before a block excludes it; a comment `<!-- first: command -->` names a
 command that a reader has run before.
 
@@ -34,7 +35,12 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 WRONG = re.compile(r"^.*\b(error|aborted)\b", re.IGNORECASE | re.MULTILINE)
-RUNS = ("python", "bash", "spice")
+# Files that netlists of other simulators than ngspice are written to, and the commands to run them.
+SIMULATORS = {
+    "spectre": ("block.scs", ("evas lint --spectre-strict block.scs", "evas simulate block.scs")),
+    "vacask": ("block.sim", ("vacask block.sim",)),
+}
+RUNS = ("python", "bash", "spice", *SIMULATORS)
 SHELL = """set -eu
 export PATH={path}:$PATH COLUMNS=80 NO_COLOR=1
 synfab() {{
@@ -166,6 +172,24 @@ def _run_commands(block: Block, page: Path) -> str:
     return done.stdout
 
 
+def _simulate(block: Block, page: Path) -> None:
+    """Run a netlist of a page in the simulator of its language."""
+    file, commands = SIMULATORS[block.language]
+    Path(file).write_text(block.text)
+    for command in commands:
+        program, *arguments = command.split()
+        done = subprocess.run(
+            [Path(sys.executable).with_name(program), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if done.returncode or "aborted" in done.stdout:
+            sys.exit(f"{page}, line {block.line}: {block.text}\n{done.stdout}")
+
+
 def _run_blocks(page: Path, *, write: bool) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     printed = []
@@ -174,6 +198,9 @@ def _run_blocks(page: Path, *, write: bool) -> None:
             continue
         if block.language == "spice":
             _run_netlist(block, page)
+            continue
+        if block.language in SIMULATORS:
+            _simulate(block, page)
             continue
         text = (
             _run_python(block, page, names)

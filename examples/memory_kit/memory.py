@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from memory_kit.signals import NS, Signals
 from memory_kit.technology import HERE, technology
-from synfab.circuit import Waveforms, run_ngspice
+from synfab.circuit import CellStates, Waveforms, run_ngspice
 from synfab.random.streams import normals, words
 
 LOGIC, CLAMP = 3.3, 0.9  # V: drivers and word lines; gate of the clamps, for 0.2 V on a bit line
 ACCESS = 4.0  # width of the transistor of a cell, um
 WRITE_TIME, READ_TIME, PRECHARGE = 70.0 * NS, 16.0 * NS, 10.0 * NS
-STATE = ("r", "threshold", "steepness", "phase", "cycle")
 # Standard deviation of the threshold difference of a pair: 1 mV um per nm of oxide (Pelgrom,
 # Tuinhout and Vertregt, IEDM 1998), over the root of the gate area in um^2.
 PAIRS = {"clamp": 4.0, "input": 4.0, "nlatch": 2.0, "platch": 2.0}  # widths, um
@@ -86,7 +86,7 @@ class Memory:
     ramp: float = 12.0 * NS
     wire: float = 2.5
     capacitance: float = 1e-15
-    state: dict[str, np.ndarray] = field(default_factory=dict)
+    states: CellStates | None = None
 
     def run(
         self, operations: Sequence[Read | Write], save: Sequence[str] = ()
@@ -96,19 +96,24 @@ class Memory:
         ``save`` names vectors for the waveforms.
         """
         signals, samples, end = self._schedule(operations)
-        rows, columns = self.shape
-        cells = [(i, j) for i in range(rows) for j in range(columns)]
-        kept = [f"@n{i}_{j}[{name}]" for i, j in cells for name in STATE]
-        outputs = [f"v(out{j})" for j in range(columns)]
+        outputs = [f"v(out{j})" for j in range(self.shape[1])]
         lines = ["1T1R memory", *self.netlist(), *signals.lines()]
-        lines += [f".save {name}" for name in (*kept, *outputs, *save)]
+        lines += [f".save {name}" for name in (*outputs, *save)]
         lines += [f".tran 1n {end:.6g}", f".option chgtol={CHARGE}", ".end"]
-        (waves,) = run_ngspice("\n".join(lines) + "\n", osdi=self.device)
-        for number, name in enumerate(STATE):
-            values = [waves[vector][-1] for vector in kept[number :: len(STATE)]]
-            self.state[name] = np.reshape(values, self.shape)
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "states.csv"
+            (waves,) = run_ngspice(
+                "\n".join(lines) + "\n", osdi=self.device, restore=self.states, save_states=file
+            )
+            self.states = CellStates.load(file)
         bits = [waves.at(output, samples) > self.supply / 2 for output in outputs]
         return np.stack(bits, axis=1), waves
+
+    def state(self, name: str) -> np.ndarray:
+        """Return a parameter of the state after the last run, such as "r0", of all cells."""
+        if self.states is None:
+            raise RuntimeError("the memory has not run yet")
+        return self.states.parameters[name].reshape(self.shape)
 
     def netlist(self) -> list[str]:
         """Return the circuit without its control signals and analyses."""
@@ -142,17 +147,9 @@ class Memory:
         return lines
 
     def _cell(self, i: int, j: int) -> str:
-        """Return a cell that continues in its state."""
-        number = i * self.shape[1] + j
-        given = {"cell": number}
-        if self.state:
-            at = {name: self.state[name][i, j] for name in STATE}
-            given |= {"r0": at["r"], "phase0": at["phase"], "cycle0": at["cycle"]}
-            if at["phase"] == 2:
-                given |= {"threshold0": at["threshold"], "steepness0": at["steepness"]}
-        written = " ".join(f"{name}={value:.17g}" for name, value in given.items())
+        """Return a cell and its access transistor."""
         return (
-            f"N{i}_{j} bl{j}_{i} cell{i}_{j} memory {written}\n"
+            f"N{i}_{j} bl{j}_{i} cell{i}_{j} memory cell={i * self.shape[1] + j}\n"
             f"X{i}_{j} cell{i}_{j} wl{i}_{j} sl{j}_{i} 0 nhv w={ACCESS}"
         )
 

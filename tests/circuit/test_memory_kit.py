@@ -50,10 +50,10 @@ def test_its_cells_are_those_of_the_same_seed_in_python(written):
     cells = sf.CellArray("published", (2, 2), seed=3)
     lrs = np.array(cells.copy().apply_voltage(-2.0).r)
     # Cells that were never RESET from LRS are in their first cycle.
-    first = CHECKERBOARD & (memory.state["cycle"] == 0)
+    first = CHECKERBOARD & (memory.state("cycle0") == 0)
     assert first.any()
-    np.testing.assert_allclose(memory.state["r"][first], lrs[first], rtol=1e-6)
-    assert (memory.state["cycle"][~CHECKERBOARD] == 1).all()
+    np.testing.assert_allclose(memory.state("r0")[first], lrs[first], rtol=1e-6)
+    assert (memory.state("cycle0")[~CHECKERBOARD] == 1).all()
 
 
 def test_the_verification_repairs_cells_that_a_low_voltage_left(kit, device):
@@ -70,7 +70,7 @@ def test_steep_edges_of_a_bit_line_switch_cells_of_other_rows(kit, device):
     for ramp in (12.0 * NS, 0.2 * NS):
         memory = kit.Memory(device, (2, 1), chip=3, vset=1.6, vreset=2.4, ramp=ramp)
         memory.run([kit.Write(i, [False], [True]) for i in (0, 1, 0, 1, 0)])
-        states[ramp] = memory.state["phase"].ravel()
+        states[ramp] = memory.state("phase0").ravel()
     np.testing.assert_array_equal(states[12.0 * NS], [0, 0])
     assert 1 in states[0.2 * NS]
 

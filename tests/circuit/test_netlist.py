@@ -269,7 +269,7 @@ def test_wires_have_a_segment_before_each_crosspoint_and_named_ends(cells):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"dialect": "hspice"}, "dialect: expected one of ngspice, spectre"),
+        ({"dialect": "qspice"}, "dialect: expected one of ngspice, spectre,"),
         ({"mosfet": True}, "mosfet: expected False, the crossbar has no transistors"),
         ({"voltages": np.ones(3)}, r"voltages: expected shape \(4,\)"),
         ({"voltages": np.nan}, "voltages: expected finite"),

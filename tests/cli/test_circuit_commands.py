@@ -101,3 +101,24 @@ def test_a_provided_ngspice_loads_code_models(ngspice, tmp_path):
     text = "gain\nV1 a 0 0.5\nA1 a b amplifier\n.model amplifier gain(gain=4)\nR1 b 0 1k\n.op\n"
     (point,) = run_ngspice(text, ngspice=tmp_path / "ngspice")
     assert point["v(b)"][0] == pytest.approx(2.0)
+
+
+def test_a_device_is_exported_for_either_version_of_the_interface(tmp_path):
+    for version in ("0.3", "0.4"):
+        command = ("export", "osdi", "-o", "cell.c", "--source", "--interface", version)
+        assert synfab(*command, cwd=tmp_path).returncode == 0
+        text = (tmp_path / "cell.c").read_text()
+        assert f"OSDI_VERSION_MINOR = {version[2:]};" in text
+    wrong = synfab("export", "osdi", "-o", "x.c", "--source", "--interface", "1", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "interface: expected one of 0.3, 0.4" in wrong.stderr
+
+
+def test_netlists_of_simulators_without_cells_need_the_option(tmp_path):
+    command = ("export", "netlist", "-o", "x.cir", "--rows", 2, "--columns", 2, "--dialect", "xyce")
+    wrong = synfab(*command, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "snapshot: expected True, dialect xyce has no other cells" in wrong.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert synfab(*command, "--snapshot", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "x.cir").read_text().endswith(".end\n")

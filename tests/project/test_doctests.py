@@ -66,6 +66,7 @@ WITHOUT = {
     *("compat.UR", "compat.US", "compat.applyVoltage", "compat.load_params"),
     # Other software, a cluster or a browser is needed; blocks of the guides run them.
     *("circuit.build_osdi", "circuit.find_ngspice", "circuit.run_crossbar", "circuit.run_ngspice"),
+    "circuit.read_raw",
     *("cluster.ShardedCellArray", "explore.page.serve"),
     # Steps of `fit` and parts of models, which users rarely call.
     *("CellModel.at", "learn.fit_conditions", "learn.fit_conduction", "learn.fit_history"),
@@ -83,7 +84,8 @@ WITHOUT = {
     *("torch.compensate_drift", "torch.conversion_report", "torch.default_window"),
     *("torch.effective_conductance", "torch.hardware_aware", "torch.measure_errors"),
     *("torch.monte_carlo", "torch.register_layer", "torch.restore_training"),
-    *("torch.training_state", "torch.wired_currents"),
+    *("torch.training_state", "torch.wired_currents", "torch.StochasticPulseSGD"),
+    *("torch.MixedPrecisionSGD", "torch.TikiTaka", "torch.TikiTakaV2"),
 }
 
 NAMES = list(public_names())

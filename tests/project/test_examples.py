@@ -15,8 +15,13 @@ CONCEPTS = sorted((ROOT / "examples").glob("[cv]*/*.py"))  # concepts, validatio
 NGSPICE = ("cells_in_ngspice", "memory_array", "memory_yield", "sweep_in_ngspice")
 # What these three promise of accuracy is measured in test_torch_workflows.py.
 SMALL = {
+    "ml_chips": (
+        *("--chips", "1", "--in-situ-chips", "1", "--epochs", "2", "--aware-epochs", "1"),
+        *("--in-situ-epochs", "1"),
+    ),
     "ml_hardware_aware": ("--chips", "1", "--epochs", "2", "--aware-epochs", "1"),
     "ml_in_situ": ("--epochs", "1"),
+    "ml_in_situ_methods": ("--epochs", "1"),
     "ml_inference": ("--chips", "1", "--epochs", "2"),
     "memory_array": ("--size", "2"),
     "memory_yield": ("--chips", "2", "--rows", "2"),

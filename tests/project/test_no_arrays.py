@@ -13,6 +13,7 @@ import synfab as sf
 VALUES = {
     *("Checkpoints", "Estimate", "Gradient", "LayerOptions", "Mapping", "Outcome", "Property"),
     *("Pulse", "PulsedSGD", "Result", "Selector", "Transistor", "Verdict", "Wires"),
+    *("StochasticPulseSGD", "MixedPrecisionSGD", "TikiTaka", "TikiTakaV2"),
 }
 
 

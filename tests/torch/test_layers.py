@@ -20,7 +20,7 @@ from synfab.torch import (
     to_torch,
 )
 from synfab.torch.noise import normals_on_device, readout_normals
-from synfab.torch.state import with_digest
+from synfab.torch.state import dump, with_digest
 
 QUIET = {"noise": False, "linear": True}
 
@@ -302,7 +302,8 @@ def test_states_with_int16_history_load_as_float32(linear, caplog):
     layer = CrossbarLinear.from_torch(linear, seed=1, tile=(8, 7))
     program(layer, "open-loop")
     state = layer.state_dict()
-    cells = {**state["_extra_state"], "history": "int16"}
+    whole = {**dump(layer.tiles, brief=False), "version": 2, "layer_readout_number": 0}
+    cells = {**whole, "history": "int16"}
     levels = {}
     for k in range(len(layer.tiles.cells)):
         levels[k] = (cells[f"tile {k}"]["history"] * 4096.0).round().to(torch.int16)

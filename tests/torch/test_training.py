@@ -344,12 +344,12 @@ def test_a_pair_at_the_end_of_the_window_is_refreshed_with_its_difference():
     layer = CrossbarLinear(6, 5, seed=4, weight_range=1.0)
     optimizer = PulsedSGD(layer, lr=1.0)
     writer = optimizer.layers["layer"]
-    first = writer.refreshed
+    first = writer.pairs.refreshed
     for sign in (1.0, -1.0) * 8:
         for _ in range(8):
             layer.weight.grad = torch.full((5, 6), sign * 0.1)
             optimizer.step()
-    assert writer.refreshed > first
+    assert writer.pairs.refreshed > first
     assert layer.weight.abs().max() < 1.2
     held = layer.cell_weight.reshape(5, 6)
     torch.testing.assert_close(held, layer.weight.detach(), rtol=0.0, atol=0.02)
@@ -361,28 +361,32 @@ def test_a_refresh_applies_the_sum_of_its_pair_and_leaves_other_pairs_unchanged(
     one = np.zeros((3, 4), bool)
     one[1, 2] = True
     writer.wanted[:] = 0.4 * writer.granularity
-    writer.wanted[one] = 0.2 * writer.span
-    g, amplitude = writer.g.copy(), writer.amplitude.copy()
+    writer.wanted[one] = 0.2 * writer.pairs.span
+    g, amplitude = writer.pairs.g.copy(), writer.pairs.amplitude.copy()
     writer.refresh(one)
     assert writer.wanted[1, 2] == 0.0
     assert (writer.wanted[~one] == 0.4 * writer.granularity).all()
-    np.testing.assert_array_equal(writer.g[:, ~one], g[:, ~one])
-    np.testing.assert_array_equal(writer.amplitude[:, ~one], amplitude[:, ~one])
-    risen = (writer.g[0] - writer.g[1]) - (g[0] - g[1])
-    assert risen[1, 2] == pytest.approx(0.2 * writer.span, abs=0.03 * writer.span)
+    np.testing.assert_array_equal(writer.pairs.g[:, ~one], g[:, ~one])
+    np.testing.assert_array_equal(writer.pairs.amplitude[:, ~one], amplitude[:, ~one])
+    risen = (writer.pairs.g[0] - writer.pairs.g[1]) - (g[0] - g[1])
+    assert risen[1, 2] == pytest.approx(0.2 * writer.pairs.span, abs=0.03 * writer.pairs.span)
 
 
 def test_a_pulse_updates_the_state_of_its_cell_only():
     writer = PulsedSGD(CrossbarLinear(4, 3, seed=4, weight_range=1.0)).layers["layer"]
-    assert (writer.amplitude >= writer.begin).all()
+    assert (writer.pairs.amplitude >= writer.pairs.begin).all()
     one = np.zeros((2, 3, 4), bool)
     one[1, 0, 2] = True
-    g, amplitude, wanted = writer.g.copy(), writer.amplitude.copy(), writer.wanted.copy()
+    g, amplitude, wanted = (
+        writer.pairs.g.copy(),
+        writer.pairs.amplitude.copy(),
+        writer.wanted.copy(),
+    )
     writer.pulse(np.where(one, 1.2, np.nan))
-    np.testing.assert_array_equal(writer.g[~one], g[~one])
-    np.testing.assert_array_equal(writer.amplitude, np.where(one, 1.2, amplitude))
-    assert writer.g[one] < g[one]
-    wanted[0, 2] -= g[1, 0, 2] - writer.g[1, 0, 2]
+    np.testing.assert_array_equal(writer.pairs.g[~one], g[~one])
+    np.testing.assert_array_equal(writer.pairs.amplitude, np.where(one, 1.2, amplitude))
+    assert writer.pairs.g[one] < g[one]
+    wanted[0, 2] -= g[1, 0, 2] - writer.pairs.g[1, 0, 2]
     np.testing.assert_allclose(writer.wanted, wanted)
 
 
@@ -408,20 +412,20 @@ def test_pulses_stop_at_the_end_of_the_window():
     for _ in range(40):
         layer.weight.grad = torch.full((5, 6), -0.1)
         optimizer.step()
-        assert (writer.g[1] > writer.low - writer.granularity).all()
-    assert (writer.g[1] < writer.low + 0.2 * writer.span).mean() > 0.8
+        assert (writer.pairs.g[1] > writer.pairs.low - writer.granularity).all()
+    assert (writer.pairs.g[1] < writer.pairs.low + 0.2 * writer.pairs.span).mean() > 0.8
 
 
 def test_a_cell_at_the_last_voltage_is_refreshed_instead_of_pulsed():
     layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
     optimizer = PulsedSGD(layer, lr=1.0)
     writer = optimizer.layers["layer"]
-    writer.amplitude[1, 0, 2] = writer.limit - 1e-4
-    before = writer.refreshed
+    writer.pairs.amplitude[1, 0, 2] = writer.pairs.limit - 1e-4
+    before = writer.pairs.refreshed
     layer.weight.grad = torch.full((3, 4), -0.1)
     optimizer.step()
-    assert writer.refreshed == before + 1
-    assert writer.amplitude[1, 0, 2] < writer.limit - 1e-4
+    assert writer.pairs.refreshed == before + 1
+    assert writer.pairs.amplitude[1, 0, 2] < writer.pairs.limit - 1e-4
 
 
 def test_other_parameters_are_updated_digitally():

@@ -212,6 +212,8 @@ class CellArray(Generic[A]):
         self.traps = None if self.model.traps is None else CellTraps(self.engine_instance)
         # Upper bound of all cycle numbers; the first pulse on a supplied engine determines it.
         self.cycle_bound = rules.MAX_CYCLE if isinstance(engine, Engine) else 0
+        # Replaced whenever conductances may change, for those who compute with copies of them.
+        self.version = object()
         add_lock(self)
 
     # ---- properties and copies ------------------------------------------------------------------
@@ -239,10 +241,8 @@ class CellArray(Generic[A]):
     @property
     def nbytes(self) -> int:
         """Memory used by the state, in bytes."""
-        arrays = [*self.engine_instance.storage().values()]
-        if self.traps is not None:
-            arrays += self.traps.state
-        return sum(int(a.nbytes) for a in arrays)
+        traps = () if self.traps is None else self.traps.state
+        return self.engine_instance.nbytes + sum(int(a.nbytes) for a in traps)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -270,7 +270,7 @@ class CellArray(Generic[A]):
         return self
 
     def _renew(self, first_cell: int) -> None:
-        self.first_cell = first_cell
+        self.first_cell, self.version = first_cell, object()
         self.engine_instance.begin_at(first_cell)
         self.engine_instance.fabricate()
         self.read_number = self.readout_number = self.cycle_bound = 0
@@ -309,11 +309,11 @@ class CellArray(Generic[A]):
         # A consistent snapshot, even while other threads use the array.
         state = {**vars(self), "engine_instance": copy.deepcopy(self.engine_instance)}
         state["traps"] = copy.copy(self.traps)
-        del state["_lock"]
+        del state["_lock"], state["version"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        vars(self).update(state, version=object())
         add_lock(self)
 
     # ---- changing cells -------------------------------------------------------------------------
@@ -360,6 +360,7 @@ class CellArray(Generic[A]):
         if self.cycle_bound >= rules.MAX_CYCLE:
             self._check_cycles(voltages, mask)
         self.cycle_bound += 1
+        self.version = object()
         if self.traps is not None:
             self.traps.switched()
         self.engine_instance.apply_voltage(voltages, mask)
@@ -435,6 +436,7 @@ class CellArray(Generic[A]):
         >>> cells.apply_program(u, read="pulse", noise=False).shape
         (300, 16)
         """
+        self.version = object()
         return apply_program(self, voltages, read, noise, ReadNoise.of_bandwidth(bandwidth))
 
     def _check_cycles(self, voltages: AnyArray, mask: AnyArray | None) -> None:
@@ -480,6 +482,7 @@ class CellArray(Generic[A]):
         everything = np.arange(self.size)
         cells = library.asarray(everything) if mask is None else library.flatnonzero(mask)
         targets = r if mask is None else library.xp.take(r, cells, axis=0)
+        self.version = object()
         if self.traps is not None:
             self.traps.programmed(self.engine_instance, mask)
         completed(lambda: self.engine_instance.program(cells, targets))
@@ -520,6 +523,7 @@ class CellArray(Generic[A]):
         """
         duration = checked_time("seconds", seconds)
         kelvin = checked_temperature(temperature)
+        self.version = object()
         self._time().wait(self.engine_instance, duration, kelvin)
         return self
 
@@ -671,6 +675,7 @@ class CellArray(Generic[A]):
         duration = checked_time("seconds", seconds, positive=True)
         width = min(0.5 / interval, MAX_BANDWIDTH) if bandwidth is None else bandwidth
         used = ReadNoise.of_bandwidth(width) if checks.flag("noise", noise) else None
+        self.version = object()
         step = (duration, interval, checked_temperature(temperature))
         return trace(self, self._time(), step, cells, u, used)
 

@@ -16,6 +16,7 @@ from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import lock_of
 from synfab.common.types import ArraysName
+from synfab.engines.base import Engine
 from synfab.engines.capacity import bytes_per_cell
 from synfab.engines.registry import EARLIER_NAMES, engine_class
 from synfab.io.archive import open_checked, write_archive
@@ -97,12 +98,35 @@ def array_of(
     if traps:
         check_stored(identity.model, traps, engine.n_cells)
     engine.restore(held)
-    cells = kind(
+    cells = _array_with(kind, identity, library, engine)
+    _restore_rest(cells, traps, counters)
+    return cells
+
+
+def brief_array_of(
+    kind: type[CellArray[Any]],
+    identity: Identity,
+    library: Library,
+    arrays: Mapping[str, Any],
+    counters: Mapping[str, int],
+) -> CellArray[Any]:
+    """Return the array with cells in brief (``Engine.brief``), which are fabricated when needed."""
+    engine = identity.make_engine(library, deferred=True)
+    engine.check_brief(arrays)
+    engine.restore_brief(arrays)
+    cells = _array_with(kind, identity, library, engine)
+    _restore_rest(cells, {}, counters)
+    return cells
+
+
+def _array_with(
+    kind: type[CellArray[Any]], identity: Identity, library: Library, engine: Engine
+) -> CellArray[Any]:
+    """Return the array of an engine that holds its cells."""
+    return kind(
         identity.model, identity.shape, seed=identity.seed, order=identity.order, engine=engine,
         first_cell=identity.first_cell, arrays=library.name, device=library.device,
     )  # fmt: skip
-    _restore_rest(cells, traps, counters)
-    return cells
 
 
 def dump_cells(cells: CellArray[Any]) -> dict[str, Any]:
@@ -167,6 +191,6 @@ def _restore_rest(
     cells: CellArray[Any], traps: Mapping[str, Any], counters: Mapping[str, int]
 ) -> None:
     """Restore what the array holds itself; the engine is restored."""
-    vars(cells).update({name: counters[name] for name in COUNTERS})
+    vars(cells).update({name: counters[name] for name in COUNTERS}, version=object())
     if cells.traps is not None:
         cells.traps.restore(cells.engine_instance, traps, counters[TIME])

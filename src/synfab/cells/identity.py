@@ -79,10 +79,11 @@ class Identity:
                     f"engine: expected {name} {value}, found {getattr(engine, name)}"
                 )
 
-    def make_engine(self, library: Library) -> Engine:
-        """Return an engine with memory for these cells, which are not fabricated yet.
+    def make_engine(self, library: Library, *, deferred: bool = False) -> Engine:
+        """Return an engine for these cells, which are not fabricated yet.
 
-        ``library`` is the user's array library; the engine uses it if it supports any library.
+        ``library`` is the user's array library; the engine uses it if it supports any library. With
+        ``deferred``, the caller does not fabricate the cells soon.
 
         Raises
         ------
@@ -92,7 +93,8 @@ class Identity:
         kind, size = engine_class(self.engine, self.history), math.prod(self.shape)
         own = library if kind.ANY_LIBRARY else NUMPY
         if own.place.startswith("cpu"):
-            check_capacity(size, self.order, self.history, self.model)
+            later = deferred and kind.defers(self.model)
+            check_capacity(size, self.order, self.history, self.model, deferred=later)
         made = kind(self.model, size, self.seed, self.first_cell, self.order, self.history, own)
         made.name = self.engine
         return made

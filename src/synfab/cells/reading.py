@@ -32,6 +32,16 @@ def currents(cells: CellArray[Any], u: npt.ArrayLike, noise: ReadNoise, number: 
         return cells.arguments.returned(found, cells.shape)
 
 
+def currents_of(cells: CellArray[Any], listed: npt.NDArray[np.int64], u: npt.ArrayLike) -> Array:
+    """Return the noiseless currents (A) of the listed cells at their voltages ``u`` (V), (M,)."""
+    with lock_of(cells):
+        library = cells.engine_instance.library
+        found = cells.engine_instance.current_of(
+            library.asarray(listed), library.asarray(np.asarray(u, np.float32)), seen_states(cells)
+        )
+        return cells.arguments.returned(found)
+
+
 def row_currents(cells: CellArray[Any], batch: Array, noise: ReadNoise, z: Array | None) -> Array:
     """Return the row currents (A), (rows, B), for column voltages (V) of shape (B, columns).
 

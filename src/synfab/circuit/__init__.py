@@ -7,7 +7,7 @@ from synfab.circuit.osdi import build_osdi, to_osdi_source
 from synfab.circuit.run import CrossbarRun, run_crossbar
 from synfab.circuit.states import CellStates
 from synfab.circuit.veriloga import to_veriloga
-from synfab.circuit.waveforms import Waveforms
+from synfab.circuit.waveforms import Waveforms, read_raw
 from synfab.circuit.xschem import export_xschem
 from synfab.pulses.timeline import Pulse, read_pulse
 
@@ -22,6 +22,7 @@ __all__ = [
     "export_xschem",
     "find_ngspice",
     "read_pulse",
+    "read_raw",
     "run_crossbar",
     "run_ngspice",
     "to_osdi_source",

@@ -69,7 +69,8 @@ class Netlist:
     def save(self, path: PathLike, *, osdi: PathLike | None = None) -> Path:
         """Write the netlist to a file that the simulator runs as it is, and return its path.
 
-        ``ngspice -b`` then writes its results to a file of the same name with the suffix ``.raw``.
+        ``ngspice -b`` then writes its results to a file of the same name with the suffix ``.raw``,
+        VACASK to a file with the name of the analysis.
 
         Parameters
         ----------
@@ -89,14 +90,14 @@ class Netlist:
         device = None if osdi is None else checks.path("osdi", osdi).as_posix()
         if device is not None and not re.fullmatch(SAFE, device):
             raise InvalidValueError(
-                f"osdi: expected a path of letters, digits and ./_+-, which ngspice can load; "
+                f"osdi: expected a path of letters, digits and ./_+-, which simulators can load; "
                 f"found {checks.shown(device)}"
             )
         results = re.sub(r"[^\w.-]", "_", wanted.stem, flags=re.ASCII) + ".raw"
-        closing = make_dialect(self.dialect).closing(device, results)
+        writer = make_dialect(self.dialect, snapshot=self.snapshot)
         refuse_overwrite("path", wanted, osdi=osdi)
         with atomic_path(wanted) as target:
-            target.write_text(self.text + closing, "utf-8", newline="\n")
+            target.write_text(self.text + writer.closing(device, results), "utf-8", newline="\n")
         return wanted.absolute()
 
 
@@ -130,10 +131,11 @@ def crossbar_netlist(
     voltages
         Column voltages at the operating point, V; one number or (columns,).
     dialect
-        ``"ngspice"``, ``"spectre"``, or another registered dialect.
+        ``"ngspice"``, ``"spectre"``, ``"vacask"``, or another registered dialect; with ``snapshot``
+        also ``"xyce"``, ``"ltspice"`` and ``"hspice"``.
     snapshot
-        Write each cell as a behavioural source in its present state. It needs no compiled device
-        and runs in any SPICE with ``B`` sources (dialect ngspice), but never switches.
+        Write each cell as a behavioural source in its present state. It needs no compiled device,
+        but never switches. Not in the dialects spectre and vacask.
     mosfet
         Write each ``Transistor`` as a level-1 MOSFET with 3.3 V on its gate, instead of a switch
         with the transistor's on and off resistance. Where the curves of the cells contain their
@@ -145,7 +147,7 @@ def crossbar_netlist(
     longest_step
         Maximum step of the transient, s; None uses a fifth of the shortest plateau or edge.
     event_tolerance
-        Voltage by which a time step may overshoot a switching voltage, V (dialect ngspice). None
+        Voltage by which a time step may overshoot a switching voltage, V (ngspice, vacask). None
         uses the device's default, 0.02 V; 0 accepts every step: states are the same, but the
         waveform around a switching event is coarser.
 
@@ -195,7 +197,10 @@ def crossbar_netlist(
         *wire_segments(writer, wires),
         *crosspoints.elements(),
         *crosspoints.models(timeline is not None and timeline.floats, event_tolerance),
-        writer.save([f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)]),
+        writer.save(
+            [f"r{i}" for i in range(rows)] + [f"c{j}" for j in range(columns)],
+            transient=timeline is not None,
+        ),
         *_analysis(writer, pulses, timeline, longest_step, wires is not None or not snapshot),
     ]
     return Netlist("".join(parts), dialect, circuit, timeline, snapshot, name)

@@ -36,12 +36,18 @@ logger = logging.getLogger(__name__)
 # move by numbers that are rounded as in Python.
 FLAGS = ("-std=gnu11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden")
 COMPILERS = ("cc", "gcc", "clang")
+# Versions of the interface. ngspice 43 and 44 load 0.3 only, VACASK 0.4 and newer only.
+INTERFACES = ("0.3", "0.4")
 
 
 def to_osdi_source(
-    model: CellModel | PathLike, *, order: int | None = None, name: str | None = None
+    model: CellModel | PathLike,
+    *,
+    order: int | None = None,
+    name: str | None = None,
+    interface: str = "0.3",
 ) -> str:
-    """Return C source of the device with the OSDI 0.3 interface; it depends only on libm.
+    """Return C source of the device with the OSDI interface; it depends only on libm.
 
     Parameters
     ----------
@@ -51,12 +57,15 @@ def to_osdi_source(
         Order of the history; None uses the model's maximum.
     name
         Name of the device in ``.model`` lines; None derives it from the model's name.
+    interface
+        Version of OSDI that the simulator loads: ``"0.3"`` for ngspice, ``"0.4"`` for VACASK.
 
     Examples
     --------
     >>> type(sf.circuit.to_osdi_source("published"))
     <class 'str'>
     """
+    version = checks.choice("interface", interface, INTERFACES)
     loaded = load_model(model)
     numbers = model_numbers(loaded, order)
     arrays = {k: v for k, v in numbers.items() if isinstance(v, np.ndarray)}
@@ -81,6 +90,8 @@ def to_osdi_source(
             mixed_terms=max(numbers["llrs"].size, numbers["hhrs"].size),
             **noise_densities(),
             name=device,
+            interface=version,
+            natures=version != "0.3",
             title=f"{device}: a virtual memory cell.",
             provenance=provenance(loaded),
         )
@@ -93,13 +104,14 @@ def build_osdi(
     *,
     order: int | None = None,
     name: str | None = None,
+    interface: str = "0.3",
     compiler: str | None = None,
 ) -> Path:
-    """Compile the device into a shared library for ngspice's ``pre_osdi`` and return its path.
+    """Compile the device into a shared library for circuit simulators and return its path.
 
     Parameters
     ----------
-    model, order, name
+    model, order, name, interface
         As for ``to_osdi_source``.
     path
         File to write, usually ``….osdi``.
@@ -121,7 +133,7 @@ def build_osdi(
     wanted = checks.path("path", path)
     refuse_overwrite("path", wanted, the_model=model)
     command = find_compiler(compiler)
-    source = to_osdi_source(model, order=order, name=name)
+    source = to_osdi_source(model, order=order, name=name, interface=interface)
     with atomic_path(wanted) as target, temporary_folder("synfab") as folder:
         text, library = folder / "cell.c", folder / "cell.so"
         text.write_text(source, "utf-8")

@@ -1,4 +1,4 @@
-"""Behavioural source of a cell frozen in its present state, for any SPICE."""
+"""Current of a cell frozen in its present state, as an expression for any SPICE."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _curves(model: CellModel) -> tuple[Array, Array]:
     return llrs, hhrs - llrs
 
 
-def snapshot_cell(model: CellModel, name: str, a: str, b: str, r: float) -> str:
-    """Return a ``B`` source with I(r, U) between two nodes, ohmic outside the trained voltages.
+def snapshot_terms(model: CellModel, a: str, b: str, r: float) -> tuple[str, str, str]:
+    """Return I(r, U) between two nodes as a sum of expressions, ohmic outside trained voltages.
 
     With w = U clamped to the trained range, I = P(w) + (U - w) P(w)/w.
     """
@@ -31,10 +31,8 @@ def snapshot_cell(model: CellModel, name: str, a: str, b: str, r: float) -> str:
     for coefficient in mixed[1:-1]:
         polynomial = f"({polynomial})*{inside}{coefficient:+.17g}"
     above, below = (np.polyval(mixed, end) / end for end in (high, low))
-    terms = [
+    return (
         f"({polynomial})*{inside}",
         f"{above:.17g}*max({u}-{high!r},0)",
         f"{below:.17g}*min({u}-({low!r}),0)",
-    ]
-    line = f"B{name} {a} {b} I={terms[0]}"
-    return "\n+ +".join([line, *terms[1:]]) + "\n"
+    )

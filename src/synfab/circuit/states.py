@@ -212,8 +212,8 @@ def commands_that_write(path: str, cells: Mapping[str, bool]) -> Iterator[str]:
 def read_states(path: Path, cells: Mapping[str, bool]) -> CellStates:
     """Return the states that ``commands_that_write`` has made ngspice write."""
     values: dict[str, float] = {}
-    for part in read_raw(path):
-        values |= {key: float(x[-1]) for key, x in part.items()}
+    for plot in read_raw(path):
+        values |= {key: float(x[-1]) for key, x in plot.items()}
     for name, traps in cells.items():
         if traps and values[f"@{name}[{FRESH}]"]:
             values[f"@{name}[occupied0]"] = values[f"@{name}[initial0]"] = np.nan

@@ -1,4 +1,4 @@
-"""Waveforms of a simulation, and a reader of ngspice's binary result files."""
+"""Waveforms of a simulation, and a reader of binary result files of ngspice and VACASK."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ UNITS = {
     "resistance": "ohm",
     "conductance": "S",
 }
-# ngspice uses either name for the current of a voltage source v1.
-BRANCH = "#branch"
+# Names of the current of a voltage source v1 besides i(v1): in ngspice, and in VACASK.
+BRANCHES = ("#branch", ":flow(br)")
 FORMATS = (".csv", ".parquet")
 
 
@@ -113,8 +113,13 @@ class Waveforms(Mapping[str, Array]):
                 yield from ((f"real({name})", values.real), (f"imag({name})", values.imag))
 
 
-def read_raw(path: Path) -> list[Waveforms]:
-    """Return the waveforms of all analyses in a binary result file.
+def read_raw(path: PathLike) -> list[Waveforms]:
+    """Return the waveforms of all analyses in a binary result file of ngspice or VACASK.
+
+    Parameters
+    ----------
+    path
+        File written by ``write`` of ngspice or by an analysis of VACASK, usually ``….raw``.
 
     Raises
     ------
@@ -123,6 +128,7 @@ def read_raw(path: Path) -> list[Waveforms]:
     CapacityError
         The contents would exceed available memory.
     """
+    path = checks.path("path", path)
     try:
         data = read_large(path, 2)  # factor 2: the bytes and the vectors built from them
     except OSError as error:
@@ -132,7 +138,7 @@ def read_raw(path: Path) -> list[Waveforms]:
     while position < len(data):
         marker = data.find(b"Binary:\n", position)
         if marker < 0:
-            raise FileFormatError(f"{path}: expected a binary result file of ngspice")
+            raise FileFormatError(f"{path}: expected a binary result file of ngspice or VACASK")
         header = data[position:marker].decode(errors="replace")
         result, used = _read_one(path, header, data, marker + len(b"Binary:\n"))
         results.append(result)
@@ -176,6 +182,7 @@ def _name(name: str) -> str:
     lowered = name.lower()
     if lowered.startswith(("v(@", "i(@")):  # ngspice takes quantities named i… for currents
         return lowered[2:-1]
-    if lowered.endswith(BRANCH):
-        return f"i({lowered.removesuffix(BRANCH)})"
+    for branch in BRANCHES:
+        if lowered.endswith(branch):
+            return f"i({lowered.removesuffix(branch)})"
     return lowered

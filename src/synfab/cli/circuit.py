@@ -28,6 +28,7 @@ def osdi(
     condition: ConditionOption = None,
     order: OrderOption = None,
     name: NameOption = None,
+    interface: Annotated[str, typer.Option(help="OSDI 0.3 (ngspice) or 0.4 (VACASK)")] = "0.3",
     source: Annotated[
         bool, typer.Option("--source", help="write the C source instead of the library")
     ] = False,
@@ -40,11 +41,11 @@ def osdi(
     refuse_overwrite("--output", output, the_model=model)
     loaded = load_model_at(model, condition)
     if source:
-        text = to_osdi_source(loaded, order=order, name=name)
+        text = to_osdi_source(loaded, order=order, name=name, interface=interface)
         with atomic_path(output) as path:
             path.write_text(text, "utf-8", newline="\n")
     else:
-        build_osdi(loaded, output, order=order, name=name)
+        build_osdi(loaded, output, order=order, name=name, interface=interface)
     device = name or default_name(loaded)
     say(f"{output}: .model memory {device} seed=1")
 
@@ -57,13 +58,17 @@ def veriloga(
     order: OrderOption = None,
     name: NameOption = None,
     noise: Annotated[bool, typer.Option(help="include read noise for noise analysis")] = True,
+    probes: Annotated[
+        bool, typer.Option("--probes", help="two more terminals with the state and the current")
+    ] = False,
 ) -> None:
     """Write the cell model as a Verilog-A module for Spectre and other event-driven simulators."""
     from synfab.circuit.veriloga import to_veriloga
     from synfab.io.files import atomic_path, refuse_overwrite
 
     refuse_overwrite("--output", output, the_model=model)
-    text = to_veriloga(load_model_at(model, condition), order=order, name=name, noise=noise)
+    loaded = load_model_at(model, condition)
+    text = to_veriloga(loaded, order=order, name=name, noise=noise, probes=probes)
     with atomic_path(output) as path:
         path.write_text(text, "utf-8", newline="\n")
     say(f"{output}: {len(text.splitlines())} lines")
@@ -98,16 +103,19 @@ def netlist(
     array: Annotated[Path | None, typer.Option(help="saved array in place of new cells")] = None,
     wire_resistance: Annotated[float, typer.Option(help="ohm per segment")] = 0.0,
     access: Annotated[str | None, typer.Option(help="access device: switch or transistor")] = None,
-    dialect: Annotated[str, typer.Option(help="ngspice or spectre")] = "ngspice",
+    dialect: Annotated[
+        str, typer.Option(help="ngspice, spectre, vacask, xyce, ltspice or hspice")
+    ] = "ngspice",
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="cells with fixed state (no switching)")
     ] = False,
 ) -> None:
     """Write a crossbar of cells as a netlist that the simulator runs as it is.
 
-    For ngspice, the compiled device is written next to it, with the suffix .osdi.
+    For ngspice and VACASK, the compiled device is written next to it, with the suffix .osdi.
     """
     from synfab.cells.array import CellArray
+    from synfab.circuit.dialects import make_dialect
     from synfab.circuit.elements import SWITCH_OFF, SWITCH_ON
     from synfab.circuit.netlist import crossbar_netlist
     from synfab.circuit.osdi import build_osdi
@@ -115,7 +123,8 @@ def netlist(
     from synfab.crossbar import Crossbar, Transistor
     from synfab.io.files import refuse_overwrite
 
-    library = _library(output) if dialect == "ngspice" and not snapshot else None
+    interface = None if snapshot else make_dialect(dialect).interface
+    library = None if interface is None else _library(output)
     for file in (output, library):
         if file is not None:
             refuse_overwrite(
@@ -137,8 +146,8 @@ def netlist(
         snapshot=snapshot,
         mosfet=access == "transistor",
     )
-    if library is not None:
-        build_osdi(cells.model, library, order=cells.order, name=result.device)
+    if library is not None and interface is not None:
+        build_osdi(cells.model, library, order=cells.order, name=result.device, interface=interface)
     result.save(output, osdi=None if library is None else library.name)
     say(f"{output}: {cells.shape[0]} x {cells.shape[1]} cells")
     if dialect == "ngspice":

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from synfab.common.errors import FileFormatError
 from synfab.common.types import AnyArray as Array
 from synfab.engines import validity
 from synfab.engines.numba.threads import completed, uninterrupted
@@ -141,6 +142,35 @@ class Engine(ABC):
 
     # ---- derived --------------------------------------------------------------------------------
 
+    @classmethod
+    def defers(cls, model: CellModel) -> bool:
+        """Tell whether ``fabricate_later`` postpones the fabrication of cells of a model."""
+        return False
+
+    def fabricate_later(self) -> None:
+        """Fabricate all cells, at the latest when something other than their states is needed."""
+        self.fabricate(discardable=True)
+
+    def brief(self) -> dict[str, Array] | None:
+        """Return arrays from which ``restore_brief`` restores all cells, fewer than ``storage``.
+
+        None: the engine has no such arrays, or these cells do not follow from their seed.
+        """
+        return None
+
+    def check_brief(self, arrays: Mapping[str, Any]) -> None:
+        """Raise ``FileFormatError`` if ``restore_brief`` cannot use these NumPy arrays."""
+        raise FileFormatError(f"expected the arrays {', '.join(self.STORED)}")
+
+    def restore_brief(self, arrays: Mapping[str, Any]) -> None:
+        """Set the state from the arrays of ``brief``, which ``check_brief`` accepts."""
+        self.check_brief(arrays)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory used by the state, in bytes."""
+        return sum(int(array.nbytes) for array in self.storage().values())
+
     def check(self, arrays: Mapping[str, Any]) -> None:
         """Raise ``FileFormatError`` if ``restore`` cannot use these NumPy arrays from a file.
 
@@ -260,6 +290,11 @@ class Engine(ABC):
         """
         r = self.states if states is None else states
         return self.library.exact(rules.current, (self.model,))(r, self._spread(u))
+
+    def current_of(self, cells: Array, u: Array, states: Array | None = None) -> Array:
+        """Return the noiseless currents (A) of the listed cells at ``u`` (V), (M,), float32."""
+        r = self.library.xp.take(self.states if states is None else states, cells, axis=0)
+        return self.library.exact(rules.current, (self.model,))(r, u)
 
     def read(self, u: Array, number: int, noise: ReadNoise, states: Array | None = None) -> Array:
         """Return the current (A) of all cells, including the noise of read ``number``."""

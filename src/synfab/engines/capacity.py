@@ -11,6 +11,7 @@ from synfab.model.reduction import reduced_size
 OTHER_BYTES = 4 * (8 + 6)
 # A compact cell stores state, threshold and status, plus one byte per history variable.
 COMPACT_STATE_BYTES = 2 + 2 + 4
+STATE_BYTES = 4  # of a cell that is not fabricated yet
 TRAP_BYTES = 4 * 5  # the arrays of ``physics.traps.TrapState``
 # Working memory of a read per cell: currents, noise and temporary values.
 READ_BYTES = 16
@@ -31,11 +32,16 @@ def bytes_per_cell(order: int, history: str, averages: int = 0, *, traps: bool =
     return 4 * 4 * (order + averages) + OTHER_BYTES + extra
 
 
-def check_capacity(n_cells: int, order: int, history: str, model: CellModel) -> None:
-    """Raise ``CapacityError`` if storing and reading the cells exceeds the available memory."""
+def check_capacity(
+    n_cells: int, order: int, history: str, model: CellModel, *, deferred: bool = False
+) -> None:
+    """Raise ``CapacityError`` if storing and reading the cells exceeds the available memory.
+
+    Cells whose fabrication is ``deferred`` have a state only.
+    """
     traps = model.traps is not None
     each = bytes_per_cell(order, history, model.averages, traps=traps)
-    needed = n_cells * (each + READ_BYTES)
+    needed = n_cells * ((STATE_BYTES if deferred else each) + READ_BYTES)
     if needed <= ALWAYS_FITS:
         return
     needed, available = needed + KERNEL_BYTES, available_memory()

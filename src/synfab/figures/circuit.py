@@ -22,23 +22,43 @@ def waveforms(results: Sequence[Waveforms]) -> Figure:
 
     The first ``MAX_CURVES`` vectors of each unit are drawn; of complex ones, the magnitude.
     """
-    figure, axes = new_figure(len(results), len(LABELS), (12.0, 3.2 * len(results)))
-    for row, result in zip(axes, results, strict=True):
-        names = list(result)
-        scale = names[0] if len(result[names[0]]) > 1 else None
-        for panel, (unit, label) in zip(row, LABELS.items(), strict=True):
-            drawn = [n for n in names if n != scale and _unit(result, n) == unit]
+    scales = [_scale(result) for result in results]
+    found = {
+        _unit(result, name)
+        for result, scale in zip(results, scales, strict=True)
+        for name in result
+        if name != scale
+    }
+    labels = {unit: label for unit, label in LABELS.items() if unit in found}
+    size = (4.0 + 4.0 * len(labels), 3.2 * len(results))
+    figure, axes = new_figure(len(results), max(len(labels), 1), size)
+    for row, result, scale in zip(axes, results, scales, strict=True):
+        for panel, (unit, label) in zip(row, labels.items(), strict=False):
+            drawn = [n for n in result if n != scale and _unit(result, n) == unit]
+            panel.set_visible(bool(drawn))
             for name in drawn[:MAX_CURVES]:
                 values = np.abs(result[name]) if np.iscomplexobj(result[name]) else result[name]
                 where = np.arange(len(values)) if scale is None else result[scale].real
                 panel.plot(where, values, ".-" if len(values) < 3 else "-", lw=1.0, label=name)
-            panel.set(ylabel=label, xlabel="point" if scale is None else scale)
+            panel.set(ylabel=label, xlabel=_label(result, scale))
             if scale == "frequency":
                 panel.set_xscale("log")
             if drawn:
                 panel.legend(fontsize=6, ncols=2, title=None)
-        row[0].set_title(result.analysis, loc="left", fontsize=9)
+        first = next((panel for panel in row if panel.get_visible()), row[0])
+        first.set_title(result.analysis, loc="left", fontsize=9)
     return figure
+
+
+def _scale(result: Waveforms) -> str | None:
+    """Return the name of the time, frequency or sweep; None: there is one point only."""
+    first = next(iter(result))
+    return first if len(result[first]) > 1 else None
+
+
+def _label(result: Waveforms, scale: str | None) -> str:
+    unit = "" if scale is None else result.units.get(scale, "")
+    return (scale or "point") + (f" ({unit})" if unit else "")
 
 
 def _unit(result: Waveforms, name: str) -> str:

@@ -13,8 +13,10 @@ from enum import IntEnum
 import numpy as np
 
 from synfab.common.types import Array
+from synfab.engines.numba.threads import share
 from synfab.model.cell_model import CellModel
 from synfab.model.typical import typical_device
+from synfab.programming import kernels
 from synfab.programming.result import Outcome
 
 # SET_* in units of the typical device's U_SET; RESET_FIRST of its U_RESET; RESET_LAST of U_max.
@@ -25,6 +27,7 @@ MIN_RISE, MAX_RISE, BACK = 1e-3, 0.04, 0.1
 # A step aims at the fraction GAIN of the distance to the target. Each further attempt multiplies
 # it by CAUTION, up to CAREFUL times.
 GAIN, CAUTION, CAREFUL = 0.7, 0.75, 3
+GAINS = GAIN * CAUTION ** np.arange(CAREFUL + 1)
 # Hysteresis: a cell settles within this fraction of the tolerance, and becomes active again only
 # outside the full tolerance.
 SETTLE = 0.75
@@ -42,10 +45,10 @@ LEARNED = (
 class Last(IntEnum):
     """Last pulse of a cell."""
 
-    NOTHING = 0
-    SET = 1
-    STAIR = 2
-    FULL_RESET = 3
+    NOTHING = kernels.NOTHING
+    SET = kernels.SET
+    STAIR = kernels.STAIR
+    FULL_RESET = kernels.FULL_RESET
 
 
 class Controllers:
@@ -66,7 +69,8 @@ class Controllers:
     def __init__(self, model: CellModel, targets: Array, within: float, retries: int) -> None:
         _, u_set, r_lrs, u_reset = typical_device(model)
         conduction = model.conduction
-        self.targets, self.within, self.retries = targets, within, retries
+        self.targets = np.ascontiguousarray(targets)
+        self.within, self.retries = float(within), retries
         self.set_first, self.set_last = SET_FIRST * u_set, SET_LAST * u_set
         self.set_more = SET_MORE * u_set
         self.first, self.limit = RESET_FIRST * u_reset, RESET_LAST * conduction.u_max
@@ -75,6 +79,7 @@ class Controllers:
         rise = conduction.u_max - u_reset
         self.steepest = (conduction.eta / rise + 1.0 / u_reset) / r_lrs
         shape = targets.shape
+        self.distance = np.zeros(shape)  # S, from the target at the last read
         self.has_target = np.isfinite(targets)
         self.last = np.full(shape, Last.NOTHING, np.int8)
         self.amplitude, self.begin = np.zeros(shape), np.full(shape, self.first)
@@ -94,47 +99,39 @@ class Controllers:
 
     def next_voltages(self, g: Array) -> Array:
         """Return the voltage (V) for each cell after reading ``g`` (S); NaN: no pulse."""
-        off = g - self.targets
-        with np.errstate(invalid="ignore"):
-            # Without hysteresis, noise would reactivate cells that settled at the limit.
-            enough = np.where(self.settled, self.within, SETTLE * self.within)
-            self.settled = np.abs(off) <= enough
-        active = self.has_target & ~self.given_up & ~self.settled
-        low, high = active & (off < 0.0), active & (off > 0.0)
-        stair, after_set = self.last == Last.STAIR, self.last == Last.SET
-        no_lrs = low & after_set
-        no_hrs = high & stair & (self.amplitude >= self.limit)
-        jumped = low & stair
-        self._learn(no_lrs, no_hrs, jumped)
-        active &= ~self.given_up
-        self.top = np.where(after_set, g, self.top)
-        self._follow_slope(off, g, high & stair & ~no_hrs)
-        self.before = g
-        voltage = np.full(g.shape, np.nan)
-        # A SET brings a cell with unknown history to a known point of its curve.
-        unknown = high & (self.last == Last.NOTHING)
-        begins = high & ~stair & ~unknown
-        voltage[begins] = self.begin[begins]
-        climbs = high & stair & ~no_hrs
-        voltage[climbs] = np.minimum(self.amplitude + self.step, self.limit)[climbs]
-        again = (low & ~no_lrs) | no_hrs | unknown
-        voltage[again] = self.set_level[again]
-        # A cell in its LRS needs a RESET before it can draw a new cycle.
-        voltage[no_lrs] = self.limit
-        self.last[no_lrs & active] = Last.FULL_RESET
-        return np.where(active, voltage, np.nan)
+        voltage = np.empty(g.shape)
+        reasons = (np.int8(Outcome.TARGET_ABOVE_LRS), np.int8(Outcome.TARGET_BELOW_HRS))
+        learned = tuple(getattr(self, name).reshape(-1) for name in LEARNED if name != "pulses")
+        fixed = (
+            np.ascontiguousarray(g, np.float64).reshape(-1), self._levels, reasons, GAINS,
+            self.has_target.reshape(-1), self.targets.reshape(-1), learned, voltage.reshape(-1),
+            self.distance.reshape(-1),
+        )  # fmt: skip
+        share(lambda low, high: kernels.next_voltages(low, high, *fixed), g.size, g.size)
+        return voltage
+
+    @property
+    def _levels(self) -> tuple[float, ...]:
+        """Tolerances (S) and voltages (V), in the order of the kernel."""
+        return (
+            self.within, SETTLE * self.within, float(self.retries), self.first, self.limit,
+            self.full, self.set_more, self.set_last, self.steepest, BACK, FLATTER, MIN_RISE,
+            MAX_RISE,
+        )  # fmt: skip
 
     def fired(self, voltage: Array) -> None:
         """Record the pulses that are applied to the cells."""
-        given = np.isfinite(voltage)
-        self.pulses += given
-        set_, reset = given & (voltage < 0.0), given & (voltage > 0.0)
-        reset &= self.last != Last.FULL_RESET
+        cells = np.flatnonzero(np.isfinite(voltage))
+        u = voltage.reshape(-1)[cells]
+        last, slope, amplitude = (x.reshape(-1) for x in (self.last, self.slope, self.amplitude))
+        self.pulses.reshape(-1)[cells] += 1
         # FULL_RESET was recorded by next_voltages; these cells are SET next.
-        self.last[reset] = Last.STAIR
-        self.amplitude[reset] = voltage[reset]
-        self.last[set_] = Last.SET
-        self.slope[set_] = self.steepest
+        reset = (u > 0.0) & (last[cells] != Last.FULL_RESET)
+        last[cells[reset]] = Last.STAIR
+        amplitude[cells[reset]] = u[reset]
+        set_ = cells[u < 0.0]
+        last[set_] = Last.SET
+        slope[set_] = self.steepest
 
     def dump(self) -> dict[str, Array]:
         """Return the state of all controllers, for a checkpoint."""
@@ -154,37 +151,3 @@ class Controllers:
             reached = np.abs(g - self.targets) <= self.within
         outcome = np.where(reached & (self.reason != Outcome.DEFECT), Outcome.REACHED, self.reason)
         return np.where(self.has_target, outcome, Outcome.LEFT_ALONE).astype(np.int8)
-
-    def _learn(self, no_lrs: Array, no_hrs: Array, jumped: Array) -> None:
-        """Update start voltages, SET levels and outcomes after failed attempts."""
-        failed = no_lrs | no_hrs | jumped
-        self.attempts += failed
-        self.above_lrs += no_lrs
-        self.below_hrs += no_hrs
-        # An unsuccessful SET looks the same as a low LRS, so the next SET is stronger.
-        harder = np.maximum(self.set_level + self.set_more, self.set_last)
-        self.set_level[no_lrs] = harder[no_lrs]
-        late = np.maximum(self.amplitude - BACK, self.first)
-        too_late = self.amplitude <= self.begin
-        self.begin[jumped] = np.where(too_late, self.first, late)[jumped]
-        # Another HRS can be drawn at full voltage, without a slow staircase.
-        self.begin[no_hrs] = self.full
-        over = failed & (self.attempts > self.retries)
-        self.given_up |= over
-        self.reason[over & (self.above_lrs == self.attempts)] = Outcome.TARGET_ABOVE_LRS
-        self.reason[over & (self.below_hrs == self.attempts)] = Outcome.TARGET_BELOW_HRS
-
-    def _follow_slope(self, off: Array, g: Array, climbs: Array) -> None:
-        """Compute the next step of the staircase from the slope measured over the last one."""
-        fell = self.before - g
-        moved = climbs & (self.step > 0.0) & (fell > self.within / 2.0)
-        slope = fell / np.where(self.step > 0.0, self.step, 1.0)
-        least = self.steepest / 30.0
-        self.slope[moved] = np.clip(slope, least, 2.0 * self.steepest)[moved]
-        # The transition flattens as conductance falls: once a cell has moved and then hardly
-        # changes, its slope is too small to measure above the noise.
-        crawls = climbs & ~moved & (self.step > 0.0) & (self.top - g > 3.0 * self.within)
-        self.slope[crawls] = np.maximum(FLATTER * self.slope, least)[crawls]
-        gain = GAIN * CAUTION ** np.minimum(self.attempts, CAREFUL)
-        step = np.clip(gain * off / self.slope, MIN_RISE, MAX_RISE)
-        self.step = np.where(climbs, step, 0.0)

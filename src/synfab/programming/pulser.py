@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from synfab.cells.array import CellArray
+from synfab.cells.reading import currents_of
 from synfab.common import checks
 from synfab.common.types import Array
 from synfab.random.arrays import to_numpy
@@ -77,11 +78,13 @@ class DirectPulser:
     def apply_voltage(self, voltage: Array) -> None:
         given = np.isfinite(voltage)
         self.cells.apply_voltage(voltage, where=given)
-        u = np.where(given, voltage, 0.0)
-        self.energy += np.abs(to_numpy(self.cells.current(u)) * u) * self.duration
+        pulsed = np.flatnonzero(given)
+        u = np.asarray(voltage, np.float64).reshape(-1)[pulsed]
+        after = to_numpy(currents_of(self.cells, pulsed, u.astype(np.float32)))
+        self.energy.reshape(-1)[pulsed] += np.abs(after * u) * self.duration
 
 
 def measured_conductance(cells: CellArray[Any]) -> Array:
     """Return the conductance of every cell, read at U_0 with noise; S, float64."""
     u_0 = cells.model.conduction.u_0
-    return to_numpy(cells.read(u_0)).astype(np.float64) / u_0
+    return np.asarray(np.divide(to_numpy(cells.read(u_0)), u_0, dtype=np.float64))

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from synfab.cells.array import CellArray
+from synfab.cells.deferred import deferred_cells
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.types import Array, ArraysName
 from synfab.engines.capacity import check_capacity
-from synfab.engines.registry import EngineName, HistoryName, check_engine
+from synfab.engines.registry import EngineName, HistoryName, check_engine, engine_class
 from synfab.model.cell_model import CellModel
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import MAX_SEED
@@ -70,8 +71,11 @@ class Tiles:
         self.tiles: list[Tile] = []
         outputs, inputs = shape
         # Checked before creating any tile, as there may be many.
-        check_engine(engine, history)
-        check_capacity(2 * outputs * inputs, model.history(order).order, history, model)
+        name = check_engine(engine, history)
+        deferred = engine_class(name, history).defers(model)
+        check_capacity(
+            2 * outputs * inputs, model.history(order).order, history, model, deferred=deferred
+        )
         begin = self.first_cell
         each = outputs // groups
         for low in (g * each + k for g in range(groups) for k in range(0, each, rows // 2)):
@@ -79,7 +83,7 @@ class Tiles:
                 high = min(low + rows // 2, (low // each + 1) * each)
                 right = min(left + columns, inputs)
                 extent = (2 * (high - low), right - left)
-                cells = CellArray(
+                cells = deferred_cells(
                     model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
                     history=history, arrays=arrays, device=device,
                 )  # fmt: skip

@@ -39,10 +39,11 @@ class Stream(IntEnum):
     INNOVATION = 2  # index n, the cycle
     READ_NOISE = 3  # counter cell = cell >> 2, normal number cell & 3; index: the read
     READOUT_NOISE = 4  # counter cell = row of the crossbar; index: the input vector
-    # Streams of traps have several calls j per index: the last word of the counter is
+    # Streams 5 to 7 have several calls j per index: the last word of the counter is
     # stream + 256 j.
     TRAPS = 5  # index n, the cycle; call j: time constants and normals of traps 2j and 2j + 1
     TRAP_MOVES = 6  # index: the time step; call j: traps 4j to 4j + 3; j >= 8: initial occupancy
+    PULSE_TRAINS = 7  # counter cell = line; index: the vector; call j: slots 4j to 4j + 3
 
 
 def check_seed(seed: object) -> int:

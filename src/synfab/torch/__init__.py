@@ -14,12 +14,15 @@ from synfab.torch.core import CrossbarLayer
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
 from synfab.torch.layers import CrossbarLinear
 from synfab.torch.mapping import default_window
+from synfab.torch.mixed_precision import MixedPrecisionSGD
 from synfab.torch.montecarlo import monte_carlo, without_outliers
 from synfab.torch.optimizer import PulsedSGD
 from synfab.torch.options import LayerOptions
 from synfab.torch.programming import program
 from synfab.torch.registry import register_layer
 from synfab.torch.report import conversion_report
+from synfab.torch.stochastic import StochasticPulseSGD
+from synfab.torch.tiki_taka import TikiTaka, TikiTakaV2
 from synfab.torch.training import restore_training, training_state
 from synfab.torch.transposed import (
     CrossbarConvTranspose1d,
@@ -38,7 +41,11 @@ __all__ = [
     "CrossbarLayer",
     "CrossbarLinear",
     "LayerOptions",
+    "MixedPrecisionSGD",
     "PulsedSGD",
+    "StochasticPulseSGD",
+    "TikiTaka",
+    "TikiTakaV2",
     "bake",
     "calibrate",
     "calibrate_drift",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,6 +24,7 @@ from synfab.torch.registry import register_layer
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 PaddingName: TypeAlias = Literal["same", "valid"]
 Size: TypeAlias = int | Sequence[int]  # one for all axes, or one for each
+AT_ONCE = 2**20  # numbers in the patches of images that are computed at once
 Plain = TypeVar("Plain", nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -141,18 +143,39 @@ class CrossbarConvolution(CrossbarLayer[Plain], Generic[Plain]):
             raise InvalidValueError(
                 f"input: expected an image of at least the kernel's size, found {tuple(x.shape)}"
             )
-        patches = padded
+        images = self._at_once(math.prod(padded.shape[1:]) * math.prod(self.kernel_size))
+        parts = [self._columns(part, extents, stride) for part in torch.split(padded, images)]
+        y = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if self.bias is not None:
+            y = (y + self.bias.reshape(-1, *(1,) * self.AXES)).to(y.dtype)
+        return y if x.ndim == self.AXES + 2 else y[0]
+
+    def _at_once(self, numbers: int) -> int:
+        """Return the number of images whose patches are computed at once, ``numbers`` for each.
+
+        Without gradients these are so few that they fit into the caches. A forward pass that may be
+        recomputed must not be split, see ``passes``.
+        """
+        if torch.is_grad_enabled() or self.training:
+            return 2**31
+        return max(1, AT_ONCE // max(1, numbers))
+
+    def _columns(self, images: Tensor, extents: list[int], stride: tuple[int, ...]) -> Tensor:
+        """Multiply the patches of padded images with the cells' weights: (B, outputs, places …)."""
+        patches = images
         for axis, (extent, step) in enumerate(zip(extents, stride, strict=True)):
             patches = patches.unfold(axis + 2, extent, step)
         for axis, d in enumerate(self.dilation):
             patches = every(patches, axis - self.AXES, d)
-        # (B, channels, places, kernel) to (B, places, channels, kernel)
+        # (B, channels, places, kernel) to columns, (B, channels * kernel, places): the places of a
+        # row of the image are adjacent in memory, so this copy is fast.
         places = patches.shape[2 : 2 + self.AXES]
-        patches = patches.movedim(1, 1 + self.AXES)
+        axes = tuple(range(2, 2 + 2 * self.AXES))
+        patches = patches.permute(0, 1, *axes[self.AXES :], *axes[: self.AXES])
         length = self.in_channels * math.prod(self.kernel_size)
-        y = self.add_bias(self.multiply(patches.reshape(-1, length)))
-        y = y.reshape(len(padded), *places, self.out_channels).movedim(-1, 1)
-        return y if x.ndim == self.AXES + 2 else y[0]
+        columns = patches.reshape(len(images), length, math.prod(places))
+        y = self.multiply(columns)
+        return y.reshape(*y.shape[:2], *places)
 
     def extra_repr(self) -> str:
         """Return sizes and options, for ``print``."""

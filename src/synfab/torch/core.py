@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
@@ -20,6 +20,7 @@ from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
+from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.torch import former
 from synfab.torch import state as cell_state
@@ -94,6 +95,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     # Defaults of the class, so that layers pickled by earlier versions have them.
     output_scale: float = 1.0
     response: float | None = None
+    # Called with the inputs and the outputs of every product, by optimizers that update by vectors.
+    recorder: Callable[[Tensor, Tensor], None] | None = None
+    _versions: list[object] = []  # noqa: RUF012 - of the cells at the last refresh; replaced
 
     def __init__(
         self, shape: tuple[int, ...], bias: bool, options: LayerOptions, groups: int = 1
@@ -161,6 +165,12 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         return not (isinstance(resistance, float) and resistance == 0.0)
 
     @property
+    def read_noise(self) -> ReadNoise:
+        """Noise of a readout, as the options state."""
+        options = self.options
+        return ReadNoise.of_bandwidth(options.bandwidth) if options.noise else NONE
+
+    @property
     def weight_per_siemens(self) -> Tensor:
         """Weight per conductance difference, 1/S, (1,) or (outputs,), with ``output_scale``."""
         low, high = self.options.g_window
@@ -195,15 +205,26 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self.note_programmed()
 
     def refresh(self) -> None:
-        """Update what the layer computes with, after its cells were changed directly."""
+        """Update what the layer computes with; reads do this themselves if cells have changed."""
+        self._versions = [cells.version for cells in self.tiles.cells]
         plus, minus = torch.from_numpy(self.tiles.states())
         with torch.no_grad():
             self.difference.copy_(minus - plus)
             self.total.copy_(plus + minus)
 
+    def follow_cells(self) -> None:
+        """Call ``refresh`` if any cell was pulsed, programmed, loaded or aged since the last."""
+        known = self._versions
+        cells = self.tiles.cells
+        if len(known) != len(cells) or any(
+            array.version is not version for array, version in zip(cells, known, strict=True)
+        ):
+            self.refresh()
+
     @property
     def cell_weight(self) -> Tensor:
         """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
+        self.follow_cells()
         span = self.options.model.conduction.g_span
         factor = (span * self.weight_per_siemens).to(self.difference)
         return self.difference * factor[:, None]
@@ -252,13 +273,18 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Multiply input vectors (B, inputs) with the cells' weights: (B, outputs), without bias.
 
         Cells add read noise; the gradients are those of ``nn.Linear`` with the cells' weights.
-        Vectors of several groups stand one after another: (B, groups * inputs). Vectors in half
-        precision are computed in float32, and the result is rounded to half precision.
+        Vectors of several groups stand one after another: (B, groups * inputs). Vectors may stand
+        in columns, (images, inputs, places), as patches of images do; then the result is
+        (images, outputs, places). Vectors in half precision are computed in float32, and the
+        result is rounded to half precision.
         """
         if self.shared is not None:
             return self.shared[0].multiply(x)
         check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
-        y = outside_graphs(self._multiply, x.to(computing_type(self.weight)))
+        exact = x.to(computing_type(self.weight))
+        y = outside_graphs(self._multiply, exact)
+        if self.recorder is not None:
+            self.recorder(exact, y)
         return y.to(x.dtype)
 
     def _multiply(self, x: Tensor) -> Tensor:
@@ -350,7 +376,11 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __getstate__(self) -> dict[str, Any]:
         known = self._programmed  # the copy of a weight has an address and a version of its own
         current = None if known is None else known == _version(self.weight)
-        return {**self.__dict__, "_programmed": None, "_current": current}
+        # A copy belongs to no optimizer.
+        return {
+            **self.__dict__, "_programmed": None, "_current": current, "_versions": [],
+            "recorder": None,
+        }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)

@@ -60,16 +60,22 @@ class _StraightThrough(torch.autograd.Function):
         if dims[0] is None:
             raise InvalidTypeError("vmap: expected inputs that are mapped, found the same for all")
         parts = x.movedim(dims[0], 0)
-        y = straight_through(parts.reshape(-1, parts.shape[-1]), weight, read, held)
-        return y.reshape(*parts.shape[:2], -1), 0
+        y = straight_through(parts.flatten(0, 1), weight, read, held)
+        return y.reshape(*parts.shape[:2], *y.shape[1:]), 0
 
 
 def times(grad: Tensor, held: Tensor) -> Tensor:
     """Return the gradients of inputs, (B, groups * inputs), for those of outputs, (B, outputs).
 
+    Both may stand in columns, as in ``CrossbarLayer.multiply``.
+
     ``held`` are the weights, (outputs, inputs), or (groups, outputs, inputs) for groups of outputs
     with inputs of their own.
     """
+    if grad.ndim == 3:
+        if held.ndim == 2:
+            return torch.matmul(held.T, grad)
+        return torch.matmul(held.mT, _in_groups(grad, held.shape[0])).flatten(1, 2)
     if held.ndim == 2:
         return grad @ held
     parts = grad.reshape(len(grad), held.shape[0], held.shape[1])
@@ -78,6 +84,11 @@ def times(grad: Tensor, held: Tensor) -> Tensor:
 
 def outer(grad: Tensor, x: Tensor, shape: torch.Size) -> Tensor:
     """Return the gradient of the weights, of the shape of ``held`` in ``times``."""
+    if grad.ndim == 3 and len(shape) == 2:
+        return torch.einsum("nol,nil->oi", grad, x)
+    if grad.ndim == 3:
+        both = (_in_groups(part, shape[0]) for part in (grad, x))
+        return torch.einsum("ngol,ngil->goi", *both)
     if len(shape) == 2:
         return grad.T @ x
     groups, outputs, inputs = shape
@@ -87,13 +98,18 @@ def outer(grad: Tensor, x: Tensor, shape: torch.Size) -> Tensor:
     )
 
 
+def _in_groups(columns: Tensor, groups: int) -> Tensor:
+    """Return columns (images, numbers, places) as (images, groups, numbers of a group, places)."""
+    return columns.reshape(len(columns), groups, -1, columns.shape[2])
+
+
 def straight_through(x: Tensor, weight: Tensor, read: Read, held: Tensor | None) -> Tensor:
     """Return ``read(x)``, with the gradients of ``nn.Linear``.
 
     Parameters
     ----------
     x
-        Inputs, (B, inputs), or (B, groups * inputs).
+        Inputs, (B, inputs), or (B, groups * inputs); or columns, (images, …, places).
     weight
         Parameter (outputs, inputs), or (groups, outputs, inputs), which gets the gradient of a
         linear layer's weight.

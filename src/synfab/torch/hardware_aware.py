@@ -44,10 +44,13 @@ from synfab.torch.options import (
     ModelLike,
     ProgramOptions,
     Scale,
+    bits_and_range,
     check_resistance,
+    positive_or_none,
 )
 from synfab.torch.registry import class_on_cells, registered_types
 from synfab.torch.training_cells import Cells, Errors
+from synfab.torch.training_readout import Readout, TrainingForward, check_noise
 from synfab.torch.transposed import CrossbarTransposed
 
 
@@ -106,6 +109,12 @@ def hardware_aware(
     g_window: tuple[float, float] | None = None,
     wire_resistance: Resistance = 0.0,
     tile: GridShape = (256, 256),
+    dac: int | None = None,
+    adc: int | tuple[int, float] | None = None,
+    input_range: float | None = None,
+    read_voltage: float = 0.2,
+    noise: bool = False,
+    bandwidth: float = 1e8,
     chip: int | None = None,
     exceptions: Mapping[str | type[nn.Module], None] | None = None,
     inplace: bool = False,
@@ -114,7 +123,7 @@ def hardware_aware(
 
     This applies to the layers that ``convert`` puts on cells, except transposed convolutions; a
     warning names others with weight matrices. Train the result with any optimizer, then pass it to
-    ``bake`` and the baked network to ``convert``. Converters and read noise are not included.
+    ``bake`` and the baked network to ``convert``. Cells conduct linearly in training.
 
     Parameters
     ----------
@@ -122,8 +131,12 @@ def hardware_aware(
         In software.
     model, g_window, bits, scale, wire_resistance, tile
         As for ``convert``; use the same values there.
+    dac, adc, input_range, read_voltage
+        Of the converters, as for ``convert``; the gradients pass rounding and clipping.
+    noise, bandwidth
+        Whether forward passes of training have read noise, and its bandwidth, Hz.
     seed
-        Of the errors drawn in training.
+        Of the errors and the noise drawn in training.
     errors
         From ``measure_errors``; new ones are drawn in each forward pass of training. None: no
         errors.
@@ -151,6 +164,12 @@ def hardware_aware(
     if errors is not None:
         checks.instance("errors", errors, Errors, "what measure_errors returns")
     resistance = check_resistance(wire_resistance)
+    converter, most = bits_and_range(adc)
+    readout = Readout(
+        check_bits("dac", dac), check_bits("adc", converter), positive_or_none("adc", most),
+        positive_or_none("input_range", input_range), checks.positive("read_voltage", read_voltage),
+        check_noise(noise, bandwidth),
+    )  # fmt: skip
     checks.choice("scale", scale, get_args(Scale))
     result = network if checks.flag("inplace", inplace) else copy.deepcopy(network)
     found, splits = _supported(result, exceptions)
@@ -170,6 +189,9 @@ def hardware_aware(
         begin = made.end_cell
     for layer, step in zip(found, steps, strict=True):
         parametrize.register_parametrization(layer, "weight", step)
+        kind = class_on_cells(layer)
+        if kind is not None and not readout.is_ideal:
+            layer.forward = TrainingForward(layer, kind, readout)
     return replace_modules(result, splits)
 
 

@@ -40,9 +40,9 @@ def computing_type(parameter: Tensor) -> torch.dtype:
 
 
 def check_vectors(x: Tensor, parameter: Tensor, inputs: int) -> None:
-    """Raise unless ``x`` holds input vectors, (B, inputs)."""
+    """Raise unless ``x`` holds input vectors, (B, inputs), or columns (images, inputs, places)."""
     check_tensor(x, parameter)
-    if x.ndim != 2 or x.shape[1] != inputs:
+    if x.ndim not in (2, 3) or x.shape[1] != inputs:
         raise InvalidValueError(f"input: expected (B, {inputs}), found {tuple(x.shape)}")
 
 

@@ -17,6 +17,7 @@ from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch.mapping import check_bits, check_window
 
+WireModel: TypeAlias = Literal["solve", "transfer"]
 Scale: TypeAlias = Literal["layer", "output"]
 MethodName: TypeAlias = Literal["ideal", "refresh"] | ProgramMethod
 ModelLike: TypeAlias = CellModel | PathLike
@@ -58,6 +59,7 @@ class SharedLayerOptions(TypedDict, total=False):
     noise: bool
     bandwidth: float
     wire_resistance: Resistance
+    wire_model: WireModel
     linear: bool
     order: int | None
     engine: str
@@ -124,6 +126,11 @@ class LayerOptions:
         Bandwidth of a readout, Hz, 1e8.
     wire_resistance
         Ohm per segment as in ``Crossbar``; 0 (default): ideal wires.
+    wire_model
+        How nonlinear cells behind wires are read: ``"solve"`` (default), the network is solved for
+        every input vector; ``"transfer"``, one matrix per tile is computed after each programming,
+        and the nonlinearity is corrected to first order. Cells with ``linear`` always have a
+        matrix, which is exact.
     linear
         Whether cells are resistors with their conductance at U_0, False.
     order, engine, history, device
@@ -151,6 +158,7 @@ class LayerOptions:
     noise: bool = True
     bandwidth: float = 1e8
     wire_resistance: CheckedResistance = 0.0
+    wire_model: WireModel = "solve"
     linear: bool = False
     order: int | None = None
     engine: str = "auto"
@@ -168,17 +176,18 @@ class LayerOptions:
             first_cell=checks.integer("first_cell", self.first_cell, 0, MAX_SEED),
             tile=check_size(self.tile),
             g_window=check_window(self.model, self.g_window),
-            weight_range=_positive("weight_range", self.weight_range),
+            weight_range=positive_or_none("weight_range", self.weight_range),
             scale=checks.choice("scale", self.scale, get_args(Scale)),
             bits=check_bits("bits", self.bits),
-            input_range=_positive("input_range", self.input_range),
+            input_range=positive_or_none("input_range", self.input_range),
             read_voltage=checks.positive("read_voltage", self.read_voltage),
             dac=check_bits("dac", self.dac),
             adc=check_bits("adc", self.adc),
-            adc_range=_positive("adc", self.adc_range),
+            adc_range=positive_or_none("adc", self.adc_range),
             noise=checks.flag("noise", self.noise),
             bandwidth=checks.number("bandwidth", self.bandwidth, minimum=0.0),
             wire_resistance=check_resistance(self.wire_resistance),
+            wire_model=checks.choice("wire_model", self.wire_model, get_args(WireModel)),
             linear=checks.flag("linear", self.linear),
         )
 
@@ -197,7 +206,7 @@ class LayerOptions:
         given = cast(LayerOptionsDict, options)
         model = load_model(given.get("model", "published"))
         window = check_window(model, given.get("g_window"))
-        adc, adc_range = _bits_and_range(given.get("adc"))
+        adc, adc_range = bits_and_range(given.get("adc"))
         found: dict[str, Any] = {**given, "model": model, "g_window": window}
         return cls(**{**found, "adc": adc, "adc_range": adc_range})
 
@@ -229,7 +238,8 @@ def _number_or_array(resistance: object) -> float | Array:
     return found if found.ndim else float(found)
 
 
-def _bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, float | None]:
+def bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, float | None]:
+    """Return the bits of a converter and its range, as given, from either form of ``adc``."""
     if not isinstance(adc, (tuple, list)):
         return adc, None
     if len(list(adc)) != 2:
@@ -237,5 +247,6 @@ def _bits_and_range(adc: int | tuple[int, float] | None) -> tuple[int | None, fl
     return adc[0], adc[1]
 
 
-def _positive(name: str, value: object) -> float | None:
+def positive_or_none(name: str, value: object) -> float | None:
+    """Return a number above 0, or None."""
     return None if value is None else checks.positive(name, value)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from synfab.common.errors import InvalidValueError
-from synfab.physics.noise import NONE, ReadNoise
+from synfab.physics.noise import NONE
 from synfab.random.streams import WORD
+from synfab.torch import host
 from synfab.torch.noise import readout_normals
 from synfab.torch.passes import key_of, recomputing
 from synfab.torch.reading import noisy_pair_currents, pair_currents, rounded
@@ -33,10 +34,14 @@ ADC_MARGIN = 6.0
 def send(layer: AnyLayer, x: Tensor) -> Tensor:
     """Return the outputs of the cells (B, outputs) for vectors (B, groups * inputs), no gradient.
 
+    Vectors may also stand in columns, (images, groups * inputs, places); then the outputs are
+    (images, outputs, places), and the places of an image are consecutive readouts.
+
     A recomputation by ``torch.utils.checkpoint`` repeats the noise of the pass that it repeats.
     """
-    if len(x) == 0:
-        return x.new_zeros(0, layer.tiles.shape[0])
+    layer.follow_cells()
+    if x.numel() == 0:
+        return x.new_zeros(len(x), layer.tiles.shape[0], *x.shape[2:])
     if layer.options.noise and not recomputing() and (torch.is_grad_enabled() or layer.training):
         layer.passes.record(key_of(x), layer.readout_number)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
@@ -53,6 +58,24 @@ def send(layer: AnyLayer, x: Tensor) -> Tensor:
 
 
 def _outputs(layer: AnyLayer, x: Tensor) -> Tensor:
+    noise = layer.read_noise
+    if host.supports(layer, x, noise):
+        found = host.outputs(layer, x, noise)
+        if found is None:
+            raise _not_finite()
+        return found
+    if x.ndim == 2:
+        return on_any_device(layer, x)
+    y = on_any_device(layer, x.transpose(1, 2).reshape(-1, x.shape[1]))
+    return y.reshape(len(x), x.shape[2], -1).transpose(1, 2)
+
+
+def _not_finite() -> InvalidValueError:
+    return InvalidValueError("input: expected finite numbers, found NaN or infinity")
+
+
+def on_any_device(layer: AnyLayer, x: Tensor) -> Tensor:
+    """Return outputs (B, outputs), computed by operations of PyTorch on any device."""
     options, size = layer.options, layer.options.input_range
     parts = x.reshape(len(x), layer.tiles.groups, -1)
     largest = parts.abs().amax(dim=2, keepdim=True)
@@ -60,7 +83,7 @@ def _outputs(layer: AnyLayer, x: Tensor) -> Tensor:
         largest = torch.full_like(largest, size)
     # With a range of its own a layer would clip infinity, and pass NaN on.
     if not bool(torch.isfinite(largest if size is None else x).all()):
-        raise InvalidValueError("input: expected finite numbers, found NaN or infinity")
+        raise _not_finite()
     magnified = _magnification(largest)
     largest = largest * magnified
     largest = torch.where(largest > 0.0, largest, 1.0)
@@ -116,9 +139,14 @@ def adc_ranges(layer: AnyLayer) -> list[float]:
     if options.adc_range is not None or options.adc is None:
         return [options.adc_range or 1.0] * len(blocks)
     siemens = layer.difference * options.model.conduction.g_span
-    rms = options.read_voltage / 3.0**0.5
-    largest = [float(siemens[:, block].square().sum(dim=1).max().sqrt()) for block in blocks]
-    return [ADC_MARGIN * rms * (part or 1.0) for part in largest]
+    return [converter_range(siemens[:, block], options.read_voltage) for block in blocks]
+
+
+def converter_range(siemens: Tensor, read_voltage: float) -> float:
+    """Return the default range of a converter (A) for differences of pairs (outputs, inputs), S."""
+    rms = read_voltage / 3.0**0.5
+    largest = float(siemens.square().sum(dim=1).max().sqrt())
+    return float(ADC_MARGIN * rms * (largest or 1.0))
 
 
 def _of_blocks(layer: AnyLayer, v: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -127,19 +155,19 @@ def _of_blocks(layer: AnyLayer, v: Tensor) -> list[tuple[Tensor, Tensor]]:
     if not layer.wired:
         return [_ideal(layer, v[:, :, block], block) for block in blocks]
     currents, variance = read_tiles(
-        layer.tiles, layer.crossbars(), v, _read_noise(layer), layer.options.linear
+        layer.tiles,
+        layer.crossbars(),
+        v,
+        layer.read_noise,
+        layer.options.linear,
+        layer.options.wire_model,
     )
     return list(zip(currents, variance, strict=True))
 
 
-def _read_noise(layer: AnyLayer) -> ReadNoise:
-    options = layer.options
-    return ReadNoise.of_bandwidth(options.bandwidth) if options.noise else NONE
-
-
 def _ideal(layer: AnyLayer, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
     """Return currents and variance (B, outputs) of cells behind ideal wires."""
-    options, noise, groups = layer.options, _read_noise(layer), layer.tiles.groups
+    options, noise, groups = layer.options, layer.read_noise, layer.tiles.groups
     states = (layer.difference[:, block].to(v), layer.total[:, block].to(v))
     if groups == 1:
         vectors = v[:, 0]

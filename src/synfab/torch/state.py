@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,20 +13,30 @@ import torch
 
 from synfab.cells.array import CellArray
 from synfab.cells.earlier import present_cells, present_storage
-from synfab.cells.files import apart, array_of, counters_of, dump_cells
+from synfab.cells.files import (
+    COUNTERS,
+    TIME,
+    apart,
+    array_of,
+    brief_array_of,
+    counters_of,
+    dump_cells,
+)
 from synfab.cells.identity import Identity
 from synfab.cells.traps import check_stored
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.locking import copy_contents, lock_of
 from synfab.common.types import Array
+from synfab.engines.numba.brief import TYPES as BRIEF
 from synfab.engines.numba.threads import completed
 from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
 from synfab.random.backend import find_library
 from synfab.random.streams import MAX_SEED, check_seed
 
-FORMAT, VERSION = "synfab-layer", 2
+FORMAT, VERSION = "synfab-layer", 3
+DIGESTED = (2, VERSION)  # versions whose states have a digest
 logger = logging.getLogger(__name__)
 
 State: TypeAlias = Mapping[str, Any]  # from a file: of any content until it is checked
@@ -51,15 +62,21 @@ def describe(tiles: Tiles) -> dict[str, Any]:
     }
 
 
-def dump(tiles: Tiles) -> dict[str, Any]:
-    """Return the complete state of the cells; tensors and numbers only, for ``weights_only``."""
+def dump(tiles: Tiles, *, brief: bool = True) -> dict[str, Any]:
+    """Return the complete state of the cells; tensors and numbers only, for ``weights_only``.
+
+    With ``brief``, what follows from the seed is left out, where the engine can compute it again.
+    """
     state = describe(tiles)
     for k, cells in enumerate(tiles.cells):
         with lock_of(cells):
-            held = dump_cells(cells)
+            arrays = cells.engine_instance.brief() if brief else None
+            if arrays is None:
+                arrays = dump_cells(cells)["storage"]
             state[f"tile {k}"] = {
-                **{name: held[name] for name in counters_of(cells)},
-                **{name: _tensor(array) for name, array in held["storage"].items()},
+                **{name: getattr(cells, name) for name in COUNTERS},
+                **({} if cells.traps is None else {TIME: cells.traps.step_number}),
+                **{name: _tensor(array) for name, array in arrays.items()},
             }
     return state
 
@@ -88,7 +105,7 @@ def _check_digest(state: State) -> None:
     version = state.get("version")
     if _same(version, 1):
         logger.warning("state_dict: written by an earlier version, without a digest of the cells")
-    elif not _same(version, VERSION):
+    elif not any(_same(version, known) for known in DIGESTED):
         found = checks.shown(version)
         raise FileFormatError(f"state_dict: version {found}, this synfab reads up to {VERSION}")
     else:
@@ -129,22 +146,54 @@ def check(tiles: Tiles, state: object) -> State:
         part = state.get(f"tile {k}")
         if not isinstance(part, dict):
             raise FileFormatError(f"state_dict: tile {k}: missing")
+        for name in counters_of(cells):
+            checks.word(f"state_dict: tile {k}: {name}", part.get(name))
+        if is_brief(part):
+            with _of_tile(k):
+                cells.engine_instance.check_brief(_brief(part, cells.size))
+            continue
         wanted = dump_cells(cells)["storage"]
         if state["history"] != given["history"]:
             part = state[f"tile {k}"] = _present_tile(k, part, wanted["history"])
         for name, array in wanted.items():
             if not _fits(part.get(name), array):
                 raise FileFormatError(f"state_dict: tile {k}: {name} is missing or misshapen")
-        try:
+        with _of_tile(k):
             held, traps = apart(_storage(cells, part))
             cells.engine_instance.check(held)
             if traps:
                 check_stored(tiles.model, traps, cells.size)
-        except FileFormatError as error:
-            raise FileFormatError(f"state_dict: tile {k}: {error}") from None
-        for name in counters_of(cells):
-            checks.word(f"state_dict: tile {k}: {name}", part.get(name))
     return state
+
+
+@contextmanager
+def _of_tile(k: int) -> Iterator[None]:
+    """Put the number of a tile in front of messages."""
+    try:
+        yield
+    except FileFormatError as error:
+        raise FileFormatError(f"state_dict: tile {k}: {error}") from None
+
+
+def is_brief(part: State) -> bool:
+    """Tell whether the state of a tile holds cells in brief (``engines.numba.brief``)."""
+    return isinstance(part.get("r"), torch.Tensor) and not {*part} - {*BRIEF, *COUNTERS}
+
+
+def _brief(part: State, size: int) -> dict[str, Array]:
+    """Return the arrays of ``size`` cells in brief.
+
+    Raises
+    ------
+    FileFormatError
+        One of them is no plain tensor of 32-bit numbers.
+    """
+    found = {}
+    for name in (key for key in BRIEF if part.get(key) is not None):
+        if not _fits(part[name], np.empty(size, BRIEF[name])):
+            raise FileFormatError(f"{name} is missing or misshapen")
+        found[name] = _array(part[name], np.dtype(BRIEF[name]))
+    return found
 
 
 def compensation(state: State) -> tuple[float | None, float]:
@@ -221,7 +270,10 @@ def restore(tiles: Tiles, state: State) -> None:
             library.place,
         )  # fmt: skip
         counters = {name: int(part[name]) for name in counters_of(old)}
-        cells = array_of(CellArray, identity, library, _storage(old, part), counters)
+        if is_brief(part):
+            cells = brief_array_of(CellArray, identity, library, _brief(part, old.size), counters)
+        else:
+            cells = array_of(CellArray, identity, library, _storage(old, part), counters)
         begin += cells.size
         made.append(cells)
     # The arrays stay the same objects, to which crossbars and optimizers refer.

@@ -52,17 +52,20 @@ class Cells(nn.Module):
         self.tiles, self.window, self.stream = tiles, window, stream
         self.errors, self.bits, self.clip = errors, bits, clip
         self.scale, self.bars, self.limits = scale, bars, limits
-        self.number = 0
+        self.number = self.readouts = 0
         self.passes = Passes()
 
     def get_extra_state(self) -> dict[str, int]:
-        """Return the number of the next draw of errors, for ``state_dict``."""
-        return {"number": self.number}
+        """Return the numbers of the next draw of errors and the next readout."""
+        return {"number": self.number, "readouts": self.readouts}
 
     def set_extra_state(self, state: object) -> None:
-        """Restore the number of the next draw of errors."""
-        number_ = state.get("number") if isinstance(state, dict) else None
-        self.number = checks.word("state_dict: number", number_)
+        """Restore the numbers of the next draw of errors and of the next readout."""
+        given = state if isinstance(state, dict) else {}
+        number = checks.word("state_dict: number", given.get("number"))
+        # States of earlier versions have no readouts.
+        self.readouts = checks.word("state_dict: readouts", given.get("readouts", 0))
+        self.number = number
 
     def clipped(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights clipped to the window, and the largest magnitudes, (outputs or 1, 1)."""
@@ -86,13 +89,13 @@ class Cells(nn.Module):
         level = torch.stack([part, -part]).clamp(0.0, 1.0)
         if self.bits is not None:
             top = 2**self.bits - 1
-            level = _with_gradient_of(level, torch.round(level * top) / top)
+            level = with_gradient_of(level, torch.round(level * top) / top)
         g = low + (high - low) * level
         if self.training and self.errors is not None:
             g = g + self._errors(g.detach())
         if self.limits is not None:
             lowest, highest = (limit.to(g.device) for limit in self.limits)
-            g = _with_gradient_of(g, g.clamp(lowest, highest))
+            g = with_gradient_of(g, g.clamp(lowest, highest))
         difference = g[0] - g[1] if self.bars is None else self._behind_wires(g, self.bars)
         return (difference * (largest / (high - low))).to(weight.dtype).reshape(weight.shape)
 
@@ -130,6 +133,6 @@ class Cells(nn.Module):
         return whole.to(g.device)
 
 
-def _with_gradient_of(value: Tensor, rounded: Tensor) -> Tensor:
+def with_gradient_of(value: Tensor, rounded: Tensor) -> Tensor:
     """Return ``rounded``, with the gradient of ``value`` (straight-through estimator)."""
     return value + (rounded - value).detach()

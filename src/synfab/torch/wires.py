@@ -19,28 +19,21 @@ from synfab.network.network import Cells, Solution
 from synfab.network.solver import solve_lines
 from synfab.physics.noise import ReadNoise
 from synfab.programming.tiles import Tiles
+from synfab.torch.options import WireModel
+from synfab.torch.transfer import corrected_currents, linear_currents
 
 
 def tile_currents(
-    bar: Crossbar[Any], v: Array, noise: ReadNoise, linear: bool
+    bar: Crossbar[Any], v: Array, noise: ReadNoise, linear: bool, wire_model: WireModel = "solve"
 ) -> tuple[Array, Array]:
     """Return the currents of pairs of rows and their variance, (B, outputs), for (B, columns)."""
     if linear:
-        return _reduced(bar, v, noise)
+        return linear_currents(bar, v, noise)
+    if wire_model == "transfer":
+        return corrected_currents(bar, v, noise)
     biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v]
     currents, variance = sense(bar.circuit, biases, bar.circuit.conducting(), noise)
     return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
-
-
-def _reduced(bar: Crossbar[Any], v: Array, noise: ReadNoise) -> tuple[Array, Array]:
-    """Return ``tile_currents`` of linear cells from one matrix of effective conductances."""
-    matrix = bar.read(np.eye(bar.shape[1]), noise=False, linear=True)
-    plus, minus = matrix[0::2], matrix[1::2]
-    currents = v @ (plus - minus).T
-    if noise.linear:
-        return currents, noise.variance(1.0, v) @ (plus + minus).T
-    each = [noise.at_voltage(plus, u) + noise.at_voltage(minus, u) for u in v]
-    return currents, np.stack(each).sum(axis=2)
 
 
 def read_tiles(
@@ -49,6 +42,7 @@ def read_tiles(
     v: Tensor,
     noise: ReadNoise,
     linear: bool,
+    wire_model: WireModel = "solve",
 ) -> tuple[Tensor, Tensor]:
     """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, outputs).
 
@@ -62,7 +56,7 @@ def read_tiles(
         block = blocks[tile.inputs.start, tile.inputs.stop]
         part = np.ascontiguousarray(volts[:, tiles.group_of(tile), tile.inputs])
         result[0, block, :, tile.outputs], result[1, block, :, tile.outputs] = tile_currents(
-            bar, part, noise, linear
+            bar, part, noise, linear, wire_model
         )
     both = torch.from_numpy(result).to(v)
     return both[0], both[1]

@@ -16,6 +16,7 @@ from synfab.circuit import (
     crossbar_netlist,
     export_xschem,
     read_pulse,
+    read_raw,
     run_crossbar,
     run_ngspice,
     to_osdi_source,
@@ -100,7 +101,9 @@ def _(_folder: Path) -> Any:
 
 @RECIPES.add("synfab.circuit.to_osdi_source")
 def _(_folder: Path) -> Any:
-    return to_osdi_source, {"model": model(), "order": 1, "name": "cell"}
+    return to_osdi_source, {
+        "model": model(), "order": 1, "name": "cell", "interface": "0.4",
+    }  # fmt: skip
 
 
 @RECIPES.add("synfab.circuit.build_osdi")
@@ -112,8 +115,14 @@ def _(folder: Path) -> Any:
         compiler.chmod(0o755)
     return build_osdi, {
         "model": model(), "path": folder / "made.osdi", "order": 1, "name": "cell",
-        "compiler": str(compiler),
+        "interface": "0.4", "compiler": str(compiler),
     }  # fmt: skip
+
+
+@RECIPES.add("synfab.circuit.read_raw")
+def _(folder: Path) -> Any:
+    simulator(folder)
+    return read_raw, {"path": folder / "answer.raw"}
 
 
 @RECIPES.add("synfab.circuit.export_xschem", skip=("folder",))

@@ -26,8 +26,8 @@ def options(**others: Any) -> dict[str, Any]:
         "model": model(), "seed": SEED, "first_cell": 0, "tile": (4, 4), "g_window": None,
         "weight_range": None, "scale": "layer", "bits": 4, "input_range": None,
         "read_voltage": 0.2, "dac": None, "adc": None, "noise": True, "bandwidth": 1e8,
-        "wire_resistance": 0.0, "linear": False, "order": 1, "engine": "auto",
-        "history": "float32", "device": None, **others,
+        "wire_resistance": 0.0, "wire_model": "solve", "linear": False, "order": 1,
+        "engine": "auto", "history": "float32", "device": None, **others,
     }  # fmt: skip
 
 
@@ -48,10 +48,10 @@ def on_cells() -> nn.Sequential:
 
 
 @cache
-def trained() -> tuple[nn.Sequential, st.PulsedSGD]:
+def trained(kind: Any = st.PulsedSGD) -> tuple[nn.Sequential, Any]:
     """A network and its optimizer, which a refused call leaves as they are."""
     made = on_cells()
-    return made, st.PulsedSGD(made, 0.1)
+    return made, kind(made, 0.1)
 
 
 CONVOLUTIONS = {f"Conv{axes}d": axes for axes in (1, 2, 3)}
@@ -192,7 +192,8 @@ def _(_folder: Path) -> Any:
     return st.hardware_aware, {
         "network": network(), "model": model(), "seed": SEED, "errors": None, "bits": 4,
         "clip": None, "g_window": None, "wire_resistance": 0.0, "tile": (4, 4), "chip": None,
-        "inplace": False,
+        "inplace": False, "dac": None, "adc": None, "input_range": None, "read_voltage": 0.2,
+        "noise": False, "bandwidth": 1e8,
     }  # fmt: skip
 
 
@@ -257,22 +258,54 @@ def _(_folder: Path) -> Any:
     return st.compensate_drift, {"network": aging()}
 
 
-@RECIPES.add("synfab.torch.PulsedSGD")
-def _(_folder: Path) -> Any:
-    return st.PulsedSGD, {
-        "network": on_cells(), "lr": 0.1, "granularity": None, "duration": 1e-7,
-    }  # fmt: skip
+_SHARED = {
+    "lr": 0.1, "params": None, "momentum": 0.0, "weight_decay": 0.0, "granularity": None,
+    "duration": 1e-7,
+}  # fmt: skip
+_UNREAD = {**_SHARED, "refresh_every": 100}
+_TRAINS = {**_UNREAD, "slots": 31}
+_TIKI = {**_TRAINS, "transfer_lr": 0.1, "columns": 4, "zero_shift": 1}
+METHODS: dict[Any, dict[str, Any]] = {
+    st.PulsedSGD: _SHARED, st.StochasticPulseSGD: {**_TRAINS, "voltage": None},
+    st.MixedPrecisionSGD: _UNREAD, st.TikiTaka: _TIKI, st.TikiTakaV2: _TIKI,
+}  # fmt: skip
 
 
-@RECIPES.add("synfab.torch.PulsedSGD.step")
-def _(_folder: Path) -> Any:
-    return trained()[1].step, {"closure": None}
+def _optimizer(kind: Any, arguments: dict[str, Any]) -> None:
+    """Recipes of an optimizer and of its methods."""
+    name = f"synfab.torch.{kind.__name__}"
+
+    @RECIPES.add(name)
+    def _(_folder: Path) -> Any:
+        return kind, {"network": on_cells(), **arguments}
+
+    @RECIPES.add(f"{name}.step")
+    def _(_folder: Path) -> Any:
+        return trained(kind)[1].step, {"closure": None}
+
+    @RECIPES.add(f"{name}.zero_grad")
+    def _(_folder: Path) -> Any:
+        return trained(kind)[1].zero_grad, {"set_to_none": True}
+
+    @RECIPES.add(f"{name}.load_state_dict")
+    def _(_folder: Path) -> Any:
+        made = trained(kind)[1]
+        return made.load_state_dict, {"state_dict": made.state_dict()}
+
+    @RECIPES.add(f"{name}.add_param_group")
+    def _(_folder: Path) -> Any:
+        made = on_cells()
+        moved = kind(made, 0.1, params=[made[0].weight])
+        return moved.add_param_group, {"param_group": {"params": [made[0].bias]}}
+
+    # The package itself calls these, with what it has made.
+    inner = ["writer", "direction", "with_momentum"]
+    inner += ["fast_tiles"] if issubclass(kind, st.TikiTaka) else []
+    RECIPES.leave("called by the optimizer itself", *(f"{name}.{method}" for method in inner))
 
 
-@RECIPES.add("synfab.torch.PulsedSGD.load_state_dict")
-def _(_folder: Path) -> Any:
-    made = trained()[1]
-    return made.load_state_dict, {"state_dict": made.state_dict()}
+for _kind, _arguments in METHODS.items():
+    _optimizer(_kind, _arguments)
 
 
 @RECIPES.add("synfab.torch.training_state")

@@ -6,8 +6,12 @@ To add one, write a file with a subclass of ``Dialect`` and register it.
 from __future__ import annotations
 
 from synfab.circuit.dialects.base import Dialect
+from synfab.circuit.dialects.hspice import HSPICE
+from synfab.circuit.dialects.ltspice import LTspice
 from synfab.circuit.dialects.ngspice import Ngspice
 from synfab.circuit.dialects.spectre import Spectre
+from synfab.circuit.dialects.vacask import Vacask
+from synfab.circuit.dialects.xyce import Xyce
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 
@@ -49,8 +53,10 @@ def make_dialect(name: str, *, snapshot: bool = False) -> Dialect:
     if snapshot and not writer.has_snapshots:
         able = " or ".join(f'"{key}"' for key, kind in DIALECTS.items() if kind.has_snapshots)
         raise InvalidValueError(f"snapshot: expected dialect {able}")
+    if not snapshot and not writer.has_cells:
+        raise InvalidValueError(f"snapshot: expected True, dialect {name} has no other cells")
     return writer
 
 
-register(Ngspice)
-register(Spectre)
+for simulator in (Ngspice, Spectre, Vacask, Xyce, LTspice, HSPICE):
+    register(simulator)

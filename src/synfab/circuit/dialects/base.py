@@ -54,6 +54,15 @@ def _texts(column: Column) -> Iterable[str]:
     return column if isinstance(column, list) else values(column)
 
 
+def of_ratio_one(transistor: dict[str, float]) -> dict[str, float]:
+    """Return parameters of a level-1 transistor without width and length, their ratio in ``kp``.
+
+    Some simulators have no width and length in models; instances then have equal ones.
+    """
+    scaled = transistor["kp"] * transistor["w"] / transistor["l"]
+    return {k: v for k, v in transistor.items() if k not in ("w", "l")} | {"kp": scaled}
+
+
 def corners(times: Array, levels: Array) -> Iterator[str]:
     """Yield the (time, level) corners of a drive, without redundant points on flat segments."""
     needed = np.ones(len(times), bool)
@@ -80,10 +89,15 @@ class Dialect(ABC):
         Whether each instance has the seed as a parameter; else the model statement has it.
     has_snapshots
         Whether ``snapshot`` is supported: a cell that cannot switch and needs no compiled device.
+    has_cells
+        Whether there are cells that switch; else every netlist is one of snapshots.
+    interface
+        Version of OSDI of the compiled device that the cells need; None: they need none.
     DRIVE
         Text before and after the corners of a piecewise-linear source.
     SAVE
-        Start of a ``save`` statement, and the name of a current in it.
+        Start of a ``save`` statement, where the field ``analysis`` is ``tran`` or ``dc``, and the
+        name of a current in it.
     """
 
     name: ClassVar[str]
@@ -91,6 +105,8 @@ class Dialect(ABC):
     number_parameter: ClassVar[str] = "cell"
     seeds_instances: ClassVar[bool] = False
     has_snapshots: ClassVar[bool] = False
+    has_cells: ClassVar[bool] = True
+    interface: ClassVar[str | None] = None
     COMMENT: ClassVar[str]
     HEADER: ClassVar[str]
     RESISTOR: ClassVar[str]
@@ -224,9 +240,10 @@ class Dialect(ABC):
         """Return an access transistor with its bulk at ground."""
         return self.statement(self.TRANSISTOR, name=name, drain=drain, gate=gate, source=source)
 
-    def save(self, currents: Sequence[str]) -> str:
+    def save(self, currents: Sequence[str], *, transient: bool) -> str:
         """Return the statement that saves only the currents of these sources."""
         start, current = self.SAVE
+        start = start.format(analysis="tran" if transient else "dc")
         names = [current.format(name) for name in currents]
         lines = (names[i : i + 8] for i in range(0, len(names), 8))
         return "".join(" ".join([start, *line]) + "\n" for line in lines)

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from synfab.circuit.dialects.base import Dialect, value, values
-from synfab.circuit.snapshot import snapshot_cell
+from synfab.circuit.dialects.base import value, values
+from synfab.circuit.dialects.spice import Spice
 from synfab.common.types import Array
-from synfab.model.cell_model import CellModel
 
 
-class Ngspice(Dialect):
+class Ngspice(Spice):
     """The SPICE dialect of ngspice; cells are ``N`` elements of a compiled device."""
 
     name = "ngspice"
     moves_traps = True
-    has_snapshots = True
-    COMMENT = "* {text}"
-    HEADER = "* {title}"
-    RESISTOR = "R{name} {a} {b} {ohm}"
-    DRIVE = ("V{name} {a} 0 PWL(", ")")
-    SUPPLY = "V{name} {a} 0 {level}"
+    interface = "0.3"
     SELECTOR = "B{name} {a} {b} I={saturation}*sinh(V({a},{b})/{voltage})"
-    SWITCH = "S{name} {a} {b} {gate} 0 {model}"
     SWITCH_MODEL = ".model {model} sw vt=0.5 vh=0 ron={on} roff={off}"
     TRANSISTOR = "M{name} {drain} {gate} {source} 0 select"
     SAVE = (".save", "i(V{})")
     OPERATING_POINT = ".op"
-    TRANSIENT = ".tran {step} {stop} 0 {longest}"
-
-    def joined(self, lines: Sequence[str]) -> str:
-        return "\n+".join(lines) + "\n"
 
     def cell(self, name: str, a: str, b: str, device: str, parameters: dict[str, float]) -> str:
         given = [f"{key}={value(number)}" for key, number in parameters.items()]
@@ -56,9 +43,6 @@ class Ngspice(Dialect):
             f"N{name} {top} {end} memory{text}\n"
             for (name, top, end), text in zip(nodes, rest, strict=True)
         ]
-
-    def snapshot(self, name: str, a: str, b: str, model: CellModel, r: float) -> str:
-        return snapshot_cell(model, name, a, b, r)
 
     def model(self, device: str, seed: int, event_tolerance: float | None) -> str:
         high, low = divmod(seed, 2**32)

@@ -9,7 +9,8 @@ import numpy as np
 
 from synfab.common.types import Array
 from synfab.engines import validity
-from synfab.engines.numba import layout, readout_kernels
+from synfab.engines.capacity import check_capacity
+from synfab.engines.numba import brief, layout, readout_kernels
 from synfab.engines.numba.fabrication import fabricate
 from synfab.engines.numba.layout import (
     GROUP,
@@ -26,10 +27,12 @@ from synfab.engines.numba.reading import SCATTERED, KernelEngine, plain
 from synfab.engines.numba.switching import apply_voltage, apply_voltage_where
 from synfab.engines.numba.threads import SMALL, completed, share
 from synfab.engines.numba.workspace import fabrication_work, noise_work, switching_work
+from synfab.model.cell_model import CellModel
 from synfab.physics import drawing, rules
 from synfab.physics.noise import NONE, ReadNoise
 from synfab.random.streams import WORD
 
+NOTHING = Storage(*(np.empty(0, np.float32) for _ in Storage._fields))  # of waiting cells
 CELLS_AT_ONCE = 2**24  # pulses times cells of a program between two chances of an interrupt
 
 
@@ -74,16 +77,92 @@ def put_state(storage: Storage, cells: Array, state: rules.SwitchingState) -> No
 
 
 class NumbaEngine(KernelEngine):
-    """Engine that stores the state of ``rules.CellState`` in tiles (``layout``)."""
+    """Engine that stores the state of ``rules.CellState`` in tiles (``layout``).
 
-    cells: Storage
+    Attributes
+    ----------
+    waiting
+        What ``brief`` returns for cells that are not fabricated yet, empty for fresh cells; None:
+        the cells are in memory.
+    follows
+        Whether the cells follow from their seed and what ``brief`` returns: they were fabricated
+        here, and not restored from a file.
+    """
+
+    waiting: dict[str, Array] | None = None
+    follows: bool = False
+    _cells: Storage
 
     def __deepcopy__(self, memo: dict[int, object]) -> NumbaEngine:
         """Return a copy whose arrays are aligned to cache lines, too."""
         twin = copy.copy(self)
-        twin.cells = self.allocate()
-        twin.restore(self.storage())
+        if self.waiting is None:
+            twin.cells = self.allocate()
+            twin.restore(self.storage())
+            twin.follows = self.follows
+        else:
+            twin.waiting = {name: array.copy() for name, array in self.waiting.items()}
         return twin
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        if "cells" in state:  # of an earlier version
+            state["_cells"] = state.pop("cells")
+        vars(self).update(state)
+
+    @property
+    def cells(self) -> Storage:
+        """All cells; those that are waiting are fabricated."""
+        if self.waiting is not None:
+            self._fabricate_waiting()
+        return self._cells
+
+    @cells.setter
+    def cells(self, storage: Storage) -> None:
+        self._cells = storage
+
+    @classmethod
+    def defers(cls, model: CellModel) -> bool:
+        """Tell whether states follow from what programs the cells: none fails, none has traps."""
+        return model.failure is None and model.traps is None
+
+    def fabricate_later(self) -> None:
+        if self.defers(self.model):
+            self.restore_brief({})
+        else:
+            self.fabricate(discardable=True)
+
+    def _fabricate_waiting(self) -> None:
+        check_capacity(self.n_cells, self.order, self.history, self.model)
+        waiting = self.waiting
+        assert waiting is not None
+        try:
+            self._cells = self.allocate()
+            self.fabricate(discardable=True)
+            if waiting:
+                brief.complete(self, waiting)
+        except BaseException:  # such as Ctrl-C: they still wait
+            self.restore_brief(waiting)
+            raise
+
+    def brief(self) -> dict[str, Array] | None:
+        """Return ``r`` of cells that no pulse has reached, or ``brief.PULSED``."""
+        if self.waiting:
+            return {name: array.copy() for name, array in self.waiting.items()}
+        if not self.follows or not self.defers(self.model):
+            return None
+        return brief.brief_of(self)
+
+    def check_brief(self, arrays: Mapping[str, Array]) -> None:
+        brief.check_brief(self, arrays)
+
+    def restore_brief(self, arrays: Mapping[str, Array]) -> None:
+        self.waiting, self._cells = dict(arrays), NOTHING
+
+    @property
+    def nbytes(self) -> int:
+        """Memory used by the state, in bytes."""
+        held = self._cells if self.waiting is None else self.waiting.values()
+        return sum(int(array.nbytes) for array in held)
 
     def allocate(self) -> Storage:
         """Return memory for all cells, aligned to cache lines."""
@@ -97,7 +176,10 @@ class NumbaEngine(KernelEngine):
         )
 
     def fabricate(self, *, discardable: bool = False) -> None:
-        model, cells = self.parameters32, self.cells
+        if not len(self._cells.r):
+            self._cells = self.allocate()
+        self.waiting, self.follows = None, True
+        model, cells = self.parameters32, self._cells
         drawn = (population32(self.model), stationary_blocks(self.model, self.order))
 
         def work(low: int, high: int) -> None:
@@ -107,12 +189,12 @@ class NumbaEngine(KernelEngine):
 
     def apply_voltage(self, u: Array, where: Array | None) -> None:
         u, each = plain(u), int(u.size != 1)
-        touched, model = self.n_cells, self.parameters32
+        touched, model, cells = self.n_cells, self.parameters32, self.cells
         if where is None:
 
             def kernel(low: int, high: int) -> None:
                 work = switching_work(self.slots)
-                apply_voltage(low, high, self.n_cells, u, each, self.cells, model, work)
+                apply_voltage(low, high, self.n_cells, u, each, cells, model, work)
 
         else:
             mask = _eights(where)
@@ -120,7 +202,7 @@ class NumbaEngine(KernelEngine):
 
             def kernel(low: int, high: int) -> None:
                 work = switching_work(self.slots)
-                apply_voltage_where(low, high, u, each, mask, self.cells, model, work)
+                apply_voltage_where(low, high, u, each, mask, cells, model, work)
 
         share(kernel, self.groups, touched)
 
@@ -155,6 +237,8 @@ class NumbaEngine(KernelEngine):
     @property
     def states(self) -> Array:
         """Mixing states r of all cells; not a copy."""
+        if self.waiting:
+            return self.waiting["r"]
         return np.asarray(self.cells.r[: self.n_cells])
 
     def parameters(self, cells: Array | None = None) -> Array:
@@ -181,7 +265,14 @@ class NumbaEngine(KernelEngine):
         put_state(self.cells, cells, state)
 
     def program(self, cells: Array, r: Array) -> None:
+        """Set cells to states; if all of them wait for their fabrication, they still do."""
+        if self.waiting is not None and "status" not in self.waiting and self._are_all(cells):
+            self.waiting = {"r": np.array(r, np.float32)}
+            return
         self.program_storage(self.cells, self.n_cells, cells, r)
+
+    def _are_all(self, cells: Array) -> bool:
+        return len(cells) == self.n_cells and np.array_equal(cells, np.arange(self.n_cells))
 
     STORED = Storage._fields
 
@@ -189,12 +280,16 @@ class NumbaEngine(KernelEngine):
         return self.cells._asdict()
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        validity.check_fit(arrays, self.storage())
+        held = self._cells if self.waiting is None else self.allocate()
+        validity.check_fit(arrays, held._asdict())
         validity.check_tiles(arrays, rules.highest_state(self.model))
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         completed(lambda: self._copy_from(arrays))
 
     def _copy_from(self, arrays: Mapping[str, Array]) -> None:
+        if not len(self._cells.r):
+            self._cells = self.allocate()
+        self.waiting, self.follows = None, False
         for name, array in arrays.items():
             getattr(self.cells, name)[...] = array

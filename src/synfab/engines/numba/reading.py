@@ -113,6 +113,12 @@ class KernelEngine(Engine):
         share(work, self.n_cells, self.n_cells, discardable=True)
         return out
 
+    def current_of(self, cells: Array, u: Array, states: Array | None = None) -> Array:
+        r = (self.states if states is None else states)[cells]
+        out = np.empty(len(cells), np.float32)
+        readout_kernels.current(0, len(cells), r, plain(u), 1, *self.curves, out)
+        return out
+
     def read(self, u: Array, number: int, noise: ReadNoise, states: Array | None = None) -> Array:
         """Return the current (A) with the noise of read ``number``, from a kernel if linear."""
         r = self.states if states is None else states

@@ -139,7 +139,8 @@ def row_normals(low, high, first, number, key, out, work):  # type: ignore[no-un
         index = uint32((number + uint64(b)) & uint64(0xFFFFFFFF))
         line = out[b]
         for begin in range(0, out.shape[1], GROUP):
-            for j in range(GROUP):
+            # Only as many numbers as needed, rounded up to whole vectors.
+            for j in range(min(GROUP, (out.shape[1] - begin + 15) & ~15)):
                 row = first + uint64(begin + j)
                 wa[j], wb[j], _, _ = philox(
                     uint32(row & uint64(0xFFFFFFFF)), uint32(row >> uint64(32)),
