@@ -19,7 +19,7 @@ export WARP_CACHE_PATH ?= $(CURDIR)/.cache/warp
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast soak lint types simulator browser docs gallery figures format bench bench-gpu constraints clean distclean \
+.PHONY: help demo test test-fast soak lint types simulator browser docs outputs validation gallery figures format bench bench-gpu constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -32,6 +32,8 @@ help:
 	@echo 'make types        mypy'
 	@echo 'make format       format the code with ruff'
 	@echo 'make docs         build the documentation site in site/'
+	@echo 'make outputs      run the code blocks of all pages and write what they print below them'
+	@echo 'make validation   run the statistical tests and write what they measured into docs/validation.md'
 	@echo 'make gallery      draw the ten figures of the gallery; make figures: all figures of the docs'
 	@echo 'make bench        compare the speed with the published package'
 	@echo 'make bench-gpu    measure the GPU kernels on an NVIDIA GPU'
@@ -94,9 +96,15 @@ gallery: runtime-environment
 figures: test-environment
 	$(BIN)/python tools/figures.py
 
+outputs: test-environment simulator
+	$(BIN)/python tools/blocks.py
+
+validation: test-environment
+	$(BIN)/python tools/validation.py
+
 docs: test-environment
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
-	@echo 'The documentation is in $(CURDIR)/site; to search it: python3 -m http.server -d site'
+	@echo 'The documentation is in $(CURDIR)/site'
 
 constraints:
 	rm -rf .venv

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.account import COUNT, pair_in_parts, stage_table, table
+from benchmarks.chart import PROCESSORS, chart
 from benchmarks.limits import stages
 from benchmarks.machine import processor
 from benchmarks.overhead import report as overhead
 from synfab.cli.bench import Results, compare_with_published, table_rows
 
 HEADER = """# Performance
+
+![Times as fast as the published package, for each job and processor](images/performance.png)
 
 This page is for readers who compare simulation speeds or estimate run times. It compares the engine
 with the published package, says what limits it, and lists the times of few cells and of the start.
@@ -40,8 +43,6 @@ timed together, because the history is drawn in blocks of ten cycles.
 One column for each processor on which `make bench` ran:
 
 """
-
-PROCESSORS = Path(__file__).with_name("processors.json")
 
 
 FIRST_RESULT = (
@@ -131,6 +132,8 @@ def main() -> None:
         f"result. They are compiled again only if their sources, Numba or the processor change.\n"
         f"- A later start takes {start['later']:.2f} s until the first result.\n"
     )
+    text += "\nNext: [scale](scale.md) describes simulations of more cells than fit in memory.\n"
+    chart(json.loads(PROCESSORS.read_text())).savefig("docs/images/performance.png", dpi=120)
     Path("docs/performance.md").write_text(text, encoding="utf-8")
     print(text)
 

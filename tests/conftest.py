@@ -114,3 +114,18 @@ def refused(tmp_path, scarce):
         assert path.name in str(caught.value)
 
     return check
+
+
+@pytest.fixture
+def measured(record_property):
+    """Record a statistic for the table of docs/validation.md, which tools/validation.py writes.
+
+    The bound begins with < or >; of a test with parameters, the worst value is shown.
+    """
+
+    def record(statistic, value, bound):
+        record_property("statistic", statistic)
+        record_property("value", f"{float(value):.2g}")
+        record_property("bound", bound)
+
+    return record

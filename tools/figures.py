@@ -33,6 +33,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "cells-in-spectre.png": ("examples/cells_in_spectre.py", "cells-in-spectre.png"),
     "memory-array.png": ("examples/memory_array.py", "memory-array.png"),
     "memory-yield.png": ("examples/memory_yield.py", "memory-yield.png"),
+    "performance.png": ("benchmarks/chart.py", "performance.png"),
     "growth.png": ("benchmarks/growth.py", "growth.png"),
     "compact-validation.png": ("benchmarks/compact_models.py", "compact-validation.png"),
     "compact-speed.png": ("benchmarks/compact_models.py", "compact-speed.png"),
@@ -59,13 +60,22 @@ SOURCES: dict[str, tuple[str, str]] = {
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
 } | {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
-    for folder in ("gallery", "concepts")
+    for folder in ("gallery", "concepts", "validation")
     for script in (ROOT / "examples" / folder).glob("*.py")
     if script.stem != "time_and_temperature"  # it draws three
 }
 
+# Figures with colour maps also have a dark version, x-dark.png. The site inverts the lightness of
+# the others for its dark scheme, which would change the meaning of a colour map.
+COLOUR_MAPS = (
+    "cell-voltages.png",
+    "crossbar-disturb.png",
+    "gallery/programmed_picture.png",
+    "gallery/voltage_map.png",
+)
 
-def draw(source: str, folder: Path) -> str:
+
+def draw(source: str, folder: Path, *, dark: bool = False) -> str:
     """Run one source in a folder; return an error message, or an empty string."""
     if source.endswith(".md"):
         return run_page(ROOT / source, folder)
@@ -74,6 +84,8 @@ def draw(source: str, folder: Path) -> str:
         command = ["-m", "synfab", "demo", "--output", str(folder)]
     paths = os.pathsep.join(map(str, (ROOT / "src", ROOT)))  # ROOT: for the benchmarks
     environment = os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg"}
+    if dark:
+        environment["MATPLOTLIBRC"] = str(ROOT / "tools" / "dark.matplotlibrc")
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True,
         check=False,
@@ -87,20 +99,30 @@ def main(wanted: list[str]) -> int:
     for source in dict.fromkeys(source for source, _ in SOURCES.values()):
         if wanted and not any(word in source for word in wanted):
             continue
-        with tempfile.TemporaryDirectory() as name:
-            problem = draw(source, Path(name))
-            for figure, (owner, made) in SOURCES.items():
-                if owner != source or problem:
-                    continue
-                found = next(Path(name).rglob(made), None)
-                if found is None:
-                    problem = f"{made} was not drawn"
-                    continue
-                (IMAGES / figure).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(found, IMAGES / figure)
+        problem = _copy_figures(source, [f for f, (owner, _) in SOURCES.items() if owner == source])
+        mapped = [figure for figure in COLOUR_MAPS if SOURCES[figure][0] == source]
+        if mapped and not problem:
+            problem = _copy_figures(source, mapped, dark=True)
         print(f"{source}: {problem or 'drawn'}")
         failed += bool(problem)
     return int(failed > 0)
+
+
+def _copy_figures(source: str, figures: list[str], *, dark: bool = False) -> str:
+    """Run one source and copy its figures; return an error message, or an empty string."""
+    with tempfile.TemporaryDirectory() as name:
+        problem = draw(source, Path(name), dark=dark)
+        for figure in figures:
+            if problem:
+                return problem
+            found = next(Path(name).rglob(SOURCES[figure][1]), None)
+            if found is None:
+                return f"{SOURCES[figure][1]} was not drawn"
+            target = IMAGES / figure
+            target = target.with_stem(f"{target.stem}-dark") if dark else target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(found, target)
+    return problem
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def test_compat_reads_columns_in_its_order():
 
 
 @pytest.mark.slow
-def test_features_are_distributed_as_the_published_package_s_after_its_burn_in():
+def test_features_are_distributed_as_the_published_package_s_after_its_burn_in(measured):
     """4,000 devices x 300 cycles of each; two-sample test on device means and on cycles.
 
     Devices are independent, so the means of a device's cycles are compared by a Kolmogorov-Smirnov
@@ -132,5 +132,6 @@ def test_features_are_distributed_as_the_published_package_s_after_its_burn_in()
         for k, values in enumerate((drawn, mine)):
             sums[k] += np.concatenate([np.log10(values[:1]), values[1:]])
     for f in range(4):
-        assert ks_2samp(sums[0, f], sums[1, f]).pvalue > 1e-4
-        assert ks_2samp(drawn[f], mine[f]).pvalue > 1e-4
+        p = min(ks_2samp(sums[0, f], sums[1, f]).pvalue, ks_2samp(drawn[f], mine[f]).pvalue)
+        measured("p of a two-sample Kolmogorov-Smirnov test, smallest of 8", p, "> 1e-4")
+        assert p > 1e-4

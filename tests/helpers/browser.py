@@ -58,6 +58,15 @@ class Page:
         self.driver.get_log("performance")
         self.driver.get(address)
 
+    def resize(self, width, height):
+        """Give the page a size in pixels, without the window's limits."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        # The page receives the event before the next frame.
+        self.driver.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
+
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
@@ -114,16 +123,35 @@ class Page:
 
     def accessibility(self, *, without=()):
         """Violations of the WCAG A and AA rules that axe-core knows."""
+        return self._axe(
+            "document",
+            {
+                "runOnly": ["wcag2a", "wcag2aa", "best-practice"],
+                "rules": {rule: {"enabled": False} for rule in without},
+            },
+        )
+
+    def violations(self, rules, elements):
+        """Violations of some rules of axe-core in elements that a script names.
+
+        Transitions are switched off: in their course, colours are those of no scheme.
+        """
+        self.run(
+            "const s = document.createElement('style');"
+            "s.textContent = '* { transition: none !important }'; document.head.append(s)"
+        )
+        if not self.run(f"return {elements}.length"):
+            return []
+        options = {"runOnly": rules, "resultTypes": ["violations"], "selectors": False}
+        return self._axe(f"{{include: {elements}}}", options)
+
+    def _axe(self, context, options):
         axe = pytest.importorskip("axe_core_python")
-        script = Path(axe.__file__).with_name("axe.min.js").read_text()
-        self.run(script)
-        options = {
-            "runOnly": ["wcag2a", "wcag2aa", "best-practice"],
-            "rules": {rule: {"enabled": False} for rule in without},
-        }
+        if not self.run("return window.axe !== undefined"):
+            self.run(Path(axe.__file__).with_name("axe.min.js").read_text())
         found = self.driver.execute_async_script(
             "const done = arguments[arguments.length - 1];"
-            "axe.run(document, arguments[0]).then((r) => done(r.violations));",
+            f"axe.run({context}, arguments[0]).then((r) => done(r.violations));",
             options,
         )
         return [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found]

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
-CONCEPTS = sorted((ROOT / "examples" / "concepts").glob("*.py"))
+CONCEPTS = sorted((ROOT / "examples").glob("[cv]*/*.py"))  # concepts, validation
 NGSPICE = ("cells_in_ngspice", "memory_array", "memory_yield", "sweep_in_ngspice")
 # What these three promise of accuracy is measured in test_torch_workflows.py.
 SMALL = {
