@@ -167,3 +167,44 @@ def test_a_deck_loads_its_own_device(device, tmp_path):
     assert wave["@n1[i]"][-1] > 0.0
     assert not (tmp_path / "deck.raw").exists()
     assert read_deck(deck.read_text()).devices == ["Cell.osdi"]
+
+
+CELLS = """cells with all sorts of names
+V1 a 0 0.2
+{}
+.model memory {} dc_switching=0
+.op
+"""
+
+
+@pytest.fixture(scope="module")
+def device(ngspice, tmp_path_factory):
+    return build_osdi("published", tmp_path_factory.mktemp("device") / "cell.osdi")
+
+
+@pytest.mark.parametrize("name", ["N$1", "N1<0>", "N1[3]", "N1.a"])
+def test_a_circuit_runs_whatever_its_cells_are_called(device, name):
+    """Their state is not saved without asking where ngspice cannot ask for it."""
+    (waves,) = run_ngspice(
+        CELLS.format(f"{name} a 0 memory", "synfab_published seed=7"), osdi=device
+    )
+    assert waves["i(v1)"][0] < -1e-6
+    assert ("@n1.a[i]" in waves) == (name == "N1.a")
+
+
+def test_a_condition_gives_no_vectors_of_cells_that_are_not_there(device):
+    lines = ".if (1==1)\nN1 a 0 memory\n.else\nN2 a 0 memory\n.endif\nN3 a 0 memory cell=3"
+    (waves,) = run_ngspice(CELLS.format(lines, "synfab_published seed=7"), osdi=device)
+    assert [name for name in waves if name.startswith("@")] == ["@n3[i]", "@n3[r]"]
+
+
+@pytest.mark.parametrize(
+    "model", ["synfab_published(seed=7", "synfab_published (seed=7", "synfab_published(\n+ seed=7"]
+)
+def test_a_model_in_brackets_keeps_its_first_parameter(device, model):
+    """Without spaces ngspice loses it, so that the cells are those of seed 0."""
+    text = CELLS.format("N1 a 0 memory cell=42", model).replace("dc_switching=0", "dc_switching=0)")
+    (waves,) = run_ngspice(text, osdi=device)
+    plain = CELLS.format("N1 a 0 memory cell=42", "synfab_published seed=7")
+    (expected,) = run_ngspice(plain, osdi=device)
+    assert waves["@n1[r]"] == expected["@n1[r]"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from synfab.circuit.state_checks import NAME
 from synfab.common.errors import InvalidValueError
 
 ANALYSES = ("op", "dc", "ac", "tran", "noise", "sens", "tf", "pz", "disto", "sp")
@@ -97,10 +98,18 @@ def _split(lines: Sequence[str]) -> tuple[list[str], list[str], list[str] | None
         elif word.startswith(".") and word[1:] in (*ANALYSES, "pss"):
             dotted.append(_joined(line)[1:])
         else:
-            circuit.append(line)
+            circuit.append(_spaced(line) if word == ".model" else line)
     if inside:
         raise InvalidValueError("netlist: expected .endc after .control")
     return circuit, dotted, section
+
+
+def _spaced(model: str) -> str:
+    """Return a ``.model`` line in which ngspice does not lose the parameter that follows ``(``.
+
+    It does lose it, if it has no spaces around it and the device is a compiled one.
+    """
+    return re.sub(r"(\.model\s+\S+\s+[^\s(]+)\(", r"\1 (", model, count=1, flags=re.IGNORECASE)
 
 
 def _joined(line: str) -> str:
@@ -205,14 +214,15 @@ def _captured(command: str) -> Iterator[str]:
 def automatic_vectors(deck: Deck) -> list[str]:
     """Return currents and states of compiled devices to save, if the deck does not save vectors.
 
-    Devices in subcircuits, and those of more than ``AUTOMATIC`` devices, are left to ``.save``.
+    Devices in subcircuits or conditions, those with unusual names, and those of more than
+    ``AUTOMATIC`` devices, are left to ``.save``.
     """
     depth, names, saves = 0, list[str](), False
     for line in deck.circuit[1:]:
         word = _word(line)
-        depth += {".subckt": 1, ".ends": -1}.get(word, 0)
+        depth += {".subckt": 1, ".ends": -1, ".if": 1, ".endif": -1}.get(word, 0)
         saves |= word in (".save", ".probe")
-        if depth == 0 and word.startswith("n") and word.isascii():
+        if depth == 0 and NAME.fullmatch(word):
             names.append(word)
     saves |= any(_word(command) == "save" for command in deck.commands)
     if saves or len(names) > AUTOMATIC:
