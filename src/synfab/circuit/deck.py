@@ -16,6 +16,16 @@ DISPLAY = ("plot", "iplot", "gnuplot", "hardcopy", "asciiplot")
 REFUSED = ("shell", "!", "edit", "source", "bg_run", "resume", "step", "stop", "remcirc", "pss")
 RESULTS = "out.raw"
 MARKER = "synfab: no result of"  # printed where an analysis made no plot
+# Settings of the files of results, and those of the deck again.
+WRITING = (
+    *("unset synfab_type", "if $?filetype", "set synfab_type=$filetype", "end"),
+    *("unset synfab_append", "if $?appendwrite", "set synfab_append", "end"),
+    *("set filetype=binary", "set appendwrite"),
+)
+WRITTEN = (
+    *("unset filetype", "if $?synfab_type", "set filetype=$synfab_type", "end"),
+    *("unset appendwrite", "if $?synfab_append", "set appendwrite", "end"),
+)
 AUTOMATIC = 1000  # devices whose current and state are saved without a .save line
 
 
@@ -180,35 +190,43 @@ def runnable(deck: Deck, commands: Sequence[str], saved: Sequence[str]) -> str:
     lines = [*deck.circuit]
     while lines[-1:] == [""]:
         lines.pop()
-    lines += [".control", "set filetype=binary", "set appendwrite", "set numdgt=15"]
+    lines += [".control", "set numdgt=15"]
     if saved:
         lines.append(f"save all {' '.join(saved)}")
     for command in deck.commands:
         lines += _captured(command) if is_analysis(command) else [command]
-    lines += [*commands, "quit 0", ".endc", ".end"]
+    lines += [*(WRITING if commands else ()), *commands, "quit 0", ".endc", ".end"]
     return "\n".join(lines) + "\n"
 
 
 def _captured(command: str) -> Iterator[str]:
     """Yield an analysis and commands that write the plots that it made, the newest first.
 
-    An analysis that made none ends the run, as the results of an earlier one must not be taken for
-    its own.
+    They lie above an empty plot, which is the newest before the analysis, whichever is current. An
+    analysis that made none ends the run, as the results of an earlier one must not be taken for
+    its own. The settings with which the deck writes files of its own stay as they are.
     """
+    yield "set synfab_current=$curplot"
+    yield "setplot new"
     yield "set synfab_before=$curplot"
+    yield "setplot $synfab_current"
     yield command
     yield "set synfab_after=$curplot"
-    yield "strcmp synfab_same $synfab_before $curplot"
+    yield "strcmp synfab_same $synfab_current $curplot"
     yield "if $synfab_same = 0"
     yield f"echo {MARKER} {command.replace('$', '')}"
     yield "quit 1"
     yield "end"
+    yield from WRITING
+    yield "strcmp synfab_same $synfab_before $curplot"
     yield "while $synfab_same <> 0"
     yield f"write {RESULTS}"
     yield "setplot previous"
     yield "strcmp synfab_same $synfab_before $curplot"
     yield "end"
+    yield from WRITTEN
     yield "setplot $synfab_after"
+    yield "destroy $synfab_before"
 
 
 def automatic_vectors(deck: Deck) -> list[str]:

@@ -66,7 +66,7 @@ def instances_of(deck: Deck, devices: Sequence[Path]) -> Instances:
     scopes = _scopes(deck)
     libraries = [path.read_bytes() for path in devices]
     traps = {
-        kind: _has_traps(kind, libraries)
+        kind: has_traps(kind, libraries)
         for scope in scopes.values()
         for kind in scope.models.values()
     }
@@ -89,7 +89,7 @@ def instances_of(deck: Deck, devices: Sequence[Path]) -> Instances:
     return Instances(cells, list(models))
 
 
-def _has_traps(kind: str, libraries: Sequence[bytes]) -> bool | None:
+def has_traps(kind: str, libraries: Sequence[bytes]) -> bool | None:
     """Return whether a device has traps; None: no library has such a device of this package."""
     for library in libraries:
         if b"\0" + kind.encode() + b"\0" in library and b"steepness0\0" in library:

@@ -57,11 +57,12 @@ def check_states(names: Sequence[str], parameters: Mapping[str, Array]) -> None:
 
 
 def _wrong(key: str, values: Array) -> Array:
-    unknown = np.isnan(values)
     if key not in INTEGERS:
         return np.isinf(values)
+    unknown = np.isnan(values)
     whole = (values >= 0.0) & (values <= INTEGERS[key]) & (values == np.floor(values))
-    return ~(whole if key in REQUIRED else whole | unknown)
+    wrong: Array = ~whole if key in REQUIRED else ~(whole | unknown)
+    return wrong
 
 
 def _kind(key: str) -> str:
