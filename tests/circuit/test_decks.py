@@ -167,3 +167,91 @@ def test_a_deck_loads_its_own_device(device, tmp_path):
     assert wave["@n1[i]"][-1] > 0.0
     assert not (tmp_path / "deck.raw").exists()
     assert read_deck(deck.read_text()).devices == ["Cell.osdi"]
+
+
+CELLS = """cells with all sorts of names
+V1 a 0 0.2
+{}
+.model memory {} dc_switching=0
+.op
+"""
+
+
+@pytest.mark.parametrize("name", ["N$1", "N1<0>", "N1[3]", "N1.a"])
+def test_a_circuit_runs_whatever_its_cells_are_called(device, name):
+    """Their state is not saved without asking where ngspice cannot ask for it."""
+    (waves,) = run_ngspice(
+        CELLS.format(f"{name} a 0 memory", "synfab_published seed=7"), osdi=device
+    )
+    assert waves["i(v1)"][0] < -1e-6
+    assert ("@n1.a[i]" in waves) == (name == "N1.a")
+
+
+def test_a_condition_gives_no_vectors_of_cells_that_are_not_there(device):
+    lines = ".if (1==1)\nN1 a 0 memory\n.else\nN2 a 0 memory\n.endif\nN3 a 0 memory cell=3"
+    (waves,) = run_ngspice(CELLS.format(lines, "synfab_published seed=7"), osdi=device)
+    assert [name for name in waves if name.startswith("@")] == ["@n3[i]", "@n3[r]"]
+
+
+@pytest.mark.parametrize(
+    "model", ["synfab_published(seed=7", "synfab_published (seed=7", "synfab_published(\n+ seed=7"]
+)
+def test_a_model_in_brackets_keeps_its_first_parameter(device, model):
+    """Without spaces ngspice loses it, so that the cells are those of seed 0."""
+    text = CELLS.format("N1 a 0 memory cell=42", model).replace("dc_switching=0", "dc_switching=0)")
+    (waves,) = run_ngspice(text, osdi=device)
+    plain = CELLS.format("N1 a 0 memory cell=42", "synfab_published seed=7")
+    (expected,) = run_ngspice(plain, osdi=device)
+    assert waves["@n1[r]"] == expected["@n1[r]"]
+
+
+@pytest.mark.parametrize("parameter", ["growth_voltag=0.4", "cpar=1p", "foo=1"])
+@pytest.mark.parametrize("place", ["", ".subckt one p q"])
+def test_a_misspelt_parameter_of_a_model_of_cells_is_an_error(device, parameter, place):
+    """ngspice ignores it with a warning; those of other models are left to it."""
+    model = f".model memory synfab_published seed=7 {parameter}\nN1 a 0 memory"
+    if place:
+        model = f"{place}\n{model}\n.ends\nX1 a 0 one"
+    deck = f"t\nV1 a 0 0.2\n{model}\nR1 a 0 r1\n.model r1 r r=1k bar=3\n.op\n"
+    name = parameter.split("=")[0]
+    with pytest.raises(InvalidValueError, match=rf"netlist: .model .*memory has no .* {name}"):
+        run_ngspice(deck, osdi=device)
+    assert run_ngspice(deck.replace(parameter, ""), osdi=device)
+
+
+SCRIPT = """three analyses in a script
+V1 a 0 1
+R1 a b 1k
+C1 b 0 1n
+.control
+{}
+.endc
+"""
+OP, DC = "Operating Point", "DC transfer characteristic"
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected"),
+    [
+        ("op\nsetplot const\ndc v1 0 1 .5", [OP, DC]),
+        ("op\ndc v1 0 1 .5\nsetplot op1\nop", [OP, DC, OP]),
+        ("op\nset filetype=ascii\ndc v1 0 1 .5\nwrite x.raw\nop", [OP, DC, OP]),
+        ("op\nunset appendwrite\ndc v1 0 1 .5", [OP, DC]),
+        ("dc v1 0 1 .5\nsetplot new\nlet k = 2\nop", [DC, OP]),
+        ("let k = 3\nrepeat 2\nop\nsetplot const\nend\ndc v1 0 1 .5", [OP, OP, DC]),
+        ("op\nlet u = 0.5\ndc v1 0 1 $&u", [OP, DC]),
+        ("op\ndestroy all\ndc v1 0 1 .5", [OP, DC]),
+    ],
+)
+def test_results_are_those_of_the_analyses_whatever_the_script_sets(ngspice, commands, expected):
+    """With another plot current, or other settings of files, results were doubled or lost."""
+    assert [w.analysis for w in run_ngspice(SCRIPT.format(commands))] == expected
+
+
+def test_a_script_writes_its_files_as_it_says(ngspice, tmp_path):
+    """In text, and not behind what an earlier run has written."""
+    deck = SCRIPT.format("set filetype=ascii\nop\nwrite own.raw\nunset filetype\nwrite two.raw")
+    for _ in range(2):
+        run_ngspice(deck, keep=tmp_path)
+    assert (tmp_path / "own.raw").read_text().count("Values:") == 1
+    assert (tmp_path / "two.raw").read_bytes().count(b"Binary:") == 1

@@ -1,5 +1,7 @@
 """State of cells in circuits: saved, restored, and to and from arrays, bit for bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from trap_models import model_with_traps
@@ -142,6 +144,16 @@ def test_states_go_to_the_cells_with_their_numbers_only():
         ("{head},nonsense\n", "damaged"),
         ("{head}\nn1,1\n", "damaged"),
         ("{head}\nn1,1,0,x,0,0,0,0.2,0,0\n", "damaged"),
+        ("{head}\nn1,7,0,42,0,1,1,inf,1.2,0\n", r"r0: expected a finite number, found inf \(n1\)"),
+        ("{head}\nn1,,,42,,1,1,0.1,1.2,0\n", "seed: expected an integer from 0 to 900"),
+        ("{head}\nn1,7,0,41.9,0,1,1,0.1,1.2,0\n", "cell: expected an integer"),
+        ("{head}\nn1,7,0,-1,0,1,1,0.1,1.2,0\n", "cell: expected an integer"),
+        ("{head}\nn1,7,0,42,0,1.5,1,0.1,1.2,0\n", "cycle0: expected an integer"),
+        ("{head}\nn1,7,0,42,0,1,7,0.1,1.2,0\n", "phase0: expected an integer from 0 to 2"),
+        ("{head}\nn1,7,0,42,0,1,1,0.1,1.2,0\nn1,7,0,43,0,1,1,0.1,1.2,0\n", "found n1 twice"),
+        ("{head}\n,7,0,42,0,1,1,0.1,1.2,0\n", "names: expected names of cells"),
+        ("{head}\nv1,7,0,42,0,1,1,0.1,1.2,0\n", "names: expected names of cells"),
+        ("{head}\nn1 n2,7,0,42,0,1,1,0.1,1.2,0\n", "names: expected names of cells"),
     ],
 )
 def test_another_or_a_damaged_file_is_refused(tmp_path, text, said):
@@ -153,6 +165,46 @@ def test_another_or_a_damaged_file_is_refused(tmp_path, text, said):
         CellStates.load(path)
     with pytest.raises(FileFormatError, match="cannot read"):
         CellStates.load(tmp_path / "missing.csv")
+
+
+def test_a_name_in_a_file_runs_no_command_of_the_shell(part, tmp_path):
+    """ngspice passes what is in backquotes to the shell, as it does with ``; shell``."""
+    model, device = part
+    path = CellStates.of(sf.CellArray(model, 1, seed=7), names=["n1"]).save(tmp_path / "x.csv")
+    deck = CIRCUIT.format("0 0", f"synfab_{model.name.replace(' ', '_')}", 1)
+    for name in ("n1`touch {}`", "n1[r0]=0.1 ; shell touch {} ; echo "):
+        ran = tmp_path / "ran"
+        text = path.read_text().replace("\nn1,", f"\n{name.format(ran)},")
+        bad = tmp_path / "bad.csv"
+        bad.write_text(text)
+        with pytest.raises(FileFormatError, match="names: expected names of cells"):
+            run_ngspice(deck, osdi=device, restore=bad)
+        assert not ran.exists()
+
+
+def test_an_array_takes_no_state_that_its_model_cannot_have():
+    states = CellStates.of(sf.CellArray("published", 1, seed=5).apply_voltage(-2.0))
+    high = dataclasses.replace(states, parameters={**states.parameters, "r0": np.array([5.0])})
+    with pytest.raises(InvalidValueError, match=r"r0: expected at most 0\.889.*, found 5"):
+        high.into(sf.CellArray("published", 1, seed=5))
+
+
+def test_numbers_of_cells_from_expressions_are_whole_in_the_file(ngspice, tmp_path):
+    """ngspice computes {k + 1} with errors of rounding, with which 6 was another cell in Python."""
+    device = build_osdi("published", tmp_path / "cell.osdi")
+    cells = "".join(f"X{k} a 0 one k={k}\n" for k in range(1, 30))
+    deck = f"""parameters
+V1 a 0 0.1
+.subckt one p q k=0
+N1 p q memory cell={{k}}
+.ends
+{cells}.model memory synfab_published seed={{4+3}}
+.op
+"""
+    run_ngspice(deck, osdi=device, save_states=tmp_path / "x.csv")
+    states = CellStates.load(tmp_path / "x.csv")
+    assert sorted(states.parameters["cell"]) == list(range(1, 30))
+    assert set(states.parameters["seed"]) == {7.0}
 
 
 def test_a_state_for_an_element_that_is_not_there_is_an_error(part):
@@ -177,3 +229,106 @@ def test_saving_does_not_switch_cells_whose_sweeps_do(part, tmp_path):
     )
     run_ngspice(deck, osdi=device, save_states=tmp_path / "after.csv")
     assert CellStates.load(tmp_path / "after.csv").parameters["phase0"].tolist() == [0, 0, 0]
+
+
+SOURCE = """cells of every kind of place
+V1 a 0 -2 PWL(0 0 1u -0.3 2u 0)
+"""
+TRANSIENT = ".tran 0.1u 2u\n"
+
+
+@pytest.fixture(scope="module")
+def device(ngspice, tmp_path_factory):
+    return build_osdi("published", tmp_path_factory.mktemp("device") / "cell.osdi")
+
+
+def saved(circuit, device, path):
+    run_ngspice(SOURCE + circuit + TRANSIENT, osdi=device, save_states=path)
+    states = CellStates.load(path)
+    values = states.parameters
+    return {
+        name: (values["seed"][k], values["cell"][k], values["phase0"][k])
+        for k, name in enumerate(states.names)
+    }
+
+
+def test_saving_does_not_switch_cells_whose_model_is_in_a_subcircuit(device, tmp_path):
+    """The operating point at -2 V, of the saving, must not SET cells that only saw -0.3 V."""
+    circuit = """.subckt inner p q k=3 s=1
+.model mm synfab_published seed={s} dc_switching=1
+N1 p q mm cell={k}
+.ends
+.subckt outer p q
+Xx p q inner k=9
+.ends
+X1 a 0 inner k=5 s=4
+X2 a 0 outer
+"""
+    assert saved(circuit, device, tmp_path / "x.csv") == {
+        "n.x1.n1": (4, 5, 0),
+        "n.x2.xx.n1": (1, 9, 0),
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "N1 a 0 memory cell=3 $ a comment with memory=2",
+        "N1 a 0 memory $ comment",
+        "N1 a 0 memory ; comment",
+        "N1 a 0 memory\n+ cell=3 ; comment\n+ phase0=0",
+        "X1 a 0 one params: k=3",
+        "N1 a 0 mm cell=3",
+    ],
+)
+def test_every_spelling_of_a_cell_is_found(line, device, tmp_path):
+    circuit = f"""{line}
+.subckt one p q k=3
+.model mm r r=1k
+N1 p q memory cell={{k}}
+R1 p q mm
+.ends
+X9 a 0 one k=9
+.model memory synfab_published seed=7
+.model mm synfab_published seed=7
+.model other synfab_published seed=7
+"""
+    found = saved(circuit, device, tmp_path / "x.csv")
+    assert found.pop("n.x9.n1") == (7, 9, 0)
+    (cell,) = found.values()
+    assert cell == (7, 3 if "cell=3" in line or "k=3" in line else 0, 0)
+
+
+def test_other_elements_may_be_in_conditions_and_nested_definitions(device, tmp_path):
+    circuit = """N1 a 0 memory cell=4
+.if (1==1)
+X1 a 0 o
+.endif
+.subckt o p q
+X1 p q i
+.subckt i p q
+R1 p q 1k
+.ends i
+.ends o
+.model memory synfab_published seed=7
+"""
+    assert saved(circuit, device, tmp_path / "x.csv") == {"n1": (7, 4, 0)}
+
+
+@pytest.mark.parametrize(
+    ("circuit", "said"),
+    [
+        ("N1/2 a 0 memory", "expected cells with names of letters.*n1/2"),
+        ("N1`touch x` a 0 memory", "expected cells with names of letters"),
+        (".if (1==1)\nN1 a 0 memory\n.else\nN2 a 0 memory\n.endif", "of n1 cannot be .*[.]if"),
+        (
+            ".subckt o p q\nX1 p q i\n.subckt i p q\nN1 p q memory\n.ends i\n.ends o\nX1 a 0 o",
+            "of n.x1.x1.n1 cannot be saved, .* defined in o",
+        ),
+    ],
+)
+def test_cells_that_cannot_be_found_are_an_error(circuit, said, device, tmp_path):
+    model = "\n.model memory synfab_published seed=7\n"
+    with pytest.raises(InvalidValueError, match=said):
+        saved(circuit + model, device, tmp_path / "x.csv")
+    assert not (tmp_path / "x.csv").exists()

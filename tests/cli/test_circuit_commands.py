@@ -122,3 +122,12 @@ def test_netlists_of_simulators_without_cells_need_the_option(tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert synfab(*command, "--snapshot", cwd=tmp_path).returncode == 0
     assert (tmp_path / "x.cir").read_text().endswith(".end\n")
+
+
+@pytest.mark.parametrize("option", ["--save-states", "--restore"])
+def test_waveforms_do_not_replace_states(option, tmp_path):
+    (tmp_path / "a.cir").write_text("t\nV1 a 0 1\n.op\n")
+    (tmp_path / "s.csv").write_text("states")
+    done = synfab("run", "a.cir", "-o", "s.csv", option, "s.csv", cwd=tmp_path)
+    assert "--output: s.csv would overwrite the states s.csv" in done.stderr
+    assert (tmp_path / "s.csv").read_text() == "states"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from synfab.circuit.state_checks import NAME
 from synfab.common.errors import InvalidValueError
 
 ANALYSES = ("op", "dc", "ac", "tran", "noise", "sens", "tf", "pz", "disto", "sp")
@@ -15,6 +16,16 @@ DISPLAY = ("plot", "iplot", "gnuplot", "hardcopy", "asciiplot")
 REFUSED = ("shell", "!", "edit", "source", "bg_run", "resume", "step", "stop", "remcirc", "pss")
 RESULTS = "out.raw"
 MARKER = "synfab: no result of"  # printed where an analysis made no plot
+# Settings of the files of results, and those of the deck again.
+WRITING = (
+    *("unset synfab_type", "if $?filetype", "set synfab_type=$filetype", "end"),
+    *("unset synfab_append", "if $?appendwrite", "set synfab_append", "end"),
+    *("set filetype=binary", "set appendwrite"),
+)
+WRITTEN = (
+    *("unset filetype", "if $?synfab_type", "set filetype=$synfab_type", "end"),
+    *("unset appendwrite", "if $?synfab_append", "set appendwrite", "end"),
+)
 AUTOMATIC = 1000  # devices whose current and state are saved without a .save line
 
 
@@ -97,10 +108,18 @@ def _split(lines: Sequence[str]) -> tuple[list[str], list[str], list[str] | None
         elif word.startswith(".") and word[1:] in (*ANALYSES, "pss"):
             dotted.append(_joined(line)[1:])
         else:
-            circuit.append(line)
+            circuit.append(_spaced(line) if word == ".model" else line)
     if inside:
         raise InvalidValueError("netlist: expected .endc after .control")
     return circuit, dotted, section
+
+
+def _spaced(model: str) -> str:
+    """Return a ``.model`` line in which ngspice does not lose the parameter that follows ``(``.
+
+    It does lose it, if it has no spaces around it and the device is a compiled one.
+    """
+    return re.sub(r"(\.model\s+\S+\s+[^\s(]+)\(", r"\1 (", model, count=1, flags=re.IGNORECASE)
 
 
 def _joined(line: str) -> str:
@@ -171,48 +190,57 @@ def runnable(deck: Deck, commands: Sequence[str], saved: Sequence[str]) -> str:
     lines = [*deck.circuit]
     while lines[-1:] == [""]:
         lines.pop()
-    lines += [".control", "set filetype=binary", "set appendwrite", "set numdgt=15"]
+    lines += [".control", "set numdgt=15"]
     if saved:
         lines.append(f"save all {' '.join(saved)}")
     for command in deck.commands:
         lines += _captured(command) if is_analysis(command) else [command]
-    lines += [*commands, "quit 0", ".endc", ".end"]
+    lines += [*(WRITING if commands else ()), *commands, "quit 0", ".endc", ".end"]
     return "\n".join(lines) + "\n"
 
 
 def _captured(command: str) -> Iterator[str]:
     """Yield an analysis and commands that write the plots that it made, the newest first.
 
-    An analysis that made none ends the run, as the results of an earlier one must not be taken for
-    its own.
+    They lie above an empty plot, which is the newest before the analysis, whichever is current. An
+    analysis that made none ends the run, as the results of an earlier one must not be taken for
+    its own. The settings with which the deck writes files of its own stay as they are.
     """
+    yield "set synfab_current=$curplot"
+    yield "setplot new"
     yield "set synfab_before=$curplot"
+    yield "setplot $synfab_current"
     yield command
     yield "set synfab_after=$curplot"
-    yield "strcmp synfab_same $synfab_before $curplot"
+    yield "strcmp synfab_same $synfab_current $curplot"
     yield "if $synfab_same = 0"
     yield f"echo {MARKER} {command.replace('$', '')}"
     yield "quit 1"
     yield "end"
+    yield from WRITING
+    yield "strcmp synfab_same $synfab_before $curplot"
     yield "while $synfab_same <> 0"
     yield f"write {RESULTS}"
     yield "setplot previous"
     yield "strcmp synfab_same $synfab_before $curplot"
     yield "end"
+    yield from WRITTEN
     yield "setplot $synfab_after"
+    yield "destroy $synfab_before"
 
 
 def automatic_vectors(deck: Deck) -> list[str]:
     """Return currents and states of compiled devices to save, if the deck does not save vectors.
 
-    Devices in subcircuits, and those of more than ``AUTOMATIC`` devices, are left to ``.save``.
+    Devices in subcircuits or conditions, those with unusual names, and those of more than
+    ``AUTOMATIC`` devices, are left to ``.save``.
     """
     depth, names, saves = 0, list[str](), False
     for line in deck.circuit[1:]:
         word = _word(line)
-        depth += {".subckt": 1, ".ends": -1}.get(word, 0)
+        depth += {".subckt": 1, ".ends": -1, ".if": 1, ".endif": -1}.get(word, 0)
         saves |= word in (".save", ".probe")
-        if depth == 0 and word.startswith("n") and word.isascii():
+        if depth == 0 and NAME.fullmatch(word):
             names.append(word)
     saves |= any(_word(command) == "save" for command in deck.commands)
     if saves or len(names) > AUTOMATIC:

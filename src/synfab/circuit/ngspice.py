@@ -19,7 +19,7 @@ from synfab.circuit.deck import (
     resolve_devices,
     runnable,
 )
-from synfab.circuit.instances import cells_of, models_of
+from synfab.circuit.instances import Instances, instances_of
 from synfab.circuit.ngspice_process import execute
 from synfab.circuit.ngspice_search import find_ngspice
 from synfab.circuit.states import CellStates, commands_that_write, read_states
@@ -106,8 +106,9 @@ def run_ngspice(
     if save_states is not None:
         refuse_overwrite("save_states", checks.path("save_states", save_states), netlist=netlist,
                          osdi=devices)  # fmt: skip
-        cells = _cells(deck, devices)
-        after += [f"altermod {name} dc_switching = 0" for name in models_of(deck, devices)]
+        found = _instances(deck, devices)
+        cells = found.cells
+        after += [f"altermod {name} dc_switching = 0" for name in found.models]
         after += commands_that_write(STATE_FILE, cells)
     text = runnable(deck, after, automatic_vectors(deck) if devices else ())
     program = str(find_ngspice()) if ngspice is None else os.fspath(ngspice)
@@ -172,11 +173,11 @@ def _restoring(restore: CellStates | PathLike) -> list[str]:
     return list(CellStates.load(checks.path("restore", restore)).commands())
 
 
-def _cells(deck: Deck, devices: Sequence[Path]) -> dict[str, bool]:
-    cells = cells_of(deck, devices)
-    if not cells:
+def _instances(deck: Deck, devices: Sequence[Path]) -> Instances:
+    found = instances_of(deck, devices)
+    if not found.cells:
         raise InvalidValueError("save_states: there are no cells in the netlist")
-    return cells
+    return found
 
 
 def _check_commands(commands: object) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from synfab.circuit.deck import MARKER, RESULTS
+from synfab.circuit.instances import has_traps
 from synfab.common.errors import InvalidValueError, SolverError, ToolError
 from synfab.common.interrupts import pass_on
 
@@ -45,6 +46,7 @@ FAILURES = (
     (r"\s*(fatal )?error.*", ToolError, "ngspice"),
 )
 ABORTED = re.compile(r".*simulation\(s\) aborted.*", re.IGNORECASE)
+IGNORED = re.compile(r"unrecognized parameter \((\S+)\) - ignored")
 HARMLESS = re.compile(
     r"spinit|checkvalid|fatal error in ngspice, exit|\.cm\b|^\s*$|^note:", re.IGNORECASE
 )
@@ -115,6 +117,7 @@ def execute(
     if expired.is_set():
         raise ToolError(f"ngspice did not end within {time_limit:g} s (time_limit) and was stopped")
     _check(said, folder / RESULTS, process.returncode)
+    _check_models(said, [folder / device for device in devices])
 
 
 def _stop(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
@@ -165,6 +168,22 @@ def _check(said: list[str], raw: Path, status: int) -> None:
         raise ToolError(f"ngspice was killed by {name}; it said: {tail}")
     if status != 0 or not raw.is_file():
         raise ToolError(f"ngspice gave no result: {tail}")
+
+
+def _check_models(said: list[str], devices: Sequence[Path]) -> None:
+    """Raise if ngspice has ignored a parameter of a model of cells, of which it only warns."""
+    libraries: list[bytes] | None = None
+    name = kind = ""
+    for line in said:
+        words = line.split()
+        ignored = IGNORED.match(line)
+        if words[:1] == [".model"] and len(words) > 2:
+            name, kind = words[1], words[2].split("(")[0]
+        elif ignored:
+            if libraries is None:
+                libraries = [path.read_bytes() for path in devices]
+            if has_traps(kind, libraries) is not None:
+                raise InvalidValueError(f"netlist: .model {name} has no parameter {ignored[1]}")
 
 
 def _check_analyses(lines: list[str]) -> None:

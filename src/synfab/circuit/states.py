@@ -14,6 +14,7 @@ from synfab.cells.array import CellArray
 from synfab.cells.state import get_state, with_state
 from synfab.circuit.dialects.ngspice import Ngspice
 from synfab.circuit.elements import cell_parameters
+from synfab.circuit.state_checks import INTEGERS, check_states
 from synfab.circuit.waveforms import read_raw
 from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidTypeError, InvalidValueError
@@ -22,6 +23,7 @@ from synfab.common.no_array import no_array
 from synfab.common.types import Array, PathLike
 from synfab.io.files import atomic_path
 from synfab.io.limits import read_large
+from synfab.physics.rules import highest_state
 from synfab.random.streams import seed_key
 
 IDENTITY = ("seed", "seed_high", "cell", "cell_high")
@@ -32,6 +34,7 @@ OF_STATE = {"cycle": "cycle0", "phase": "phase0", "r": "r0", "threshold": "thres
 TRAPS = ("occupied0", "initial0", "step0")
 FRESH = "fresh"  # operating-point variable: the cell has switched since the last time step
 PARAMETERS = (*IDENTITY, *OF_STATE.values(), *TRAPS)
+ROUNDING = 1e-6  # by which an r may exceed that of the HRS, as for the device
 DEVICES_PER_COMMAND = 20  # ngspice gets slower with more vectors per command
 
 
@@ -58,6 +61,9 @@ class CellStates:
     names: tuple[str, ...]
     parameters: Mapping[str, Array]
 
+    def __post_init__(self) -> None:
+        check_states(self.names, self.parameters)
+
     @classmethod
     def of(cls, cells: CellArray[Any], *, names: Sequence[str] | None = None) -> CellStates:
         """Return the state of the cells of an array.
@@ -72,7 +78,7 @@ class CellStates:
         Raises
         ------
         InvalidValueError
-            There are not as many different names as cells.
+            There are not as many different names as cells, or one is not that of a cell.
         """
         checks.instance("cells", cells, CellArray)
         found = {key: np.ravel(x) for key, x in cell_parameters(cells, Ngspice()).items()}
@@ -97,7 +103,8 @@ class CellStates:
         Raises
         ------
         InvalidValueError
-            A cell is not in the array, or is in an earlier cycle than there.
+            A cell is not in the array, is in an earlier cycle than there, or has an r that cells
+            of the model cannot have.
         """
         checks.instance("cells", cells, CellArray)
         if not self.names:
@@ -114,6 +121,11 @@ class CellStates:
         place = number.astype(np.int64)
         if len(set(place.tolist())) < len(place):
             raise InvalidValueError("cells: expected different cells, found a number twice")
+        top = highest_state(cells.model) + ROUNDING
+        if not (np.nan_to_num(given["r0"]) <= top).all():
+            raise InvalidValueError(
+                f"r0: expected at most {top:.4g}, that of the HRS, found {np.nanmax(given['r0']):g}"
+            )
         state = {key: np.ravel(x).astype(np.float64) for key, x in get_state(cells).items()}
         for key, parameter in OF_STATE.items():
             default = 0.0 if key in ("cycle", "phase") else state[key][place]
@@ -183,7 +195,11 @@ class CellStates:
             raise FileFormatError(f"{wanted}: the table of states is damaged: {error}") from None
         numbers = numbers.reshape(len(rows), len(keys))
         names = tuple(row[0] for row in rows)
-        return cls(names, {key: numbers[:, k].copy() for k, key in enumerate(keys)})
+        columns = {key: numbers[:, k].copy() for k, key in enumerate(keys)}
+        try:
+            return cls(names, columns)
+        except InvalidValueError as error:
+            raise FileFormatError(f"{wanted}: the table of states is damaged: {error}") from None
 
     def commands(self) -> Iterator[str]:
         """Yield the ngspice commands that put the cells into this state."""
@@ -218,10 +234,10 @@ def read_states(path: Path, cells: Mapping[str, bool]) -> CellStates:
         if traps and values[f"@{name}[{FRESH}]"]:
             values[f"@{name}[occupied0]"] = values[f"@{name}[initial0]"] = np.nan
     keys = PARAMETERS if any(cells.values()) else (*IDENTITY, *OF_STATE.values())
-    return CellStates(
-        tuple(cells),
-        {key: np.array([values.get(f"@{n}[{key}]", np.nan) for n in cells]) for key in keys},
-    )
+    columns = {key: np.array([values.get(f"@{n}[{key}]", np.nan) for n in cells]) for key in keys}
+    for key in INTEGERS.keys() & columns.keys():  # ngspice computes {k} with errors of rounding
+        columns[key] = np.round(columns[key])
+    return CellStates(tuple(cells), columns)
 
 
 def _joined(given: Mapping[str, Array], name: str) -> Array:

@@ -200,6 +200,8 @@ def run(
     for option, file in (("--output", output), ("--plot", plot), ("--save-states", save_states)):
         if file is not None:
             refuse_overwrite(option, file, the_deck=deck)
+    # The states of a run may replace those that it started from.
+    refuse_overwrite("--output", output, the_states=[restore, save_states])
     if output.suffix.lower() == ".parquet":
         extras.require("pyarrow")
     if plot is not None:
