@@ -94,7 +94,7 @@ def source_of(device: Device) -> str:
     return own.get_template("device.c.j2").render(
         name=device.name,
         title=device.title,
-        interface=environment().get_template("osdi.h.j2").render(),
+        interface=environment().get_template("osdi.h.j2").render(interface="0.3", natures=False),
         parameters={"cell": 0.0, **device.parameters},
         inner=inner,
         restart=device.restart,

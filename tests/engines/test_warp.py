@@ -304,7 +304,7 @@ def test_devices_without_kernels_are_refused():
 
 
 def test_more_cells_than_addresses_reach_are_refused(monkeypatch):
-    monkeypatch.setattr("synfab.cells.identity.check_capacity", lambda *_: None)
+    monkeypatch.setattr("synfab.cells.identity.check_capacity", lambda *_, **__: None)
     with pytest.raises(sf.CapacityError, match=f"up to {MAX_CELLS} cells, found {MAX_CELLS + 1}"):
         fresh(MAX_CELLS + 1)
 

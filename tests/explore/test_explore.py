@@ -96,7 +96,7 @@ def address():
         yield re.match(r"(http://127\.0\.0\.1:\d+/)", server.stdout.readline()).group(1)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
         server.stdout.close()
 
 

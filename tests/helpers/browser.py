@@ -40,6 +40,7 @@ def chromium(folder: Path, *flags: str):
     driver = webdriver.Chrome(options, service)
     try:
         driver.set_page_load_timeout(60)
+        driver.set_script_timeout(180)  # of axe on a long page and a busy machine
         yield Page(driver)
     finally:
         driver.quit()

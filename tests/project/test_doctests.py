@@ -66,7 +66,7 @@ WITHOUT = {
     *("compat.UR", "compat.US", "compat.applyVoltage", "compat.load_params"),
     # Other software, a cluster or a browser is needed; blocks of the guides run them.
     *("circuit.build_osdi", "circuit.find_ngspice", "circuit.run_crossbar", "circuit.run_ngspice"),
-    "circuit.read_raw",
+    *("circuit.export_xschem", "circuit.read_raw"),
     *("cluster.ShardedCellArray", "explore.page.serve"),
     # Steps of `fit` and parts of models, which users rarely call.
     *("CellModel.at", "learn.fit_conditions", "learn.fit_conduction", "learn.fit_history"),
