@@ -39,11 +39,11 @@ def notebook_of_page(page: Path, url: str) -> str:
         cells += _words(text[place:begin], url)
         output = OUTPUT.match(text, block.end)
         place = output.end() if output else block.end
+        shown = [new_output("stream", name="stdout", text=output["text"])] if output else []
         if block.language == "python":
-            shown = [new_output("stream", name="stdout", text=output["text"])] if output else []
             cells.append(new_code_cell(_shown(block.text.strip()), outputs=shown))
         elif block.language == "bash":
-            cells.append(new_code_cell(f"%%bash\n{block.text.strip()}"))
+            cells.append(new_code_cell(f"%%bash\n{block.text.strip()}", outputs=shown))
         else:
             cells += _words(text[begin:place], url)
     return _written(cells + _words(text[place:], url), page.stem)

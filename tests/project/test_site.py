@@ -246,8 +246,8 @@ def test_notebooks_of_the_tutorials_have_the_code_and_the_outputs_of_the_pages(s
         nbformat.validate(book)
         code = [cell for cell in book.cells if cell.cell_type == "code"]
         assert len(code) == len(blocks(page))
-        shown = 'title="output' in page.read_text(encoding="utf-8")
-        assert any(cell.outputs for cell in code) == shown
+        shown = page.read_text(encoding="utf-8").count('title="output')
+        assert sum(bool(cell.outputs) for cell in code) == shown > 0
         text = "".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
         assert not re.search(r"\]\((?!http|#)", text)  # links lead to the site
 
