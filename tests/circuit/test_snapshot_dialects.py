@@ -1,6 +1,6 @@
 """Frozen cells for Xyce, LTspice and HSPICE.
 
-None of the three can be had here. Their netlists follow the grammar of their reference guides, have
+None of the three was available. Their netlists follow the grammar of their reference guides, have
 the currents of the array, and ngspice runs them in the mode that imitates each of them.
 """
 
