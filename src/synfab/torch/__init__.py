@@ -6,6 +6,7 @@ extras.check("torch", "pandas", "sklearn", extra="torch")
 
 import synfab.torch.attention
 import synfab.torch.recurrent  # noqa: F401 - both register how their layers are split
+from synfab.programming.pairs import default_window
 from synfab.torch.aging import calibrate_drift, compensate_drift, wait
 from synfab.torch.calibration import calibrate
 from synfab.torch.convert import convert, to_torch
@@ -13,7 +14,6 @@ from synfab.torch.convolutions import CrossbarConv1d, CrossbarConv2d, CrossbarCo
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
 from synfab.torch.layers import CrossbarLinear
-from synfab.torch.mapping import default_window
 from synfab.torch.mixed_precision import MixedPrecisionSGD
 from synfab.torch.montecarlo import monte_carlo, without_outliers
 from synfab.torch.optimizer import PulsedSGD

@@ -21,6 +21,7 @@ from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
 from synfab.physics.noise import NONE, ReadNoise
+from synfab.programming.pairs import largest_weights, pair_targets
 from synfab.programming.tiles import Tiles
 from synfab.torch import former
 from synfab.torch import state as cell_state
@@ -33,7 +34,6 @@ from synfab.torch.inputs import (
     check_vectors,
     computing_type,
 )
-from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.options import LayerOptions, LayerOptionsDict
 from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes

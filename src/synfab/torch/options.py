@@ -13,9 +13,9 @@ from synfab.engines.registry import check_engine
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.network.wires import Resistance
+from synfab.programming.pairs import check_bits, check_window
 from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
-from synfab.torch.mapping import check_bits, check_window
 
 WireModel: TypeAlias = Literal["solve", "transfer"]
 Scale: TypeAlias = Literal["layer", "output"]
