@@ -13,6 +13,7 @@ from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.inputs import check_network
+from synfab.torch.seen import Seen
 
 
 @torch.no_grad()
@@ -27,8 +28,10 @@ def _iterated(batches: Iterable[Tensor]) -> Iterator[Tensor]:
         ) from None
 
 
-def calibrate(network: nn.Module, batches: Tensor | Iterable[Tensor]) -> dict[str, float]:
-    """Set the range of every layer's converters to the largest current that data causes.
+def calibrate(
+    network: nn.Module, batches: Tensor | Iterable[Tensor], *, percentile: float = 100.0
+) -> dict[str, float]:
+    """Set the range of every layer's converters to the currents that data cause.
 
     The result does not depend on how the data are divided into batches, apart from read noise. The
     ranges are kept in ``layer.options.adc_range`` and in ``state_dict``.
@@ -39,6 +42,9 @@ def calibrate(network: nn.Module, batches: Tensor | Iterable[Tensor]) -> dict[st
         With layers on cells that have converters (``adc``).
     batches
         Inputs of the network: one tensor, or several.
+    percentile
+        Percentage of the currents of a layer whose magnitudes are within the range; the others are
+        clipped. 100 (default): the largest current; smaller ones leave finer steps to the rest.
 
     Returns
     -------
@@ -51,6 +57,7 @@ def calibrate(network: nn.Module, batches: Tensor | Iterable[Tensor]) -> dict[st
         No layer has converters, or there are no data.
     """
     check_network(network)
+    percent = checks.number("percentile", percentile, above=0.0, maximum=100.0)
     layers = {
         name or "layer": layer for name, layer in crossbar_layers(network)
         if layer.options.adc is not None
@@ -63,14 +70,18 @@ def calibrate(network: nn.Module, batches: Tensor | Iterable[Tensor]) -> dict[st
     )  # fmt: skip
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    for layer in layers.values():
-        layer.seen = 0.0
+    counts = {name: Seen() for name in layers}
+    for name, layer in layers.items():
+        layer.seen = counts[name]
     try:
         for batch in _iterated(given):
             if not isinstance(batch, Tensor):
                 raise InvalidTypeError(f"batches: expected tensors, found {checks.kind_of(batch)}")
             network(batch)
-        found = {name: layer.seen or 0.0 for name, layer in layers.items()}
+        found = {
+            name: layer.seen.percentile(percent) if layer.seen else 0.0
+            for name, layer in layers.items()
+        }
     finally:
         for layer in layers.values():
             layer.seen = None

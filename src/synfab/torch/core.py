@@ -24,6 +24,7 @@ from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.torch import former
 from synfab.torch import state as cell_state
+from synfab.torch.arrangement import Arrangement
 from synfab.torch.gradients import straight_through
 from synfab.torch.graphs import outside_graphs
 from synfab.torch.inputs import (
@@ -33,11 +34,12 @@ from synfab.torch.inputs import (
     check_vectors,
     computing_type,
 )
-from synfab.torch.mapping import largest_weights, pair_targets
+from synfab.torch.mapping import largest_weights
 from synfab.torch.options import LayerOptions, LayerOptionsDict
 from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes
 from synfab.torch.readout import send
+from synfab.torch.seen import Seen
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -81,6 +83,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         ``LayerOptions`` of the layer.
     tiles
         The cells.
+    arrangement
+        Which rows of cells hold which weights.
     output_scale
         Factor of the outputs that compensates drift, 1 after programming; see ``compensate_drift``.
     response
@@ -105,8 +109,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         super().__init__()
         self.options = options
         outputs, inputs = shape[0], math.prod(shape[1:])
+        self.arrangement = Arrangement.of(options, (outputs, inputs), groups)
         self.tiles = Tiles(
-            options.model, (outputs, inputs), options.tile, groups=groups,
+            options.model, self.arrangement.shape, options.tile, groups=groups,
             first_cell=options.first_cell, seed=options.seed, order=options.order,
             engine=options.engine, history=options.history, device=options.device,
             arrays="numpy" if options.device is None else "torch",
@@ -116,17 +121,16 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
                 make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
         self.passes = Passes()
-        self.seen: float | None = None  # largest current at a converter, during calibration
+        self.seen: Seen | None = None  # currents of the converters, during calibration
         self.shared: tuple[CrossbarLayer[Plain]] | None = None
         self._programmed: tuple[int, int] | None = None
         bound = 1.0 / math.sqrt(inputs)
         self.weight = CellWeight(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
-        each = options.scale == "output" and options.weight_range is None
-        length = outputs if each else 1
-        self.register_buffer("weight_range", torch.ones(length))
+        each = self._range_shapes()[0 if options.weight_range is None else -1]
+        self.register_buffer("weight_range", torch.ones(each))
         for name in ("difference", "total"):
-            empty = torch.empty(outputs, inputs)
+            empty = torch.empty(self.arrangement.lines, inputs)
             self.register_buffer(name, empty, persistent=False)
         self._bars: list[Crossbar[Any]] | None = None
         self.set_ideally()
@@ -172,28 +176,33 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     @property
     def weight_per_siemens(self) -> Tensor:
-        """Weight per conductance difference, 1/S, (1,) or (outputs,), with ``output_scale``."""
+        """Weight per conductance difference, 1/S, with ``output_scale``.
+
+        Its shape is that of ``weight_range``: (1,), (outputs,) or (outputs, blocks of columns).
+        """
         low, high = self.options.g_window
         return self.weight_range / (high - low) * self.output_scale
 
     def matrix(self) -> FloatArray:
         """Return the weights as (outputs, inputs), float64 on the host."""
-        flat = plain(self.weight).detach().reshape(self.tiles.shape)
+        flat = plain(self.weight).detach().reshape(self.arrangement.weights)
         return np.asarray(flat.cpu().double().numpy(), np.float64)
 
     def targets(self) -> FloatArray:
-        """Return the conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
+        """Return the conductances of all cells for the present weights, S.
 
+        Their shape is (2, outputs, inputs), G+ and G-, or in general (2, pairs of rows, inputs).
         Without a ``weight_range`` among the options, the layer's range is set to the largest
         magnitude. Compensation of drift ends.
         """
         weight, options = self.matrix(), self.options
         largest = (
-            largest_weights(weight, options.scale)
+            largest_weights(weight, options.scale, self.tiles.column_blocks)
             if options.weight_range is None
             else np.full(1, options.weight_range)
         )
-        found = pair_targets(weight, largest, options.g_window, options.bits)
+        spread = self._of_inputs(torch.from_numpy(largest)).numpy()
+        found = self.arrangement.targets(weight, spread, options.g_window, options.bits)
         self.weight_range = torch.from_numpy(largest).to(self.weight_range)
         self.output_scale, self.response = 1.0, None
         return found
@@ -209,8 +218,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self._versions = [cells.version for cells in self.tiles.cells]
         plus, minus = torch.from_numpy(self.tiles.states())
         with torch.no_grad():
-            self.difference.copy_(minus - plus)
-            self.total.copy_(plus + minus)
+            difference, total = self.arrangement.line_states(plus, minus)
+            self.difference.copy_(difference)
+            self.total.copy_(total)
 
     def follow_cells(self) -> None:
         """Call ``refresh`` if any cell was pulsed, programmed, loaded or aged since the last."""
@@ -226,8 +236,16 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
         self.follow_cells()
         span = self.options.model.conduction.g_span
-        factor = (span * self.weight_per_siemens).to(self.difference)
-        return self.difference * factor[:, None]
+        factor = self._of_inputs((span * self.weight_per_siemens).to(self.difference))
+        held = self.arrangement.combined(self.difference.T).T
+        return held * (factor if factor.ndim == 2 else factor[:, None])
+
+    def _of_inputs(self, each: Tensor) -> Tensor:
+        """Return numbers of each block of columns, (outputs, blocks), for each input."""
+        if each.ndim < 2:
+            return each
+        lengths = [block.stop - block.start for block in self.tiles.column_blocks]
+        return each.repeat_interleave(torch.tensor(lengths, device=each.device), dim=1)
 
     @torch.no_grad()
     def load_weights_from(self, layer: Plain) -> None:
@@ -292,7 +310,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         needed = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         if not needed and not transforming():
             return send(self, x)
-        outputs, inputs = self.tiles.shape
+        outputs, inputs = self.arrangement.weights
         shape = (outputs, inputs) if self.tiles.groups == 1 else (self.tiles.groups, -1, inputs)
         held = self.cell_weight.reshape(shape).to(x) if x.requires_grad else None
         flat = plain(self.weight).reshape(shape)
@@ -361,7 +379,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             place = self.difference.device
             self.weight_range = before.to(place)
             for name in ("difference", "total"):
-                self._buffers[name] = torch.empty(self.tiles.shape, device=place)
+                self._buffers[name] = torch.empty(
+                    self.arrangement.lines, self.tiles.shape[1], device=place
+                )
             self.refresh()
         if current:
             self.note_programmed()
@@ -385,6 +405,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if "arrangement" not in state:  # of an earlier version
+            self.arrangement = Arrangement.of(self.options, self.tiles.shape, self.tiles.groups)
         if current is not None:
             self._programmed = _version(self.weight) if current else (-1, -1)
 
@@ -443,18 +465,23 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             if prefix + EXTRA in state_dict:
                 self.note_programmed()
 
-    def _range_shapes(self) -> set[tuple[int, ...]]:
+    def _range_shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of ``weight_range`` that a state may have: scales differ in files."""
-        every = (self.tiles.shape[0],)
-        return {(1,), every} if self.options.scale == "output" else {(1,)}
+        outputs, scale = self.arrangement.weights[0], self.options.scale
+        if scale == "layer":
+            return [(1,)]
+        each = (outputs,) if scale == "output" else (outputs, len(self.tiles.column_blocks))
+        return [each, (1,)]
 
     def describe(self) -> str:
         """Return the most important options, for ``extra_repr``."""
         wires = f", wire_resistance={self.options.wire_resistance}" if self.wired else ""
         model = self.options.model.name
+        mapping = "" if self.options.mapping == "differential" else ", mapping='offset'"
+        slices = f", slices={self.options.slices}" if self.options.slices > 1 else ""
         return (
             f"bias={self.bias is not None}, model={model!r}, seed={self.tiles.seed}, "
-            f"first_cell={self.tiles.first_cell}{wires}"
+            f"first_cell={self.tiles.first_cell}{mapping}{slices}{wires}"
         )
 
 
