@@ -15,6 +15,7 @@ from synfab.model.model_file import load_model
 from synfab.network.wires import Resistance
 from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
+from synfab.torch import presets
 from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.slicing import check_input_slices, check_weight_slices
 
@@ -49,8 +50,12 @@ class ProgramOptions(TypedDict, total=False):
 
 
 class SharedLayerOptions(TypedDict, total=False):
-    """Options that all layers of a network may share; ``LayerOptions`` describes them."""
+    """Options that all layers of a network may share; ``LayerOptions`` describes them.
 
+    ``preset`` is a name of ``synfab.torch.presets``, whose options apply where none are given.
+    """
+
+    preset: str
     tile: GridShape
     g_window: tuple[float, float] | None
     weight_range: float | None
@@ -230,6 +235,8 @@ class LayerOptions:
     def of(cls, options: Mapping[str, object]) -> Self:
         """Return the options that keyword arguments (``LayerOptionsDict``) describe.
 
+        ``preset`` is a name of ``synfab.torch.presets``; other arguments have precedence.
+
         Raises
         ------
         InvalidValueError, InvalidTypeError
@@ -238,7 +245,9 @@ class LayerOptions:
         if "seed" not in checks.mapping("options", options):
             raise InvalidTypeError("seed: expected the seed of a chip, found nothing")
         check_names(options)
-        given = cast(LayerOptionsDict, options)
+        named = presets.load(options["preset"]) if "preset" in options else {}  # type: ignore[arg-type]
+        named |= {name: value for name, value in options.items() if name != "preset"}
+        given = cast(LayerOptionsDict, named)
         model = load_model(given.get("model", "published"))
         window = check_window(model, given.get("g_window"))
         adc, adc_range = bits_and_range(given.get("adc"))
