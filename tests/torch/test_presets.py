@@ -1,5 +1,7 @@
 """Named options of layers: what they contain, and where they are used."""
 
+import doctest
+
 import pytest
 import torch
 from torch import nn
@@ -51,3 +53,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 def test_options_of_a_preset_are_a_copy():
     presets.load("ideal")["noise"] = True
     assert presets.load("ideal")["noise"] is False
+
+
+def test_the_examples_of_presets_show_what_they_give():
+    found = doctest.testmod(presets, extraglobs={"sf": sf})
+    assert (found.failed, found.attempted) == (0, 3)
