@@ -9,6 +9,7 @@ of rows of a tile is even; an odd one has a spare row at ``g_min``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,6 +77,21 @@ class Arrangement:
         """Number of lines."""
         return self.shape[0] * 2 // self.cells_per_line
 
+    @property
+    def converted(self) -> int:
+        """Number of lines that are converted: all but spare rows."""
+        return self.lines if self._used is None else len(self._used)
+
+    def without_spare(self, values: Tensor) -> Tensor:
+        """Return values of lines (…, lines) without those of spare rows."""
+        return values if self._used is None else values[..., self._used]
+
+    @cached_property
+    def _used(self) -> Array | None:
+        if self.own is None or self.reference is None:
+            return None
+        return np.union1d(self.own, self.reference)
+
     def targets(
         self, weight: Array, w_max: Array, window: tuple[float, float], bits: int | None
     ) -> Array:
@@ -86,7 +102,7 @@ class Arrangement:
         weight
             (outputs, inputs).
         w_max
-            Weight that is mapped to the whole window, (1,), (outputs,) or (outputs, inputs).
+            Weight that is mapped to the whole window, (outputs or 1, inputs or 1).
         window, bits
             As in ``LayerOptions``.
 

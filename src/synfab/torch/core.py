@@ -22,7 +22,7 @@ from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
 from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
-from synfab.torch import former
+from synfab.torch import former, ranges
 from synfab.torch import state as cell_state
 from synfab.torch.arrangement import Arrangement
 from synfab.torch.gradients import straight_through
@@ -34,7 +34,6 @@ from synfab.torch.inputs import (
     check_vectors,
     computing_type,
 )
-from synfab.torch.mapping import largest_weights
 from synfab.torch.options import LayerOptions, LayerOptionsDict
 from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes
@@ -127,7 +126,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         bound = 1.0 / math.sqrt(inputs)
         self.weight = CellWeight(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
-        each = self._range_shapes()[0 if options.weight_range is None else -1]
+        each = ranges.shapes(self)[0 if options.weight_range is None else -1]
         self.register_buffer("weight_range", torch.ones(each))
         for name in ("difference", "total"):
             empty = torch.empty(self.arrangement.lines, inputs)
@@ -196,12 +195,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         magnitude. Compensation of drift ends.
         """
         weight, options = self.matrix(), self.options
-        largest = (
-            largest_weights(weight, options.scale, self.tiles.column_blocks)
-            if options.weight_range is None
-            else np.full(1, options.weight_range)
-        )
-        spread = self._of_inputs(torch.from_numpy(largest)).numpy()
+        largest = ranges.of_weights(self, weight)
+        spread = ranges.spread(self, torch.from_numpy(largest)).numpy()
         found = self.arrangement.targets(weight, spread, options.g_window, options.bits)
         self.weight_range = torch.from_numpy(largest).to(self.weight_range)
         self.output_scale, self.response = 1.0, None
@@ -236,16 +231,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Weights that the cells hold, read without noise at U_0, (outputs, inputs)."""
         self.follow_cells()
         span = self.options.model.conduction.g_span
-        factor = self._of_inputs((span * self.weight_per_siemens).to(self.difference))
+        factor = (span * self.weight_per_siemens).to(self.difference)
         held = self.arrangement.combined(self.difference.T).T
-        return held * (factor if factor.ndim == 2 else factor[:, None])
-
-    def _of_inputs(self, each: Tensor) -> Tensor:
-        """Return numbers of each block of columns, (outputs, blocks), for each input."""
-        if each.ndim < 2:
-            return each
-        lengths = [block.stop - block.start for block in self.tiles.column_blocks]
-        return each.repeat_interleave(torch.tensor(lengths, device=each.device), dim=1)
+        return held * ranges.spread(self, factor)
 
     @torch.no_grad()
     def load_weights_from(self, layer: Plain) -> None:
@@ -366,7 +354,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def share_cells(self, owner: CrossbarLayer[Plain]) -> None:
         """Use the cells and the ``weight`` of another layer of the same shape: tied weights."""
         self.weight, self.tiles, self.options = owner.weight, owner.tiles, owner.options
-        self.weight_range = owner.weight_range
+        self.weight_range, self.arrangement = owner.weight_range, owner.arrangement
         self._buffers["difference"] = self._buffers["total"] = None
         self.shared = (owner,)  # in a tuple: no child of this layer
 
@@ -446,7 +434,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         if prefix + EXTRA in state_dict and self.shared is None:
             cell_state.check(self.tiles, state_dict[prefix + EXTRA])
         given = state_dict.get(prefix + "weight_range")
-        if isinstance(given, Tensor) and tuple(given.shape) in self._range_shapes():
+        if isinstance(given, Tensor) and tuple(given.shape) in ranges.shapes(self):
             self.weight_range = self.weight_range.new_ones(given.shape)
         for name in ("weight", "bias", "weight_range"):
             mine, given = getattr(self, name), state_dict.get(prefix + name)
@@ -464,14 +452,6 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             self.weight = CellWeight(self.weight.data, self.weight.requires_grad)
             if prefix + EXTRA in state_dict:
                 self.note_programmed()
-
-    def _range_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shapes of ``weight_range`` that a state may have: scales differ in files."""
-        outputs, scale = self.arrangement.weights[0], self.options.scale
-        if scale == "layer":
-            return [(1,)]
-        each = (outputs,) if scale == "output" else (outputs, len(self.tiles.column_blocks))
-        return [each, (1,)]
 
     def describe(self) -> str:
         """Return the most important options, for ``extra_repr``."""

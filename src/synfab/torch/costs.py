@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -199,7 +198,7 @@ def _row(
     if options.adc is not None:
         in_tiles = [rows // arrangement.cells_per_line for rows, _ in tiles]
         converters = sum(math.ceil(lines / costs.lines_per_adc) for lines in in_tiles)
-        conversions = _lines_read(layer) * len(layer.tiles.column_blocks)
+        conversions = arrangement.converted * len(layer.tiles.column_blocks)
         most = min(costs.lines_per_adc, max(in_tiles))
     dac = 0.0 if options.dac is None else costs.growth ** (options.dac - costs.dac_bits)
     adc = 0.0 if options.adc is None else costs.growth ** (options.adc - costs.adc_bits)
@@ -219,11 +218,3 @@ def _row(
         count.vectors / samples, reads, reads * conversions, *energies, sum(energies), latency,
         area,
     )  # fmt: skip
-
-
-def _lines_read(layer: CrossbarLayer[Any]) -> int:
-    """Return the number of lines that are converted, without spare rows."""
-    own, reference = layer.arrangement.own, layer.arrangement.reference
-    if own is None or reference is None:
-        return layer.arrangement.lines
-    return len(own) + len(np.unique(reference))

@@ -77,8 +77,7 @@ def check_weights(weight: Array) -> None:
 def normalised(weight: Array, w_max: Array) -> Array:
     """Return weights (outputs, inputs) in units of ``w_max``: -1 … 1.
 
-    ``w_max`` is the weight that is mapped to the whole window: (1,), (outputs,), or of the shape of
-    the weights.
+    ``w_max`` is the weight that is mapped to the whole window, (outputs or 1, inputs or 1).
 
     Raises
     ------
@@ -86,7 +85,7 @@ def normalised(weight: Array, w_max: Array) -> Array:
         A weight is not finite, or its magnitude is larger than ``w_max``.
     """
     check_weights(weight)
-    part = weight.astype(np.float64) / (w_max if w_max.ndim == 2 else w_max[:, None])
+    part = weight.astype(np.float64) / w_max
     worst = float(np.abs(part).max(initial=0.0))
     if worst > 1.0 + 1e-6:
         raise InvalidValueError(

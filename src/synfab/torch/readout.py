@@ -110,7 +110,7 @@ def _currents(layer: AnyLayer, driven: Driven, blocks: list[slice]) -> Iterator[
         layer.readout_number = begin  # the same readouts, other rows
         noisy = _with_noise(layer, current, variance, first + block * lines)
         if layer.seen is not None:  # calibration
-            layer.seen.add(noisy)
+            layer.seen.add(layer.arrangement.without_spare(noisy))
         elif options.adc is not None:
             noisy = rounded(noisy, ranges[block], options.adc)
         yield driven.joined(layer.arrangement.combined(noisy))
