@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import nn
 
 from synfab.torch import (
@@ -27,10 +28,10 @@ from synfab.torch import (
 )
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--chips", type=int, default=10)
+parser.add_argument("--chips", type=int, default=5)
 parser.add_argument("--epochs", type=int, default=60, help="in software")
 parser.add_argument("--hidden", type=int, default=64)
-parser.add_argument("--bits", type=int, nargs="+", default=[3, 4, 5, 6, 7, 8, 10])
+parser.add_argument("--bits", type=int, nargs="+", default=[3, 4, 5, 6, 8, 10])
 parser.add_argument("--percentile", type=float, default=99.9, help="of the converter ranges")
 parser.add_argument("--task", default="digits", help="digits, synthetic, or a folder with MNIST")
 parser.add_argument("--output", type=Path, default=Path("ml-peripherals.png"))
@@ -101,4 +102,7 @@ left.set(xlabel="bits of the ADC", ylabel=f"test accuracy, median of {given.chip
 left.set_xticks(given.bits)
 left.legend(frameon=False, loc="lower right")
 right.set(xscale="log", xlabel="energy per inference (nJ)")
+right.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+right.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+right.xaxis.set_minor_formatter(NullFormatter())
 figure.savefig(given.output, dpi=130)

@@ -59,7 +59,7 @@ def test_converters_are_counted_tile_by_tile():
     assert table.reads.tolist() == [36.0, 4.0, 40.0]
     # Conv2d: 5 lines in 2 blocks of columns; Linear: 4 lines in 5 blocks
     assert table.conversions.tolist() == [36.0 * 10, 4.0 * 20, 360.0 + 80.0]
-    assert table.adc_energy["0"] == pytest.approx(360 * 1.67e-12 / 4)
+    assert table.adc_energy["0"] == pytest.approx(360 * 1.67e-12 / 1.2**2)
     # 2 rows of tiles, 18 columns each
     assert table.dac_energy["0"] == pytest.approx(36 * 36 * 0.417e-12)
     # 3 lines of a tile share a converter
@@ -83,7 +83,7 @@ def test_costs_are_means_per_sample_and_leave_the_chip_as_it_was():
 def test_costs_of_the_user_replace_the_defaults():
     layer = CrossbarLinear(6, 4, seed=1, adc=8)
     x = torch.rand(2, 6)
-    other = replace(PeripheralCosts(), adc_energy=5e-12, growth=1.0)
+    other = replace(PeripheralCosts(), adc_energy=5e-12, adc_growth=1.0)
     found = [inference_costs(layer, x, costs=costs).adc_energy["layer"] for costs in (None, other)]
     assert found == pytest.approx([4 * 1.67e-12, 4 * 5e-12])
 

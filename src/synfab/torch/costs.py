@@ -54,8 +54,11 @@ class PeripheralCosts:
         1 / (1.2 GS/s).
     dac_bits, adc_bits
         Bits for which these numbers hold, 1 and 8.
-    growth
-        Factor of energy and area of a converter for each further bit, 2. It is an assumption.
+    adc_growth, adc_area_growth
+        Factors of energy and area of a converter for each further bit, 1.2 and 1.4, between 4 and
+        10 bits of the same library (there after Saberi et al., IEEE Trans. Circuits Syst. I, 2011).
+    dac_growth
+        The same of a driver, energy and area, 1.2. This is an assumption.
     lines_per_adc
         Lines of a tile that share a converter one after another, 8.
     shift_add_energy, shift_add_area
@@ -77,7 +80,9 @@ class PeripheralCosts:
     adc_time: float = 1.0 / 1.2e9
     dac_bits: int = 1
     adc_bits: int = 8
-    growth: float = 2.0
+    adc_growth: float = 1.2
+    adc_area_growth: float = 1.4
+    dac_growth: float = 1.2
     lines_per_adc: int = 8
     shift_add_energy: float = 0.021e-12
     shift_add_area: float = 60e-12
@@ -200,18 +205,18 @@ def _row(
         converters = sum(math.ceil(lines / costs.lines_per_adc) for lines in in_tiles)
         conversions = arrangement.converted * len(layer.tiles.column_blocks)
         most = min(costs.lines_per_adc, max(in_tiles))
-    dac = 0.0 if options.dac is None else costs.growth ** (options.dac - costs.dac_bits)
-    adc = 0.0 if options.adc is None else costs.growth ** (options.adc - costs.adc_bits)
+    dac = 0.0 if options.dac is None else costs.dac_growth ** (options.dac - costs.dac_bits)
+    more = 0 if options.adc is None else options.adc - costs.adc_bits
     energies = (
         count.squares / samples * costs.read_time,
         reads * drivers * costs.dac_energy * dac,
-        reads * conversions * costs.adc_energy * adc,
+        reads * conversions * costs.adc_energy * costs.adc_growth**more,
         reads * conversions * costs.shift_add_energy,
     )
     area = (
         sum(rows * columns for rows, columns in tiles) * costs.cell_area
         + drivers * costs.dac_area * dac
-        + converters * (costs.adc_area * adc + costs.shift_add_area)
+        + converters * (costs.adc_area * costs.adc_area_growth**more + costs.shift_add_area)
     )
     latency = reads * (costs.read_time + most * costs.adc_time)
     return (
