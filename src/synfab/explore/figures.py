@@ -58,28 +58,30 @@ def _source(name: str, *columns: str, first: object = 1.0) -> ColumnDataSource:
 
 
 def _loops() -> Any:
-    from bokeh.layouts import column
+    """Return loops of the model and of the measurement side by side, on equal axes."""
+    from bokeh.layouts import column, row
 
-    line = [1.0, 2.0]
-    names = ("xs", "ys", "sizes", "colour", "device", "cycle")
-    model, measured = (_source(f"loops{end}", *names, first=line) for end in ("", "-measured"))
-    panels = []
-    for scale, field, label in (
-        ("linear", "ys", "current (uA)"),
-        ("log", "sizes", "magnitude of the current (uA)"),
-    ):
-        panel = _panel("voltage (V)", label, 420, y_axis_type=scale)
-        panel.name = f"loops-{scale}"
-        lines = panel.multi_line("xs", field, source=model, line_color="colour", line_width=1.1,
-                                 line_alpha=0.85, name="model")  # fmt: skip
-        above = panel.multi_line("xs", field, source=measured, line_color=PLACEHOLDER,
-                                 line_width=0.9, line_alpha=0.6, name="measured")  # fmt: skip
-        place = [("device, cycle", "@device, @cycle"), ("V, uA", "$x{0.00}, $y{0.0}")]
-        hover(panel, [lines], [("generated", ""), *place])
-        hover(panel, [above], [("measured", ""), *place])
-        panels.append(panel)
-    panels[1].x_range = panels[0].x_range
-    return column(*panels, sizing_mode="stretch_width")
+    parts, panels = [], []
+    for word, name in (("generated", "loops"), ("measured", "loops-measured")):
+        columns = ("xs", "ys", "sizes", "colour", "device", "cycle")
+        source = _source(name, *columns, first=[1.0, 2.0])
+        pair = []
+        for scale, field, label in (("linear", "ys", "current"), ("log", "sizes", "|current|")):
+            panel = _panel("voltage (V)", f"{word} {label} (uA)", 420, y_axis_type=scale)
+            panel.name = f"{name}-{scale}"
+            lines = panel.multi_line("xs", field, source=source, line_color="colour",
+                                     line_width=1.1, line_alpha=0.85)  # fmt: skip
+            tips = [("device, cycle", "@device, @cycle"), ("V, uA", "$x{0.00}, $y{0.0}")]
+            hover(panel, [lines], tips)
+            pair.append(panel)
+        part = column(*pair, name=f"{name}-part", sizing_mode="stretch_width")
+        part.styles = {"flex": "1 1 300px"}  # below each other on narrow screens
+        parts.append(part)
+        panels.append(pair)
+    for model, measured in zip(*panels, strict=True):
+        model.x_range = measured.x_range = panels[0][0].x_range
+        measured.y_range = model.y_range
+    return row(*parts, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
 
 
 def _feature(f: int) -> Figure:

@@ -86,13 +86,23 @@
     for (const one of all("[aria-invalid]")) one.removeAttribute("aria-invalid");
     at(`c-${name}`)?.setAttribute("aria-invalid", "true");
   };
+  // Figures are drawn in the next frames.
+  const frame = () => new Promise((resolve) => { requestAnimationFrame(resolve); });
+  const drawn = async () => {
+    await frame();
+    while (Bokeh.documents.some((one) => !one.is_idle)) await frame();
+    await frame();
+  };
+  let running = false;
   const busy = (panels) => {
     root.toggleAttribute("data-busy", Boolean(panels));
     if (panels) delete root.dataset.ready;
     for (const card of all("[data-panel]"))
       card.setAttribute("aria-busy", String(panels?.includes(card.dataset.panel) ?? false));
     if (panels) say("Computing");
-    else root.dataset.ready = "all";
+    else drawn().then(() => {
+      if (!running) root.dataset.ready = "all";
+    });
   };
   const key = (panel, values) => JSON.stringify(config.panels[panel].map((name) => values[name]));
   const outdated = () => Object.keys(config.panels).filter((p) => shown[p] !== key(p, now));
@@ -108,7 +118,6 @@
     return answer.json();
   };
 
-  let running = false;
   let again = false;
   let unfinished = false;
   // One request at a time, always with the newest settings.
@@ -182,15 +191,16 @@
     for (const place of all("[data-measured]")) {
       const name = place.dataset.measured;
       const values = numbers[`measured_${name}`];
-      place.textContent = values ? `measured ${feature(name, values[1])}` : "";
+      place.textContent = values ? `${feature(name, values[1])} measured` : "";
       place.title = values ? `${range(name, values)} (5 to 95 %)` : "";
     }
-    for (const one of all(".loops .legend, .features .legend")) one.hidden = !measurement;
+    document.querySelector(".features .legend").hidden = !measurement;
+    document.querySelector(".cards").classList.toggle("compared", Boolean(measurement));
     at("measured").hidden = !measurement;
     if (!measurement) return;
     const { name, devices, cycles, voltages } = measurement;
     at("measured-name").textContent = name;
-    const sweep = voltages ? `${voltages.map((u) => u.toFixed(2)).join(" to ")} V` : "features, no loops";
+    const sweep = voltages ? `${voltages.map((u) => u.toFixed(2)).join(" to ")}\u00a0V` : "features, no loops";
     at("measured-facts").textContent = `${devices} devices, ${cycles} cycles, ${sweep}`;
     at("same-sweep").hidden = !voltages;
   };
@@ -230,8 +240,6 @@
     fill();
     compute(true);
   });
-  at("show-model").addEventListener("change", (e) => Figures.setShown("model", e.target.checked));
-  at("show-measured").addEventListener("change", (e) => Figures.setShown("measured", e.target.checked));
 
   // ---- script and scheme ------------------------------------------------------------------------
 
@@ -251,19 +259,23 @@
     at("scheme").setAttribute("aria-label", `${at("scheme").textContent} scheme`);
     Figures.paint();
   };
+  // Browsers that store nothing throw an error.
+  const stored = () => {
+    try { return localStorage.getItem("synfab-scheme"); } catch { return null; }
+  };
   at("scheme").addEventListener("click", () => {
     const scheme = Figures.isDark() ? "light" : "dark";
-    localStorage.setItem("scheme", scheme);
+    try { localStorage.setItem("synfab-scheme", scheme); } catch { /* until the page is closed */ }
     setScheme(scheme);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-    setScheme(localStorage.getItem("scheme")));
+    setScheme(stored()));
 
   if (matchMedia("(max-width: 860px)").matches)
     for (const group of all(".group")) group.open = group.dataset.group === "Sweep";
   busy(Object.keys(config.panels));
   Figures.embed(read("figure-items"), config.ramps).then(() => {
-    setScheme(localStorage.getItem("scheme"));
+    setScheme(stored());
     fill();
     compute(false);
   });

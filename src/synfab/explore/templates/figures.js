@@ -36,44 +36,38 @@ const Figures = (() => {
   const magnitudes = (current) => Float32Array.from(current, (x) => Math.abs(x) || NaN);
 
   const drawLoops = () => {
-    const { devices, cycles, points } = loops;
     const series = [0, 1, 2, 3].map((k) => colour(`series-${k}`));
     const ramp = ramps[isDark() ? "cycles-dark" : "cycles-light"];
-    const data = { xs: [], ys: [], sizes: [], colour: [], device: [], cycle: [] };
-    for (let device = 0; device < devices; device++)
-      for (let cycle = 0; cycle < cycles; cycle++) {
-        const at = (device * cycles + cycle) * points;
-        const current = loops.current.subarray(at, at + points);
-        const share = cycles > 1 ? cycle / (cycles - 1) : 0;
-        data.xs.push(loops.voltage);
-        data.ys.push(current);
-        data.sizes.push(magnitudes(current));
-        data.device.push(device);
-        data.cycle.push(cycle);
-        data.colour.push(
-          coloured === "cycle" ? ramp[Math.round(share * (ramp.length - 1))] : series[device % 4],
-        );
-      }
-    put("loops", data);
+    for (const [name, lines] of Object.entries(loops)) {
+      const last = Math.max(1, ...lines.map(({ cycle }) => cycle));
+      const shade = ({ cycle }) => ramp[Math.round((cycle / last) * (ramp.length - 1))];
+      put(name, {
+        xs: lines.map(({ voltage }) => voltage),
+        ys: lines.map(({ current }) => current),
+        sizes: lines.map(({ current }) => magnitudes(current)),
+        device: lines.map(({ device }) => device),
+        cycle: lines.map(({ cycle }) => cycle),
+        colour: lines.map((line) => (coloured === "cycle" ? shade(line) : series[line.device % 4])),
+      });
+    }
   };
 
   const show = {
     loops(found) {
       const { devices, cycles, points } = found;
       const [voltage, current] = [numbers(found.voltage), numbers(found.current)];
-      loops = { devices, cycles, points, voltage, current };
+      const generated = Array.from({ length: devices * cycles }, (_, k) => ({
+        voltage,
+        current: current.subarray(k * points, (k + 1) * points),
+        device: Math.floor(k / cycles),
+        cycle: k % cycles,
+      }));
+      const measured = found.measured.map((line) => ({
+        ...line, voltage: numbers(line.voltage), current: numbers(line.current),
+      }));
+      loops = { loops: generated, "loops-measured": measured };
+      find("loops-measured-part").visible = measured.length > 0;
       drawLoops();
-      const data = { xs: [], ys: [], sizes: [], colour: [], device: [], cycle: [] };
-      for (const line of found.measured) {
-        const measured = numbers(line.current);
-        data.xs.push(numbers(line.voltage));
-        data.ys.push(measured);
-        data.sizes.push(magnitudes(measured));
-        data.colour.push("");
-        data.device.push(line.device);
-        data.cycle.push(line.cycle);
-      }
-      put("loops-measured", data);
     },
     features(found) {
       found.forEach((one, f) => {
@@ -154,12 +148,8 @@ const Figures = (() => {
         coloured = by;
         if (loops) drawLoops();
       }
-      for (const one of ["linear", "log"]) find(`loops-${one}`).visible = one === scale;
-    },
-    setShown(word, visible) {
-      for (const model of each())
-        if (model.type === "GlyphRenderer" && model.name === word && model.glyph.type === "MultiLine")
-          model.visible = visible;
+      for (const name of ["loops", "loops-measured"])
+        for (const one of ["linear", "log"]) find(`${name}-${one}`).visible = one === scale;
     },
     markTime(seconds) {
       find("read-time").location = seconds;
