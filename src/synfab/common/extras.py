@@ -17,6 +17,7 @@ PACKAGES = {
     "h5py": ("learn", "HDF5 files"),
     "openpyxl": ("learn", "Excel files"),
     "xlrd": ("learn", "Excel files of the format .xls"),
+    "nptdms": ("tdms", "TDMS files"),
     "matplotlib": ("plot", "figures"),
     "bokeh": ("report", "reports (--report) and the explorer (synfab explore)"),
     "xarray": ("xarray", "arrays with named axes (to_xarray)"),
