@@ -40,7 +40,9 @@ def notebook_of_page(page: Path, url: str) -> str:
         output = OUTPUT.match(text, block.end)
         place = output.end() if output else block.end
         shown = [new_output("stream", name="stdout", text=output["text"])] if output else []
-        if block.language == "python":
+        if block.reason:  # such as a command that needs a clone of the repository
+            cells += _words(text[begin:place], url)
+        elif block.language == "python":
             cells.append(new_code_cell(_shown(block.text.strip()), outputs=shown))
         elif block.language == "bash":
             cells.append(new_code_cell(f"%%bash\n{block.text.strip()}", outputs=shown))

@@ -132,7 +132,7 @@ def test_a_display_changes_no_cell_and_uses_no_random_number(options):
         np.testing.assert_array_equal(after[name], value)
     assert cells.version is version
     assert "35 cells" not in text  # no sampling of few cells
-    assert f"arrays of {options.get('arrays', 'numpy')}" in text
+    assert f">{options.get('arrays', 'numpy')}</td>" in text
 
 
 def test_the_display_shows_what_reads_of_cells_with_traps_see():

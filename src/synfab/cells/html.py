@@ -49,8 +49,8 @@ def _identity(cells: CellArray[Any]) -> dict[str, str]:
     device = "" if str(cells.device) == "cpu" else f" on {cells.device}"
     return {
         "seed": f"{cells.seed}, cells {cells.first_cell} to {last}",
-        "engine": f"{cells.engine}, order {cells.order}, {cells.history} history, "
-        f"arrays of {cells.arrays}{device}",
+        "engine": f"{cells.engine}, order {cells.order}, {cells.history} history",
+        "arrays": f"{cells.arrays}{device}",
         "memory": size_text(cells.nbytes),
     }
 

@@ -390,7 +390,7 @@ class Crossbar(Generic[A]):
         duration
             Duration of each pulse, s.
         progress
-            Show a progress bar on standard error.
+            Show a progress bar: on standard error, or in the output of a notebook.
         checkpoints
             Where to save checkpoints between passes; with ``Checkpoints(folder, resume=True)`` an
             interrupted run resumes from the newest one, and the cells are restored to the state

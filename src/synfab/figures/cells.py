@@ -38,8 +38,8 @@ def iv_loops(voltages: Array, currents: Array, *, axes: GivenAxes = None) -> Fig
 
     cycles, _, cells = currents.shape
     side = int(np.ceil(np.sqrt(cells)))
-    grid = (side, side) if axes is None else (1, cells)
-    figure, panels = new_figure(*grid, (8.5, 7.5), axes, sharex=True, sharey=True)
+    rows, columns = (side, side) if axes is None else (1, cells)
+    figure, panels = new_figure(rows, columns, (8.5, 7.5), axes, sharex=True, sharey=True)
     colours = colormaps["viridis"](np.linspace(0.0, 1.0, cycles))
     for cell, axis in enumerate(panels.flat):
         if cell >= cells:
