@@ -46,7 +46,7 @@ def conductance_picture(g: FloatArray, label: str) -> Html:
 
 def _identity(cells: CellArray[Any]) -> dict[str, str]:
     last = cells.first_cell + cells.size - 1
-    device = "" if str(cells.device) == "cpu" else f" on {cells.device}"
+    device = "" if "cpu" in str(cells.device).lower() else f" on {cells.device}"
     return {
         "seed": f"{cells.seed}, cells {cells.first_cell} to {last}",
         "engine": f"{cells.engine}, order {cells.order}, {cells.history} history",
