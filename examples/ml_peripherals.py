@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import nn
 
@@ -87,7 +87,7 @@ for name, options in SETTINGS.items():
             f"{1e9 * cost.latency:.0f} ns, {1e12 * cost.area:.0f} um^2"
         )
 
-figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+figure = plt.figure(figsize=(8.4, 3.9), layout="constrained")
 left, right = figure.subplots(1, 2, sharey=True)
 colours, markers = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), "osD^"
 for name, colour, marker in zip(SETTINGS, colours, markers, strict=True):
