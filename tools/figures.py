@@ -45,6 +45,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "ml-chips.png": ("examples/ml_chips.py", "ml-chips.png"),
     "ml-in-situ.png": ("examples/ml_in_situ.py", "ml-in-situ.png"),
     "ml-in-situ-methods.png": ("examples/ml_in_situ_methods.py", "ml-in-situ-methods.png"),
+    "ml-peripherals.png": ("examples/ml_peripherals.py", "ml-peripherals.png"),
     "ml-over-time.png": ("examples/ml_over_time.py", "ml-over-time.png"),
     "concepts/relaxation.png": ("examples/concepts/time_and_temperature.py", "relaxation.png"),
     "concepts/noise_spectrum.png": (
