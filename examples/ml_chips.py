@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor, nn
@@ -197,7 +198,7 @@ def table(results: Results) -> str:
 
 def draw(results: Results) -> Figure:
     """Return a figure with one dot for each chip, and medians as lines."""
-    figure = Figure(figsize=(8.6, 6.6), layout="constrained")
+    figure = plt.figure(figsize=(8.6, 6.6), layout="constrained")
     colours = dict(zip(WIRES, ("#0072B2", "#D55E00"), strict=True))
     fills = dict(zip(TECHNOLOGIES, (True, False), strict=True))
     for axis, title in zip(figure.subplots(2, 2).flat, CASES, strict=True):

@@ -60,6 +60,7 @@ WITHOUT = {
     *("learn.PopulationFit", "learn.Property", "learn.Relaxation", "learn.Result", "learn.Sweeps"),
     *("learn.TrapFit", "report.Verdict", "simulate.Estimate", "io.checkpoints.Run"),
     # Operators: the methods that they call have examples.
+    "jax.CrossbarLinear.__call__",
     *("CellArray.__matmul__", "cluster.ShardedCellArray.__matmul__"),
     "compat.CellArrayCPU.__matmul__",
     # Names of the published package, whose documentation describes them.
@@ -81,6 +82,7 @@ WITHOUT = {
     *("torch.CrossbarConv1d", "torch.CrossbarConv2d", "torch.CrossbarConv3d"),
     *("torch.CrossbarConvTranspose1d", "torch.CrossbarConvTranspose2d"),
     *("torch.CrossbarConvTranspose3d", "torch.CrossbarLayer", "torch.LayerOptions"),
+    "torch.PeripheralCosts",
     *("torch.PulsedSGD", "torch.bake", "torch.calibrate", "torch.calibrate_drift"),
     *("torch.compensate_drift", "torch.conversion_report", "torch.default_window"),
     *("torch.effective_conductance", "torch.hardware_aware", "torch.measure_errors"),

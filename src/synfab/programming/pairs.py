@@ -6,6 +6,8 @@ cell G+ is above g_min by the magnitude of w and G- is at g_min; for w < 0 vice 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from synfab.common import checks
@@ -51,10 +53,17 @@ def check_bits(name: str, bits: object) -> int | None:
     return None if bits is None else checks.count(name, bits, MAX_BITS)
 
 
-def largest_weights(weight: Array, scale: str) -> Array:
-    """Return the largest magnitude of all weights (1,) or of each output (outputs,); 1 for 0."""
+def largest_weights(weight: Array, scale: str, blocks: Sequence[slice] = ()) -> Array:
+    """Return the largest magnitudes of weights (outputs, inputs); 1 instead of 0.
+
+    ``scale`` ``"layer"``: of all, (1,); ``"output"``: of each output, (outputs,); ``"tile"``: of
+    each output in each block of columns, (outputs, blocks).
+    """
     check_weights(weight)
-    largest = np.abs(weight).max(axis=1 if scale == "output" else None)
+    if scale == "tile":
+        largest = np.stack([np.abs(weight[:, block]).max(axis=1) for block in blocks], axis=1)
+    else:
+        largest = np.abs(weight).max(axis=1 if scale == "output" else None)
     largest = np.atleast_1d(largest).astype(np.float64)
     return np.where(largest > 0.0, largest, 1.0)
 
@@ -65,21 +74,10 @@ def check_weights(weight: Array) -> None:
         raise InvalidValueError("weight: expected finite numbers, found NaN or infinity")
 
 
-def pair_targets(
-    weight: Array, w_max: Array, window: tuple[float, float], bits: int | None = None
-) -> Array:
-    """Return the conductances of the cells G+ and G- for weights, (2, outputs, inputs), S.
+def normalised(weight: Array, w_max: Array) -> Array:
+    """Return weights (outputs, inputs) in units of ``w_max``: -1 … 1.
 
-    Parameters
-    ----------
-    weight
-        (outputs, inputs).
-    w_max
-        Weight that is mapped to the whole window, (1,) or (outputs,).
-    window
-        (g_min, g_max), S.
-    bits
-        A cell has 2**bits levels, from one end of the window to the other; None: any conductance.
+    ``w_max`` is the weight that is mapped to the whole window, (outputs or 1, inputs or 1).
 
     Raises
     ------
@@ -87,16 +85,17 @@ def pair_targets(
         A weight is not finite, or its magnitude is larger than ``w_max``.
     """
     check_weights(weight)
-    part = weight.astype(np.float64) / w_max[:, None]
+    part = weight.astype(np.float64) / w_max
     worst = float(np.abs(part).max(initial=0.0))
     if worst > 1.0 + 1e-6:
         raise InvalidValueError(
             f"weight: expected magnitudes up to weight_range, found {worst:.4g} times as much; "
             f"clip the weights, or leave weight_range to the layer"
         )
-    levels = np.clip(np.stack([part, -part]), 0.0, 1.0)
-    if bits is not None:
-        top = 2**bits - 1
-        levels = np.rint(levels * top) / top
+    return np.asarray(np.clip(part, -1.0, 1.0))
+
+
+def conductances(levels: Array, window: tuple[float, float]) -> Array:
+    """Return levels, 0 … 1, as conductances from one end of the window to the other, S."""
     low, high = window
     return np.asarray(low + (high - low) * levels)

@@ -165,6 +165,13 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         found = crossbar_layers(network)
         if not found:
             raise InvalidValueError("network: expected layers on cells, found none")
+        for name, layer in found:
+            if not layer.arrangement.is_plain or layer.options.scale == "tile":
+                raise InvalidValueError(
+                    f"network: expected layers with one pair of cells for each weight and one "
+                    f"range for each output, found other mapping, slices or scale in "
+                    f"{name or 'layer'}"
+                )
         self.on_cells = [layer for _, layer in found]
         self._named = {id(layer.weight): (name or "layer", layer) for name, layer in found}
         self._known = {id(parameter) for parameter in network.parameters()}

@@ -64,7 +64,7 @@ def convert(
     first_cell
         Number of the first cell of the first layer.
     **options
-        Of all layers, see ``LayerOptions``.
+        Of all layers, see ``LayerOptions``, or ``preset``, a name of ``synfab.torch.presets``.
 
     Returns
     -------

@@ -136,7 +136,7 @@ if chips is not None:
     def _(_folder: Path) -> Any:
         return chips.convert, {"network": [linear()], "seed": 1, "first_cell": 0, "order": 1}
 
-    @RECIPES.add("synfab.jax.map_layers", skip=("network",))
+    @RECIPES.add("synfab.jax.map_layers", skip=("network", "function"))
     def _(_folder: Path) -> Any:
         return chips.map_layers, {"function": lambda found: found, "network": [layer()]}
 
