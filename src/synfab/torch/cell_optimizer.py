@@ -124,8 +124,9 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
 
         The larger cell of each pair starts at the top of the window, since only RESET is gradual.
         A layer without a ``weight_range`` is given one with headroom, in which its weights can
-        grow. The first ``step`` does this if it was not called before; ``report`` counts its
-        pulses. After ``load_state_dict`` of an optimizer that had programmed them, the cells stay.
+        grow. Otherwise the first ``step`` that has a gradient of a layer does this, with a gradient
+        that belongs to the cells before. ``report`` counts the pulses. After ``load_state_dict`` of
+        an optimizer that had programmed the cells, they stay.
         """
         for writer in self.layers.values():
             if not writer.programmed:
@@ -135,13 +136,11 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Apply one update; ``closure`` computes the loss again and returns it.
 
-        The first step programs the cells, see ``program``.
+        The cells of a layer are programmed at its first update, see ``program``.
         """
         loss = None
         if closure is not None:
             checks.function("closure", closure)
-        self.program()
-        if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
@@ -153,7 +152,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
                 elif writer is None:
                     self._update(parameter, group)
                 else:
-                    writer.update(self.direction(parameter, group), group)
+                    writer.train(self.direction(parameter, group), group)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
