@@ -122,6 +122,7 @@ def test_the_variance_of_each_output_is_that_of_its_cells(name):
             z = (found - layer(rows)).double() / variance(layer, rows).sqrt()
         each = z.square().mean(dim=0)
         assert float((each - 1.0).abs().max()) < 6.0 * (2.0 / len(z)) ** 0.5
+        assert abs(float(each.mean()) - 1.0) < 6.0 * (2.0 / z.numel()) ** 0.5
         assert float(z.mean(dim=0).abs().max()) < 6.0 / len(z) ** 0.5
 
 

@@ -24,8 +24,9 @@ from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.torch import former
 from synfab.torch import state as cell_state
+from synfab.torch.compiled import ORDER, number_of, read_cells
 from synfab.torch.gradients import straight_through
-from synfab.torch.graphs import outside_graphs
+from synfab.torch.graphs import outside_graphs, refuse_export
 from synfab.torch.inputs import (
     HALF,
     check_same_shapes,
@@ -115,6 +116,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             for rows, columns in (cells.shape for cells in self.tiles.cells):
                 make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
+        self.number = number_of(self)  # in graphs
         self.passes = Passes()
         self.seen: float | None = None  # largest current at a converter, during calibration
         self.shared: tuple[CrossbarLayer[Plain]] | None = None
@@ -282,21 +284,35 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             return self.shared[0].multiply(x)
         check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
         exact = x.to(computing_type(self.weight))
-        y = outside_graphs(self._multiply, exact)
+        y = self._compiled(exact) if torch.compiler.is_compiling() else self._multiply(exact)
         if self.recorder is not None:
             self.recorder(exact, y)
         return y.to(x.dtype)
 
+    def _compiled(self, x: Tensor) -> Tensor:
+        """Multiply in a graph of ``torch.compile``; with gradients, between two graphs."""
+        if self._differentiates(x):
+            return outside_graphs(self._multiply, x)
+        refuse_export()
+        return read_cells(x, ORDER, self.number)
+
+    def _differentiates(self, x: Tensor) -> bool:
+        return torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+
     def _multiply(self, x: Tensor) -> Tensor:
+        if not self._differentiates(x) and not transforming():
+            return self.read_now(x)
         self._check_weight()
-        needed = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if not needed and not transforming():
-            return send(self, x)
         outputs, inputs = self.tiles.shape
         shape = (outputs, inputs) if self.tiles.groups == 1 else (self.tiles.groups, -1, inputs)
         held = self.cell_weight.reshape(shape).to(x) if x.requires_grad else None
         flat = plain(self.weight).reshape(shape)
         return straight_through(x, flat, partial(send, self), held)
+
+    def read_now(self, x: Tensor) -> Tensor:
+        """Multiply checked vectors as ``multiply`` does, without a gradient."""
+        self._check_weight()
+        return send(self, x)
 
     def send(self, x: Tensor) -> Tensor:
         """Multiply as ``multiply`` does, without a gradient."""
@@ -385,6 +401,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.number = number_of(self)
         if current is not None:
             self._programmed = _version(self.weight) if current else (-1, -1)
 

@@ -122,9 +122,10 @@ class CrossbarTransposed(CrossbarConvolution[Any], Generic[Plain]):
 
     def _extra(self, x: Tensor, output_size: list[int] | None) -> list[int]:
         """Return by how many pixels the output is extended at the end of each axis."""
-        if output_size is not None:
-            sizes_given = checks.instance("output_size", output_size, (list, tuple), "a list")
-            output_size = [checks.count("output_size", pixels) for pixels in sizes_given]
+        if output_size is None:
+            return list(self.output_padding)
+        sizes_given = checks.instance("output_size", output_size, (list, tuple), "a list")
+        output_size = [checks.count("output_size", pixels) for pixels in sizes_given]
         plain = self.PLAIN(1, 1, self.kernel_size, self.stride, self.padding,
                            self.output_padding, dilation=self.dilation, device="meta")  # fmt: skip
         try:
