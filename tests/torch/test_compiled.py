@@ -78,6 +78,7 @@ def test_a_network_is_one_graph_with_the_same_noise(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of the compiler itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a C++ compiler")
 @pytest.mark.parametrize("name", ["perceptron", "branches"])
 def test_inductor_compiles_the_same_bits(name):

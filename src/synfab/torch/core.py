@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from synfab.common import checks
-from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
@@ -36,6 +36,7 @@ from synfab.torch.inputs import (
 )
 from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.options import LayerOptions, LayerOptionsDict
+from synfab.torch.parallel import refuse_distributed, refuse_replicas
 from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes
 from synfab.torch.readout import send
@@ -344,6 +345,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     def _check_weight(self) -> None:
         """Warn once, or raise, if ``weight`` is no longer what the cells were programmed to."""
+        refuse_distributed()
         present = self._parameters["weight"]  # of any class in torch.func.functional_call
         assert present is not None
         weight = underlying(present)
@@ -384,10 +386,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         return self
 
     def _replicate_for_data_parallel(self) -> NoReturn:
-        raise InvalidTypeError(
-            "DataParallel: layers on cells cannot be replicated, since the copies would share "
-            "their cells; use one process per device"
-        )
+        refuse_replicas()
 
     def __getstate__(self) -> dict[str, Any]:
         known = self._programmed  # the copy of a weight has an address and a version of its own
