@@ -1,6 +1,7 @@
 """Layers at the limits of their sizes, and in wrappers that would synchronise cells."""
 
 import copy
+import tracemalloc
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import synfab as sf
-from synfab.torch import convert, hardware_aware, to_torch
+from synfab.torch import CrossbarLayer, convert, hardware_aware, to_torch
 
 QUIET = {"noise": False, "linear": True}
 
@@ -123,3 +124,20 @@ def test_a_layer_of_4096_by_4096():
         torch.testing.assert_close(chip(x), layer(x), rtol=1e-3, atol=1e-4)
         noisy = convert(nn.Sequential(layer), seed=1, inplace=True)[0]
         assert 0.0 < (noisy(x) - chip(x)).std() < 0.1
+
+
+def test_conversion_programs_once_and_needs_few_bytes_per_weight(monkeypatch):
+    convert(nn.Linear(8, 8), seed=1)  # compiles
+    calls, set_ideally = [], CrossbarLayer.set_ideally
+    monkeypatch.setattr(
+        CrossbarLayer, "set_ideally", lambda self: (calls.append(1), set_ideally(self))
+    )
+    layer = nn.Linear(1024, 1024, bias=False)
+    tracemalloc.start()
+    try:
+        convert(layer, seed=1)
+        _, peak = tracemalloc.get_traced_memory()  # of NumPy; PyTorch has 16 bytes per weight
+    finally:
+        tracemalloc.stop()
+    assert len(calls) == 1
+    assert peak < 60 * layer.weight.numel()

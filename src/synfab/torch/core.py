@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
@@ -52,6 +54,17 @@ else:
 
 Layer = TypeVar("Layer", bound=nn.Module)
 EXTRA = "_extra_state"
+_later: ContextVar[bool] = ContextVar("_later", default=False)
+
+
+@contextmanager
+def programmed_later() -> Iterator[None]:
+    """Create layers whose cells are first programmed by ``load_weights_from``."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
 
 
 @no_array("layer.weight")
@@ -132,7 +145,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             empty = torch.empty(outputs, inputs)
             self.register_buffer(name, empty, persistent=False)
         self._bars: list[Crossbar[Any]] | None = None
-        self.set_ideally()
+        if not _later.get():
+            self.set_ideally()
 
     # ---- a layer in software --------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ cell G+ is above g_min by the magnitude of w and G- is at g_min; for w < 0 vice 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from synfab.common import checks
@@ -17,6 +19,7 @@ from synfab.programming.mapping import MAX_BITS
 
 # Limits of the default window in units of the typical device's HRS and LRS conductance.
 ABOVE_HRS, BELOW_LRS = 1.5, 0.8
+AT_ONCE = 2**16  # weights
 
 
 def default_window(model: CellModel) -> tuple[float, float]:
@@ -53,9 +56,9 @@ def check_bits(name: str, bits: object) -> int | None:
 
 def largest_weights(weight: Array, scale: str) -> Array:
     """Return the largest magnitude of all weights (1,) or of each output (outputs,); 1 for 0."""
-    check_weights(weight)
-    largest = np.abs(weight).max(axis=1 if scale == "output" else None)
-    largest = np.atleast_1d(largest).astype(np.float64)
+    each = np.maximum(weight.max(axis=1), -weight.min(axis=1)).astype(np.float64)
+    check_weights(each)  # NaN and infinity are larger than all others
+    largest = each if scale == "output" else each.max(keepdims=True)
     return np.where(largest > 0.0, largest, 1.0)
 
 
@@ -63,6 +66,13 @@ def check_weights(weight: Array) -> None:
     """Raise ``InvalidValueError`` unless all weights are finite."""
     if not np.isfinite(weight).all():
         raise InvalidValueError("weight: expected finite numbers, found NaN or infinity")
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices of rows that fit into the caches; whole matrices would be moved many times."""
+    step = max(1, AT_ONCE // max(1, shape[1]))
+    for begin in range(0, shape[0], step):
+        yield slice(begin, begin + step)
 
 
 def pair_targets(
@@ -86,17 +96,30 @@ def pair_targets(
     InvalidValueError
         A weight is not finite, or its magnitude is larger than ``w_max``.
     """
-    check_weights(weight)
-    part = weight.astype(np.float64) / w_max[:, None]
-    worst = float(np.abs(part).max(initial=0.0))
+    found = np.empty((2, *weight.shape))
+    limits = np.broadcast_to(w_max[:, None], (len(weight), 1))
+    worst = 0.0
+    for rows in _blocks(weight.shape):
+        part = weight[rows].astype(np.float64) / limits[rows]
+        check_weights(part)
+        worst = max(worst, float(np.abs(part).max(initial=0.0)))
+        for levels, sign in zip(found[:, rows], (part, -part), strict=True):
+            _conductances(sign, window, bits, levels)
     if worst > 1.0 + 1e-6:
         raise InvalidValueError(
             f"weight: expected magnitudes up to weight_range, found {worst:.4g} times as much; "
             f"clip the weights, or leave weight_range to the layer"
         )
-    levels = np.clip(np.stack([part, -part]), 0.0, 1.0)
+    return found
+
+
+def _conductances(part: Array, window: tuple[float, float], bits: int | None, out: Array) -> None:
+    """Write the conductances of cells, S, for shares of the window; negative ones are 0."""
+    low, high = window
+    np.clip(part, 0.0, 1.0, out=out)
     if bits is not None:
         top = 2**bits - 1
-        levels = np.rint(levels * top) / top
-    low, high = window
-    return np.asarray(low + (high - low) * levels)
+        np.rint(out * top, out=out)
+        out /= top
+    out *= high - low
+    out += low
