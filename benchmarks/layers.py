@@ -157,7 +157,9 @@ def update(size: int = 256) -> None:
     pulsed = sf.CellArray("published", (2 * size, size), seed=1).apply_voltage(-2.0)
     u = np.full(pulsed.shape, 1.0)
     cells = 2 * size**2
-    print(f"PulsedSGD of {cells} cells: created in {begin:.4f} s, programmed in {programming:.2f} s")
+    print(
+        f"PulsedSGD of {cells} cells: created in {begin:.4f} s, programmed in {programming:.2f} s"
+    )
     print(
         f"RESET pulse to {pulsed.size} cells: {1e3 * cpu(lambda: pulsed.apply_voltage(u)):.2f} ms"
     )

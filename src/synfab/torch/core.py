@@ -309,7 +309,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         if self._differentiates(x):
             return outside_graphs(self._multiply, x)
         refuse_export()
-        return read_cells(x, ORDER, self.number)
+        read: Tensor = read_cells(x, ORDER, self.number)
+        return read
 
     def _differentiates(self, x: Tensor) -> bool:
         return torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)

@@ -100,7 +100,8 @@ def outer(grad: Tensor, x: Tensor, shape: torch.Size) -> Tensor:
 
 def _in_groups(columns: Tensor, groups: int) -> Tensor:
     """Return columns (images, numbers, places) as (images, groups, numbers of a group, places)."""
-    return columns.unflatten(1, (groups, columns.shape[1] // groups))
+    count, numbers, places = columns.shape
+    return columns.reshape(count, groups, numbers // groups, places)
 
 
 def straight_through(x: Tensor, weight: Tensor, read: Read, held: Tensor | None) -> Tensor:
