@@ -8,9 +8,10 @@ neither omit, merge nor reorder readouts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakMethod, WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -20,15 +21,22 @@ from synfab.common.errors import InvalidValueError
 if TYPE_CHECKING:
     from synfab.torch.core import CrossbarLayer
 
+Read: TypeAlias = Callable[[Tensor], Tensor]
+
 ORDER = torch.zeros(1)  # never read nor written
 _numbers = count()
 _layers: WeakValueDictionary[int, CrossbarLayer[Any]] = WeakValueDictionary()
+_readers: dict[int, WeakMethod[Read]] = {}
 
 
-def number_of(layer: CrossbarLayer[Any]) -> int:
-    """Return a new number for a layer, by which the operator finds it in this process."""
+def number_of(layer: CrossbarLayer[Any], read: Read) -> int:
+    """Return a new number for a layer, by which the operators find it in this process.
+
+    ``read`` is its method that returns outputs (…, outputs) for checked vectors.
+    """
     number = next(_numbers)
     _layers[number] = layer
+    _readers[number] = WeakMethod(read, lambda _: _readers.pop(number, None))
     return number
 
 
@@ -40,7 +48,10 @@ def _layer_of(number: int) -> CrossbarLayer[Any]:
 
 
 def _read(x: Tensor, order: Tensor, layer: int) -> Tensor:
-    return _layer_of(layer).read_now(x).contiguous()
+    _layer_of(layer)
+    read = _readers[layer]()
+    assert read is not None
+    return read(x).contiguous()
 
 
 def _read_shape(x: Tensor, order: Tensor, layer: int) -> Tensor:

@@ -130,7 +130,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             for rows, columns in (cells.shape for cells in self.tiles.cells):
                 make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
-        self.number = number_of(self)  # in graphs
+        self.number = number_of(self, self._read_now)  # in graphs
         self.passes = Passes()
         self.seen: float | None = None  # largest current at a converter, during calibration
         self.shared: tuple[CrossbarLayer[Plain]] | None = None
@@ -317,7 +317,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     def _multiply(self, x: Tensor) -> Tensor:
         if not self._differentiates(x) and not transforming():
-            return self.read_now(x)
+            return self._read_now(x)
         self._check_weight()
         outputs, inputs = self.tiles.shape
         shape = (outputs, inputs) if self.tiles.groups == 1 else (self.tiles.groups, -1, inputs)
@@ -325,7 +325,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         flat = plain(self.weight).reshape(shape)
         return straight_through(x, flat, partial(send, self), held)
 
-    def read_now(self, x: Tensor) -> Tensor:
+    def _read_now(self, x: Tensor) -> Tensor:
         """Multiply checked vectors as ``multiply`` does, without a gradient."""
         self._check_weight()
         return send(self, x)
@@ -415,7 +415,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.number = number_of(self)
+        self.number = number_of(self, self._read_now)
         if current is not None:
             self._programmed = _version(self.weight) if current else (-1, -1)
 
