@@ -20,6 +20,7 @@ from synfab.learn.drift import detrended, find_drift
 from synfab.learn.failure import Failures, find_failures
 from synfab.learn.features import FeatureTable, row_normals, to_y
 from synfab.learn.history import check_order, fit_history
+from synfab.learn.html import fit_html
 from synfab.learn.long_memory import find_long_memory, with_averages
 from synfab.learn.marginals import fit_marginals, normal_scores
 from synfab.learn.population import check_components, fit_population
@@ -51,6 +52,9 @@ class FitResult:
 
     model: CellModel
     diagnostics: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        return fit_html(self)
 
 
 def fit(
