@@ -153,9 +153,13 @@ def programming(size: int = 256) -> None:
 def update(size: int = 256) -> None:
     layer = CrossbarLinear(size, size, seed=1)
     begin = cpu(lambda: PulsedSGD(layer, lr=0.01))
+    programming = cpu(PulsedSGD(layer, lr=0.01).program)
     pulsed = sf.CellArray("published", (2 * size, size), seed=1).apply_voltage(-2.0)
     u = np.full(pulsed.shape, 1.0)
-    print(f"PulsedSGD of {2 * size**2} cells: created in {begin:.2f} s")
+    cells = 2 * size**2
+    print(
+        f"PulsedSGD of {cells} cells: created in {begin:.4f} s, programmed in {programming:.2f} s"
+    )
     print(
         f"RESET pulse to {pulsed.size} cells: {1e3 * cpu(lambda: pulsed.apply_voltage(u)):.2f} ms"
     )

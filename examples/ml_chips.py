@@ -92,6 +92,7 @@ for title, task, make in (
         for seed in range(options.in_situ_chips):
             chip = convert(make(), model, seed=seed)
             pulses = MixedPrecisionSGD(chip, lr=0.1)
+            pulses.program()
             tasks.fit(chip, pulses, task, options.in_situ_epochs)
             trained.append(score(chip))
         line(title, outliers, "in situ, mixed precision", trained)

@@ -153,6 +153,8 @@ class NumbaEngine(KernelEngine):
         """Return ``r`` of cells that no pulse has reached, or ``brief.PULSED``."""
         if self.waiting:
             return {name: array.copy() for name, array in self.waiting.items()}
+        if self.waiting is not None:  # fresh cells, whose states are not known yet
+            self._fabricate_waiting()
         if not self.follows or not self.defers(self.model):
             return None
         return brief.brief_of(self)
