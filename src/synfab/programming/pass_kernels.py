@@ -1,0 +1,254 @@
+"""Numba kernels of whole passes of write-verify: read, compare, decide and pulse, block by block.
+
+They equal ``CellArray.read``, ``kernels.next_voltages``, ``kernels.fired`` and
+``DirectPulser.apply_voltage``, called one after the other, in every bit. Only active cells are
+pulsed. The numbers of a block stay in the caches from its read to its pulses.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import int64
+
+from synfab.engines.numba.compile import cached_njit, part_njit
+from synfab.engines.numba.drawing import open_cells
+from synfab.engines.numba.intrinsics import at, pointer, pointers, wide_vectors
+from synfab.engines.numba.layout import GROUP
+from synfab.engines.numba.readout_kernels import noisy_current
+from synfab.engines.numba.scalar import f4
+from synfab.engines.numba.switching import switch_selected
+from synfab.engines.numba.transition import span
+from synfab.programming.kernels import (
+    FEW,
+    middle_of,
+    next_voltage,
+    pulsed,
+    select,
+    verified,
+)
+
+BLOCK = 4 * GROUP  # cells of a block: one word of noise serves four of them
+SELECTED = GROUP - 8  # cells that ``switch_selected`` accepts
+# Part of the median by which it may change between two passes, and still be found at once.
+DRIFT = 0.1
+# Ranks, from 0 to 1, between which the median of a sample of FEW numbers is that of all: the
+# standard error of its rank is 0.016.
+SAMPLED = (0.42, 0.58)
+
+
+class Course(NamedTuple):
+    """Arrays of a course of write-verify; (N,) for cells and (blocks,) unless noted otherwise."""
+
+    targets: Any  # S; NaN: no target
+    energy: Any  # J
+    current: Any  # A, of the last read, float32
+    near: Any  # S, numbers near the median, at the place of their block
+    below: Any  # count of the smaller ones
+    found: Any  # count of those near the median
+    pending: Any  # count of active cells
+
+
+class Reading(NamedTuple):
+    """How cells are read, and the duration of pulses."""
+
+    u_0: float  # V
+    voltage: Any  # the same as an array of float32
+    coefficients: tuple[Any, Any]
+    slopes: tuple[Any, Any]
+    duration: float  # s
+
+
+class PassWork(NamedTuple):
+    """Working arrays for one block."""
+
+    distance: Any
+    active: Any  # list of cells
+    volts: Any  # V, of the cells
+    rounded: Any  # the same in float32
+
+
+def pass_work() -> PassWork:
+    """Return the arrays."""
+    return PassWork(np.zeros(BLOCK), np.zeros(BLOCK, np.int64), np.zeros(BLOCK),
+                    np.zeros(BLOCK, np.float32))  # fmt: skip
+
+
+@part_njit()
+def distances(current, targets, u_0, count, out):  # type: ignore[no-untyped-def]
+    """Write the distances of reads (A) from their targets, S."""
+    wide_vectors()
+    for j in range(count):
+        out[j] = abs(np.float64(current[j]) / u_0 - targets[j])
+
+
+@part_njit()
+def gather(distance, count, bracket, out):  # type: ignore[no-untyped-def]
+    """Copy the distances inside a bracket to ``out``; return how many are below, and inside."""
+    low, high = bracket
+    below, found = int64(0), int64(0)
+    for j in range(count):
+        out[found] = distance[j]
+        below += int64(distance[j] < low)
+        found += int64(low <= distance[j] <= high)
+    return below, found
+
+
+@part_njit()
+def pulse_block(begin, count, cells, model, course, reading, work, switching):  # type: ignore[no-untyped-def]
+    """Pulse the listed cells of a block; add the energy of each."""
+    rounded, volts, listed = work.rounded, work.volts, work.active
+    r, energy = cells.r, course.energy
+    for low in range(0, count, SELECTED):
+        high = min(low + SELECTED, count)
+        for k in range(low, high):
+            switching.selected[k - low] = listed[k]
+        switch_selected(cells, model, switching, at(rounded, -begin), int64(1), high - low)
+    for k in range(count):
+        c = listed[k]
+        after = span(model.llrs, model.hhrs, model.constants, r[c], rounded[c - begin])[2]
+        energy[c] += abs(np.float64(after) * volts[c - begin]) * reading.duration
+
+
+@part_njit()
+def verify_block(begin, count, fire, course, reading, state, levels, gains, work):  # type: ignore[no-untyped-def]
+    """Decide on the pulses of a block after its read; return how many cells are active."""
+    current, targets, active = course.current, course.targets, int64(0)
+    for j in range(count):
+        c = begin + j
+        if verified(c, work.distance[j], state, levels):
+            # Cells without a target have a distance of NaN, and are not settled.
+            if np.isnan(work.distance[j]):
+                continue
+            now = np.float64(current[c]) / reading.u_0
+            volts = next_voltage(c, now, now - targets[c], state, levels, gains)
+            if np.isnan(volts):
+                continue
+            work.active[active] = c
+            active += 1
+            if fire:
+                work.volts[j], work.rounded[j] = volts, f4(volts)
+                pulsed(c, volts, state, levels)
+    return active
+
+
+@part_njit()
+def median_of(course, n_cells, given, u_0, bracket, scratch):  # type: ignore[no-untyped-def]
+    """Return the median distance of the ``given`` cells with a target, S; 0 without any.
+
+    ``bracket`` are the limits with which the numbers near it were gathered; if it is not among
+    them, others are gathered with limits from a sample, and then without limits.
+    """
+    if given == 0:
+        return 0.0
+    first, second = (given - 1) // 2, given // 2
+    below, near = pointer(course.below), pointer(course.near)
+    found = pointer(course.found)
+    for attempt in range(3):
+        smaller, count = int64(0), int64(0)
+        for b in range(course.found.shape[0]):
+            if attempt:
+                begin = b * BLOCK
+                size = min(int64(BLOCK), n_cells - begin)
+                distances(
+                    at(pointer(course.current), begin), at(pointer(course.targets), begin), u_0,
+                    size, scratch,
+                )  # fmt: skip
+                below[b], found[b] = gather(scratch, size, bracket, at(near, begin))
+            smaller += below[b]
+            for j in range(found[b]):
+                near[count] = near[b * BLOCK + j]
+                count += 1
+        if smaller <= first and second < smaller + count:
+            return middle_of(near, count, first - smaller, second - smaller)
+        bracket = (0.0, np.inf) if attempt else sampled(course, n_cells, u_0, near)
+    return np.nan
+
+
+@part_njit()
+def sampled(course, n_cells, u_0, out):  # type: ignore[no-untyped-def]
+    """Return limits of the median distance (S) from a sample, which overwrites ``out``."""
+    stride, count = max(int64(1), n_cells // FEW), int64(0)
+    for c in range(0, n_cells, stride):
+        off = abs(np.float64(course.current[c]) / u_0 - course.targets[c])
+        if not np.isnan(off):
+            out[count] = off
+            count += 1
+    if n_cells <= FEW or count == 0:
+        return 0.0, np.inf
+    low = select(out, count, int64(SAMPLED[0] * count))
+    return low, select(out, count, int64(SAMPLED[1] * count))
+
+
+@part_njit()
+def one_pass(  # type: ignore[no-untyped-def]
+    first, last, n_cells, fire, number, bracket, course, reading, state, levels, gains, storage,
+    model, work, switching, noise,
+):
+    """Read blocks ``first`` … ``last`` with noise of a number; pulse active cells if ``fire``."""
+    wide_vectors()
+    curves = (model.llrs, model.hhrs, model.constants)
+    cells, switching = open_cells(storage, model), pointers(switching)
+    state, work = pointers(state), pointers(work)
+    current, targets = pointer(course.current), pointer(course.targets)
+    near = pointer(course.near)
+    for block in range(first, last):
+        begin = block * BLOCK
+        count = min(int64(BLOCK), n_cells - begin)
+        noisy_current(
+            begin, begin + count, storage.r, reading.voltage, 0, curves, reading.coefficients,
+            reading.slopes, course.current, model.first, number, model.key, noise,
+        )  # fmt: skip
+        distances(at(current, begin), at(targets, begin), reading.u_0, count, work.distance)
+        course.below[block], course.found[block] = gather(
+            work.distance, count, bracket, at(near, begin)
+        )
+        active = verify_block(begin, count, fire, course, reading, state, levels, gains, work)
+        course.pending[block] = active
+        if fire and active:
+            pulse_block(begin, active, cells, model, course, reading, work, switching)
+
+
+@part_njit()
+def bracket_of(median):  # type: ignore[no-untyped-def]
+    """Return the limits in which the next median is expected, S."""
+    return (1.0 - DRIFT) * median, (1.0 + DRIFT) * median
+
+
+@part_njit()
+def concluded(course, n_cells, given, u_0, bracket, work):  # type: ignore[no-untyped-def]
+    """Return the number of active cells and the median distance (S) after all blocks of a pass."""
+    active = int64(0)
+    for block in range(course.pending.shape[0]):
+        active += course.pending[block]
+    return active, median_of(course, n_cells, given, u_0, bracket, pointer(work.distance))
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def conclude(course, n_cells, given, u_0, bracket, work):  # type: ignore[no-untyped-def]
+    """Return ``concluded`` of a pass whose blocks were distributed over threads."""
+    return concluded(course, n_cells, given, u_0, bracket, work)
+
+
+@cached_njit(nogil=True, error_model="numpy")
+def run(  # type: ignore[no-untyped-def]
+    first, last, n_cells, given, firing, number, bracket, course, reading, state, levels, gains,
+    storage, model, work, switching, noise, pending, error,
+):
+    """Run passes until no cell is active; return how many.
+
+    There are at most as many as ``pending`` and ``error`` have elements, for the number of active
+    cells and their median distance (S); cells are pulsed in the first ``firing`` of them. Without
+    elements, one pass over blocks ``first`` … ``last`` follows, which ``conclude`` ends.
+    """
+    most = len(pending)
+    for k in range(max(most, 1)):
+        one_pass(
+            first, last, n_cells, k < firing, number + k, bracket, course, reading, state, levels,
+            gains, storage, model, work, switching, noise,
+        )  # fmt: skip
+        if most:
+            pending[k], error[k] = concluded(course, n_cells, given, reading.u_0, bracket, work)
+            bracket = bracket_of(error[k])
+            if pending[k] == 0:
+                return k + 1
+    return most
