@@ -52,14 +52,20 @@ class Levels(NamedTuple):
 
 
 @part_njit()
-def verified(c, distance, state, levels):  # type: ignore[no-untyped-def]
-    """Note whether cell ``c`` is settled at a distance (S; NaN: no target); return if it is not."""
+def is_off(distance, settled, levels):  # type: ignore[no-untyped-def]
+    """Return whether a cell at a distance (S; NaN: no target) from its target is not settled."""
     # Without hysteresis, noise would reactivate cells that settled at the limit.
-    settled = distance <= (levels.within if state.settled[c] else levels.settle)
-    if settled and not state.settled[c]:
+    return distance > (levels.within if settled else levels.settle)
+
+
+@part_njit()
+def verified(c, distance, state, levels):  # type: ignore[no-untyped-def]
+    """Note whether cell ``c`` is settled; return whether it is active."""
+    off = is_off(distance, state.settled[c], levels)
+    if not off and not state.settled[c]:
         state.step[c] = 0.0
-    state.settled[c] = settled
-    return not settled and not state.given_up[c]
+    state.settled[c] = not off
+    return off and not state.given_up[c]
 
 
 @part_njit()
@@ -140,7 +146,7 @@ def next_voltages(low, high, g, targets, distance, state, levels, gains, voltage
         voltage[c] = np.nan
         off = g[c] - targets[c]
         distance[c] = abs(off)
-        if not np.isnan(off) and verified(c, distance[c], state, levels):
+        if verified(c, distance[c], state, levels):
             voltage[c] = next_voltage(c, g[c], off, state, levels, gains)
 
 

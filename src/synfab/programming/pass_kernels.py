@@ -8,7 +8,7 @@ pulsed. The numbers of a block stay in the caches from its read to its pulses.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int64
+from numba import int64, uint8, uint64
 
 from synfab.engines.numba.compile import cached_njit, part_njit
 from synfab.engines.numba.drawing import open_cells
@@ -20,6 +20,7 @@ from synfab.engines.numba.switching import switch_selected
 from synfab.engines.numba.transition import span
 from synfab.programming.kernels import (
     FEW,
+    is_off,
     middle_of,
     next_voltage,
     pulsed,
@@ -30,7 +31,7 @@ from synfab.programming.kernels import (
 BLOCK = 4 * GROUP  # cells of a block: one word of noise serves four of them
 SELECTED = GROUP - 8  # cells that ``switch_selected`` accepts
 # Part of the median by which it may change between two passes, and still be found at once.
-DRIFT = 0.1
+DRIFT = 0.02
 # Ranks, from 0 to 1, between which the median of a sample of FEW numbers is that of all: the
 # standard error of its rank is 0.016.
 SAMPLED = (0.42, 0.58)
@@ -62,77 +63,121 @@ class PassWork(NamedTuple):
     """Working arrays for one block."""
 
     distance: Any
+    busy: Any  # nonzero for cells that are active, or just settled
+    busy_words: Any  # the same memory, eight cells per word
+    inside: Any  # nonzero for cells whose distance is inside the bracket
+    inside_words: Any  # the same memory
     active: Any  # list of cells
-    volts: Any  # V, of the cells
-    rounded: Any  # the same in float32
+    volts: Any  # V, of the listed cells
+    rounded: Any  # the same in float32, of all cells of the block
+    pulse: Any  # the same of the listed cells
+    state: Any  # r of the listed cells
+    after: Any  # A, currents during their pulses
 
 
 def pass_work() -> PassWork:
     """Return the arrays."""
-    return PassWork(np.zeros(BLOCK), np.zeros(BLOCK, np.int64), np.zeros(BLOCK),
-                    np.zeros(BLOCK, np.float32))  # fmt: skip
+    busy, inside = np.zeros(BLOCK // 8, np.uint64), np.zeros(BLOCK // 8, np.uint64)
+    singles = (np.zeros(BLOCK, np.float32) for _ in range(4))
+    return PassWork(
+        np.zeros(BLOCK), busy.view(np.uint8), busy, inside.view(np.uint8), inside,
+        np.zeros(BLOCK, np.int64), np.zeros(BLOCK), *singles,
+    )  # fmt: skip
 
 
 @part_njit()
-def distances(current, targets, u_0, count, out):  # type: ignore[no-untyped-def]
-    """Write the distances of reads (A) from their targets, S."""
+def compare(current, targets, settled, given_up, u_0, count, bracket, levels, work):  # type: ignore[no-untyped-def]
+    """Compare the reads of a block (A) with the targets; return how many are below the bracket.
+
+    Writes distances, and marks the cells that are ``busy`` and those ``inside`` the bracket.
+    """
     wide_vectors()
-    for j in range(count):
-        out[j] = abs(np.float64(current[j]) / u_0 - targets[j])
-
-
-@part_njit()
-def gather(distance, count, bracket, out):  # type: ignore[no-untyped-def]
-    """Copy the distances inside a bracket to ``out``; return how many are below, and inside."""
     low, high = bracket
-    below, found = int64(0), int64(0)
+    below = int64(0)
     for j in range(count):
-        out[found] = distance[j]
-        below += int64(distance[j] < low)
-        found += int64(low <= distance[j] <= high)
-    return below, found
+        distance = abs(np.float64(current[j]) / u_0 - targets[j])
+        work.distance[j] = distance
+        off = uint8(is_off(distance, settled[j], levels))
+        work.busy[j] = (off & (given_up[j] ^ uint8(1))) | uint8(off == settled[j])
+        work.inside[j] = uint8(distance >= low) & uint8(distance <= high)
+        below += int64(distance < low)
+    for j in range(count, (count + 7) & -8):
+        work.busy[j] = work.inside[j] = 0
+    return below
 
 
 @part_njit()
-def pulse_block(begin, count, cells, model, course, reading, work, switching):  # type: ignore[no-untyped-def]
+def gather(count, work, out):  # type: ignore[no-untyped-def]
+    """Copy the distances of marked cells to ``out``; return how many."""
+    found = int64(0)
+    for word in range((count + 7) >> 3):
+        if work.inside_words[word] != uint64(0):
+            for j in range(8 * word, 8 * word + 8):
+                out[found] = work.distance[j]
+                found += int64(work.inside[j])
+    return found
+
+
+@part_njit()
+def currents_of_pulses(llrs, hhrs, constants, count, work):  # type: ignore[no-untyped-def]
+    """Write the currents of the listed cells at the voltages of their pulses."""
+    wide_vectors()
+    for k in range(count):
+        work.after[k] = span(llrs, hhrs, constants, work.state[k], work.pulse[k])[2]
+
+
+@part_njit()
+def pulse_block(begin, count, cells, model, energy, reading, work, switching):  # type: ignore[no-untyped-def]
     """Pulse the listed cells of a block; add the energy of each."""
-    rounded, volts, listed = work.rounded, work.volts, work.active
-    r, energy = cells.r, course.energy
+    listed = work.active
     for low in range(0, count, SELECTED):
         high = min(low + SELECTED, count)
         for k in range(low, high):
             switching.selected[k - low] = listed[k]
-        switch_selected(cells, model, switching, at(rounded, -begin), int64(1), high - low)
+        switch_selected(cells, model, switching, at(work.rounded, -begin), int64(1), high - low)
     for k in range(count):
-        c = listed[k]
-        after = span(model.llrs, model.hhrs, model.constants, r[c], rounded[c - begin])[2]
-        energy[c] += abs(np.float64(after) * volts[c - begin]) * reading.duration
+        work.state[k], work.pulse[k] = cells.r[listed[k]], work.rounded[listed[k] - begin]
+    currents_of_pulses(model.llrs, model.hhrs, model.constants, count, work)
+    for k in range(count):
+        energy[listed[k]] += abs(np.float64(work.after[k]) * work.volts[k]) * reading.duration
 
 
 @part_njit()
-def verify_block(begin, count, fire, course, reading, state, levels, gains, work):  # type: ignore[no-untyped-def]
-    """Decide on the pulses of a block after its read; return how many cells are active."""
-    current, targets, active = course.current, course.targets, int64(0)
-    for j in range(count):
-        c = begin + j
-        if verified(c, work.distance[j], state, levels):
-            # Cells without a target have a distance of NaN, and are not settled.
-            if np.isnan(work.distance[j]):
-                continue
-            now = np.float64(current[c]) / reading.u_0
-            volts = next_voltage(c, now, now - targets[c], state, levels, gains)
-            if np.isnan(volts):
-                continue
-            work.active[active] = c
-            active += 1
-            if fire:
-                work.volts[j], work.rounded[j] = volts, f4(volts)
-                pulsed(c, volts, state, levels)
+def decide(begin, count, fire, current, targets, reading, state, levels, gains, work):  # type: ignore[no-untyped-def]
+    """Decide on the pulses of the busy cells of a block; return how many get one."""
+    active = int64(0)
+    for word in range((count + 7) >> 3):
+        if work.busy_words[word] == uint64(0):
+            continue
+        for j in range(8 * word, 8 * word + 8):
+            c = begin + j
+            if work.busy[j] and verified(c, work.distance[j], state, levels):
+                now = np.float64(current[c]) / reading.u_0
+                volts = next_voltage(c, now, now - targets[c], state, levels, gains)
+                if not np.isnan(volts):
+                    work.active[active], work.volts[active] = c, volts
+                    work.rounded[j] = f4(volts)
+                    active += 1
+                    if fire:
+                        pulsed(c, volts, state, levels)
     return active
 
 
 @part_njit()
-def median_of(course, n_cells, given, u_0, bracket, scratch):  # type: ignore[no-untyped-def]
+def search(current, targets, u_0, count, bracket, out):  # type: ignore[no-untyped-def]
+    """Copy the distances inside a bracket to ``out``; return how many are below, and inside."""
+    low, high = bracket
+    below, found = int64(0), int64(0)
+    for j in range(count):
+        distance = abs(np.float64(current[j]) / u_0 - targets[j])
+        out[found] = distance
+        below += int64(distance < low)
+        found += int64(low <= distance <= high)
+    return below, found
+
+
+@part_njit()
+def median_of(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-def]
     """Return the median distance of the ``given`` cells with a target, S; 0 without any.
 
     ``bracket`` are the limits with which the numbers near it were gathered; if it is not among
@@ -149,11 +194,10 @@ def median_of(course, n_cells, given, u_0, bracket, scratch):  # type: ignore[no
             if attempt:
                 begin = b * BLOCK
                 size = min(int64(BLOCK), n_cells - begin)
-                distances(
+                below[b], found[b] = search(
                     at(pointer(course.current), begin), at(pointer(course.targets), begin), u_0,
-                    size, scratch,
+                    size, bracket, at(near, begin),
                 )  # fmt: skip
-                below[b], found[b] = gather(scratch, size, bracket, at(near, begin))
             smaller += below[b]
             for j in range(found[b]):
                 near[count] = near[b * BLOCK + j]
@@ -190,7 +234,7 @@ def one_pass(  # type: ignore[no-untyped-def]
     cells, switching = open_cells(storage, model), pointers(switching)
     state, work = pointers(state), pointers(work)
     current, targets = pointer(course.current), pointer(course.targets)
-    near = pointer(course.near)
+    near, energy = pointer(course.near), pointer(course.energy)
     for block in range(first, last):
         begin = block * BLOCK
         count = min(int64(BLOCK), n_cells - begin)
@@ -198,14 +242,15 @@ def one_pass(  # type: ignore[no-untyped-def]
             begin, begin + count, storage.r, reading.voltage, 0, curves, reading.coefficients,
             reading.slopes, course.current, model.first, number, model.key, noise,
         )  # fmt: skip
-        distances(at(current, begin), at(targets, begin), reading.u_0, count, work.distance)
-        course.below[block], course.found[block] = gather(
-            work.distance, count, bracket, at(near, begin)
-        )
-        active = verify_block(begin, count, fire, course, reading, state, levels, gains, work)
+        course.below[block] = compare(
+            at(current, begin), at(targets, begin), at(state.settled, begin),
+            at(state.given_up, begin), reading.u_0, count, bracket, levels, work,
+        )  # fmt: skip
+        course.found[block] = gather(count, work, at(near, begin))
+        active = decide(begin, count, fire, current, targets, reading, state, levels, gains, work)
         course.pending[block] = active
         if fire and active:
-            pulse_block(begin, active, cells, model, course, reading, work, switching)
+            pulse_block(begin, active, cells, model, energy, reading, work, switching)
 
 
 @part_njit()
@@ -215,18 +260,18 @@ def bracket_of(median):  # type: ignore[no-untyped-def]
 
 
 @part_njit()
-def concluded(course, n_cells, given, u_0, bracket, work):  # type: ignore[no-untyped-def]
+def concluded(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-def]
     """Return the number of active cells and the median distance (S) after all blocks of a pass."""
     active = int64(0)
     for block in range(course.pending.shape[0]):
         active += course.pending[block]
-    return active, median_of(course, n_cells, given, u_0, bracket, pointer(work.distance))
+    return active, median_of(course, n_cells, given, u_0, bracket)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def conclude(course, n_cells, given, u_0, bracket, work):  # type: ignore[no-untyped-def]
+def conclude(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-def]
     """Return ``concluded`` of a pass whose blocks were distributed over threads."""
-    return concluded(course, n_cells, given, u_0, bracket, work)
+    return concluded(course, n_cells, given, u_0, bracket)
 
 
 @cached_njit(nogil=True, error_model="numpy")
@@ -247,7 +292,7 @@ def run(  # type: ignore[no-untyped-def]
             gains, storage, model, work, switching, noise,
         )  # fmt: skip
         if most:
-            pending[k], error[k] = concluded(course, n_cells, given, reading.u_0, bracket, work)
+            pending[k], error[k] = concluded(course, n_cells, given, reading.u_0, bracket)
             bracket = bracket_of(error[k])
             if pending[k] == 0:
                 return k + 1

@@ -139,7 +139,7 @@ class KernelPasses:
             self.engine.n_cells,
         )  # fmt: skip
         return pass_kernels.conclude(
-            self.course, self.engine.n_cells, self.given, self.reading.u_0, self._bracket, _work()
+            self.course, self.engine.n_cells, self.given, self.reading.u_0, self._bracket
         )
 
     def _run(
