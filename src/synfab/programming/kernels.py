@@ -69,6 +69,29 @@ def verified(c, distance, state, levels):  # type: ignore[no-untyped-def]
 
 
 @part_njit()
+def failed(c, no_lrs, no_hrs, state, levels):  # type: ignore[no-untyped-def]
+    """Note a failed attempt: no LRS or no HRS was reached, or the cell jumped past its target."""
+    state.attempts[c] += 1
+    state.above_lrs[c] += no_lrs
+    state.below_hrs[c] += no_hrs
+    if no_lrs:
+        # An unsuccessful SET looks the same as a low LRS, so the next SET is stronger.
+        state.set_level[c] = max(state.set_level[c] + levels.set_more, levels.set_last)
+    elif no_hrs:
+        state.begin[c] = levels.full  # another HRS can be drawn at once, without a staircase
+    else:
+        amplitude = state.amplitude[c]
+        too_late = amplitude <= state.begin[c]
+        state.begin[c] = levels.first if too_late else max(amplitude - levels.back, levels.first)
+    if state.attempts[c] > levels.retries:
+        state.given_up[c] = True
+        if state.above_lrs[c] == state.attempts[c]:
+            state.reason[c] = levels.above_reason
+        if state.below_hrs[c] == state.attempts[c]:
+            state.reason[c] = levels.below_reason
+
+
+@part_njit()
 def next_voltage(c, now, off, state, levels, gains):  # type: ignore[no-untyped-def]
     """Return the voltage (V; NaN: no pulse) of an active cell that reads ``now``, ``off`` (S)."""
     old = state.before[c]
@@ -81,23 +104,8 @@ def next_voltage(c, now, off, state, levels, gains):  # type: ignore[no-untyped-
     no_lrs, jumped = off < 0.0 and after_set, off < 0.0 and stair
     no_hrs = off > 0.0 and stair and amplitude >= levels.limit
     if no_lrs or jumped or no_hrs:
-        state.attempts[c] += 1
-        state.above_lrs[c] += no_lrs
-        state.below_hrs[c] += no_hrs
-        if no_lrs:
-            # An unsuccessful SET looks the same as a low LRS, so the next SET is stronger.
-            state.set_level[c] = max(state.set_level[c] + levels.set_more, levels.set_last)
-        elif jumped:
-            too_late = amplitude <= state.begin[c]
-            state.begin[c] = levels.first if too_late else max(amplitude - levels.back, levels.first)
-        else:
-            state.begin[c] = levels.full  # another HRS can be drawn at once, without a staircase
-        if state.attempts[c] > levels.retries:
-            state.given_up[c] = True
-            if state.above_lrs[c] == state.attempts[c]:
-                state.reason[c] = levels.above_reason
-            if state.below_hrs[c] == state.attempts[c]:
-                state.reason[c] = levels.below_reason
+        failed(c, no_lrs, no_hrs, state, levels)
+        if state.given_up[c]:
             state.step[c] = 0.0
             return np.nan
     if off > 0.0 and stair and not no_hrs:

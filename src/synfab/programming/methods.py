@@ -60,7 +60,7 @@ def _checked(name: str, value: Any) -> Any:
 def program_cells(
     cells: CellArray[Any], targets: Array, method: str, options: Mapping[str, Any]
 ) -> Programming:
-    """Program cells to ``targets`` (S, in their shape) by a method of ``OPTIONS``.
+    """Program cells to ``targets`` (S, in their shape; NaN: not) by a method of ``OPTIONS``.
 
     The result does not depend on previous conductances, which may have been set ideally:
     write-verify and open-loop programming RESET all cells first. Only "refresh" begins with the
@@ -68,7 +68,8 @@ def program_cells(
     """
     given = dict(options)
     if method == "ideal":
-        cells.set_conductance(targets)
+        with_target = np.isfinite(targets)
+        cells.set_conductance(targets, where=None if with_target.all() else with_target)
         nothing = np.zeros(cells.shape)
         return unverified(cells, targets, nothing.astype(np.int64), nothing)
     pulser = DirectPulser(cells, given.pop("duration", DURATION))

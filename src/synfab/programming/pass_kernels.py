@@ -38,8 +38,10 @@ SAMPLED = (0.42, 0.58)
 
 
 class Course(NamedTuple):
-    """Arrays of a course of write-verify; (N,) for cells and (blocks,) unless noted otherwise."""
+    """Numbers of a course of write-verify; arrays are (N,) for cells, or (blocks,) for counts."""
 
+    n_cells: int
+    given: int  # cells with a target
     targets: Any  # S; NaN: no target
     energy: Any  # J
     current: Any  # A, of the last read, float32
@@ -57,6 +59,18 @@ class Reading(NamedTuple):
     coefficients: tuple[Any, Any]
     slopes: tuple[Any, Any]
     duration: float  # s
+
+
+class Job(NamedTuple):
+    """What a pass is made of."""
+
+    course: Course
+    reading: Reading
+    state: Any  # ``kernels.State``
+    levels: Any  # ``kernels.Levels``
+    gains: Any  # of the steps, by attempts
+    storage: Any  # of the cells, ``layout.Storage``
+    model: Any  # ``layout.Parameters``
 
 
 class PassWork(NamedTuple):
@@ -177,15 +191,15 @@ def search(current, targets, u_0, count, bracket, out):  # type: ignore[no-untyp
 
 
 @part_njit()
-def median_of(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-def]
-    """Return the median distance of the ``given`` cells with a target, S; 0 without any.
+def median_of(course, u_0, bracket):  # type: ignore[no-untyped-def]
+    """Return the median distance of all cells with a target, S; 0 without any.
 
     ``bracket`` are the limits with which the numbers near it were gathered; if it is not among
     them, others are gathered with limits from a sample, and then without limits.
     """
-    if given == 0:
+    if course.given == 0:
         return 0.0
-    first, second = (given - 1) // 2, given // 2
+    first, second = (course.given - 1) // 2, course.given // 2
     below, near = pointer(course.below), pointer(course.near)
     found = pointer(course.found)
     for attempt in range(3):
@@ -193,7 +207,7 @@ def median_of(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-
         for b in range(course.found.shape[0]):
             if attempt:
                 begin = b * BLOCK
-                size = min(int64(BLOCK), n_cells - begin)
+                size = min(int64(BLOCK), course.n_cells - begin)
                 below[b], found[b] = search(
                     at(pointer(course.current), begin), at(pointer(course.targets), begin), u_0,
                     size, bracket, at(near, begin),
@@ -204,13 +218,14 @@ def median_of(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-
                 count += 1
         if smaller <= first and second < smaller + count:
             return middle_of(near, count, first - smaller, second - smaller)
-        bracket = (0.0, np.inf) if attempt else sampled(course, n_cells, u_0, near)
+        bracket = (0.0, np.inf) if attempt else sampled(course, u_0, near)
     return np.nan
 
 
 @part_njit()
-def sampled(course, n_cells, u_0, out):  # type: ignore[no-untyped-def]
+def sampled(course, u_0, out):  # type: ignore[no-untyped-def]
     """Return limits of the median distance (S) from a sample, which overwrites ``out``."""
+    n_cells = course.n_cells
     stride, count = max(int64(1), n_cells // FEW), int64(0)
     for c in range(0, n_cells, stride):
         off = abs(np.float64(course.current[c]) / u_0 - course.targets[c])
@@ -224,22 +239,24 @@ def sampled(course, n_cells, u_0, out):  # type: ignore[no-untyped-def]
 
 
 @part_njit()
-def one_pass(  # type: ignore[no-untyped-def]
-    first, last, n_cells, fire, number, bracket, course, reading, state, levels, gains, storage,
-    model, work, switching, noise,
-):
-    """Read blocks ``first`` … ``last`` with noise of a number; pulse active cells if ``fire``."""
+def one_pass(first, last, fire, number, bracket, job, work, others):  # type: ignore[no-untyped-def]
+    """Read blocks ``first`` … ``last`` with noise of a number; pulse active cells if ``fire``.
+
+    ``others`` are the working arrays of switching and of noise.
+    """
     wide_vectors()
+    course, reading, model, levels = job.course, job.reading, job.model, job.levels
     curves = (model.llrs, model.hhrs, model.constants)
-    cells, switching = open_cells(storage, model), pointers(switching)
-    state, work = pointers(state), pointers(work)
+    switching, noise = others
+    cells, switching = open_cells(job.storage, model), pointers(switching)
+    state, work = pointers(job.state), pointers(work)
     current, targets = pointer(course.current), pointer(course.targets)
     near, energy = pointer(course.near), pointer(course.energy)
     for block in range(first, last):
         begin = block * BLOCK
-        count = min(int64(BLOCK), n_cells - begin)
+        count = min(int64(BLOCK), course.n_cells - begin)
         noisy_current(
-            begin, begin + count, storage.r, reading.voltage, 0, curves, reading.coefficients,
+            begin, begin + count, job.storage.r, reading.voltage, 0, curves, reading.coefficients,
             reading.slopes, course.current, model.first, number, model.key, noise,
         )  # fmt: skip
         course.below[block] = compare(
@@ -247,7 +264,9 @@ def one_pass(  # type: ignore[no-untyped-def]
             at(state.given_up, begin), reading.u_0, count, bracket, levels, work,
         )  # fmt: skip
         course.found[block] = gather(count, work, at(near, begin))
-        active = decide(begin, count, fire, current, targets, reading, state, levels, gains, work)
+        active = decide(
+            begin, count, fire, current, targets, reading, state, levels, job.gains, work
+        )  # fmt: skip
         course.pending[block] = active
         if fire and active:
             pulse_block(begin, active, cells, model, energy, reading, work, switching)
@@ -260,25 +279,22 @@ def bracket_of(median):  # type: ignore[no-untyped-def]
 
 
 @part_njit()
-def concluded(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-def]
+def concluded(course, u_0, bracket):  # type: ignore[no-untyped-def]
     """Return the number of active cells and the median distance (S) after all blocks of a pass."""
     active = int64(0)
     for block in range(course.pending.shape[0]):
         active += course.pending[block]
-    return active, median_of(course, n_cells, given, u_0, bracket)
+    return active, median_of(course, u_0, bracket)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def conclude(course, n_cells, given, u_0, bracket):  # type: ignore[no-untyped-def]
+def conclude(course, u_0, bracket):  # type: ignore[no-untyped-def]
     """Return ``concluded`` of a pass whose blocks were distributed over threads."""
-    return concluded(course, n_cells, given, u_0, bracket)
+    return concluded(course, u_0, bracket)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def run(  # type: ignore[no-untyped-def]
-    first, last, n_cells, given, firing, number, bracket, course, reading, state, levels, gains,
-    storage, model, work, switching, noise, pending, error,
-):
+def run(first, last, firing, number, bracket, job, work, others, pending, error):  # type: ignore[no-untyped-def]
     """Run passes until no cell is active; return how many.
 
     There are at most as many as ``pending`` and ``error`` have elements, for the number of active
@@ -287,12 +303,9 @@ def run(  # type: ignore[no-untyped-def]
     """
     most = len(pending)
     for k in range(max(most, 1)):
-        one_pass(
-            first, last, n_cells, k < firing, number + k, bracket, course, reading, state, levels,
-            gains, storage, model, work, switching, noise,
-        )  # fmt: skip
+        one_pass(first, last, k < firing, number + k, bracket, job, work, others)
         if most:
-            pending[k], error[k] = concluded(course, n_cells, given, reading.u_0, bracket)
+            pending[k], error[k] = concluded(job.course, job.reading.u_0, bracket)
             bracket = bracket_of(error[k])
             if pending[k] == 0:
                 return k + 1

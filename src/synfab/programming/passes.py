@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from synfab.physics import rules
 from synfab.physics.noise import ReadNoise
 from synfab.programming import pass_kernels
 from synfab.programming.controller import GAINS, Controllers
-from synfab.programming.kernels import Levels, State
-from synfab.programming.pass_kernels import BLOCK, DRIFT, Course, PassWork, Reading
+from synfab.programming.pass_kernels import BLOCK, DRIFT, Course, Job, Reading
 from synfab.programming.pulser import DirectPulser, Pulser, measured_conductance
 from synfab.random.streams import WORD
 
@@ -80,9 +79,8 @@ class KernelPasses:
         n_cells, u_0 = engine.n_cells, engine.model.conduction.u_0
         self.blocks = blocks = -(-n_cells // BLOCK)
         counts = (np.zeros(blocks, np.int64) for _ in range(3))
-        self.given = int(np.count_nonzero(controllers.has_target))
         self.course = Course(
-            controllers.targets.reshape(-1), pulser.energy.reshape(-1),
+            n_cells, int(np.count_nonzero(controllers.has_target)), controllers.targets.reshape(-1), pulser.energy.reshape(-1),
             np.empty(n_cells, np.float32), np.empty(blocks * BLOCK), *counts,
         )  # fmt: skip
         johnson, shot = map(np.float32, noise.coefficients)
@@ -114,7 +112,7 @@ class KernelPasses:
         with lock_of(self.cells):
             storage = self.engine.cells  # fabricates cells that wait for it
             if self.engine.n_cells >= MANY:
-                found = [self._distributed(firing, storage)]
+                found = self._distributed(firing, storage)
             else:
                 most = min(most, max(1, CELLS_AT_ONCE // self.engine.n_cells))
                 found = self._at_once(most, firing, storage)
@@ -138,19 +136,21 @@ class KernelPasses:
             lambda low, high: self._run(low, high, firing, storage, *nothing), self.blocks,
             self.engine.n_cells,
         )  # fmt: skip
-        return pass_kernels.conclude(
-            self.course, self.engine.n_cells, self.given, self.reading.u_0, self._bracket
-        )
+        active, error = pass_kernels.conclude(self.course, self.reading.u_0, self._bracket)
+        return [(int(active), float(error))]
 
     def _run(
         self, first: int, last: int, firing: int, storage: Storage, pending: Array, error: Array
     ) -> int:
         engine, controllers = self.engine, self.controllers
-        done: int = pass_kernels.run(
-            first, last, engine.n_cells, self.given, firing, self.cells.read_number, self._bracket,
+        job = Job(
             self.course, self.reading, controllers.state, controllers.levels, GAINS, storage,
-            engine.parameters32, _work(), switching_work(engine.slots), noise_work(), pending,
-            error,
+            engine.parameters32,
+        )  # fmt: skip
+        others = switching_work(engine.slots), noise_work()
+        done: int = pass_kernels.run(
+            first, last, firing, self.cells.read_number, self._bracket, job, _work(), others,
+            pending, error,
         )  # fmt: skip
         return done
 
@@ -160,7 +160,7 @@ class KernelPasses:
 
     def measured(self) -> Array:
         """See ``Passes``."""
-        wide = np.divide(self.course.current, self.reading.u_0, dtype=np.float64)
+        wide: Array = np.divide(self.course.current, self.reading.u_0, dtype=np.float64)
         return wide.reshape(self.cells.shape)
 
 

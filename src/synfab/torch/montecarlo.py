@@ -167,14 +167,14 @@ class _Group(NamedTuple):
     begin: float
 
 
-def _groups(
-    seeds: list[int], least: int, chip_of: Callable[[int], nn.Module]
-) -> Iterator[_Group]:
+def _groups(seeds: list[int], least: int, chip_of: Callable[[int], nn.Module]) -> Iterator[_Group]:
     """Yield all chips in groups with up to ``CELLS_AT_ONCE`` cells, or ``least`` chips."""
     while seeds:
         begin = time.perf_counter()
         chips = [chip_of(seeds[0])]
-        cells = sum(layer.tiles.end_cell - layer.tiles.first_cell for _, layer in crossbar_layers(chips[0]))
+        cells = sum(
+            layer.tiles.end_cell - layer.tiles.first_cell for _, layer in crossbar_layers(chips[0])
+        )
         count = max(least, CELLS_AT_ONCE // max(cells, 1))
         chips += map(chip_of, seeds[1:count])
         yield _Group(seeds[:count], chips, begin)
