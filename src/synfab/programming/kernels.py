@@ -1,4 +1,4 @@
-"""Numba kernels of write-verify: what ``Controllers`` states, and the medians of its errors."""
+"""Numba kernels of write-verify: what ``Controllers`` states, cell by cell."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,6 @@ from synfab.engines.numba.compile import cached_njit, part_njit
 from synfab.engines.numba.intrinsics import pointers
 
 NOTHING, SET, STAIR, FULL_RESET = range(4)  # as in ``controller.Last``
-FEW = 1024  # numbers from which a selection begins with a sample
 
 
 class State(NamedTuple):
@@ -165,43 +164,3 @@ def fired(low, high, voltage, state, levels):  # type: ignore[no-untyped-def]
     for c in range(low, high):
         if not np.isnan(voltage[c]):
             pulsed(c, voltage[c], state, levels)
-
-
-@part_njit()
-def select(values, count, rank):  # type: ignore[no-untyped-def]
-    """Return the number of a rank among the first ``count`` of ``values``, which are reordered.
-
-    Hoare's algorithm: the numbers before the place ``rank`` are not greater than the one there.
-    """
-    low, high = 0, count - 1
-    while low < high:
-        middle = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < middle:
-                i += 1
-            while values[j] > middle:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    return values[rank]
-
-
-@part_njit()
-def middle_of(values, count, first, second):  # type: ignore[no-untyped-def]
-    """Return the mean of the numbers of rank ``first`` and ``second``, the same or the next."""
-    low = select(values, count, first)
-    if second == first:
-        return (low + low) / 2.0
-    high = values[first + 1]
-    for j in range(first + 2, count):
-        high = min(high, values[j])
-    return (low + high) / 2.0

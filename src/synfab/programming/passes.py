@@ -16,7 +16,8 @@ from synfab.physics import rules
 from synfab.physics.noise import ReadNoise
 from synfab.programming import pass_kernels
 from synfab.programming.controller import GAINS, Controllers
-from synfab.programming.pass_kernels import BLOCK, DRIFT, Course, Job, Reading
+from synfab.programming.median_kernels import BLOCK, DRIFT
+from synfab.programming.pass_kernels import Course, Job, Reading
 from synfab.programming.pulser import DirectPulser, Pulser, measured_conductance
 from synfab.random.streams import WORD
 
@@ -80,7 +81,8 @@ class KernelPasses:
         self.blocks = blocks = -(-n_cells // BLOCK)
         counts = (np.zeros(blocks, np.int64) for _ in range(3))
         self.course = Course(
-            n_cells, int(np.count_nonzero(controllers.has_target)), controllers.targets.reshape(-1), pulser.energy.reshape(-1),
+            n_cells, int(np.count_nonzero(controllers.has_target)),
+            controllers.targets.reshape(-1), pulser.energy.reshape(-1),
             np.empty(n_cells, np.float32), np.empty(blocks * BLOCK), *counts,
         )  # fmt: skip
         johnson, shot = map(np.float32, noise.coefficients)
@@ -116,10 +118,10 @@ class KernelPasses:
             else:
                 most = min(most, max(1, CELLS_AT_ONCE // self.engine.n_cells))
                 found = self._at_once(most, firing, storage)
-            cells, done = self.cells, len(found)
+            cells = self.cells
             cells.version = object()
-            cells.cycle_bound += done
-            cells.read_number = (cells.read_number + done) & WORD
+            cells.cycle_bound += sum(active > 0 for active, _ in found[: max(0, firing)])
+            cells.read_number = (cells.read_number + len(found)) & WORD
             self.error = found[-1][1]
             return found
 

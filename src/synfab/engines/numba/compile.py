@@ -28,6 +28,7 @@ from synfab.common.interrupts import pass_on
 CONSTANTS = (
     "engines/numba/layout.py", "engines/numba/intrinsics.py", "model/cell_model.py",
     "model/reduction.py", "network/vectors.py", "physics/drawing.py", "programming/kernels.py",
+    "programming/median_kernels.py",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)
