@@ -58,6 +58,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
     "report.png": ("tools/screenshots.py", "report.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
+    "explorer-dark.png": ("tools/screenshots.py", "explorer-dark.png"),
 } | {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
     for folder in ("gallery", "concepts", "validation")

@@ -1,4 +1,4 @@
-"""Screenshots of the report and of the explorer in Chromium: report.png, explorer.png."""
+"""Screenshots in Chromium: report.png, and explorer.png and explorer-dark.png in both schemes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from browser import chromium
 
 SYNFAB = [sys.executable, "-m", "synfab"]
@@ -27,17 +27,20 @@ def main() -> None:
         page.wait(READY)
         page.driver.save_screenshot("report.png")
         server = subprocess.Popen(
-            [*SYNFAB, "explore", "--no-show"], stdout=subprocess.PIPE, text=True
+            [*SYNFAB, "explore", "lab/cycling.csv", "--no-show"], stdout=subprocess.PIPE, text=True
         )
         try:
             address = server.stdout.readline().split()[0]
-            page.driver.set_window_size(1480, 1160)
-            page.open(address)
-            page.wait(READY)
-            page.driver.save_screenshot("explorer.png")
+            for scheme, name in (("light", "explorer.png"), ("dark", "explorer-dark.png")):
+                page.prefer(scheme)
+                page.resize(1440, 1000)
+                page.open(address)
+                page.wait(READY)
+                page.resize(1440, page.run("return document.documentElement.scrollHeight"))
+                page.driver.save_screenshot(name)
         finally:
             server.terminate()
-            server.wait()
+            server.wait(120)
 
 
 if __name__ == "__main__":
