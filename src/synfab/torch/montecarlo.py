@@ -59,6 +59,8 @@ def monte_carlo(
 ) -> pd.DataFrame:
     """Return a table of chips, one for each seed, with a network programmed and evaluated on each.
 
+    Chips with up to 2**21 cells in total are programmed at the same time, which is faster.
+
     Parameters
     ----------
     network
@@ -83,7 +85,7 @@ def monte_carlo(
         drifted, and its options; a chip is evaluated before a refresh that is due at the same
         time. None: never.
     workers
-        Number of chips that are computed at the same time, in threads. ``evaluate`` must allow
+        Number of chips that are evaluated at the same time, in threads. ``evaluate`` must allow
         this. The table does not depend on it.
     progress
         Show a progress bar on standard error.
@@ -94,7 +96,7 @@ def monte_carlo(
     -------
     DataFrame
         One row per chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
-        and ``seconds``. With ``times``, one row per chip and time, with two more columns, ``time``
+        and ``seconds``, its part of the time. With ``times``, one row per chip and time, with two more columns, ``time``
         (s) and ``refreshes``, the number of them so far; ``rms_error`` is that at this time,
         ``pulses`` and ``energy`` include the refreshes.
 
