@@ -96,9 +96,9 @@ def monte_carlo(
     -------
     DataFrame
         One row per chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
-        and ``seconds``, its part of the time. With ``times``, one row per chip and time, with two more columns, ``time``
-        (s) and ``refreshes``, the number of them so far; ``rms_error`` is that at this time,
-        ``pulses`` and ``energy`` include the refreshes.
+        and ``seconds``, its part of the time. With ``times``, one row per chip and time, with two
+        more columns, ``time`` (s) and ``refreshes``, the number of them so far; ``rms_error`` is
+        that at this time, ``pulses`` and ``energy`` include the refreshes.
 
     Raises
     ------
