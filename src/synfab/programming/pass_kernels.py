@@ -219,7 +219,7 @@ def run(first, last, firing, number, bracket, job, work, others, pending, error)
 
     There are at most as many as ``pending`` and ``error`` have elements, for the number of active
     cells and their median distance (S); cells are pulsed in the first ``firing`` of them. Without
-    elements, one pass over blocks ``first`` … ``last`` follows, which ``conclude`` ends.
+    elements, one pass runs, of blocks ``first`` … ``last``; ``conclude`` ends it.
     """
     most = len(pending)
     for k in range(max(most, 1)):
