@@ -218,7 +218,7 @@ def compare(
     from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model
-    from synfab.report.verdict import headline, left_out, rare_sentences, verdicts
+    from synfab.report.verdict import left_out, rare_sentences
 
     _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
@@ -236,16 +236,15 @@ def compare(
         made = {} if report is None else {"report": str(report)}
         print_json({**made, **found.summary()})
         return
-    judged = verdicts(found)
     table = Table(title=plain(f"{loaded.name} against {source}"))
     for heading in ("property", "verdict", *NUMBERS):
         table.add_column(heading, justify="right" if heading in NUMBERS else "left")
-    for v in judged:
+    for v in found.worst_first():
         table.add_row(v.name, v.words, *(f"{getattr(v, name):.3g}" for name in NUMBERS))
     out.print(table)
     say("detects: deviation that would have been called different in 80 of 100 cases")
     for text in (
-        *(headline(judged), *reading_notes(features.notes)),
+        *(found.headline(), *reading_notes(features.notes)),
         *(*left_out(found), *rare_sentences(found)),
     ):
         say(text)

@@ -29,15 +29,7 @@ from synfab.learn.tables import as_sweeps
 from synfab.learn.traps.data import Relaxation
 from synfab.report.panels import GENERATED, MEASURED, Panel
 from synfab.report.sample import MAX_BLOCKS, block_length
-from synfab.report.verdict import (
-    WORDS,
-    Level,
-    Verdict,
-    headline,
-    left_out,
-    rare_sentences,
-    verdicts,
-)
+from synfab.report.verdict import WORDS, Level, Verdict, left_out, rare_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +143,7 @@ def render(
     if relaxation is not None:
         sections.append(_over_time(found, relaxation))
     panels = [panel for section in sections for panel in section["panels"]]
-    judged = verdicts(found)
+    judged = found.verdicts()
     extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
     summary = found.summary()
     folder = Path(__file__).parent / "templates"
@@ -170,7 +162,7 @@ def render(
         sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
                   {"id": "tables", "title": "Tables"},
                   {"id": "provenance", "title": "Provenance"}],
-        headline=" ".join([headline(judged), *left_out(found)]),
+        headline=" ".join([found.headline(), *left_out(found)]),
         rare=rare_sentences(found),
         groups=_groups(judged),
         shape=lambda level: Markup(_shape(level)),

@@ -50,6 +50,8 @@ class Result:
         Deviation that is called different, i.e. exceeds twice the yardstick, with a probability of
         at least 80 %: twice the yardstick plus the 80 % quantile of the distance of a correct
         model (triangle inequality).
+    basis
+        Counts that the result rests on, with their uncertainty, if they are few; may be empty.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Result:
     distance: float
     yardstick: float
     detects: float
+    basis: str = ""
 
     @property
     def ratio(self) -> float:
