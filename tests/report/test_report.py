@@ -192,11 +192,11 @@ def test_fit_and_compare_write_a_report(sweeps, tmp_path):
     done = run("fit", source, "-o", model, "--order", "1", "--report", first, "--json")
     assert done.exit_code == 0
     assert json.loads(done.stdout)["report"] == str(first)
-    assert "How it was fitted" in first.read_text()
+    assert "How it was learned" in first.read_text()
     done = run("compare", model, source, "--report", second)
     assert done.exit_code == 0
-    assert "properties agree" in " ".join(done.output.split())
-    assert "How it was fitted" not in second.read_text()
+    assert "agree with the measurement" in " ".join(done.output.split())
+    assert "How it was learned" not in second.read_text()
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def _until(ask, times=40):
 
 def test_tables_can_be_downloaded(page, found):
     links = page.run(
-        "return Object.fromEntries([...document.querySelectorAll('#tables a[download]')]"
+        "return Object.fromEntries([...document.querySelectorAll('#download a[download]')]"
         ".map((a) => [a.download, a.href]))"
     )
     assert set(links) == {"verdicts.csv", "distributions.csv", "quantiles.csv", "memory.csv",
@@ -387,7 +387,7 @@ def test_downloads_cannot_run_formulas_and_are_csv(browser, hostile):
         assert all(harmless(cell) for row in rows for cell in row)
         assert any(float(cell) < 0 for row in data for cell in row[2:])
     links = browser.run(
-        "return [...document.querySelectorAll('#tables a[download][href*=base64]')]"
+        "return [...document.querySelectorAll('#download a[download][href*=base64]')]"
         ".map((a) => a.href)"
     )
     for link in links:
