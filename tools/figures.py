@@ -57,6 +57,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "tutorials/relaxation-fit.png": ("docs/tutorials/relaxation.md", "relaxation-fit.png"),
     "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
     "report.png": ("tools/screenshots.py", "report.png"),
+    "report-dark.png": ("tools/screenshots.py", "report-dark.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
 } | {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")

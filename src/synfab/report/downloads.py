@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synfab.learn.comparison.verdicts import Verdict
+from synfab.report.sections import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,17 +21,17 @@ FORMULA = re.compile(
 )
 
 
-def tables(judged: Sequence[Verdict], sections: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+def tables(judged: Sequence[Verdict], sections: Sequence[Section]) -> list[dict[str, str]]:
     """Return the tables to download: name, content in words, and the file as an address."""
     import pandas as pd
 
     frames = {"verdicts": pd.DataFrame([vars(v) for v in judged])}
-    texts = {"verdicts": "the summary"}
+    texts = {"verdicts": "verdicts on all properties"}
     for section in sections:
-        parts = [pd.DataFrame(p.table).assign(panel=p.title) for p in section["panels"] if p.table]
+        parts = [pd.DataFrame(p.table).assign(panel=p.title) for p in section.panels if p.table]
         if parts:
-            frames[section["id"]] = pd.concat(parts).set_index("panel").reset_index()
-            texts[section["id"]] = section["title"].lower()
+            frames[section.id] = pd.concat(parts).set_index("panel").reset_index()
+            texts[section.id] = section.table
     return [
         {"name": name, "text": texts[name],
          "address": "data:text/csv;base64," + base64.b64encode(_csv(frame).encode()).decode()}

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from synfab.common.errors import InvalidValueError
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
 from synfab.learn.comparison.compare import Comparison
-from synfab.learn.comparison.loops import MAX_DEVICES
 from synfab.learn.readers.tables import Table
 from synfab.learn.reading import source_files
 from synfab.learn.sweeps import Sweeps
@@ -27,13 +26,11 @@ from synfab.learn.traps.data import Relaxation
 from synfab.report import downloads, rows
 from synfab.report.bins import voltage_step
 from synfab.report.panels import GENERATED, MEASURED
-from synfab.report.sample import MAX_BLOCKS, block_length
+from synfab.report.sections import Section, over_time, sections
 from synfab.report.verdict import left_out, rare_sentences
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-
-    from synfab.report.picked import Picked
 
 
 def save_report(
@@ -121,12 +118,12 @@ def render(
         trim_blocks=True,
     )  # fmt: skip
     one = picked(found, sweeps)
-    sections = _sections(found, one, voltage_step(sweeps))
+    drawn = sections(found, one, voltage_step(sweeps))
     if relaxation is not None:
-        sections.append(_over_time(found, relaxation))
-    panels = [panel for section in sections for panel in section["panels"]]
+        drawn.append(over_time(found, relaxation))
+    panels = [panel for section in drawn for panel in section.panels]
     judged = found.worst_first()
-    extra = [{"id": "learned", "title": "How it was learned"}] if diagnostics else []
+    learned = [Section("learned", "How it was learned")] if diagnostics else []
     summary = found.summary()
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
@@ -142,8 +139,8 @@ def render(
         offered=_json({"names": one.names, "shown": list(one.columns)}),
         columns=_json(one.columns),
         names=one.names,
-        sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
-                  {"id": "provenance", "title": "Provenance"}],
+        sections=[Section("summary", "Summary"), *drawn, *learned,
+                  Section("provenance", "Provenance")],
         headline=found.headline(),
         notes=[*left_out(found), *rare_sentences(found)],
         counts=rows.counted(judged),
@@ -152,65 +149,11 @@ def render(
         gauge=lambda verdict: Markup(rows.gauge(verdict)),
         number=lambda x: f"{x:.3g}" if np.isfinite(x) else "n/a",
         learned=_learned(diagnostics or {}),
-        tables=downloads.tables(judged, sections),
+        tables=downloads.tables(judged, drawn),
         provenance=_provenance(found, files),
         origin=json.dumps(dict(found.model.provenance), indent=2, default=str),
         version=__version__,
     )  # fmt: skip
-
-
-def _sections(found: Comparison, one: Picked, step: float | None) -> list[dict[str, Any]]:
-    from synfab.report import panels
-
-    number = len(found.names)
-    text = "" if number == 1 else f"{min(MAX_DEVICES, number)} of {number} devices can be selected. "
-    text += (
-        "The generated cell is not a copy of the measured device: it is another device of the same "
-        "population, swept with the same voltages. "
-        if one.loops
-        else "The measurement is a table of features, so there are no loops to show. "
-    )
-    length = block_length(found)
-    if length > 1:
-        text += f"Over the cycles: medians of {length} cycles each (at most {MAX_BLOCKS} blocks)"
-        text += "; the bands contain 80 % of them."
-    else:
-        text += "Over the cycles: every cycle."
-    return [
-        {"id": "one", "title": "One device", "text": text, "picker": True,
-         "panels": [*one.loops, *one.series]},
-        {"id": "distributions", "title": "Distributions", "picker": False,
-         "text": "All cycles of all devices." + _binned(step),
-         "panels": panels.distributions(found, step)},
-        {"id": "quantiles", "title": "Quantiles", "picker": False,
-         "text": "The points of a model that fits lie on the dashed line, including the tails.",
-         "panels": panels.quantiles(found)},
-        {"id": "memory", "title": "Memory", "picker": False,
-         "text": "Dependence of a cycle on earlier ones: correlations within devices; above lag 20 "
-         "averages over bands of lags.",
-         "aside": "Twelve cross-correlations between features",
-         "panels": panels.memory(found)},
-        {"id": "devices", "title": "Device to device", "picker": False,
-         "text": "Mean and standard deviation over the cycles of each device.",
-         "panels": panels.devices(found)},
-    ]  # fmt: skip
-
-
-def _binned(step: float | None) -> str:
-    if step is None:
-        return ""
-    return f" The bins of voltages are multiples of the step of the sweep, {1e3 * step:.3g} mV."
-
-
-def _over_time(found: Comparison, relaxation: Relaxation) -> dict[str, Any]:
-    from synfab.report.time_panels import time_panels
-
-    return {
-        "id": "time", "title": "Over time", "picker": False,
-        "text": "Generated cells are programmed to the measured conductances and wait for the "
-        "measured times, without read noise.",
-        "panels": time_panels(found.model, relaxation, found.seed),
-    }  # fmt: skip
 
 
 def _library() -> str:

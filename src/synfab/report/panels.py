@@ -94,7 +94,6 @@ def report_panel(
         x_label, y_label, height=height, x_axis_type=x_axis_type, y_axis_type=y_axis_type
     )
     made.sizing_mode, made.min_width = "stretch_width", 200
-    made.output_backend = "svg"  # sharp in print
     made.toolbar_location, made.outline_line_color = None, None
     made.axis.axis_line_color = made.axis.major_tick_line_color = "#8a8a8a"
     made.grid.grid_line_color = "#e6e6e6"

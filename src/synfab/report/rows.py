@@ -31,14 +31,18 @@ class Group(NamedTuple):
     title: str
     verdicts: list[Verdict]
 
+    @property
+    def advised(self) -> bool:
+        """Whether there is advice on a property."""
+        return any(verdict.advice for verdict in self.verdicts)
+
 
 class Count(NamedTuple):
-    """Number of properties with one verdict, and its share of all properties in percent."""
+    """Number of properties with one verdict."""
 
     level: Level
     words: str
     number: int
-    percent: float
 
 
 def groups(worst_first: Sequence[Verdict]) -> list[Group]:
@@ -52,9 +56,7 @@ def groups(worst_first: Sequence[Verdict]) -> list[Group]:
 def counted(verdicts: Sequence[Verdict]) -> list[Count]:
     """Return the number of each verdict that occurs; they add up to all."""
     number = {level: sum(v.level == level for v in verdicts) for level in WORST_FIRST}
-    return [
-        Count(level, WORDS[level], n, 100.0 * n / len(verdicts)) for level, n in number.items() if n
-    ]
+    return [Count(level, WORDS[level], n) for level, n in number.items() if n]
 
 
 def shape(level: Level) -> str:

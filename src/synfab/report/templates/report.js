@@ -2,6 +2,10 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const figures = read("figures");
+  // Twice the pixels of the page, so that figures are sharp on paper. As SVG they would be sharp
+  // too, but thousands of points as elements make the page slow.
+  const ratio = Math.max(2, devicePixelRatio);
+  Object.defineProperty(window, "devicePixelRatio", { get: () => ratio });
   const { names, shown } = read("offered");
   const sources = Object.fromEntries(shown.map((name) => [name, []]));
   // The columns of all devices take megabytes, so they are parsed at the first selection.
