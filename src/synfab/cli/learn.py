@@ -79,7 +79,7 @@ def fit(
     ] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="model file (.json)")],
-    order: Annotated[str, typer.Option(help="order of the history: 1 … 10, or bic")] = "bic",
+    order: Annotated[str, typer.Option(help="order of the history: 1 … 10, auto or bic")] = "auto",
     components: Annotated[str, typer.Option(help="components of the population, or auto")] = "auto",
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
@@ -116,7 +116,7 @@ def fit(
     if source is None:
         of_measurements = {
             "--columns": columns, "--u-set": u_set, "--u-reset": u_reset, "--u-0": u_0,
-            "--order": order != "bic", "--components": components != "auto",
+            "--order": order != "auto", "--components": components != "auto",
             "--reset": reset != "auto", "--conduction": conduction, "--skip": skip,
             "--detrend": detrend, "--wear-in": wear_in != "keep", "--seed": seed,
             "--allow-pickle": allow_pickle,
@@ -148,7 +148,7 @@ def fit(
         result = learn_fit(
             features,
             data if isinstance(data, Sweeps) else None,
-            order=_whole("--order", order, "bic"),
+            order=_whole("--order", order, "auto", "bic"),
             components=_whole("--components", components, "auto"),
             conduction=load_model(conduction) if conduction else None,
             skip=skip,
@@ -316,11 +316,12 @@ def _voltage(option: str, text: str | None) -> float | tuple[float, float] | Non
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-def _whole(option: str, text: str, word: str) -> int | str:
-    if text == word:
+def _whole(option: str, text: str, *words: str) -> int | str:
+    if text in words:
         return text
     if not text.isdecimal():
-        raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
+        allowed = ", ".join(("a whole number", *words[:-1])) + f" or {words[-1]}"
+        raise InvalidValueError(f"{option}: expected {allowed}, found {text!r}")
     return int(text)
 
 
