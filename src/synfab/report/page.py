@@ -25,6 +25,7 @@ from synfab.learn.tables import as_sweeps
 from synfab.learn.traps.data import Relaxation
 from synfab.report import downloads, rows
 from synfab.report.bins import voltage_step
+from synfab.report.learned import learned_sentences
 from synfab.report.panels import GENERATED, MEASURED
 from synfab.report.sections import Section, over_time, sections
 from synfab.report.verdict import left_out, rare_sentences
@@ -148,7 +149,7 @@ def render(
         shape=lambda level: Markup(rows.shape(level)),
         gauge=lambda verdict: Markup(rows.gauge(verdict)),
         number=lambda x: f"{x:.3g}" if np.isfinite(x) else "n/a",
-        learned=_learned(diagnostics or {}),
+        learned=learned_sentences(diagnostics or {}),
         tables=downloads.tables(judged, drawn),
         provenance=_provenance(found, files),
         origin=json.dumps(dict(found.model.provenance), indent=2, default=str),
@@ -168,28 +169,6 @@ def _json(value: object) -> Markup:
 
     text = json.dumps(value, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _learned(diagnostics: Mapping[str, object]) -> list[str]:
-    from synfab.learn.drift import drift_text
-
-    def words(value: object) -> str:
-        if isinstance(value, Mapping):
-            return ", ".join(f"{k}: {words(v)}" for k, v in value.items()) or "none"
-        if isinstance(value, (list, tuple)):
-            return ", ".join(map(words, value)) or "none"
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    def text(key: str, value: object) -> str:
-        if key == "drift" and isinstance(value, Mapping):
-            return drift_text(value)
-        return words(value)
-
-    return [
-        f"{key.replace('_', ' ')}: {text(key, value)}"
-        for key, value in diagnostics.items()
-        if not (isinstance(value, str) and value == "")
-    ]
 
 
 def _provenance(
