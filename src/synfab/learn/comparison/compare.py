@@ -118,7 +118,13 @@ class Comparison:
     def situation(self) -> Situation:
         """Size of the measurement and order of the model, on which the advice depends."""
         lengths = [len(cycles) for cycles, _ in self.measured.devices]
-        return Situation(len(lengths), int(np.median(lengths)), self.model.orders[-1])
+        white = self.model.provenance.get("white_order")
+        return Situation(
+            len(lengths),
+            int(np.median(lengths)),
+            self.model.orders[-1],
+            white if isinstance(white, int) else None,
+        )
 
     def verdicts(self) -> list[Verdict]:
         """Return a verdict on every property that was scored, in the order of ``results``."""
