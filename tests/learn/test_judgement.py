@@ -17,6 +17,7 @@ from synfab.learn.comparison.verdicts import (
     headline,
     judged,
     judged_level,
+    next_steps,
     worst_first,
 )
 from synfab.learn.comparison.yardstick import Result
@@ -31,7 +32,7 @@ def row(distance, yardstick=0.1, **changes):
 
 
 def verdicts(*pairs):
-    rows = [row(d, y, name=str(k)) for k, (d, y) in enumerate(pairs)]
+    rows = [row(d, y, key=str(k)) for k, (d, y) in enumerate(pairs)]
     return judged(rows, {}, lambda result, level: advice_on(result, level, SITUATION))
 
 
@@ -55,7 +56,7 @@ def test_the_headline_states_counts_that_add_up():
 
 def test_the_worst_property_is_the_first():
     pairs = ((0.05, 0.1), (0.1, math.nan), (0.15, 0.1), (0.3, 0.1), (0.9, 0.1), (0.01, 0.0))
-    assert [v.name for v in worst_first(verdicts(*pairs))] == ["5", "4", "3", "2", "1", "0"]
+    assert [v.key for v in worst_first(verdicts(*pairs))] == ["5", "4", "3", "2", "1", "0"]
 
 
 def test_a_property_that_does_not_agree_comes_with_advice():
@@ -75,7 +76,7 @@ def test_a_measurement_far_from_itself_does_not_make_a_model_agree(distance, yar
 def test_a_verdict_has_the_numbers_of_its_result():
     (verdict,) = verdicts((0.05, 0.1))
     assert isinstance(verdict, Verdict)
-    assert (verdict.key, verdict.feature, verdict.words) == ("memory", "r_lrs", "agrees")
+    assert (verdict.name, verdict.feature, verdict.words) == ("Memory of R_LRS", "r_lrs", "agrees")
 
 
 def test_every_property_has_advice_of_its_own():
@@ -141,3 +142,12 @@ def test_events_of_one_device_are_more_uncertain_than_the_same_number_in_many():
         return float(y[:, 0].sum())
 
     assert upper([10] + 9 * [0]) > 3.0 * upper(10 * [1])
+
+
+def test_the_next_steps_begin_with_the_worst_and_share_lines():
+    steps = next_steps(verdicts(*ONE_OF_EACH, (0.2, math.nan)))
+    assert [step.split(":")[0] for step in steps] == [
+        "Differs", "Differs a little", "Cannot be judged",
+    ]  # fmt: skip
+    assert steps[0].startswith("Differs: Memory of R_LRS (3.0 yardsticks). ")
+    assert steps[2].count("Memory of R_LRS") == 2

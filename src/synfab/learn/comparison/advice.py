@@ -131,5 +131,5 @@ def _more_data(result: Result, situation: Situation) -> str:
 
 def _rounded_up(number: float) -> int:
     """Return a number with two digits that is not smaller."""
-    digits = 10 ** max(math.floor(math.log10(number)) - 1, 0)
+    digits: int = 10 ** max(math.floor(math.log10(number)) - 1, 0)
     return math.ceil(number / digits) * digits

@@ -200,7 +200,7 @@ def _devices_in_effect(beyond: Array) -> Array:
 def _beyond_text(units: Units, level: float) -> list[str]:
     beyond = _beyond(units, level)
     return [
-        f"{total:.0f} cycle{'s' * (total != 1)} beyond it, of {number:.0f} "
+        f"{total:.0f} cycle{'s' * bool(total != 1)} beyond it, of {number:.0f} "
         f"device{'s' * (round(number) != 1)} in effect"
         if total < MANY_BEYOND
         else ""
