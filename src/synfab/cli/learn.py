@@ -130,6 +130,7 @@ def fit(
     from synfab.io.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
+    from synfab.learn.comparison.verdicts import next_steps
     from synfab.learn.readers.registry import suffix_of
     from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
@@ -157,24 +158,25 @@ def fit(
             seed=seed,
             name=name or source.name.removesuffix(suffix_of(source)) or source.stem,
         )
-        fitted, traps = result.model, None
+        traps = None
         if relaxation:
             bar.update(text="fitting traps …")
             traps = fit_relaxation(relaxation, relaxation_columns, rate)
-            fitted = fitted.replace(traps=traps.traps)
-        save_model(fitted, output)
+        save_model(result.model.replace(traps=traps.traps) if traps else result.model, output)
+        bar.update(text="comparing …")
+        sweeps = data if isinstance(data, Sweeps) else None
+        found = learn_compare(result.model, features, sweeps, seed=seed)
         if report is not None:
-            bar.update(text="comparing and drawing the report …")
-            sweeps = data if isinstance(data, Sweeps) else None
-            found = learn_compare(result.model, features, sweeps, seed=seed)
+            bar.update(text="drawing the report …")
             files = {"measurement": source, "model file": output}
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
         of_traps = {} if traps is None else {"traps": traps.summary()}
-        print_json({**made, **result.diagnostics, **of_traps})
+        verdict = {"counts": found.counts()._asdict(), "next_steps": next_steps(found.verdicts())}
+        print_json({**made, **result.diagnostics, **of_traps, **verdict})
         return
-    _show_fit(result, output, traps)
+    _show_fit(result, found, output, traps)
     if report is not None:
         say(f"report: {report}")
     for text in reading_notes(features.notes):
@@ -183,21 +185,16 @@ def fit(
         say(rejected_sentence(features.rejected, len(features)))
 
 
-def _show_fit(result: FitResult, output: Path, traps: TrapFit | None) -> None:
-    """Print the diagnostics of a fit as a table, and its traps."""
+def _show_fit(result: FitResult, found: Comparison, output: Path, traps: TrapFit | None) -> None:
+    """Print how the model was learned, its traps, and the verdict with what to try."""
     from synfab.cli.relaxation import show_traps
-    from synfab.learn.drift import drift_text
 
-    table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
-    for key, value in result.diagnostics.items():
-        text = drift_text(value) if key == "drift" else _short(value)
-        if key == "rare_states":
-            text = _rare_text(value)
-        if text:
-            table.add_row(key.replace("_", " "), plain(text))
-    out.print(table)
+    for line in f"{output}: {result}".splitlines():
+        say(line)
     if traps is not None:
         show_traps(traps)
+    for line in str(found).splitlines():
+        say(line)
 
 
 def compare(
@@ -244,7 +241,8 @@ def compare(
     out.print(table)
     say("detects: deviation that would have been called different in 80 of 100 cases")
     for text in (
-        *(found.headline(), *reading_notes(features.notes)),
+        *(str(found).splitlines()),
+        *reading_notes(features.notes),
         *(*left_out(found), *rare_sentences(found)),
     ):
         say(text)
@@ -323,16 +321,3 @@ def _whole(option: str, text: str, *words: str) -> int | str:
         allowed = ", ".join(("a whole number", *words[:-1])) + f" or {words[-1]}"
         raise InvalidValueError(f"{option}: expected {allowed}, found {text!r}")
     return int(text)
-
-
-def _rare_text(states: dict[str, dict[str, float]]) -> str:
-    found = [f"{name}: {100.0 * facts['share']:.2g} %" for name, facts in states.items()]
-    return f"{', '.join(found)} of the cycles (not modelled)" if found else ""
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {_short(v)}" for k, v in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -20,6 +20,7 @@ from synfab.learn.drift import detrended, find_drift
 from synfab.learn.failure import Failures, find_failures
 from synfab.learn.features import FeatureTable, to_y
 from synfab.learn.history import check_order
+from synfab.learn.learned import learned_sentences
 from synfab.learn.marginals import fit_marginals
 from synfab.learn.memory import fit_memory
 from synfab.learn.population import check_components, fit_population
@@ -44,10 +45,20 @@ WEAR_IN = ("keep", "remove")
 @no_array("fit.model or fit.diagnostics")
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted model and diagnostics of the fit."""
+    """A fitted model and diagnostics of the fit.
+
+    Printed, it says how the model was learned; ``compare`` says how good it is.
+    """
 
     model: CellModel
     diagnostics: Mapping[str, Any]
+
+    def sentences(self) -> list[str]:
+        """Return how the model was learned, in sentences."""
+        return learned_sentences(self.diagnostics)
+
+    def __str__(self) -> str:
+        return "\n  ".join([f"{self.model.name}:", *self.sentences()])
 
 
 def fit(

@@ -27,6 +27,7 @@ from synfab.learn.comparison.verdicts import (
     counts,
     headline,
     judged,
+    next_steps,
     worst_first,
 )
 from synfab.learn.comparison.yardstick import Result, Splits, results
@@ -118,7 +119,13 @@ class Comparison:
     def situation(self) -> Situation:
         """Size of the measurement and order of the model, on which the advice depends."""
         lengths = [len(cycles) for cycles, _ in self.measured.devices]
-        return Situation(len(lengths), int(np.median(lengths)), self.model.orders[-1])
+        white = self.model.provenance.get("white_order")
+        return Situation(
+            len(lengths),
+            int(np.median(lengths)),
+            self.model.orders[-1],
+            white if isinstance(white, int) else None,
+        )
 
     def verdicts(self) -> list[Verdict]:
         """Return a verdict on every property that was scored, in the order of ``results``."""
@@ -141,6 +148,10 @@ class Comparison:
         """Return a sentence with ``counts``."""
         return headline(self.counts())
 
+    def __str__(self) -> str:
+        """Return the headline, and what to try, for the worst property first."""
+        return "\n  ".join([self.headline(), *next_steps(self.verdicts())])
+
     def to_pandas(self) -> pd.DataFrame:
         """Return a pandas table with one row for each property and feature that is scored.
 
@@ -160,9 +171,11 @@ class Comparison:
                     "property": r.key, "feature": r.feature or None, "unit": r.unit,
                     **{name: _json(getattr(r, name)) for name in
                        ("measured", "generated", "distance", "yardstick", "ratio", "detects")},
+                    "verdict": v.words, "basis": v.basis or None, "advice": v.advice or None,
                 }
-                for r in self.results
+                for r, v in zip(self.results, self.verdicts(), strict=True)
             ],
+            "counts": self.counts()._asdict(),
             "not_scored": dict(self.not_scored),
             "devices": len(self.measured.devices),
             "cycles": sum(len(y) for _, y in self.measured.devices),

@@ -153,3 +153,30 @@ def headline(number: Counts) -> str:
     whole = "the one property" if number.total == 1 else f"{number.total} properties"
     listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
     return f"Of {whole}, {listed}."
+
+
+def next_steps(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return what differs, the worst first, and what cannot be judged, with what to try.
+
+    Properties with the same advice share a line.
+    """
+    lines: dict[tuple[Level, str], list[Verdict]] = {}
+    for verdict in worst_first(verdicts):
+        if verdict.level != "good":
+            lines.setdefault((verdict.level, verdict.advice), []).append(verdict)
+    return [
+        f"{level_words(level)}: {', '.join(map(_with_numbers, those))}. {advice}"
+        for (level, advice), those in lines.items()
+    ]
+
+
+def level_words(level: Level) -> str:
+    """Return a level at the beginning of a sentence."""
+    return WORDS[level].capitalize()
+
+
+def _with_numbers(verdict: Verdict) -> str:
+    """Return the name, and the distance in yardsticks if it is known."""
+    if verdict.level == "open" or not verdict.yardstick > 0.0:
+        return verdict.name
+    return f"{verdict.name} ({verdict.distance / verdict.yardstick:.1f} yardsticks)"

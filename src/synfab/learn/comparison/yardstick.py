@@ -123,6 +123,7 @@ def results(entry: Property, splits: Splits, measured: Units, made: list[Units])
         np.broadcast_to(entry.value(statistic, frame), distance.shape)
         for statistic in (target, mean)
     ]
+    basis = [""] if entry.basis is None else entry.basis(measured)
     rows = []
     for f in range(len(distance)):
         if entry.per_feature and not frame.scored[f]:
@@ -140,6 +141,7 @@ def results(entry: Property, splits: Splits, measured: Units, made: list[Units])
             Result(
                 entry.key, feature, name, entry.unit, float(values[0][f]), float(values[1][f]),
                 float(distance[f]), yardstick, FAR * yardstick + own,
+                basis[f if len(basis) > 1 else 0],
             )
         )  # fmt: skip
     return rows
