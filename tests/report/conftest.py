@@ -7,6 +7,7 @@ import synfab as sf
 from synfab import learn
 from synfab.report import save_report
 
+FACTS = {"devices": 12, "cycles": 360, "rejected_cycles": {"no SET": 1}, "conduction": "given"}
 NAMES = tuple(f"device {k}" for k in range(12))
 
 
@@ -30,5 +31,5 @@ def found(published, sweeps):
 def path(found, sweeps, tmp_path_factory):
     pytest.importorskip("bokeh")
     path = tmp_path_factory.mktemp("report") / "report.html"
-    save_report(found, path, sweeps=sweeps, diagnostics={"order": 2, "rejected": {"no SET": 1}})
+    save_report(found, path, sweeps=sweeps, diagnostics=FACTS)
     return path

@@ -7,6 +7,8 @@ import pytest
 
 from synfab.report import save_report
 
+FACTS = {"devices": 12, "cycles": 360, "rejected_cycles": {"no SET": 1}, "conduction": "given"}
+
 pytest.importorskip("bokeh")
 
 
@@ -25,7 +27,7 @@ def unsure(found):
 @pytest.fixture(scope="module")
 def text(unsure, tmp_path_factory):
     path = tmp_path_factory.mktemp("content") / "report.html"
-    save_report(unsure, path)
+    save_report(unsure, path, diagnostics=FACTS)
     return html.unescape(path.read_text())
 
 
@@ -49,3 +51,12 @@ def test_counts_behind_a_verdict_are_stated_also_if_it_agrees(text, unsure):
     verdict = next(v for v in unsure.worst_first() if v.basis == "2 of 12 devices")
     assert verdict.level == "good"
     assert '<span class="soft">2 of 12 devices</span>' in text
+
+
+def test_how_the_model_was_learned_is_stated_in_sentences(text):
+    for sentence in (
+        "The model is fitted to 360 cycles of 12 devices.",
+        "1 cycle could not be evaluated.",
+        "The I-V curves were given.",
+    ):
+        assert f"<li>{sentence}</li>" in text

@@ -18,6 +18,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
 from synfab.learn.comparison.compare import Comparison
+from synfab.learn.learned import learned_sentences
 from synfab.learn.readers.tables import Table
 from synfab.learn.reading import source_files
 from synfab.learn.sweeps import Sweeps
@@ -25,7 +26,6 @@ from synfab.learn.tables import as_sweeps
 from synfab.learn.traps.data import Relaxation
 from synfab.report import downloads, rows
 from synfab.report.bins import voltage_step
-from synfab.report.learned import learned_sentences
 from synfab.report.panels import GENERATED, MEASURED
 from synfab.report.sections import Section, over_time, sections
 from synfab.report.verdict import left_out, rare_sentences
@@ -124,7 +124,8 @@ def render(
         drawn.append(over_time(found, relaxation))
     panels = [panel for section in drawn for panel in section.panels]
     judged = found.worst_first()
-    learned = [Section("learned", "How it was learned")] if diagnostics else []
+    learned = learned_sentences(diagnostics or {})
+    extra = [Section("learned", "How it was learned")] if learned else []
     summary = found.summary()
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
@@ -140,7 +141,7 @@ def render(
         offered=_json({"names": one.names, "shown": list(one.columns)}),
         columns=_json(one.columns),
         names=one.names,
-        sections=[Section("summary", "Summary"), *drawn, *learned,
+        sections=[Section("summary", "Summary"), *drawn, *extra,
                   Section("provenance", "Provenance")],
         headline=found.headline(),
         notes=[*left_out(found), *rare_sentences(found)],
@@ -149,7 +150,7 @@ def render(
         shape=lambda level: Markup(rows.shape(level)),
         gauge=lambda verdict: Markup(rows.gauge(verdict)),
         number=lambda x: f"{x:.3g}" if np.isfinite(x) else "n/a",
-        learned=learned_sentences(diagnostics or {}),
+        learned=learned,
         tables=downloads.tables(judged, drawn),
         provenance=_provenance(found, files),
         origin=json.dumps(dict(found.model.provenance), indent=2, default=str),
