@@ -19,7 +19,7 @@ export WARP_CACHE_PATH ?= $(CURDIR)/.cache/warp
 endif
 export SYNFAB_CACHE ?= $(CURDIR)/.cache/tools
 
-.PHONY: help demo test test-fast soak lint types simulator browser docs outputs validation gallery figures format bench bench-gpu constraints clean distclean \
+.PHONY: help demo test test-fast soak lint types simulator browser adapters docs outputs validation gallery figures format bench bench-gpu constraints clean distclean \
 	runtime-environment test-environment
 .NOTPARALLEL:
 
@@ -48,10 +48,10 @@ demo: runtime-environment
 	$(BIN)/synfab demo --output $(OUTPUT)
 	@echo 'The figures are in $(CURDIR)/$(OUTPUT)'
 
-test: lint types simulator browser
+test: lint types simulator browser adapters
 	$(RUN) pytest $(PROCESSES) $(PYTEST_ARGS)
 
-test-fast: test-environment simulator browser
+test-fast: test-environment simulator browser adapters
 	$(RUN) pytest -m 'not slow' $(PROCESSES) $(PYTEST_ARGS)
 
 soak: test-environment
@@ -78,6 +78,10 @@ simulator: test-environment
 # Chromium for the browser tests: the installed one, or the Debian packages if this user may install.
 browser:
 	@sh tools/browser.sh
+
+# aihwkit for the tests of its adapter, in a folder of its own.
+adapters: test-environment
+	@sh tools/adapters.sh .cache/adapters
 
 format: test-environment
 	$(RUN) ruff check --fix .

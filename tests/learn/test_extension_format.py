@@ -1,12 +1,5 @@
 """A new measurement format is one file with a reader and one registration."""
 
-import json
-import logging
-import os
-import subprocess
-import sys
-from importlib import metadata
-
 import numpy as np
 import pytest
 
@@ -159,39 +152,3 @@ def test_a_wrong_registration_names_the_argument(formats, options, message):
     with pytest.raises(sf.SynfabError, match=message):
         learn.register_format(**arguments)
     assert before == registry.FORMATS
-
-
-def installed(folder, module):
-    """Install a package that announces a module as a measurement format."""
-    (folder / "toy_format.py").write_text(TOY)
-    about = folder / "toy_format-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-format\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[{registry.ENTRY_POINTS}]\ntoy = {module}\n")
-
-
-@pytest.mark.slow
-def test_the_command_fits_a_format_of_an_installed_package(tmp_path, loops):
-    installed(tmp_path, "toy_format")
-    write_toy(tmp_path / "D7.toy", *loops)
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-m", "synfab", "fit", "D7.toy", "-o", "model.json", "--order", "1",
-         "--components", "1", "--conduction", "published", "--json"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["model"] == "model.json"
-    assert sf.load_model(tmp_path / "model.json").name == "D7"
-
-
-def test_a_package_whose_format_cannot_be_imported_is_logged(
-    formats, tmp_path, monkeypatch, caplog
-):
-    installed(tmp_path, "no_such_module_here")
-    found = metadata.Distribution.at(tmp_path / "toy_format-1.0.dist-info").entry_points
-    with caplog.at_level(logging.WARNING, logger="synfab"):
-        registry.load_entry_points(found)
-    (record,) = caplog.records
-    assert "measurement format toy: cannot load no_such_module_here" in record.getMessage()

@@ -17,6 +17,7 @@ PACKAGES = {
     "h5py": ("learn", "HDF5 files"),
     "openpyxl": ("learn", "Excel files"),
     "xlrd": ("learn", "Excel files of the format .xls"),
+    "nptdms": ("tdms", "TDMS files"),
     "matplotlib": ("plot", "figures"),
     "bokeh": ("report", "reports (--report)"),
     "panel": ("explore", "interactive pages (synfab explore)"),

@@ -4,7 +4,9 @@ To add an engine, subclass ``Engine`` and register the class:
 
     register("mine", "my_module:MyEngine")
 
-``CellArray(..., engine="mine")`` then supports all methods.
+``CellArray(..., engine="mine")`` then supports all methods. A package announces the module that
+registers its engine with an entry point of the group ``synfab.engines``; synfab imports it when an
+engine is requested that it does not know.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from synfab.common import checks
+from synfab.common import checks, plugins
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.messages import reason_of
@@ -68,7 +70,8 @@ def histories(engine: str) -> tuple[str, ...]:
 
 
 def engines() -> tuple[str, ...]:
-    """Return the names of all registered engines."""
+    """Return the names of all engines: of this package, of installed ones, and registered ones."""
+    plugins.load(plugins.ENGINES)
     return tuple(_entries)
 
 
@@ -95,7 +98,9 @@ def check_engine(engine: str, history: str, place: str = "cpu") -> str:
         There is no such engine, or it does not support the history format or the device.
     """
     requested_threads()  # invalid values raise even if this engine uses no threads
-    name = checks.choice("engine", present_name(engine), ("auto", *_entries))
+    name = present_name(engine)
+    if not (isinstance(name, str) and name in ("auto", *_entries)):
+        name = checks.choice("engine", name, ("auto", *engines()))
     if name == "auto":
         name = _automatic(place, history)
     checks.choice("history", history, dict.fromkeys(h for e in _entries.values() for h in e))

@@ -27,6 +27,7 @@ from synfab.learn.readers import (  # noqa: F401
     ods,
     parquet,
     pickled,
+    tdms,
     text,
 )
 from synfab.learn.readers.folder import measured_files, read_folder
@@ -37,7 +38,7 @@ from synfab.learn.sweeps import Sweeps
 
 # Notes about the reading, in the order in which they are shown.
 READING = (
-    *("files", "folders", "sheets", "lines_of_text", "renamed_columns", "columns"),
+    *("files", "folders", "sheets", "groups", "lines_of_text", "renamed_columns", "columns"),
     *("blocks", "devices", "pulses"),
 )
 

@@ -324,6 +324,22 @@ def odss(folder):
     return found
 
 
+def tdmss(folder):
+    import nptdms
+
+    units = {"voltage": "V", "current": "A"}
+    loop = {name: points()[name].to_numpy() for name in units}
+    found = []
+    for groups in (("Data",), ("D1", "D2"), ("Cycle 1", "Cycle 2")):
+        with nptdms.TdmsWriter(folder / "t.tdms") as file:
+            file.write_segment([
+                nptdms.ChannelObject(group, name, values, {"unit_string": units[name]})
+                for group in groups for name, values in loop.items()
+            ])  # fmt: skip
+        found.append((folder / "t.tdms").read_bytes())
+    return found
+
+
 def mats(folder):
     import scipy.io
 

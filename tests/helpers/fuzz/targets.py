@@ -135,6 +135,7 @@ TARGETS = {
     "csv-gz": Target(".csv.gz", "gzip", measurement, seeds.packed_texts),
     "xls": Target(".xls", "bytes", measurement, seeds.xlss),
     "ods": Target(".ods", "archive", measurement, seeds.odss),
+    "tdms": Target(".tdms", "bytes", measurement, seeds.tdmss),
     "mat": Target(".mat", "bytes", measurement, seeds.mats),
     "xlsx": Target(".xlsx", "archive", measurement, seeds.excels),
     "folder": Target("", "bundle", measurement, seeds.folders),

@@ -1,6 +1,7 @@
 """Netlist dialects of circuit simulators, by name.
 
-To add one, write a file with a subclass of ``Dialect`` and register it.
+To add one, write a file with a subclass of ``Dialect`` and register it. A package announces the
+module with an entry point of the group ``synfab.dialects``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from synfab.circuit.dialects.ngspice import Ngspice
 from synfab.circuit.dialects.spectre import Spectre
 from synfab.circuit.dialects.vacask import Vacask
 from synfab.circuit.dialects.xyce import Xyce
-from synfab.common import checks
+from synfab.common import checks, plugins
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 
 __all__ = ["DIALECTS", "Dialect", "make_dialect", "register"]
@@ -49,6 +50,8 @@ def register(dialect: type[Dialect]) -> type[Dialect]:
 
 def make_dialect(name: str, *, snapshot: bool = False) -> Dialect:
     """Return the dialect of this name; with ``snapshot``, raise unless it supports snapshots."""
+    if not (isinstance(name, str) and name in DIALECTS):
+        plugins.load(plugins.DIALECTS)
     writer = DIALECTS[checks.choice("dialect", name, DIALECTS)]()
     if snapshot and not writer.has_snapshots:
         able = " or ".join(f'"{key}"' for key, kind in DIALECTS.items() if kind.has_snapshots)

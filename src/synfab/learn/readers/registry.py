@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from synfab.common import checks, extras
+from synfab.common import checks, extras, plugins
 from synfab.common.errors import FileFormatError, InvalidValueError, ToolError
-from synfab.common.interrupts import pass_on
-from synfab.common.messages import reason_of
 from synfab.io.compressed import PACKED
 
 if TYPE_CHECKING:
     from synfab.learn.features import FeatureTable
     from synfab.learn.readers.tables import Table
     from synfab.learn.sweeps import Sweeps
-
-logger = logging.getLogger(__name__)
 
 # Quantity to the name of its column, or the names of all columns in order, as a caller specifies.
 Columns: TypeAlias = Mapping[str, str] | Sequence[str] | None
@@ -32,7 +25,6 @@ Reader: TypeAlias = Callable[[Path, Columns], Contents]
 # Suffixes of text files, which can also be compressed.
 TEXT = (".csv", ".tsv", ".txt", ".dat", ".lvm", ".asc", ".prn")
 SUFFIX = re.compile(r"\.[^\s./\\]+")
-ENTRY_POINTS = "synfab.measurement_formats"
 
 
 @dataclass(frozen=True)
@@ -128,7 +120,7 @@ def suffix_of(path: Path) -> str:
 
 def readable_suffixes(*, trusted: bool = True) -> tuple[str, ...]:
     """Return the suffixes of all formats; ``trusted``: including those that can run code."""
-    _load_installed()
+    plugins.load(plugins.FORMATS)
     found = (form.suffixes for form in FORMATS.values() if trusted or not form.runs_code)
     plain = dict.fromkeys(suffix for suffixes in found for suffix in suffixes)
     # Only text is read at once; other formats are compressed in themselves.
@@ -161,22 +153,6 @@ def find_format(path: Path) -> MeasurementFormat:
         if form.recognises is None:
             return form
     raise FileFormatError(f"{path}: not recognised as {' or '.join(form.name for form in fitting)}")
-
-
-@cache
-def _load_installed() -> None:
-    load_entry_points(metadata.entry_points(group=ENTRY_POINTS))
-
-
-def load_entry_points(entries: Iterable[metadata.EntryPoint]) -> None:
-    """Import the modules of other packages that register formats; log and skip broken ones."""
-    for entry in entries:
-        try:
-            entry.load()
-        except Exception as error:  # other people's code
-            pass_on(error)
-            logger.warning("measurement format %s: cannot load %s: %s", entry.name, entry.value,
-                           reason_of(error))  # fmt: skip
 
 
 def _suffixes(given: Sequence[str]) -> tuple[str, ...]:

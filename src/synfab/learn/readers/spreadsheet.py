@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from synfab.common.errors import FileFormatError
@@ -73,20 +73,27 @@ def too_large() -> FileFormatError:
 
 
 def joined_sheets(sheets: Iterable[tuple[str, list[Row]]]) -> pd.DataFrame:
-    """Return the first sheet of measurements and the sheets with equal columns.
-
-    If no column states it, each sheet is a device, or a cycle if the titles are those of sweeps.
+    """Return the first sheet of measurements and the sheets with equal columns; see ``joined``.
 
     Raises
     ------
     FileFormatError
         There is no sheet with rows.
     """
-    import pandas as pd
-
     tables = {title: _table(rows) for title, rows in sheets if rows}
     if not tables:
         raise FileFormatError("expected a sheet of rows, found none")
+    return joined(tables, "sheets")
+
+
+def joined(tables: Mapping[str, pd.DataFrame], kind_of_part: str) -> pd.DataFrame:
+    """Return the first table of measurements and the tables with equal columns, by their titles.
+
+    If no column states it, each table is a device, or a cycle if the titles are those of sweeps.
+    ``kind_of_part`` names the parts of the file in the note about the reading, such as "sheets".
+    """
+    import pandas as pd
+
     first = next(filter(_is_measured, tables.values()), next(iter(tables.values())))
     alike = {k: table for k, table in tables.items() if table.columns.equals(first.columns)}
     if len(alike) == 1:
@@ -100,7 +107,7 @@ def joined_sheets(sheets: Iterable[tuple[str, list[Row]]]) -> pd.DataFrame:
                  for k, (title, table) in enumerate(alike.items())]  # fmt: skip
     found = pd.concat(parts, ignore_index=True)
     shown = ", ".join(map(repr, list(alike)[:6])) + (" …" if len(alike) > 6 else "")
-    found.attrs = {**first.attrs, NOTES: {"sheets": f"{shown} are read as {kind}s"}}
+    found.attrs = {**first.attrs, NOTES: {kind_of_part: f"{shown} are read as {kind}s"}}
     return found
 
 

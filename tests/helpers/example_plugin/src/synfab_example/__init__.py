@@ -1,0 +1,1 @@
+"""Extensions of synfab: each module registers one when it is imported."""
