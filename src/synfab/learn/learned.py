@@ -134,8 +134,13 @@ def _curves(facts: Mapping[str, Any]) -> list[str]:
 
 def _conditions(facts: Mapping[str, Any]) -> list[str]:
     found = [f"{name} ({text})" for name, text in facts.get("conditions", {}).items()]
+    explained = [
+        f"{share:.0%} of {NAMES[name]}".replace("%", " %")
+        for name, share in facts.get("variance_explained_by_conditions", {}).items()
+    ]
     return [
         f"The means depend on {_listed(found)}." if found else "",
+        f"That explains of the variance {_listed(explained)}." if explained else "",
         *(f"Not used: {note}." for note in facts.get("conditions_not_used", ())),
     ]
 
