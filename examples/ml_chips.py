@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 from torch import nn
 
 import synfab as sf
@@ -104,7 +104,7 @@ LABELS = (
     "in situ,\nmixed\nprecision",
 )
 STYLES = {"with": ("#D55E00", "outlier devices"), "without": ("#0072B2", "no outlier devices")}
-figure = Figure(figsize=(8.6, 3.9), layout="constrained")
+figure = plt.figure(figsize=(8.6, 3.9), layout="constrained")
 for axis, title in zip(figure.subplots(1, 2), ("perceptron", "convolutional"), strict=True):
     software = results[title, "", "software"][0]
     axis.axhline(software, color="0.5", ls="--", lw=1, label="software")

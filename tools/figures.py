@@ -59,6 +59,8 @@ SOURCES: dict[str, tuple[str, str]] = {
     "report.png": ("tools/screenshots.py", "report.png"),
     "report-dark.png": ("tools/screenshots.py", "report-dark.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
+    "explorer-dark.png": ("tools/screenshots.py", "explorer-dark.png"),
+    "notebook.png": ("tools/notebook_screenshot.py", "notebook.png"),
 } | {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
     for folder in ("gallery", "concepts", "validation")

@@ -1,4 +1,4 @@
-"""Screenshots in Chromium: report.png and report-dark.png in both schemes, and explorer.png."""
+"""Screenshots in Chromium in both schemes: report.png, explorer.png and their dark versions."""
 
 from __future__ import annotations
 
@@ -31,17 +31,20 @@ def main() -> None:
         page.prefer("light")
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         server = subprocess.Popen(
-            [*SYNFAB, "explore", "--no-show"], stdout=subprocess.PIPE, text=True
+            [*SYNFAB, "explore", "lab/cycling.csv", "--no-show"], stdout=subprocess.PIPE, text=True
         )
         try:
             address = server.stdout.readline().split()[0]
-            page.driver.set_window_size(1480, 1160)
-            page.open(address)
-            page.wait(READY)
-            page.driver.save_screenshot("explorer.png")
+            for scheme, name in (("light", "explorer.png"), ("dark", "explorer-dark.png")):
+                page.prefer(scheme)
+                page.resize(1440, 1000)
+                page.open(address)
+                page.wait(READY)
+                page.resize(1440, page.run("return document.documentElement.scrollHeight"))
+                page.driver.save_screenshot(name)
         finally:
             server.terminate()
-            server.wait()
+            server.wait(120)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ COMMANDS = "<!-- commands -->"
 FILES = "<!-- files -->"
 SCRIPT = re.compile(r"<!-- script: (\S+) -->")
 SECTION = re.compile(r"^## .*?(?=^## |^Next|\Z)", re.MULTILINE | re.DOTALL)
-SCREENSHOTS = ("report", "explorer")
+SCREENSHOTS = ("report", "explorer", "notebook")
 FIGURE = re.compile(r'<img alt="(?P<words>[^"]*)" src="(?P<path>[^"]+)\.png" ?/?>')
 
 

@@ -151,6 +151,11 @@ class Engine(ABC):
         """Fabricate all cells, at the latest when something other than their states is needed."""
         self.fabricate(discardable=True)
 
+    @property
+    def deferred(self) -> bool:
+        """Whether the cells are not in memory yet, but fabricated when first needed."""
+        return False
+
     def brief(self) -> dict[str, Array] | None:
         """Return arrays from which ``restore_brief`` restores all cells, fewer than ``storage``.
 

@@ -15,6 +15,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
 from synfab.model.population import N_PARAMETERS
+from synfab.programming.html import programming_html
 from synfab.random.arrays import to_numpy
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ class Programming:
         columns["outcome"] = np.array([o.name for o in Outcome])[self.outcome.reshape(-1)]
         result: pd.DataFrame = pandas.DataFrame(columns)
         return result
+
+    def _repr_html_(self) -> str:
+        return programming_html(self, {outcome.name: int(outcome) for outcome in Outcome})
 
     @property
     def errors(self) -> Array:

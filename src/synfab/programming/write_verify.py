@@ -215,7 +215,7 @@ def write_verify(
     Parameters
     ----------
     progress
-        Show a progress bar on standard error.
+        Show a progress bar: on standard error, or in the output of a notebook.
     checkpoints
         Where to write checkpoints between passes; with ``resume`` a stopped run resumes from the
         newest one, and the cells are restored to the state saved in it.

@@ -84,7 +84,7 @@ def monte_carlo(
         Number of chips that are computed at the same time, in threads. ``evaluate`` must allow
         this. The table does not depend on it.
     progress
-        Show a progress bar on standard error.
+        Show a progress bar: on standard error, or in the output of a notebook.
     strict, exceptions, first_cell, **options
         As in ``convert``.
 

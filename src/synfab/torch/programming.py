@@ -47,7 +47,7 @@ def program(
         tolerance since; the others receive no pulse. ``"open-loop"``: the staircase of the typical
         device, without reads; options ``step`` (V) and ``duration``.
     progress
-        Show a progress bar on standard error.
+        Show a progress bar: on standard error, or in the output of a notebook.
     checkpoints
         Where to write a checkpoint after every completed tile; all are kept. A stopped run
         resumes with ``Checkpoints(folder, resume=True)``.

@@ -144,6 +144,11 @@ class NumbaEngine(KernelEngine):
             self.restore_brief(waiting)
             raise
 
+    @property
+    def deferred(self) -> bool:
+        """Whether the cells are not in memory yet, but fabricated when first needed."""
+        return self.waiting is not None
+
     def brief(self) -> dict[str, Array] | None:
         """Return ``r`` of cells that no pulse has reached, or ``brief.PULSED``."""
         if self.waiting:
