@@ -71,7 +71,7 @@ def largest_weights(weight: Array, scale: str, blocks: Sequence[slice] = ()) -> 
 
 def _largest(weight: Array) -> Array:
     """Return the largest magnitude in each row, without a copy of the weights."""
-    return np.maximum(weight.max(axis=1), -weight.min(axis=1)).astype(np.float64)
+    return np.asarray(np.maximum(weight.max(axis=1), -weight.min(axis=1)), np.float64)
 
 
 def check_weights(weight: Array) -> None:
