@@ -58,7 +58,7 @@ class FitResult:
         return learned_sentences(self.diagnostics)
 
     def __str__(self) -> str:
-        return "\n  ".join([f"{self.model.name}:", *self.sentences()])
+        return "\n  ".join([self.model.name, *self.sentences()])
 
 
 def fit(
