@@ -7,7 +7,7 @@ Run it with: python examples/crossbar_size.py   (writes two figures into the cur
 """
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -27,7 +27,7 @@ for column, size in enumerate(SIZES):
         real = sf.Crossbar(cells, resistance).read(v, noise=False)
         errors[row, column] = np.sqrt(np.mean((real - ideal) ** 2)) / ideal.mean()
 
-figure = Figure(figsize=(6.2, 4.4), layout="constrained")
+figure = plt.figure(figsize=(6.2, 4.4), layout="constrained")
 axis = figure.subplots()
 for row, resistance in enumerate(RESISTANCES):
     axis.loglog(SIZES, 100 * errors[row], marker=MARKS[row], color=COLOURS[row],
@@ -42,7 +42,7 @@ figure.savefig("read_error.png", dpi=130)
 
 cells = sf.CellArray("published", (256, 256), seed=1).apply_voltage(-2.0)
 found = sf.Crossbar(cells, 2.5).solve(np.full(256, 0.2))
-figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+figure = plt.figure(figsize=(5.6, 4.4), layout="constrained")
 axis = figure.subplots()
 image = axis.imshow(1e3 * found.cell_voltage, cmap="cividis", vmin=0.0)
 axis.set(xlabel="column (driven from the top)", ylabel="row (sensed at the left)")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 from torch import nn
 
 import synfab as sf
@@ -92,6 +92,7 @@ for title, task, make in (
         for seed in range(options.in_situ_chips):
             chip = convert(make(), model, seed=seed)
             pulses = MixedPrecisionSGD(chip, lr=0.1)
+            pulses.program()
             tasks.fit(chip, pulses, task, options.in_situ_epochs)
             trained.append(score(chip))
         line(title, outliers, "in situ, mixed precision", trained)
@@ -104,7 +105,7 @@ LABELS = (
     "in situ,\nmixed\nprecision",
 )
 STYLES = {"with": ("#D55E00", "outlier devices"), "without": ("#0072B2", "no outlier devices")}
-figure = Figure(figsize=(8.6, 3.9), layout="constrained")
+figure = plt.figure(figsize=(8.6, 3.9), layout="constrained")
 for axis, title in zip(figure.subplots(1, 2), ("perceptron", "convolutional"), strict=True):
     software = results[title, "", "software"][0]
     axis.axhline(software, color="0.5", ls="--", lw=1, label="software")

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 from synfab.torch import bake, hardware_aware, measure_errors, monte_carlo, tasks
 
@@ -51,7 +51,7 @@ lost = software - before
 if lost > 0.0:
     print(f"recovered: {(after - before) / lost:.0%} of {100 * lost:.1f} points lost")
 
-figure = Figure(figsize=(8.2, 3.8), layout="constrained")
+figure = plt.figure(figsize=(8.2, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2)
 left.plot(1e6 * errors.targets, 1e6 * errors.deviation, "o-", color="#D55E00", label="deviation")
 left.plot(1e6 * errors.targets, 1e6 * errors.mean, "s--", color="#0072B2", label="mean")

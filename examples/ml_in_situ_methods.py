@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 from torch import nn
 
@@ -90,6 +90,7 @@ for title, task, make in (
         begin = time.process_time()
         chip = convert(make(), seed=options.seed)
         optimizer = kind(chip, **settings)
+        optimizer.program()
         first, scores = optimizer.report(), course(chip, optimizer, task)
         spent = cost(optimizer.report(), first)
         results[title][name] = scores, spent
@@ -102,7 +103,7 @@ COSTS = {
     "energy": "energy (pJ per cell)",
     "most_cycles": "cycles, most of a cell",
 }
-figure = Figure(figsize=(11.0, 6.4), layout="constrained")
+figure = plt.figure(figsize=(11.0, 6.4), layout="constrained")
 rows = figure.subplots(2, 4, gridspec_kw={"width_ratios": [2.0, 1.0, 1.0, 1.0]})
 for axes, (title, methods) in zip(rows, results.items(), strict=True):
     axes[0].plot([100.0 * a for a in reference[title]], "k--", lw=1, label="SGD in software")

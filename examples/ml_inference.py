@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 from synfab.torch import monte_carlo, tasks, without_outliers
 
@@ -53,7 +53,7 @@ for name, setting in settings.items():
         f"{table.seconds.median():12.2f}"
     )
 
-figure = Figure(figsize=(8.2, 4.2), layout="constrained")
+figure = plt.figure(figsize=(8.2, 4.2), layout="constrained")
 axis = figure.subplots()
 for place, values in enumerate(scores):
     spread = [place + 0.25 * ((k * 0.618) % 1.0 - 0.5) for k in range(len(values))]

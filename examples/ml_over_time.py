@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 from synfab.torch import default_window, monte_carlo, tasks
@@ -62,7 +62,7 @@ settings = {
         "refresh": options.refresh * YEAR, "refreshing": {"tolerance": 0.05 * full},
     },
 }  # fmt: skip
-figure = Figure(figsize=(8.6, 4.0), layout="constrained")
+figure = plt.figure(figsize=(8.6, 4.0), layout="constrained")
 axes = figure.subplots(1, 2, sharey=True)
 print("kelvin  setting                    1 s       10 years  worst     rms error  pulses/cell")
 for axis, kelvin in zip(axes, (300.0, 360.0), strict=True):

@@ -4,7 +4,7 @@ Run it with: python examples/partial_reset.py   (writes partial_reset.png into t
 """
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -19,7 +19,7 @@ for voltage in staircase:
     levels.append(np.percentile(current / 0.2, [2.5, 25, 50, 75, 97.5]))
 low, lower, median, upper, high = 1e6 * np.transpose(levels)
 
-figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+figure = plt.figure(figsize=(6.5, 4.2), layout="constrained")
 axis = figure.subplots()
 axis.fill_between(staircase, low, high, color="#0072B2", alpha=0.2, lw=0, label="95 % of the cells")
 axis.fill_between(staircase, lower, upper, color="#0072B2", alpha=0.45, lw=0, label="half of them")

@@ -136,9 +136,9 @@ def test_private_members_are_used_only_in_the_file_that_defines_them(module):
 # ---- private names ------------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent
-# Names with an underscore that Python documents, or that belong to another library.
-PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}
-OF_OTHERS = {"_render_variables": "what Panel puts into the page, which nothing else shows"}
+# Names with an underscore that Python or IPython document, or that belong to another library.
+PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit", "_repr_html_", "_repr_png_"}
+OF_OTHERS: dict[str, str] = {}
 # Folders: written by earlier versions, and tests that look into the shards of an array.
 LEFT_OUT = ("fixtures", "cluster")
 

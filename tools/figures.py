@@ -45,6 +45,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "ml-chips.png": ("examples/ml_chips.py", "ml-chips.png"),
     "ml-in-situ.png": ("examples/ml_in_situ.py", "ml-in-situ.png"),
     "ml-in-situ-methods.png": ("examples/ml_in_situ_methods.py", "ml-in-situ-methods.png"),
+    "ml-peripherals.png": ("examples/ml_peripherals.py", "ml-peripherals.png"),
     "ml-over-time.png": ("examples/ml_over_time.py", "ml-over-time.png"),
     "concepts/relaxation.png": ("examples/concepts/time_and_temperature.py", "relaxation.png"),
     "concepts/noise_spectrum.png": (
@@ -57,7 +58,10 @@ SOURCES: dict[str, tuple[str, str]] = {
     "tutorials/relaxation-fit.png": ("docs/tutorials/relaxation.md", "relaxation-fit.png"),
     "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
     "report.png": ("tools/screenshots.py", "report.png"),
+    "report-dark.png": ("tools/screenshots.py", "report-dark.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
+    "explorer-dark.png": ("tools/screenshots.py", "explorer-dark.png"),
+    "notebook.png": ("tools/notebook_screenshot.py", "notebook.png"),
 } | {
     f"{folder}/{script.stem}.png": (f"examples/{folder}/{script.name}", f"{script.stem}.png")
     for folder in ("gallery", "concepts", "validation")

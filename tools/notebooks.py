@@ -15,6 +15,7 @@ from outputs import OUTPUT
 SITE = "https://synfab.github.io/synfab/"
 SAVED = re.compile(r"^(?P<figure>.+)\.savefig\(.*\)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+PYPLOT = re.compile(r"\bplt\.(figure|subplots)\(")
 COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
@@ -40,7 +41,9 @@ def notebook_of_page(page: Path, url: str) -> str:
         output = OUTPUT.match(text, block.end)
         place = output.end() if output else block.end
         shown = [new_output("stream", name="stdout", text=output["text"])] if output else []
-        if block.language == "python":
+        if block.reason:  # such as a command that needs a clone of the repository
+            cells += _words(text[begin:place], url)
+        elif block.language == "python":
             cells.append(new_code_cell(_shown(block.text.strip()), outputs=shown))
         elif block.language == "bash":
             cells.append(new_code_cell(f"%%bash\n{block.text.strip()}", outputs=shown))
@@ -50,9 +53,9 @@ def notebook_of_page(page: Path, url: str) -> str:
 
 
 def _shown(code: str) -> str:
-    """Show the figure that a block saves as its last step."""
+    """Show the figure that a block saves as its last step; notebooks show those of pyplot."""
     found = list(SAVED.finditer(code))
-    if not found or found[-1].end() != len(code):
+    if not found or found[-1].end() != len(code) or PYPLOT.search(code):
         return code
     figure = found[-1]["figure"]
     if figure.isidentifier():

@@ -1,4 +1,4 @@
-"""Screenshots of the report and of the explorer in Chromium: report.png, explorer.png."""
+"""Screenshots in Chromium in both schemes: report.png, explorer.png and their dark versions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from browser import chromium
 
 SYNFAB = [sys.executable, "-m", "synfab"]
@@ -22,22 +22,29 @@ def main() -> None:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        page.driver.set_window_size(1180, 1500)
-        page.open(Path("report.html").absolute().as_uri())
-        page.wait(READY)
-        page.driver.save_screenshot("report.png")
+        for scheme, name in (("light", "report.png"), ("dark", "report-dark.png")):
+            page.resize(1280, 1640)
+            page.prefer(scheme)
+            page.open(Path("report.html").absolute().as_uri())
+            page.wait(READY)
+            page.driver.save_screenshot(name)
+        page.prefer("light")
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         server = subprocess.Popen(
-            [*SYNFAB, "explore", "--no-show"], stdout=subprocess.PIPE, text=True
+            [*SYNFAB, "explore", "lab/cycling.csv", "--no-show"], stdout=subprocess.PIPE, text=True
         )
         try:
             address = server.stdout.readline().split()[0]
-            page.driver.set_window_size(1480, 1160)
-            page.open(address)
-            page.wait(READY)
-            page.driver.save_screenshot("explorer.png")
+            for scheme, name in (("light", "explorer.png"), ("dark", "explorer-dark.png")):
+                page.prefer(scheme)
+                page.resize(1440, 1000)
+                page.open(address)
+                page.wait(READY)
+                page.resize(1440, page.run("return document.documentElement.scrollHeight"))
+                page.driver.save_screenshot(name)
         finally:
             server.terminate()
-            server.wait()
+            server.wait(120)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ COMMANDS = "<!-- commands -->"
 FILES = "<!-- files -->"
 SCRIPT = re.compile(r"<!-- script: (\S+) -->")
 SECTION = re.compile(r"^## .*?(?=^## |^Next|\Z)", re.MULTILINE | re.DOTALL)
-SCREENSHOTS = ("report", "explorer")
+SCREENSHOTS = ("report", "explorer", "notebook")
 FIGURE = re.compile(r'<img alt="(?P<words>[^"]*)" src="(?P<path>[^"]+)\.png" ?/?>')
 
 
@@ -74,10 +74,10 @@ def on_page_content(html: str, page: Any, config: Any, **_: object) -> str:
     """Show figures in the dark scheme: the dark version of a file, or its colours inverted."""
 
     def figure(found: re.Match[str]) -> str:
-        if Path(found["path"]).name in SCREENSHOTS:
-            return found[0]
         folder = Path(config.docs_dir, page.file.src_uri).parent
         if not (folder / f"{found['path']}-dark.png").resolve().is_file():
+            if Path(found["path"]).name in SCREENSHOTS:
+                return found[0]
             return f'<img class="figure" alt="{found["words"]}" src="{found["path"]}.png">'
         return "".join(
             f'<img alt="{found["words"]}" src="{found["path"]}{dark}.png#only-{scheme}">'

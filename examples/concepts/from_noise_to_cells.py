@@ -1,7 +1,7 @@
 """The four steps of the generative model: noise, history, marginal, device parameters."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 from synfab.physics.drawing import marginal
@@ -19,7 +19,7 @@ x, noise = x[500:, FEATURE], noise[500:, FEATURE]
 grid = np.linspace(-3.5, 3.5, 200)
 shape = model.marginals[FEATURE]
 
-figure = Figure(figsize=(11, 3), layout="constrained")
+figure = plt.figure(figsize=(11, 3), layout="constrained")
 axes = figure.subplots(1, 4)
 axes[0].plot(noise, ".", ms=3, color="#0072B2")
 axes[0].set(title="1. white noise", xlabel="cycle")

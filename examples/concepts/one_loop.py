@@ -1,7 +1,7 @@
 """One I-V loop of one cell, with the four features of the cycle."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -12,7 +12,7 @@ voltage = np.interp(np.linspace(0, 4, 1201), range(5), [0.0, -1.5, 0.0, 1.5, 0.0
 u_set, u_reset = (float(cell.features[name][0]) for name in ("u_set", "u_reset"))
 current = 1e6 * cell.apply_program(voltage, read="pulse", noise=False)[:, 0]
 
-figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+figure = plt.figure(figsize=(7.2, 4.6), layout="constrained")
 axis = figure.subplots()
 axis.axhline(0, color="0.8", lw=0.8)
 axis.axvline(0, color="0.8", lw=0.8)

@@ -26,7 +26,7 @@ def main() -> None:
     model = sf.load_model("published").replace(name="with traps", traps=TRAPS)
     times = np.logspace(-3.0, 8.5, 47)
     time.relaxation(model, [60e-6, 120e-6, 200e-6], times).savefig("relaxation.png", dpi=130)
-    time.noise_spectrum(model, 120e-6).savefig("noise_spectrum.png", dpi=130)
+    time.noise_spectrum(model, 120e-6).figure.savefig("noise_spectrum.png", dpi=130)
     time.retention(model, 120e-6, 15e-6).savefig("retention.png", dpi=130)
 
 

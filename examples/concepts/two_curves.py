@@ -1,13 +1,13 @@
 """I-V curves of a cell in six states, and the conductance of a cell after eleven pulses."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
 conduction = sf.load_model().conduction
 voltage = np.linspace(*conduction.voltage_range, 300)
-figure = Figure(figsize=(10, 3.8), layout="constrained")
+figure = plt.figure(figsize=(10, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=[1, 1.4])
 for r in np.linspace(0.0, conduction.r_max, 6):
     shade = 0.1 + 0.75 * r

@@ -1,7 +1,7 @@
 """Correlation of the LRS resistance over cycles, for three cells with different means."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -12,7 +12,7 @@ for n in range(CYCLES):
     r_lrs[n] = cells.features["r_lrs"]
     cells.apply_voltage(-2.0).apply_voltage(1.5)
 
-figure = Figure(figsize=(8, 3.8), layout="constrained")
+figure = plt.figure(figsize=(8, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=[2, 1], sharey=True)
 for k, colour in enumerate(("#0072B2", "#D55E00", "#009E73")):
     left.plot(r_lrs[:, k] / 1e3, ".", ms=2.5, color=colour, label=f"cell {k}")

@@ -1,6 +1,6 @@
 """Devices of the outlier component, about 4 % of the population, and all other devices."""
 
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -9,7 +9,7 @@ cells = sf.CellArray(model, 4000, seed=1)
 own = cells.device_parameters.astype(float)  # mean and deviation of the four features
 rare = model.population.component(own) == model.population.weights.argmin()
 
-figure = Figure(figsize=(6, 4.4), layout="constrained")
+figure = plt.figure(figsize=(6, 4.4), layout="constrained")
 axis = figure.subplots()
 axis.plot(own[~rare, 2] / 1e3, own[~rare, 3], ".", ms=3, color="#0072B2", alpha=0.5)
 axis.plot(own[rare, 2] / 1e3, own[rare, 3], "x", ms=5, color="#D55E00")

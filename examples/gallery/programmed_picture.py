@@ -1,7 +1,7 @@
 """A 64 x 64 image programmed open loop, and with write-verify."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -20,7 +20,7 @@ def chip():
 open_loop = chip().program_open_loop(targets)
 verified = chip().program(targets, parallel=16)
 
-figure = Figure(figsize=(9, 3), layout="constrained")
+figure = plt.figure(figsize=(9, 3), layout="constrained")
 axes = figure.subplots(1, 3)
 shown = (targets, open_loop.achieved, verified.achieved)
 titles = ("target", "open loop", "write-verify")

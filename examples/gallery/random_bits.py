@@ -1,7 +1,7 @@
 """A cell as a random number generator: one bit per pulse at the median SET voltage."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -18,7 +18,7 @@ pairs = bits.reshape(CYCLES // 2, 2, CELLS)
 differ = pairs[:, 0] != pairs[:, 1]
 fair = (pairs[:, 0] & differ).sum(axis=0) / np.maximum(differ.sum(axis=0), 1)
 
-figure = Figure(figsize=(6, 4.2), layout="constrained")
+figure = plt.figure(figsize=(6, 4.2), layout="constrained")
 axis = figure.subplots()
 bins = np.linspace(0, 1, 51)
 axis.hist(bits.mean(axis=0), bins, color="#0072B2", alpha=0.6, label="raw bits")

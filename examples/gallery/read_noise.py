@@ -1,7 +1,7 @@
 """Johnson and shot noise of a read grow with the square root of its bandwidth."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -9,7 +9,7 @@ bandwidths = np.geomspace(1e5, 1e10, 11)
 lrs = sf.CellArray("published", 1, seed=5).apply_voltage(-2.0)
 hrs = sf.CellArray("published", 1, seed=5)
 
-figure = Figure(figsize=(6, 4.2), layout="constrained")
+figure = plt.figure(figsize=(6, 4.2), layout="constrained")
 axis = figure.subplots()
 for cell, name, colour, mark in ((hrs, "HRS", "#0072B2", "o"), (lrs, "LRS", "#D55E00", "x")):
     true = cell.current(0.2)

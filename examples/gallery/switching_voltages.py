@@ -1,7 +1,7 @@
 """Fraction of 20,000 cells that have SET, against the magnitude of the voltage."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
@@ -13,7 +13,7 @@ for u in voltage:
     fraction.append(cells.in_lrs.mean())
 fraction = np.array(fraction)
 
-figure = Figure(figsize=(6, 4.2), layout="constrained")
+figure = plt.figure(figsize=(6, 4.2), layout="constrained")
 axis = figure.subplots()
 axis.semilogy(-voltage, fraction, color="#0072B2", label="SET")
 axis.semilogy(-voltage, np.where(fraction < 1, 1 - fraction, np.nan), color="#D55E00", ls="--",

@@ -1,12 +1,12 @@
 """Read voltage across each cell of a 128 x 128 array, for three wire resistances."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
 SIDE = 128
-figure = Figure(figsize=(9, 3.1), layout="constrained")
+figure = plt.figure(figsize=(9, 3.1), layout="constrained")
 axes = figure.subplots(1, 3, sharey=True)
 for axis, wire in zip(axes, (0.1, 0.5, 2.5), strict=True):
     cells = sf.CellArray("published", (SIDE, SIDE), seed=1).apply_voltage(-2.0)

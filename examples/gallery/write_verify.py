@@ -1,13 +1,13 @@
 """Number of pulses that write-verify needs, for three tolerances."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 
 import synfab as sf
 
 SIDE = 48
 targets = np.linspace(30e-6, 170e-6, SIDE * SIDE).reshape(SIDE, SIDE)
-figure = Figure(figsize=(6, 4.2), layout="constrained")
+figure = plt.figure(figsize=(6, 4.2), layout="constrained")
 axis = figure.subplots()
 for tolerance, style in ((8e-6, "#009E73"), (4e-6, "#0072B2"), (2e-6, "#D55E00")):
     cells = sf.CellArray("published", (SIDE, SIDE), seed=12)

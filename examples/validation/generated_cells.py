@@ -1,7 +1,7 @@
 """Generated cells and the exact statistics of the model: device parameters, and the history."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 from scipy.stats import norm
 
 import synfab as sf
@@ -12,7 +12,7 @@ model = sf.load_model()
 population, history = model.population, model.history()
 own = sf.CellArray(model, 100_000, seed=21).device_parameters.astype(float)
 
-figure = Figure(figsize=(9, 3.8), layout="constrained")
+figure = plt.figure(figsize=(9, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2)
 mean, deviation = own.mean(axis=0), own.std(axis=0)
 for k, colour in enumerate(COLOURS):

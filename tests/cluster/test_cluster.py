@@ -81,6 +81,18 @@ def test_shards_are_the_cells_of_an_array(client, history):
     sharded.close()
 
 
+def test_a_display_asks_no_worker_and_says_whether_the_cells_were_freed(client):
+    sharded = make(client).apply_voltage(-2.0)
+    text = sharded._repr_html_()
+    assert "1 pulse<" in text
+    assert "on the workers; not read" in text
+    assert sharded.r.max() < 0.5
+    sharded.close()
+    assert "closed: the cells were freed" in sharded._repr_html_()
+    sharded.read()  # the workers compute the cells again
+    assert "closed" not in sharded._repr_html_()
+
+
 def test_functions_and_masks(client):
     u = np.linspace(-2.0, 1.6, SHAPE[0] * SHAPE[1], dtype=np.float32)
     mask = np.arange(SHAPE[1]) % 3 == 0

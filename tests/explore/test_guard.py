@@ -1,57 +1,26 @@
-"""The explorer answers its own page on this machine, and computes nothing beyond its limits."""
+"""The explorer answers its own page on this machine, and nobody else."""
 
-import functools
+import asyncio
 import http.client
-import os
-import re
-import subprocess
-import sys
+import socket
+import threading
 
 import pytest
 from browser import chromium
+from explorer import answer, running
 
 import synfab as sf
-from synfab.explore.experiment import COUNTS, Settings, settings, voltage_limits
+from synfab.explore.script import origin_of
+from synfab.explore.server import MAX_WAITING, Explorer
 
-pytest.importorskip("panel")
-
-EVERY_ROUTE = ["/", "/ws", "/autoload.js", "/metadata", "/static/js/bokeh.min.js", "/favicon.ico",
-               "/static/extensions/panel/panel.min.js", "/nothing"]  # fmt: skip
+EVERY_ROUTE = ["/", "/compute", "/measurement", "/static/bokeh.js", "/favicon.ico", "/nothing"]
 
 
 @pytest.fixture(scope="module")
-def port():
+def port(published):
     """Port of a running explorer."""
-    code = "from synfab.cli.app import main; main()"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, "explore", "--no-show"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {"BOKEH_ALLOW_WS_ORIGIN": "*"},  # must open no door
-    )
-    try:
-        line = server.stdout.readline()
-        yield int(re.match(r"http://127\.0\.0\.1:(\d+)/", line).group(1))
-    finally:
-        server.terminate()
-        server.wait(20)
-        server.stdout.close()
-
-
-def answer(port, path="/", method="GET", **headers):
-    """Status, headers and text of an answer; the Host header is the right one unless given."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    names = {"Host": f"127.0.0.1:{port}"} | {k.replace("_", "-"): v for k, v in headers.items()}
-    try:
-        connection.putrequest(method, path, skip_host=True)
-        for name, value in names.items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        response = connection.getresponse()
-        return response.status, response.headers, response.read().decode(errors="replace")
-    finally:
-        connection.close()
+    with running(published) as explorer:
+        yield explorer.port
 
 
 # ---- who is answered ----------------------------------------------------------------------------
@@ -96,37 +65,11 @@ def test_requests_of_other_pages_are_refused_and_links_followed(port):
     assert answer(port, Sec_Fetch_Site="cross-site", **link)[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/static/js/bokeh.min.js", "/favicon.ico", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/static/bokeh.js", "/compute?cells=x", "/nothing"])
 def test_no_answer_may_be_framed(port, path):
     _, headers, _ = answer(port, path)
     assert headers["X-Frame-Options"] == "DENY"
-    assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"
-
-
-def test_the_page_cannot_be_embedded(port):
-    assert answer(port, "/autoload.js?bokeh-autoload-element=a")[0] == 403
-
-
-HANDSHAKE = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec_WebSocket_Version": "13",
-    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec_WebSocket_Protocol": "bokeh, token",
-}
-
-
-@pytest.mark.parametrize("origin", [None, "http://evil.test", "http://127.0.0.1:1", "null",
-                                    "https://127.0.0.1:{port}", "file://"])  # fmt: skip
-def test_a_websocket_of_another_page_is_refused(port, origin):
-    sender = {} if origin is None else {"Origin": origin.format(port=port)}
-    status, _, text = answer(port, "/ws", **HANDSHAKE, **sender)
-    assert status == 403
-    assert text.startswith("Origin: ")
-
-
-def test_the_page_s_own_websocket_is_accepted(port):
-    assert answer(port, "/ws", **HANDSHAKE, Origin=f"http://localhost:{port}")[0] == 101
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
 def test_another_name_for_this_machine_shows_a_browser_nothing(port, tmp_path):
@@ -138,60 +81,48 @@ def test_another_name_for_this_machine_shows_a_browser_nothing(port, tmp_path):
         assert page.run("return typeof Bokeh") == "undefined"
 
 
-# ---- what is computed ---------------------------------------------------------------------------
-
-DEFAULTS = {"u_min": -1.5, "u_max": 1.5, "cycles": 8, "cells": 16, "order": 10, "seed": 0,
-            "rows": 32, "wire_resistance": 1.0}  # fmt: skip
-
-
-def test_values_within_the_limits_stay_as_they_are(published):
-    assert settings(published, DEFAULTS) == Settings(**DEFAULTS)
-
-
-@pytest.mark.parametrize("name", list(COUNTS))
-def test_counts_out_of_range_become_the_nearest_limit(published, name):
-    low, high = COUNTS[name]
-    assert getattr(settings(published, DEFAULTS | {name: 10**30}), name) == high
-    assert getattr(settings(published, DEFAULTS | {name: -5.0}), name) == low
+@pytest.mark.parametrize("origin", ["http://evil.test", "http://127.0.0.1:1", "null", "file://",
+                                    "https://127.0.0.1:{port}"])  # fmt: skip
+def test_a_file_from_another_page_is_refused(port, origin):
+    sender = {"Origin": origin.format(port=port)}
+    status, _, text = answer(port, "/measurement?name=a.csv", "POST", b"a,b", **sender)
+    assert status == 403
+    assert text.startswith("Origin: ")
 
 
-def test_voltages_out_of_range_become_the_nearest_limit(published):
-    lowest, highest = voltage_limits(published)
-    far = settings(published, DEFAULTS | {"u_min": -1e300, "u_max": 1e300})
-    assert (far.u_min, far.u_max) == (lowest, highest)
-    near = settings(published, DEFAULTS | {"u_min": 3.0, "u_max": -3.0})
-    assert (near.u_min, near.u_max) == (0.0, 0.0)
+def test_it_listens_on_this_machine_only(port):
+    host = socket.gethostbyname(socket.gethostname())
+    if host.startswith("127."):
+        pytest.skip("this machine has no other address")
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((host, port), timeout=5)
 
 
-@pytest.mark.parametrize("name", list(DEFAULTS))
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "5", None, [1], {}, True, 1j, b"1"])
-def test_values_of_another_kind_are_refused(published, name, value):
-    with pytest.raises(sf.SynfabError, match=f"^{name}: "):
-        settings(published, DEFAULTS | {name: value})
+# ---- errors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "value"), [("order", 11), ("wire_resistance", 1e-9),
-                                             ("cycles", 2.5)])  # fmt: skip
-def test_values_between_those_of_a_list_are_refused(published, name, value):
-    with pytest.raises(sf.SynfabError, match=f"^{name}: "):
-        settings(published, DEFAULTS | {name: value})
+def test_errors_are_one_line_of_plain_text(port):
+    for path, status in (("/nothing", 404), ("/static/page.py", 404), ("/compute?cells=x", 400),
+                         ("/compute?%ff=%ff", 400), ("/measurement", 405)):  # fmt: skip
+        found, headers, text = answer(port, path)
+        assert found == status
+        assert headers["Content-Type"].startswith("text/plain")
+        assert text.count("\n") == 1
+        assert "Traceback" not in text
 
 
-def test_open_pages_are_limited():
-    from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
-    from tornado.web import Application, RequestHandler
+def test_requests_that_wait_are_limited(published):
+    state = Explorer(published, origin_of(published, None))
+    go = threading.Event()
 
-    from synfab.explore.guard import MAX_SESSIONS, guard
+    async def many():
+        held = [asyncio.ensure_future(state.run(go.wait)) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0)  # they begin to wait
+        with pytest.raises(sf.CapacityError, match="32 requests wait already"):
+            await state.run(go.wait)
+        go.set()
+        await asyncio.gather(*held)
+        await state.run(go.wait)
 
-    class Page(RequestHandler):
-        pass
-
-    headers = HTTPHeaders({"Host": "127.0.0.1:5"})
-    for count, answers in ((MAX_SESSIONS - 1, True), (MAX_SESSIONS, False)):
-        application = Application([("/", Page), ("/static", Page)])
-        guard(application, 5, functools.partial(int, count))
-        for path, found in (("/", answers), ("/static", True)):
-            line = RequestStartLine("GET", path, "HTTP/1.1")
-            request = HTTPServerRequest(start_line=line, headers=headers)
-            handler = application.find_handler(request).handler_class
-            assert (handler is Page) is found
+    asyncio.run(many())
+    state.close()

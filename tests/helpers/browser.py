@@ -68,6 +68,12 @@ class Page:
             "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
         )
 
+    def prefer(self, scheme, medium=""):
+        """Show the page as a system with a light or dark scheme does, on screen or as "print"."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        media = {"media": medium, "features": features}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 

@@ -14,7 +14,7 @@ import pytest
 
 import synfab as sf
 from synfab import learn
-from synfab.explore.experiment import Program, sweep
+from synfab.explore.stages import Program, sweep
 from synfab.learn.comparison.compare import loop_features
 from synfab.learn.comparison.loops import generated_loops, measured_loops
 from synfab.learn.conditions import at_reference, fit_conditions
@@ -360,7 +360,7 @@ def test_generated_loops_respect_the_compliance(model, limited_loops, compliance
     cells = model.at(compliance=compliance) if compliance else model
     measured = list(measured_loops(learn.read_sweeps(limited_loops), ["D0", "D1"], 10).values())
     loops = generated_loops(cells, measured, seed=1)
-    shown = sweep(cells, Program(-1.5, 1.5, 5), 8, 1, seed=1)
+    shown = sweep(sf.CellArray(cells, 8, order=1, seed=1), Program(-1.5, 1.5, 5))
     measure(cells, tmp_path / "loops.csv")
     written = pd.read_csv(tmp_path / "loops.csv")
     for voltage, current in (

@@ -91,7 +91,7 @@ NEEDS = [
     ("sf.simulate.simulate('-2', 4, 'out.zarr', seed=1)", "zarr"),
     ("sf.cluster.ShardedCellArray('published', 4, seed=1, client=None)", "cluster"),
     ("from synfab.figures.cells import new_figure; new_figure(1, 1, (4, 4))", "plot"),
-    ("from synfab.explore.page import require_panel; require_panel()", "explore"),
+    ("from synfab.explore.page import require_packages; require_packages()", "explore"),
 ]
 
 

@@ -215,6 +215,7 @@ def test_every_picture_is_there_is_described_and_has_a_script():
 def test_every_picture_is_shown():
     shown = {(p.parent / link).resolve() for p in PAGES for _, link in pictures(p)}
     dark = {(ROOT / "docs/images" / p).with_stem(f"{Path(p).stem}-dark") for p in COLOUR_MAPS}
+    dark |= {ROOT / "docs/images" / p for p in SOURCES if p.endswith("-dark.png")}  # screenshots
     assert set((ROOT / "docs" / "images").rglob("*.png")) == shown | dark
 
 

@@ -80,6 +80,7 @@ WITHOUT = {
     *("torch.CrossbarConv1d", "torch.CrossbarConv2d", "torch.CrossbarConv3d"),
     *("torch.CrossbarConvTranspose1d", "torch.CrossbarConvTranspose2d"),
     *("torch.CrossbarConvTranspose3d", "torch.CrossbarLayer", "torch.LayerOptions"),
+    "torch.PeripheralCosts",
     *("torch.PulsedSGD", "torch.bake", "torch.calibrate", "torch.calibrate_drift"),
     *("torch.compensate_drift", "torch.conversion_report", "torch.default_window"),
     *("torch.effective_conductance", "torch.hardware_aware", "torch.measure_errors"),

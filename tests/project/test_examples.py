@@ -23,6 +23,7 @@ SMALL = {
     "ml_in_situ": ("--epochs", "1"),
     "ml_in_situ_methods": ("--epochs", "1"),
     "ml_inference": ("--chips", "1", "--epochs", "2"),
+    "ml_peripherals": ("--chips", "1", "--epochs", "2", "--bits", "4", "8"),
     "memory_array": ("--size", "2"),
     "memory_yield": ("--chips", "2", "--rows", "2"),
     "ml_over_time": ("--chips", "1", "--epochs", "2", "--times", "2", "--refresh", "4"),

@@ -10,7 +10,7 @@ import synfab as sf
 
 HEAVY = (
     *("numba", "llvmlite", "scipy", "pandas", "pyarrow", "matplotlib", "sklearn", "h5py"),
-    *("openpyxl", "bokeh", "panel", "torch", "jax", "warp", "zarr", "distributed", "jinja2"),
+    *("openpyxl", "bokeh", "tornado", "torch", "jax", "warp", "zarr", "distributed", "jinja2"),
 )
 
 

@@ -118,6 +118,8 @@ def test_an_installed_wheel_brings_the_templates_of_its_pages(installed):
         "from importlib.resources import files\n"
         "for name in ('report.html.j2', 'report.css', 'report.js'):\n"
         "    assert (files('synfab.report') / 'templates' / name).is_file(), name\n"
+        "for name in ('explorer.html.j2', 'explorer.css', 'explorer.js', 'figures.js'):\n"
+        "    assert (files('synfab.explore') / 'templates' / name).is_file(), name\n"
     )
     done = installed("python", "-c", code)
     assert done.returncode == 0, done.stderr

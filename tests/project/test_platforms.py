@@ -83,7 +83,7 @@ measure(load_model(), pathlib.Path("loops.csv"))
 call("fit", "loops.csv", "-o", "mine.json", "--report", "report.html", "--order", "1",
      "--components", "1")
 call("compare", "mine.json", "loops.csv")
-import synfab.explore.page
+import synfab.explore.server
 print("finished")
 """
 
@@ -111,7 +111,7 @@ def test_the_commands_run_without_what_only_posix_has(tmp_path):
 
 @pytest.mark.slow
 def test_learning_and_reports_run_without_what_only_posix_has(tmp_path):
-    done = run_without_posix(tmp_path, LEARNING, ("sklearn.mixture", "bokeh.plotting", "panel"))
+    done = run_without_posix(tmp_path, LEARNING, ("sklearn.mixture", "bokeh.plotting"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("finished\n")
     assert "</html>" in (tmp_path / "report.html").read_text("utf-8")

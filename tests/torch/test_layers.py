@@ -228,13 +228,13 @@ def test_gradcheck_of_the_layer(linear):
 
 @pytest.mark.parametrize("linear_cells", [False, True])
 def test_gradcheck_of_ideal_pairs(linear_cells):
-    from synfab.torch.reading import pair_currents
+    from synfab.torch.reading import line_currents
 
     conduction = sf.load_model().conduction
     v = (0.4 * torch.rand(3, 5, dtype=torch.float64) - 0.2).requires_grad_()
     r = torch.rand(4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda v, r: 1e5 * pair_currents(conduction, v, r, linear_cells), (v, r)
+        lambda v, r: 1e5 * line_currents(conduction, v, r, linear_cells), (v, r)
     )
 
 

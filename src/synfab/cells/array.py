@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from synfab.cells.arguments import MANY_NUMBERS, Arguments
 from synfab.cells.files import load_array, save_array
+from synfab.cells.html import cells_html
 from synfab.cells.identity import Identity, check_first, earlier_engine
 from synfab.cells.labelled import to_pandas, to_xarray
 from synfab.cells.programs import apply_program
@@ -253,6 +254,9 @@ class CellArray(Generic[A]):
             f"CellArray({size} cells of {self.model.name!r}, seed={self.seed}, order={self.order}, "
             f"engine={self.engine!r}, history={self.history!r}, first_cell={self.first_cell})"
         )
+
+    def _repr_html_(self) -> str:
+        return cells_html(self, type(self).__name__)
 
     @locked
     def renew(self, first_cell: int | None = None) -> CellArray[A]:

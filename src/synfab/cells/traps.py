@@ -14,7 +14,7 @@ from synfab.engines.base import Engine
 from synfab.model.cell_model import CellModel
 from synfab.model.traps import MAX_SECONDS, NOMINAL_TEMPERATURE
 from synfab.physics.noise import ReadNoise
-from synfab.physics.traps import Step, TrapState, step_of, traps_of, unmoved
+from synfab.physics.traps import Step, TrapState, refreshed, step_of, traps_of, unmoved
 from synfab.random.arrays import to_numpy
 from synfab.random.streams import WORD
 
@@ -40,6 +40,15 @@ class CellTraps:
         if self._stale:
             self.state, self._stale = engine.refresh_traps(self.state), False
         return self.state.seen
+
+    def seen_by(self, engine: Engine, cells: Array) -> Array:
+        """Return the mixing states that reads of the listed cells see."""
+        library = engine.library
+        index = library.asarray(cells)
+        listed = TrapState(*(library.xp.take(array, index, axis=0) for array in self.state))
+        if not self._stale:
+            return listed.seen
+        return refreshed(listed, engine.take(cells).r, engine.cycles(cells)).seen
 
     def switched(self) -> None:
         """Note that cells may have switched."""

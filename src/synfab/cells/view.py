@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
+from synfab.cells.html import cells_html
 from synfab.common.errors import InvalidIndexError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.locking import lock_of
@@ -72,10 +73,7 @@ class CellView(Generic[A]):
         traps, engine = self._cells.traps, self._cells.engine_instance
         if traps is None:
             return self._state().r
-        library = engine.library
-        return self._found(
-            lambda index: library.xp.take(traps.seen(engine), library.asarray(index), axis=0)
-        )
+        return self._found(lambda index: traps.seen_by(engine, index))
 
     @property
     def r(self) -> A:
@@ -121,3 +119,6 @@ class CellView(Generic[A]):
 
     def __repr__(self) -> str:
         return f"CellView({' x '.join(map(str, self.shape)) or 'one'} of {self._cells!r})"
+
+    def _repr_html_(self) -> str:
+        return cells_html(self._cells, "CellView", self._index)

@@ -65,7 +65,7 @@ def run_ngspice(
     time_limit
         Time after which the simulator is stopped, s.
     progress
-        Show a progress bar of the simulated time on standard error.
+        Show a progress bar of the simulated time: on standard error, or in a notebook.
     ngspice
         Path of the program; None searches for it, see ``find_ngspice``.
     commands

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synfab.circuit.html import waveforms_html
 from synfab.common import checks, extras
 from synfab.common.errors import FileFormatError, InvalidKeyError, InvalidValueError
 from synfab.common.interrupts import pass_on
@@ -64,6 +65,9 @@ class Waveforms(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def _repr_html_(self) -> str:
+        return waveforms_html(self)
 
     def at(self, name: str, times: ArrayLike) -> Array:
         """Return a waveform at the given times (s), interpolated linearly."""

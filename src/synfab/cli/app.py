@@ -231,22 +231,36 @@ def _simulate_to_zarr(simulation: Simulation, resume: bool) -> None:
 
 @app.command()
 def explore(
-    model: ModelArgument = "published",
+    model: Annotated[
+        str, typer.Argument(help='"published" or a model file; or a measurement')
+    ] = "published",
+    measurement: Annotated[
+        Path | None, typer.Argument(help="I-V loops or features to show with the model")
+    ] = None,
     condition: ConditionOption = None,
+    columns: learn.ColumnsOption = None,
     port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0: any free port")] = 0,
     show: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
 ) -> None:
     """Explore a model interactively in a browser page that this machine serves."""
-    from synfab.explore.page import require_panel, serve
+    from synfab.explore.page import require_packages, serve
+    from synfab.io.column_names import parsed_columns
 
-    require_panel()
+    require_packages()
+    if measurement is None and model != "published" and not model.lower().endswith(".json"):
+        model, measurement = "published", Path(model)  # synfab explore my.csv
+    if columns is not None and measurement is None:
+        raise InvalidValueError("--columns: expected a measurement with it")
     loaded = load_model_at(model, condition)
 
     def started(address: str) -> None:
         say(f"{address}  (stop with Ctrl-C)")
 
     progress.print("starting; the first start takes half a minute to compile the kernels …")
-    serve(loaded, port, show=show, started=started)
+    serve(
+        loaded, port, measurement=measurement, columns=parsed_columns(columns), source=model,
+        show=show, started=started,
+    )  # fmt: skip
 
 
 @app.command()

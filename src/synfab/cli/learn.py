@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from synfab.cli.columns import parsed_columns
 from synfab.cli.terminal import out, plain, print_json, progress_bar, say
 from synfab.common import extras
 from synfab.common.errors import InvalidValueError
+from synfab.io.column_names import parsed_columns
 
 if TYPE_CHECKING:
     from synfab.learn import Comparison, FeatureTable, FitResult, Sweeps, TrapFit

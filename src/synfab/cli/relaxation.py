@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from synfab.cli.columns import parsed_columns
 from synfab.cli.terminal import out, plain, print_json, progress_bar, say
 from synfab.common.errors import InvalidValueError
+from synfab.io.column_names import parsed_columns
 
 if TYPE_CHECKING:
     from synfab.learn import TrapFit

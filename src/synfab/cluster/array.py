@@ -16,6 +16,7 @@ from synfab.cells.traps import checked_pause, checked_temperature, checked_time,
 from synfab.cluster import shard
 from synfab.cluster.client import check_client, check_memory
 from synfab.cluster.folder import CheckpointFolder, check_shards, save, saved_roots
+from synfab.cluster.html import sharded_html
 from synfab.cluster.manifest import Manifest, read_manifest
 from synfab.cluster.shard import make_roots
 from synfab.cluster.shards import QUEUE, Array, Shards, Voltage
@@ -131,6 +132,9 @@ class ShardedCellArray:
     def __repr__(self) -> str:
         cells = " x ".join(map(str, self.shape))
         return f"ShardedCellArray({cells} cells of {self.model.name!r}, {self.shards} shards)"
+
+    def _repr_html_(self) -> str:
+        return sharded_html(self, freed=self._shards.freed)
 
     # ---- changing cells -------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ class Shards:
         self._pulses: list[tuple[Event, ...]] = []  # since the roots; one per shard
         self._sent = 0  # number of pulses that the workers have applied
         self._homes: list[str | None] = [None] * len(roots)
+        self.freed = False  # whether the workers were asked to free the cells, and none used since
         self._edges = np.cumsum([0, *(root.shape[0] for root in roots)])
         shape = (int(self._edges[-1]), *self.roots[0].shape[1:])
         self.given = Arguments(NUMPY, shape)
@@ -96,6 +97,7 @@ class Shards:
         self, task: Task | None, arguments: Sequence[tuple[object, ...]] | None = None
     ) -> list[Any]:
         """Apply outstanding pulses to all shards, then run a task; return results in order."""
+        self.freed = False
         given = [()] * len(self) if arguments is None else arguments
         results: list[Any] = [None] * len(self)
         waiting = {
@@ -157,3 +159,4 @@ class Shards:
     def forget(self) -> None:
         """Free the cells on the workers."""
         self.client.run(shard.forget, self.name)
+        self.freed = True

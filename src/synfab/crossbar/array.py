@@ -24,6 +24,7 @@ from synfab.common.types import (
     SenseEnd,
 )  # fmt: skip
 from synfab.crossbar.circuit import make_circuit
+from synfab.crossbar.html import crossbar_html
 from synfab.crossbar.programming import RowPulser
 from synfab.crossbar.pulses import Write, write
 from synfab.crossbar.reading import converter, read_rows
@@ -108,6 +109,9 @@ class Crossbar(Generic[A]):
     def __repr__(self) -> str:
         kind = "ideal wires" if self.wires is None else "resistive wires"
         return f"Crossbar({self.cells!r}, {kind})"
+
+    def _repr_html_(self) -> str:
+        return crossbar_html(self.circuit)
 
     def __getattr__(self, name: str) -> Any:
         if name in MOVED:
@@ -386,7 +390,7 @@ class Crossbar(Generic[A]):
         duration
             Duration of each pulse, s.
         progress
-            Show a progress bar on standard error.
+            Show a progress bar: on standard error, or in the output of a notebook.
         checkpoints
             Where to save checkpoints between passes; with ``Checkpoints(folder, resume=True)`` an
             interrupted run resumes from the newest one, and the cells are restored to the state

@@ -17,6 +17,7 @@ from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike, LineSelection, Mask, SchemeName
 from synfab.crossbar.circuit import Circuit
 from synfab.crossbar.edge import MAX_STEPS, Pulse
+from synfab.crossbar.html import write_html
 from synfab.network.bias import Bias, lines
 from synfab.network.network import Solution
 from synfab.network.reduction import restore_rows
@@ -57,6 +58,9 @@ class Write:
     energy: float
     charge: float
     solves: int
+
+    def _repr_html_(self) -> str:
+        return write_html(self)
 
     @property
     def disturbed(self) -> Array:

@@ -151,6 +151,11 @@ class Engine(ABC):
         """Fabricate all cells, at the latest when something other than their states is needed."""
         self.fabricate(discardable=True)
 
+    @property
+    def deferred(self) -> bool:
+        """Whether the cells are not in memory yet, but fabricated when first needed."""
+        return False
+
     def brief(self) -> dict[str, Array] | None:
         """Return arrays from which ``restore_brief`` restores all cells, fewer than ``storage``.
 
@@ -251,6 +256,10 @@ class Engine(ABC):
                 found.append(self.current(u) if noise is None else self.read(u, read, noise))
         xp = self.library.xp
         return xp.stack(found) if found else xp.zeros((0, self.n_cells), dtype=xp.float32)
+
+    def components(self) -> np.ndarray[Any, Any]:
+        """Return the most probable component of the population for each device, (n_cells,)."""
+        return self.model.population.component(to_numpy(self.parameters()))
 
     def program(self, cells: Array, r: Array) -> None:
         """Set the listed cells to the mixing states ``r``, (M,); see ``rules.program``."""

@@ -1,29 +1,35 @@
 """Access control of the explorer: only requests of its own page on this machine are answered.
 
-A foreign page can reach a local server in three ways: by a host name that resolves to 127.0.0.1
-(DNS rebinding, detected by the Host header), by a websocket (Origin), and by requests whose answers
-it cannot read but which take computing time (Sec-Fetch-Site, which all browsers send to 127.0.0.1).
-All three are refused before anything is computed.
+A foreign page can reach a local server in two ways: by a host name that resolves to 127.0.0.1
+(DNS rebinding, detected by the Host header), and by requests whose answers it cannot read but which
+take computing time or load files (Origin and Sec-Fetch-Site, which browsers send to 127.0.0.1).
+Both are refused before anything is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import http.client
+import logging
 from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
-from tornado.routing import Matcher, Rule
-from tornado.web import Application, OutputTransform, RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
-MAX_SESSIONS = 32  # open pages; each holds figures of a few MiB
-UNUSED = ("/autoload.js", "/metadata")  # routes of the framework for embedding in other pages
+from synfab.common.messages import reason_of
+
 HEADERS = {
     "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "frame-ancestors 'none'",
+    # Figures are styled by sheets that their library adds.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+logger = logging.getLogger(__name__)
 
 
 def hosts(port: int) -> tuple[str, ...]:
@@ -40,17 +46,12 @@ def objection(request: HTTPServerRequest, allowed: tuple[str, ...]) -> str | Non
     if host.lower() not in allowed:
         return f"Host: expected {allowed[0]} or {allowed[1]}"
     origin = headers.get("Origin")
-    socket = "websocket" in headers.get("Upgrade", "").lower() or request.path.endswith("/ws")
-    if origin is None and socket:
-        return "Origin: expected the explorer's own page, found none"
     if origin is not None and origin.lower() not in {f"http://{name}" for name in allowed}:
         return "Origin: expected the explorer's own page"
     if headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"} and not _is_link(
         headers
     ):
         return "Sec-Fetch-Site: expected the explorer's own page"
-    if request.path.endswith(UNUSED):
-        return "the explorer cannot be embedded in another page"
     return None
 
 
@@ -61,57 +62,41 @@ def _is_link(headers: HTTPHeaders) -> bool:
     )
 
 
-class _Refused(RequestHandler):
-    """Answer any method with the reason in one line."""
-
-    def initialize(self, status: int, reason: str) -> None:
-        self.status, self.why = status, reason
+class Guarded(RequestHandler):
+    """Handler that refuses foreign requests, and whose errors are one line of plain text."""
 
     def prepare(self) -> None:
-        self.set_status(self.status)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{self.why}\n")
+        """Refuse requests of other pages and hosts with status 403."""
+        reason = objection(self.request, self.settings["hosts"])
+        if reason is not None:
+            self.refuse(403, reason)
 
-
-class _Objections(Matcher):
-    """Match the requests to refuse, and pass the reason to the handler."""
-
-    def __init__(self, status: int, judge: Callable[[HTTPServerRequest], str | None]) -> None:
-        self.status, self.judge = status, judge
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        reason = self.judge(request)
-        if reason is None:
-            return None
-        return {"target_kwargs": {"status": self.status, "reason": reason}}
-
-
-class _Headers(OutputTransform):
-    """Add headers that forbid other pages to embed any answer, including static files."""
-
-    def __init__(self, request: HTTPServerRequest) -> None:
-        pass
-
-    def transform_first_chunk(
-        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
-    ) -> tuple[int, HTTPHeaders, bytes]:
-        """Add the headers."""
+    def set_default_headers(self) -> None:
+        """Forbid other pages to embed any answer, including errors."""
         for name, value in HEADERS.items():
-            headers[name] = value
-        return status_code, headers, chunk
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def refuse(self, status: int, reason: str) -> None:
+        """End the request with a status and a reason in one line."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(" ".join(reason.split()) + "\n")
+
+    def write_error(self, status_code: int, **facts: Any) -> None:
+        """Answer an error with one line; Tornado logs its traceback."""
+        error = facts.get("exc_info", (None, None))[1]
+        reason = http.client.responses.get(status_code, "error")
+        if error is not None and not isinstance(error, HTTPError):
+            reason = f"internal error: {type(error).__name__}: {reason_of(error)}"
+        self.refuse(status_code, reason)
 
 
-def guard(application: Application, port: int, sessions: Callable[[], int]) -> None:
-    """Restrict an application to its own page; ``sessions`` returns the number of open ones."""
-    allowed = hosts(port)
+class NotFound(Guarded):
+    """Answer to any other address."""
 
-    def too_many(request: HTTPServerRequest) -> str | None:
-        full = request.path == "/" and sessions() >= MAX_SESSIONS
-        return f"{MAX_SESSIONS} explorer pages are open; close one and reload" if full else None
-
-    # Before all routes of the framework, including static files.
-    application.default_router.rules[:0] = [
-        Rule(_Objections(403, lambda request: objection(request, allowed)), _Refused),
-        Rule(_Objections(503, too_many), _Refused),
-    ]
-    application.add_transform(_Headers)
+    def prepare(self) -> None:
+        """Refuse the request, foreign or not."""
+        super().prepare()
+        if not self._finished:
+            self.refuse(404, f"{self.request.path[:80]}: no such page")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synfab.common import extras
 from synfab.common.types import Array
+from synfab.figures.panels import new_figure
 from synfab.model.cell_model import FEATURES, CellModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from synfab.figures.panels import GivenAxes
 
 LABELS = {
     "r_hrs": "R$_{HRS}$ (ohm)",
@@ -23,21 +26,11 @@ LABELS = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def new_figure(
-    rows: int, columns: int, size: tuple[float, float], **options: Any
-) -> tuple[Figure, Any]:
-    """Return a figure of ``size`` (inches) and its axes, (rows, columns)."""
-    extras.check("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def iv_loops(voltages: Array, currents: Array, *, axes: GivenAxes = None) -> Figure:
+    """Draw a grid of I-V loops: ``voltages`` (points,), ``currents`` (cycles, points, cells).
 
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def iv_loops(voltages: Array, currents: Array) -> Figure:
-    """Draw a grid of I-V loops: ``voltages`` (points,), ``currents`` (cycles, points, cells)."""
+    ``axes``: one for each cell; None: a new figure.
+    """
     extras.check("matplotlib")
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -45,40 +38,50 @@ def iv_loops(voltages: Array, currents: Array) -> Figure:
 
     cycles, _, cells = currents.shape
     side = int(np.ceil(np.sqrt(cells)))
-    figure, axes = new_figure(side, side, (8.5, 7.5), sharex=True, sharey=True)
+    rows, columns = (side, side) if axes is None else (1, cells)
+    figure, panels = new_figure(rows, columns, (8.5, 7.5), axes, sharex=True, sharey=True)
     colours = colormaps["viridis"](np.linspace(0.0, 1.0, cycles))
-    for cell, axis in enumerate(axes.flat):
+    for cell, axis in enumerate(panels.flat):
         if cell >= cells:
             axis.set_axis_off()
             continue
         for cycle in range(cycles):
             axis.plot(voltages, currents[cycle, :, cell] * 1e6, color=colours[cycle], lw=0.4)
         axis.text(0.04, 0.9, f"cell {cell}", transform=axis.transAxes, fontsize=8)
-    figure.supxlabel("voltage (V)")
-    figure.supylabel("current (uA)")
+        if axes is not None:
+            axis.set(xlabel="voltage (V)", ylabel="current (uA)")
+    if axes is None:
+        figure.supxlabel("voltage (V)")
+        figure.supylabel("current (uA)")
     scale = ScalarMappable(Normalize(0, cycles - 1), colormaps["viridis"])
-    figure.colorbar(scale, ax=axes, label="cycle", shrink=0.6)
+    figure.colorbar(scale, ax=panels, label="cycle", shrink=0.6)
     return figure
 
 
-def feature_series(features: dict[str, Array]) -> Figure:
-    """Draw features (devices, cycles) over the cycles of some devices."""
-    figure, axes = new_figure(len(FEATURES), 1, (9.0, 7.0), sharex=True)
-    for axis, name in zip(axes[:, 0], FEATURES, strict=True):
+def feature_series(features: dict[str, Array], *, axes: GivenAxes = None) -> Figure:
+    """Draw features (devices, cycles) over the cycles of some devices.
+
+    It needs four ``axes``.
+    """
+    figure, panels = new_figure(len(FEATURES), 1, (9.0, 7.0), axes, sharex=True)
+    for axis, name in zip(panels[:, 0], FEATURES, strict=True):
         for device, colour in zip(features[name], COLOURS, strict=False):
             axis.plot(device, ".", ms=2.5, color=colour)
         axis.set_ylabel(LABELS[name])
         if name == "r_hrs":
             axis.set_yscale("log")
-    axes[-1, 0].set_xlabel("cycle")
-    axes[0, 0].set_title("Four devices (colours) with different means and memory", fontsize=10)
+    panels[-1, 0].set_xlabel("cycle")
+    panels[0, 0].set_title("Four devices (colours) with different means and memory", fontsize=10)
     return figure
 
 
-def feature_distributions(features: dict[str, Array]) -> Figure:
-    """Draw the distributions of features (devices, cycles): all cycles, and device medians."""
-    figure, axes = new_figure(2, 2, (9.0, 6.5))
-    for axis, name in zip(axes.flat, FEATURES, strict=True):
+def feature_distributions(features: dict[str, Array], *, axes: GivenAxes = None) -> Figure:
+    """Draw the distributions of features (devices, cycles): all cycles, and device medians.
+
+    It needs four ``axes``.
+    """
+    figure, panels = new_figure(2, 2, (9.0, 6.5), axes)
+    for axis, name in zip(panels.flat, FEATURES, strict=True):
         values = features[name]
         low, high = np.quantile(values, [0.0005, 0.9995])
         if name == "r_hrs":
@@ -94,16 +97,21 @@ def feature_distributions(features: dict[str, Array]) -> Figure:
         )
         axis.set_xlabel(LABELS[name])
         axis.set_ylabel("density")
-    axes[0, 0].legend(fontsize=8)
+    panels[0, 0].legend(fontsize=8)
     return figure
 
 
-def autocorrelation(vectors: Array, model: CellModel, order: int, n_lags: int = 30) -> Figure:
-    """Draw the autocorrelation of x* (cycles, 4, devices) and the exact one (from A and B)."""
+def autocorrelation(
+    vectors: Array, model: CellModel, order: int, n_lags: int = 30, *, axes: GivenAxes = None
+) -> Figure:
+    """Draw the autocorrelation of x* (cycles, 4, devices) and the exact one (from A and B).
+
+    It needs four ``axes``.
+    """
     exact = model.history(order).autocorrelation(n_lags)
-    figure, axes = new_figure(2, 2, (9.0, 6.0), sharex=True)
+    figure, panels = new_figure(2, 2, (9.0, 6.0), axes, sharex=True)
     lags = np.arange(n_lags + 1)
-    for f, (axis, name) in enumerate(zip(axes.flat, FEATURES, strict=True)):
+    for f, (axis, name) in enumerate(zip(panels.flat, FEATURES, strict=True)):
         x = vectors[:, f].astype(np.float64)
         estimate = np.array([np.mean(x[k:] * x[: len(x) - k]) for k in lags]) / np.mean(x * x)
         axis.plot(lags, exact[:, f], color=COLOURS[1], label="exact, from A and B")
@@ -111,30 +119,31 @@ def autocorrelation(vectors: Array, model: CellModel, order: int, n_lags: int = 
         axis.set_ylim(-0.05, 0.6 if name != "r_hrs" else 0.3)
         axis.set_title(f"x* of {name}", fontsize=10)
         axis.set_ylabel("autocorrelation")
-    for axis in axes[-1]:
+    for axis in panels[-1]:
         axis.set_xlabel("lag (cycles)")
-    axes[0, 0].legend(fontsize=8)
+    panels[0, 0].legend(fontsize=8)
     return figure
 
 
-def device_map(parameters: Array, model: CellModel) -> Figure:
+def device_map(parameters: Array, model: CellModel, *, axes: GivenAxes = None) -> Figure:
     """Draw the mean features of devices, ``parameters`` (devices, 8), with outliers marked.
 
-    Outliers are devices whose most probable component of the mixture is the rarest one.
+    Outliers are devices whose most probable component of the mixture is the rarest one. It needs
+    three ``axes``.
     """
     population = model.population
     outlier = population.component(parameters) == int(np.argmin(population.weights))
     means = model.to_features(parameters[:, :4])
     means[:, 0] = np.log10(means[:, 0])
-    figure, axes = new_figure(1, 3, (11.0, 4.0))
+    figure, panels = new_figure(1, 3, (11.0, 4.0), axes)
     pairs = ((0, 2), (1, 3), (2, 3))
     names = ("log10 R$_{HRS}$", "U$_{SET}$ (V)", "R$_{LRS}$ (ohm)", "U$_{RESET}$ (V)")
-    for axis, (a, b) in zip(axes.flat, pairs, strict=True):
+    for axis, (a, b) in zip(panels.flat, pairs, strict=True):
         inside, outside = means[~outlier], means[outlier]
         axis.plot(inside[:, a], inside[:, b], ".", ms=2, color=COLOURS[0], alpha=0.4)
         label = f"outliers: {outlier.mean():.1%} of {len(outlier)} devices"
         axis.plot(outside[:, a], outside[:, b], "x", ms=4, color=COLOURS[1], label=label)
         axis.set_xlabel(f"device's mean {names[a]}")
         axis.set_ylabel(f"device's mean {names[b]}")
-    axes[0, 0].legend(fontsize=8)
+    panels[0, 0].legend(fontsize=8)
     return figure

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synfab.circuit.waveforms import Waveforms
-from synfab.figures.cells import new_figure
+from synfab.figures.panels import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from synfab.figures.panels import GivenAxes
 
 MAX_CURVES = 16  # per panel
 LABELS = {"V": "voltage (V)", "A": "current (A)", "": "other quantities"}
 
 
-def waveforms(results: Sequence[Waveforms]) -> Figure:
+def waveforms(results: Sequence[Waveforms], *, axes: GivenAxes = None) -> Figure:
     """Draw one row per analysis and one panel per unit: voltages, currents, other quantities.
 
     The first ``MAX_CURVES`` vectors of each unit are drawn; of complex ones, the magnitude.
+    ``axes``: one for each panel; None: a new figure.
     """
     scales = [_scale(result) for result in results]
     found = {
@@ -31,8 +34,8 @@ def waveforms(results: Sequence[Waveforms]) -> Figure:
     }
     labels = {unit: label for unit, label in LABELS.items() if unit in found}
     size = (4.0 + 4.0 * len(labels), 3.2 * len(results))
-    figure, axes = new_figure(len(results), max(len(labels), 1), size)
-    for row, result, scale in zip(axes, results, scales, strict=True):
+    figure, panels = new_figure(len(results), max(len(labels), 1), size, axes)
+    for row, result, scale in zip(panels, results, scales, strict=True):
         for panel, (unit, label) in zip(row, labels.items(), strict=False):
             drawn = [n for n in result if n != scale and _unit(result, n) == unit]
             panel.set_visible(bool(drawn))

@@ -14,6 +14,7 @@ from synfab.common.deprecation import warn_renamed
 from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
+from synfab.learn.html import features_html
 from synfab.learn.readers.columns import find_columns, need
 from synfab.learn.readers.labels import counted, grouped, index_labels
 from synfab.learn.readers.tables import conditions_in, numeric
@@ -173,6 +174,9 @@ class FeatureTable:
         return (
             f"FeatureTable({len(self.names)} devices, {len(self)} cycles, {lost} cycles rejected)"
         )
+
+    def _repr_html_(self) -> str:
+        return features_html(self)
 
     def devices(self) -> Iterator[tuple[str, Array, Array]]:
         """Yield name, cycles and values of each device."""

@@ -20,6 +20,7 @@ from synfab.learn.drift import detrended, find_drift
 from synfab.learn.failure import Failures, find_failures
 from synfab.learn.features import FeatureTable, to_y
 from synfab.learn.history import check_order
+from synfab.learn.html import fit_html
 from synfab.learn.learned import learned_sentences
 from synfab.learn.marginals import fit_marginals
 from synfab.learn.memory import fit_memory
@@ -59,6 +60,9 @@ class FitResult:
 
     def __str__(self) -> str:
         return "\n  ".join([self.model.name, *self.sentences()])
+
+    def _repr_html_(self) -> str:
+        return fit_html(self)
 
 
 def fit(

@@ -12,6 +12,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
+from synfab.learn.html import sweeps_html
 from synfab.learn.preparation import (
     DECISIVE,
     DeviceSweeps,
@@ -51,6 +52,9 @@ class Sweeps:
         checks.mapping("notes", self.notes)
         files = checks.instance("files", self.files, tuple)
         object.__setattr__(self, "files", tuple(checks.path("files", file) for file in files))
+
+    def _repr_html_(self) -> str:
+        return sweeps_html(self)
 
     def _records(self) -> Iterator[DeviceSweeps]:
         """Yield the devices as they were measured."""

@@ -22,6 +22,7 @@ from synfab.common.types import FloatArray
 from synfab.model.conditions import Conditions
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
+from synfab.model.html import model_card
 from synfab.model.population import Population
 from synfab.model.scale import KINDS, PUBLISHED, Scale
 from synfab.model.traps import ARRAYS, NUMBERS, Traps
@@ -344,6 +345,9 @@ class CellModel:
             f"CellModel({self.name!r}, orders {self.orders[0]}…{self.orders[-1]}, "
             f"{components} device components, {self.fingerprint[:8]})"
         )
+
+    def _repr_html_(self) -> str:
+        return model_card(self)
 
 
 def _rebuilt(arguments: dict[str, Any]) -> CellModel:

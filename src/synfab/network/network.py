@@ -13,6 +13,7 @@ from synfab.common.types import Array
 from synfab.model.conduction import Conduction
 from synfab.network import kernels
 from synfab.network.access import Barriers
+from synfab.network.html import solution_html
 
 
 @no_array("solution.currents, solution.cell_voltage or solution.cell_current")
@@ -51,6 +52,9 @@ class Solution:
     steps: int
     iterations: int
     direct: bool
+
+    def _repr_html_(self) -> str:
+        return solution_html(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,10 @@ from synfab.cells.array import CellArray
 from synfab.cells.labelled import axis_names
 from synfab.common import checks, extras
 from synfab.common.errors import InvalidValueError
+from synfab.common.locking import lock_of
 from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
-from synfab.model.population import N_PARAMETERS
+from synfab.programming.html import programming_html
 from synfab.random.arrays import to_numpy
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class Programming:
         result: pd.DataFrame = pandas.DataFrame(columns)
         return result
 
+    def _repr_html_(self) -> str:
+        return programming_html(self, {outcome.name: int(outcome) for outcome in Outcome})
+
     @property
     def errors(self) -> Array:
         """Achieved minus target conductance, S."""
@@ -113,7 +117,8 @@ def outliers(cells: CellArray[Any]) -> Array:
     population = cells.model.population
     if len(population.weights) == 1:
         return np.zeros(cells.shape, np.bool_)
-    kind = population.component(to_numpy(cells.device_parameters).reshape(-1, N_PARAMETERS))
+    with lock_of(cells):
+        kind = cells.engine_instance.components()
     return np.asarray(kind == int(np.argmin(population.weights))).reshape(cells.shape)
 
 

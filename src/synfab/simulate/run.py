@@ -267,7 +267,7 @@ def simulate(
     resume
         Continue an existing output.
     progress
-        Show a progress bar on standard error.
+        Show a progress bar: on standard error, or in the output of a notebook.
     seed, model, order, history
         As of ``CellArray``.
     reads

@@ -6,11 +6,13 @@ extras.check("torch", "pandas", "sklearn", extra="torch")
 
 import synfab.torch.attention
 import synfab.torch.recurrent  # noqa: F401 - both register how their layers are split
+from synfab.torch import presets
 from synfab.torch.aging import calibrate_drift, compensate_drift, wait
 from synfab.torch.calibration import calibrate
 from synfab.torch.convert import convert, to_torch
 from synfab.torch.convolutions import CrossbarConv1d, CrossbarConv2d, CrossbarConv3d
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.costs import PeripheralCosts, inference_costs
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
 from synfab.torch.layers import CrossbarLinear
 from synfab.torch.mapping import default_window
@@ -42,6 +44,7 @@ __all__ = [
     "CrossbarLinear",
     "LayerOptions",
     "MixedPrecisionSGD",
+    "PeripheralCosts",
     "PulsedSGD",
     "StochasticPulseSGD",
     "TikiTaka",
@@ -55,8 +58,10 @@ __all__ = [
     "default_window",
     "effective_conductance",
     "hardware_aware",
+    "inference_costs",
     "measure_errors",
     "monte_carlo",
+    "presets",
     "program",
     "register_layer",
     "restore_training",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
@@ -15,17 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from synfab.common import checks
-from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
 from synfab.network.wires import make_wires
 from synfab.physics.noise import NONE, ReadNoise
 from synfab.programming.tiles import Tiles
-from synfab.torch import former
+from synfab.torch import former, ranges
 from synfab.torch import state as cell_state
+from synfab.torch.arrangement import Arrangement
+from synfab.torch.compiled import ORDER, number_of, read_cells
 from synfab.torch.gradients import straight_through
-from synfab.torch.graphs import outside_graphs
+from synfab.torch.graphs import outside_graphs, refuse_export
 from synfab.torch.inputs import (
     HALF,
     check_same_shapes,
@@ -33,11 +37,12 @@ from synfab.torch.inputs import (
     check_vectors,
     computing_type,
 )
-from synfab.torch.mapping import largest_weights, pair_targets
 from synfab.torch.options import LayerOptions, LayerOptionsDict
+from synfab.torch.parallel import refuse_distributed, refuse_replicas
 from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes
 from synfab.torch.readout import send
+from synfab.torch.seen import Seen
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -50,6 +55,17 @@ else:
 
 Layer = TypeVar("Layer", bound=nn.Module)
 EXTRA = "_extra_state"
+_later: ContextVar[bool] = ContextVar("_later", default=False)
+
+
+@contextmanager
+def programmed_later() -> Iterator[None]:
+    """Create layers whose cells are first programmed by ``load_weights_from``."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
 
 
 @no_array("layer.weight")
@@ -81,6 +97,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         ``LayerOptions`` of the layer.
     tiles
         The cells.
+    arrangement
+        Which rows of cells hold which weights.
     output_scale
         Factor of the outputs that compensates drift, 1 after programming; see ``compensate_drift``.
     response
@@ -105,8 +123,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         super().__init__()
         self.options = options
         outputs, inputs = shape[0], math.prod(shape[1:])
+        self.arrangement = Arrangement.of(options, (outputs, inputs), groups)
         self.tiles = Tiles(
-            options.model, (outputs, inputs), options.tile, groups=groups,
+            options.model, self.arrangement.shape, options.tile, groups=groups,
             first_cell=options.first_cell, seed=options.seed, order=options.order,
             engine=options.engine, history=options.history, device=options.device,
             arrays="numpy" if options.device is None else "torch",
@@ -115,21 +134,22 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             for rows, columns in (cells.shape for cells in self.tiles.cells):
                 make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
+        self.number = number_of(self, self._read_now)  # in graphs
         self.passes = Passes()
-        self.seen: float | None = None  # largest current at a converter, during calibration
+        self.seen: Seen | None = None  # currents of the converters, during calibration
         self.shared: tuple[CrossbarLayer[Plain]] | None = None
         self._programmed: tuple[int, int] | None = None
         bound = 1.0 / math.sqrt(inputs)
         self.weight = CellWeight(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound)) if bias else None
-        each = options.scale == "output" and options.weight_range is None
-        length = outputs if each else 1
-        self.register_buffer("weight_range", torch.ones(length))
+        each = ranges.shapes(self)[0 if options.weight_range is None else -1]
+        self.register_buffer("weight_range", torch.ones(each))
         for name in ("difference", "total"):
-            empty = torch.empty(outputs, inputs)
+            empty = torch.empty(self.arrangement.lines, inputs)
             self.register_buffer(name, empty, persistent=False)
         self._bars: list[Crossbar[Any]] | None = None
-        self.set_ideally()
+        if not _later.get():
+            self.set_ideally()
 
     # ---- a layer in software --------------------------------------------------------------------
 
@@ -172,28 +192,29 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     @property
     def weight_per_siemens(self) -> Tensor:
-        """Weight per conductance difference, 1/S, (1,) or (outputs,), with ``output_scale``."""
+        """Weight per conductance difference, 1/S, with ``output_scale``.
+
+        Its shape is that of ``weight_range``: (1,), (outputs,) or (outputs, blocks of columns).
+        """
         low, high = self.options.g_window
         return self.weight_range / (high - low) * self.output_scale
 
     def matrix(self) -> FloatArray:
         """Return the weights as (outputs, inputs), float64 on the host."""
-        flat = plain(self.weight).detach().reshape(self.tiles.shape)
+        flat = plain(self.weight).detach().reshape(self.arrangement.weights)
         return np.asarray(flat.cpu().double().numpy(), np.float64)
 
     def targets(self) -> FloatArray:
-        """Return the conductances of G+ and G- for the present weights, (2, outputs, inputs), S.
+        """Return the conductances of all cells for the present weights, S.
 
+        Their shape is (2, outputs, inputs), G+ and G-, or in general (2, pairs of rows, inputs).
         Without a ``weight_range`` among the options, the layer's range is set to the largest
         magnitude. Compensation of drift ends.
         """
         weight, options = self.matrix(), self.options
-        largest = (
-            largest_weights(weight, options.scale)
-            if options.weight_range is None
-            else np.full(1, options.weight_range)
-        )
-        found = pair_targets(weight, largest, options.g_window, options.bits)
+        largest = ranges.of_weights(self, weight)
+        spread = ranges.spread(self, torch.from_numpy(largest)).numpy()
+        found = self.arrangement.targets(weight, spread, options.g_window, options.bits)
         self.weight_range = torch.from_numpy(largest).to(self.weight_range)
         self.output_scale, self.response = 1.0, None
         return found
@@ -209,8 +230,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self._versions = [cells.version for cells in self.tiles.cells]
         plus, minus = torch.from_numpy(self.tiles.states())
         with torch.no_grad():
-            self.difference.copy_(minus - plus)
-            self.total.copy_(plus + minus)
+            difference, total = self.arrangement.line_states(plus, minus)
+            self.difference.copy_(difference)
+            self.total.copy_(total)
 
     def follow_cells(self) -> None:
         """Call ``refresh`` if any cell was pulsed, programmed, loaded or aged since the last."""
@@ -227,7 +249,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         self.follow_cells()
         span = self.options.model.conduction.g_span
         factor = (span * self.weight_per_siemens).to(self.difference)
-        return self.difference * factor[:, None]
+        held = self.arrangement.combined(self.difference.T).T
+        return held * ranges.spread(self, factor)
 
     @torch.no_grad()
     def load_weights_from(self, layer: Plain) -> None:
@@ -282,21 +305,36 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             return self.shared[0].multiply(x)
         check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
         exact = x.to(computing_type(self.weight))
-        y = outside_graphs(self._multiply, exact)
+        y = self._compiled(exact) if torch.compiler.is_compiling() else self._multiply(exact)
         if self.recorder is not None:
             self.recorder(exact, y)
         return y.to(x.dtype)
 
+    def _compiled(self, x: Tensor) -> Tensor:
+        """Multiply in a graph of ``torch.compile``; with gradients, between two graphs."""
+        if self._differentiates(x):
+            return outside_graphs(self._multiply, x)
+        refuse_export()
+        read: Tensor = read_cells(x, ORDER, self.number)
+        return read
+
+    def _differentiates(self, x: Tensor) -> bool:
+        return torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+
     def _multiply(self, x: Tensor) -> Tensor:
+        if not self._differentiates(x) and not transforming():
+            return self._read_now(x)
         self._check_weight()
-        needed = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if not needed and not transforming():
-            return send(self, x)
-        outputs, inputs = self.tiles.shape
+        outputs, inputs = self.arrangement.weights
         shape = (outputs, inputs) if self.tiles.groups == 1 else (self.tiles.groups, -1, inputs)
         held = self.cell_weight.reshape(shape).to(x) if x.requires_grad else None
         flat = plain(self.weight).reshape(shape)
         return straight_through(x, flat, partial(send, self), held)
+
+    def _read_now(self, x: Tensor) -> Tensor:
+        """Multiply checked vectors as ``multiply`` does, without a gradient."""
+        self._check_weight()
+        return send(self, x)
 
     def send(self, x: Tensor) -> Tensor:
         """Multiply as ``multiply`` does, without a gradient."""
@@ -328,6 +366,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     def _check_weight(self) -> None:
         """Warn once, or raise, if ``weight`` is no longer what the cells were programmed to."""
+        refuse_distributed()
         present = self._parameters["weight"]  # of any class in torch.func.functional_call
         assert present is not None
         weight = underlying(present)
@@ -348,7 +387,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def share_cells(self, owner: CrossbarLayer[Plain]) -> None:
         """Use the cells and the ``weight`` of another layer of the same shape: tied weights."""
         self.weight, self.tiles, self.options = owner.weight, owner.tiles, owner.options
-        self.weight_range = owner.weight_range
+        self.weight_range, self.arrangement = owner.weight_range, owner.arrangement
         self._buffers["difference"] = self._buffers["total"] = None
         self.shared = (owner,)  # in a tuple: no child of this layer
 
@@ -361,17 +400,16 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             place = self.difference.device
             self.weight_range = before.to(place)
             for name in ("difference", "total"):
-                self._buffers[name] = torch.empty(self.tiles.shape, device=place)
+                self._buffers[name] = torch.empty(
+                    self.arrangement.lines, self.tiles.shape[1], device=place
+                )
             self.refresh()
         if current:
             self.note_programmed()
         return self
 
     def _replicate_for_data_parallel(self) -> NoReturn:
-        raise InvalidTypeError(
-            "DataParallel: layers on cells cannot be replicated, since the copies would share "
-            "their cells; use one process per device"
-        )
+        refuse_replicas()
 
     def __getstate__(self) -> dict[str, Any]:
         known = self._programmed  # the copy of a weight has an address and a version of its own
@@ -385,6 +423,9 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current", True)
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if "arrangement" not in state:  # of an earlier version
+            self.arrangement = Arrangement.of(self.options, self.tiles.shape, self.tiles.groups)
+        self.number = number_of(self, self._read_now)
         if current is not None:
             self._programmed = _version(self.weight) if current else (-1, -1)
 
@@ -424,7 +465,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         if prefix + EXTRA in state_dict and self.shared is None:
             cell_state.check(self.tiles, state_dict[prefix + EXTRA])
         given = state_dict.get(prefix + "weight_range")
-        if isinstance(given, Tensor) and tuple(given.shape) in self._range_shapes():
+        if isinstance(given, Tensor) and tuple(given.shape) in ranges.shapes(self):
             self.weight_range = self.weight_range.new_ones(given.shape)
         for name in ("weight", "bias", "weight_range"):
             mine, given = getattr(self, name), state_dict.get(prefix + name)
@@ -443,18 +484,15 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             if prefix + EXTRA in state_dict:
                 self.note_programmed()
 
-    def _range_shapes(self) -> set[tuple[int, ...]]:
-        """Return the shapes of ``weight_range`` that a state may have: scales differ in files."""
-        every = (self.tiles.shape[0],)
-        return {(1,), every} if self.options.scale == "output" else {(1,)}
-
     def describe(self) -> str:
         """Return the most important options, for ``extra_repr``."""
         wires = f", wire_resistance={self.options.wire_resistance}" if self.wired else ""
         model = self.options.model.name
+        mapping = "" if self.options.mapping == "differential" else ", mapping='offset'"
+        slices = f", slices={self.options.slices}" if self.options.slices > 1 else ""
         return (
             f"bias={self.bias is not None}, model={model!r}, seed={self.tiles.seed}, "
-            f"first_cell={self.tiles.first_cell}{wires}"
+            f"first_cell={self.tiles.first_cell}{mapping}{slices}{wires}"
         )
 
 

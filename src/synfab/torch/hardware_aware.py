@@ -43,7 +43,7 @@ from synfab.torch.options import (
     CheckedResistance,
     ModelLike,
     ProgramOptions,
-    Scale,
+    TrainingScale,
     bits_and_range,
     check_resistance,
     positive_or_none,
@@ -105,7 +105,7 @@ def hardware_aware(
     errors: Errors | None = None,
     bits: int | None = None,
     clip: float | None = None,
-    scale: Scale = "output",
+    scale: TrainingScale = "output",
     g_window: tuple[float, float] | None = None,
     wire_resistance: Resistance = 0.0,
     tile: GridShape = (256, 256),
@@ -170,7 +170,7 @@ def hardware_aware(
         positive_or_none("input_range", input_range), checks.positive("read_voltage", read_voltage),
         check_noise(noise, bandwidth),
     )  # fmt: skip
-    checks.choice("scale", scale, get_args(Scale))
+    checks.choice("scale", scale, get_args(TrainingScale))
     result = network if checks.flag("inplace", inplace) else copy.deepcopy(network)
     found, splits = _supported(result, exceptions)
     begin, steps = 0, []

@@ -43,6 +43,10 @@ def supports(layer: AnyLayer, x: Tensor, noise: ReadNoise) -> bool:
         and x.dtype == torch.float32
         and layer.difference.dtype == torch.float32
         and layer.options.adc is None
+        and layer.options.input_bits is None
+        and layer.options.input_scale == "vector"
+        and layer.options.scale != "tile"
+        and layer.arrangement.is_plain
         and layer.seen is None
         and not layer.wired
         and noise.linear

@@ -6,6 +6,8 @@ cell G+ is above g_min by the magnitude of w and G- is at g_min; for w < 0 vice 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from synfab.common import checks
@@ -17,6 +19,7 @@ from synfab.programming.mapping import MAX_BITS
 
 # Limits of the default window in units of the typical device's HRS and LRS conductance.
 ABOVE_HRS, BELOW_LRS = 1.5, 0.8
+AT_ONCE = 2**16  # weights
 
 
 def default_window(model: CellModel) -> tuple[float, float]:
@@ -51,12 +54,24 @@ def check_bits(name: str, bits: object) -> int | None:
     return None if bits is None else checks.count(name, bits, MAX_BITS)
 
 
-def largest_weights(weight: Array, scale: str) -> Array:
-    """Return the largest magnitude of all weights (1,) or of each output (outputs,); 1 for 0."""
-    check_weights(weight)
-    largest = np.abs(weight).max(axis=1 if scale == "output" else None)
-    largest = np.atleast_1d(largest).astype(np.float64)
+def largest_weights(weight: Array, scale: str, blocks: Sequence[slice] = ()) -> Array:
+    """Return the largest magnitudes of weights (outputs, inputs); 1 instead of 0.
+
+    ``scale`` ``"layer"``: of all, (1,); ``"output"``: of each output, (outputs,); ``"tile"``: of
+    each output in each block of columns, (outputs, blocks).
+    """
+    if scale == "tile":
+        each = np.stack([_largest(weight[:, block]) for block in blocks], axis=1)
+    else:
+        each = _largest(weight)
+    check_weights(each)  # NaN and infinity are larger than all others
+    largest = each.max(keepdims=True) if scale == "layer" else each
     return np.where(largest > 0.0, largest, 1.0)
+
+
+def _largest(weight: Array) -> Array:
+    """Return the largest magnitude in each row, without a copy of the weights."""
+    return np.maximum(weight.max(axis=1), -weight.min(axis=1)).astype(np.float64)
 
 
 def check_weights(weight: Array) -> None:
@@ -65,21 +80,17 @@ def check_weights(weight: Array) -> None:
         raise InvalidValueError("weight: expected finite numbers, found NaN or infinity")
 
 
-def pair_targets(
-    weight: Array, w_max: Array, window: tuple[float, float], bits: int | None = None
-) -> Array:
-    """Return the conductances of the cells G+ and G- for weights, (2, outputs, inputs), S.
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices of rows that fit into the caches; whole matrices would be moved many times."""
+    step = max(1, AT_ONCE // max(1, shape[1]))
+    for begin in range(0, shape[0], step):
+        yield slice(begin, min(begin + step, shape[0]))
 
-    Parameters
-    ----------
-    weight
-        (outputs, inputs).
-    w_max
-        Weight that is mapped to the whole window, (1,) or (outputs,).
-    window
-        (g_min, g_max), S.
-    bits
-        A cell has 2**bits levels, from one end of the window to the other; None: any conductance.
+
+def normalised(weight: Array, w_max: Array) -> Array:
+    """Return weights (outputs, inputs) in units of ``w_max``: -1 … 1.
+
+    ``w_max`` is the weight that is mapped to the whole window, (outputs or 1, inputs or 1).
 
     Raises
     ------
@@ -87,16 +98,17 @@ def pair_targets(
         A weight is not finite, or its magnitude is larger than ``w_max``.
     """
     check_weights(weight)
-    part = weight.astype(np.float64) / w_max[:, None]
+    part = weight.astype(np.float64) / w_max
     worst = float(np.abs(part).max(initial=0.0))
     if worst > 1.0 + 1e-6:
         raise InvalidValueError(
             f"weight: expected magnitudes up to weight_range, found {worst:.4g} times as much; "
             f"clip the weights, or leave weight_range to the layer"
         )
-    levels = np.clip(np.stack([part, -part]), 0.0, 1.0)
-    if bits is not None:
-        top = 2**bits - 1
-        levels = np.rint(levels * top) / top
+    return np.asarray(np.clip(part, -1.0, 1.0))
+
+
+def conductances(levels: Array, window: tuple[float, float]) -> Array:
+    """Return levels, 0 … 1, as conductances from one end of the window to the other, S."""
     low, high = window
     return np.asarray(low + (high - low) * levels)

@@ -15,10 +15,15 @@ from synfab.model.model_file import load_model
 from synfab.network.wires import Resistance
 from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
+from synfab.torch import presets
 from synfab.torch.mapping import check_bits, check_window
+from synfab.torch.slicing import check_input_slices, check_weight_slices
 
 WireModel: TypeAlias = Literal["solve", "transfer"]
-Scale: TypeAlias = Literal["layer", "output"]
+Scale: TypeAlias = Literal["layer", "output", "tile"]
+TrainingScale: TypeAlias = Literal["layer", "output"]
+InputScale: TypeAlias = Literal["vector", "tile"]
+MappingName: TypeAlias = Literal["differential", "offset"]
 MethodName: TypeAlias = Literal["ideal", "refresh"] | ProgramMethod
 ModelLike: TypeAlias = CellModel | PathLike
 CheckedResistance: TypeAlias = float | Array | tuple[float | Array, float | Array]
@@ -45,14 +50,22 @@ class ProgramOptions(TypedDict, total=False):
 
 
 class SharedLayerOptions(TypedDict, total=False):
-    """Options that all layers of a network may share; ``LayerOptions`` describes them."""
+    """Options that all layers of a network may share; ``LayerOptions`` describes them.
 
+    ``preset`` is a name of ``synfab.torch.presets``, whose options apply where none are given.
+    """
+
+    preset: str
     tile: GridShape
     g_window: tuple[float, float] | None
     weight_range: float | None
     scale: Scale
     bits: int | None
+    slices: int
+    mapping: MappingName
     input_range: float | None
+    input_scale: InputScale
+    input_bits: int | None
     read_voltage: float
     dac: int | None
     adc: int | tuple[int, float] | None
@@ -101,22 +114,37 @@ class LayerOptions:
         Weight that is mapped to the whole window; None (default): the largest magnitude at each
         programming.
     scale
-        Whether there is one weight range per ``"output"`` (default) or one per ``"layer"``. With
-        one per layer, a single weight much larger than all others leaves them a small part of the
-        window. A given ``weight_range`` is that of all outputs.
+        Whether there is one weight range per ``"output"`` (default), one per ``"layer"``, or one
+        per ``"tile"``: of each output in each block of columns. With one per layer, a single weight
+        much larger than all others leaves them a small part of the window. A given
+        ``weight_range`` is that of all outputs.
     bits
         Each cell is programmed to one of 2**bits levels; None (default): to any conductance.
+    slices
+        Number of cells, or of pairs, that hold a weight as digits of ``bits`` bits, the most
+        significant first, 1. The converted currents are shifted and added.
+    mapping
+        ``"differential"`` (default), a weight is the difference of two cells, whose currents are
+        subtracted before conversion; ``"offset"``, a weight is one cell, and the converted current
+        of a reference row of the tile at the middle of the window is subtracted.
     input_range
         Input that is applied as ``read_voltage``; larger inputs are clipped. None (default): the
         largest magnitude of each input vector.
+    input_scale
+        Without an ``input_range``, whether each input ``"vector"`` has one range (default), or
+        each part of it that drives a ``"tile"``.
+    input_bits
+        Bits of the magnitude of inputs that are sent as slices of ``dac`` bits one after another,
+        the most significant first; the sign is the polarity of the voltage. Each slice is read
+        with noise and conversion of its own. None (default): inputs are sent at once.
     read_voltage
         V, 0.2.
     dac
-        Bits of the converters that drive the columns, from minus to plus ``read_voltage``; None
-        (default): no converters.
+        Bits of the converters that drive the columns, from minus to plus ``read_voltage``, or with
+        ``input_bits`` of each slice, from 0; None (default): no converters.
     adc
-        Bits of the converter of each pair of rows in a tile; None (default): no converters. Layers
-        also accept (bits, adc_range).
+        Bits of the converter of each pair of rows in a tile (with offset mapping, of each row);
+        None (default): no converters. Layers also accept (bits, adc_range).
     adc_range
         Largest current of these converters, A; None (default): from the conductances of the cells,
         see ``calibrate``.
@@ -150,7 +178,11 @@ class LayerOptions:
     weight_range: float | None = None
     scale: Scale = "output"
     bits: int | None = None
+    slices: int = 1
+    mapping: MappingName = "differential"
     input_range: float | None = None
+    input_scale: InputScale = "vector"
+    input_bits: int | None = None
     read_voltage: float = 0.2
     dac: int | None = None
     adc: int | None = None
@@ -179,7 +211,11 @@ class LayerOptions:
             weight_range=positive_or_none("weight_range", self.weight_range),
             scale=checks.choice("scale", self.scale, get_args(Scale)),
             bits=check_bits("bits", self.bits),
+            slices=checks.count("slices", self.slices),
+            mapping=checks.choice("mapping", self.mapping, get_args(MappingName)),
             input_range=positive_or_none("input_range", self.input_range),
+            input_scale=checks.choice("input_scale", self.input_scale, get_args(InputScale)),
+            input_bits=check_bits("input_bits", self.input_bits),
             read_voltage=checks.positive("read_voltage", self.read_voltage),
             dac=check_bits("dac", self.dac),
             adc=check_bits("adc", self.adc),
@@ -190,10 +226,16 @@ class LayerOptions:
             wire_model=checks.choice("wire_model", self.wire_model, get_args(WireModel)),
             linear=checks.flag("linear", self.linear),
         )
+        check_weight_slices(self.mapping, self.bits, self.slices, self.tile)
+        check_input_slices(self.input_bits, self.dac)
+        if self.input_scale == "tile" and self.input_range is not None:
+            raise InvalidValueError("input_scale: expected vector with an input_range")
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> Self:
         """Return the options that keyword arguments (``LayerOptionsDict``) describe.
+
+        ``preset`` is a name of ``synfab.torch.presets``; other arguments have precedence.
 
         Raises
         ------
@@ -203,7 +245,9 @@ class LayerOptions:
         if "seed" not in checks.mapping("options", options):
             raise InvalidTypeError("seed: expected the seed of a chip, found nothing")
         check_names(options)
-        given = cast(LayerOptionsDict, options)
+        named = presets.load(options["preset"]) if "preset" in options else {}  # type: ignore[arg-type]
+        named |= {name: value for name, value in options.items() if name != "preset"}
+        given = cast(LayerOptionsDict, named)
         model = load_model(given.get("model", "published"))
         window = check_window(model, given.get("g_window"))
         adc, adc_range = bits_and_range(given.get("adc"))

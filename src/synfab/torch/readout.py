@@ -5,23 +5,25 @@
 ``x_max`` is the largest magnitude of each input vector, or the layer's ``input_range``. A layer may
 have groups of outputs with inputs of their own, as grouped convolutions have; then the vectors of
 all groups stand one after another in a row of ``x``, and each is scaled by its own magnitude.
+``slicing`` adds slices of inputs and weights, ``arrangement`` the lines that converters read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from synfab.common.errors import InvalidValueError
 from synfab.physics.noise import NONE
 from synfab.random.streams import WORD
 from synfab.torch import host
+from synfab.torch.driving import Driven, drive, not_finite
 from synfab.torch.inputs import arranged_as, rows_of
 from synfab.torch.noise import readout_normals
 from synfab.torch.passes import key_of, recomputing
-from synfab.torch.reading import noisy_pair_currents, pair_currents, rounded
+from synfab.torch.reading import line_currents, noisy_line_currents, rounded
 from synfab.torch.wires import read_tiles
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def send(layer: AnyLayer, x: Tensor) -> Tensor:
     """
     layer.follow_cells()
     if x.numel() == 0:
-        return x.new_zeros(len(x), layer.tiles.shape[0], *x.shape[2:])
+        return x.new_zeros(len(x), layer.arrangement.weights[0], *x.shape[2:])
     if layer.options.noise and not recomputing() and (torch.is_grad_enabled() or layer.training):
         layer.passes.record(key_of(x), layer.readout_number)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
@@ -63,67 +65,55 @@ def _outputs(layer: AnyLayer, x: Tensor) -> Tensor:
     if host.supports(layer, x, noise):
         found = host.outputs(layer, x, noise)
         if found is None:
-            raise _not_finite()
+            raise not_finite()
         return found
     return arranged_as(x, on_any_device(layer, rows_of(x)))
 
 
-def _not_finite() -> InvalidValueError:
-    return InvalidValueError("input: expected finite numbers, found NaN or infinity")
-
-
 def on_any_device(layer: AnyLayer, x: Tensor) -> Tensor:
     """Return outputs (B, outputs), computed by operations of PyTorch on any device."""
-    options, size = layer.options, layer.options.input_range
-    parts = x.reshape(len(x), layer.tiles.groups, -1)
-    largest = parts.abs().amax(dim=2, keepdim=True)
-    if size is not None:
-        largest = torch.full_like(largest, size)
-    # With a range of its own a layer would clip infinity, and pass NaN on.
-    if not bool(torch.isfinite(largest if size is None else x).all()):
-        raise _not_finite()
-    magnified = _magnification(largest)
-    largest = largest * magnified
-    largest = torch.where(largest > 0.0, largest, 1.0)
-    v = (parts * magnified).mul_(options.read_voltage / largest)
-    if size is not None:
-        v = v.clamp_(-options.read_voltage, options.read_voltage)
-    if options.dac is not None:
-        v = rounded(v, options.read_voltage, options.dac)
+    options, blocks = layer.options, layer.tiles.column_blocks
+    driven = drive(options, x, layer.tiles.groups, blocks)
     scale = (layer.weight_per_siemens / options.read_voltage).to(x)
-    y = _currents(layer, v).reshape(*v.shape[:2], -1).mul_(largest)
-    y = y.reshape(len(x), -1).mul_(scale)
-    # Exact, and without effect for inputs of usual size.
-    return y.reshape(*v.shape[:2], -1).div_(magnified).reshape(len(x), -1)
+    if options.input_scale == "tile" or scale.ndim == 2:
+        each = scale.T if scale.ndim == 2 else scale.expand(len(blocks), -1)
+        found = enumerate(_currents(layer, driven, blocks))
+        return sum_of(_scaled(driven, total, each[block], block) for block, total in found)
+    ideal = options.adc is None and not layer.wired and layer.seen is None
+    return _scaled(
+        driven, sum_of(_currents(layer, driven, [slice(None)] if ideal else blocks)), scale, 0
+    )
 
 
-def _magnification(largest: Tensor) -> Tensor:
-    """Return 1, or a power of two for inputs so small that their reciprocal would overflow."""
-    limits = torch.finfo(largest.dtype)
-    digits = 24 if largest.dtype == torch.float32 else 53
-    small = (largest > 0.0) & (largest < limits.tiny * 2.0**digits)
-    return torch.where(small, 4.0**digits, 1.0).to(largest)
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """Return the sum of tensors, accumulated in the first."""
+    found = iter(values)
+    total = next(found)
+    for value in found:
+        total += value
+    return total
 
 
-def _currents(layer: AnyLayer, v: Tensor) -> Tensor:
-    """Return currents (B, outputs) of all pairs, A, with noise, converted if there is an ADC."""
-    first, outputs = layer.tiles.first_cell, layer.tiles.shape[0]
-    options = layer.options
-    if options.adc is None and not layer.wired and layer.seen is None:
-        return _with_noise(layer, *_ideal(layer, v, slice(None)), first)
-    each = _of_blocks(layer, v)
+def _scaled(driven: Driven, currents: Tensor, scale: Tensor, block: int) -> Tensor:
+    """Return currents (B, outputs) as outputs, in place; ``block`` chooses the input's range."""
+    part = min(block, driven.largest.shape[2] - 1)
+    return driven.unmagnified(driven.scaled(currents, part).mul_(scale), part)
+
+
+def _currents(layer: AnyLayer, driven: Driven, blocks: list[slice]) -> Iterator[Tensor]:
+    """Yield currents (B, outputs) of each block of columns, A: with noise, converted, combined."""
+    first, lines = layer.tiles.first_cell, layer.arrangement.lines
+    options, each = layer.options, _of_blocks(layer, driven.v, blocks)
     ranges = adc_ranges(layer)
-    total = torch.zeros_like(each[0][0])
     begin = layer.readout_number
     for block, (current, variance) in enumerate(each):
         layer.readout_number = begin  # the same readouts, other rows
-        noisy = _with_noise(layer, current, variance, first + block * outputs)
+        noisy = _with_noise(layer, current, variance, first + block * lines)
         if layer.seen is not None:  # calibration
-            layer.seen = max(layer.seen, float(noisy.abs().max()))
+            layer.seen.add(layer.arrangement.without_spare(noisy))
         elif options.adc is not None:
             noisy = rounded(noisy, ranges[block], options.adc)
-        total += noisy
-    return total
+        yield driven.joined(layer.arrangement.combined(noisy))
 
 
 def adc_ranges(layer: AnyLayer) -> list[float]:
@@ -131,12 +121,16 @@ def adc_ranges(layer: AnyLayer) -> list[float]:
 
     Without an ``adc_range``, from the conductances: ``ADC_MARGIN`` times the root mean square of
     the current of the largest output for independent inputs, uniform up to ``read_voltage``. It
-    depends on the programmed cells only, neither on the batch nor on how it is split.
+    depends on the programmed cells only, neither on the batch nor on how it is split. A single row,
+    of offset mapping, has the range of its largest possible current.
     """
     options, blocks = layer.options, layer.tiles.column_blocks
     if options.adc_range is not None or options.adc is None:
         return [options.adc_range or 1.0] * len(blocks)
     siemens = layer.difference * options.model.conduction.g_span
+    if layer.arrangement.cells_per_line == 1:
+        siemens += options.model.conduction.g_llrs
+        return [options.read_voltage * float(siemens[:, b].sum(dim=1).max()) for b in blocks]
     return [converter_range(siemens[:, block], options.read_voltage) for block in blocks]
 
 
@@ -147,9 +141,8 @@ def converter_range(siemens: Tensor, read_voltage: float) -> float:
     return float(ADC_MARGIN * rms * (largest or 1.0))
 
 
-def _of_blocks(layer: AnyLayer, v: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return currents and variance (B, outputs) of every block of columns."""
-    blocks = layer.tiles.column_blocks
+def _of_blocks(layer: AnyLayer, v: Tensor, blocks: list[slice]) -> list[tuple[Tensor, Tensor]]:
+    """Return currents and variance (B, lines) of every block of columns."""
     if not layer.wired:
         return [_ideal(layer, v[:, :, block], block) for block in blocks]
     currents, variance = read_tiles(
@@ -159,12 +152,13 @@ def _of_blocks(layer: AnyLayer, v: Tensor) -> list[tuple[Tensor, Tensor]]:
         layer.read_noise,
         layer.options.linear,
         layer.options.wire_model,
+        layer.arrangement.cells_per_line,
     )
     return list(zip(currents, variance, strict=True))
 
 
 def _ideal(layer: AnyLayer, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-    """Return currents and variance (B, outputs) of cells behind ideal wires."""
+    """Return currents and variance (B, lines) of cells behind ideal wires."""
     options, noise, groups = layer.options, layer.read_noise, layer.tiles.groups
     states = (layer.difference[:, block].to(v), layer.total[:, block].to(v))
     if groups == 1:
@@ -172,16 +166,18 @@ def _ideal(layer: AnyLayer, v: Tensor, block: slice) -> tuple[Tensor, Tensor]:
     else:
         vectors = v.transpose(0, 1)
         states = tuple(part.reshape(groups, -1, part.shape[1]) for part in states)  # type: ignore[assignment]
-    conduction = options.model.conduction
+    conduction, cells = options.model.conduction, layer.arrangement.cells_per_line
     if noise == NONE:
-        current = pair_currents(conduction, vectors, states[0], options.linear)
+        current = line_currents(conduction, vectors, states[0], options.linear, cells)
         return _in_rows(current), v.new_zeros(())
-    current, variance = noisy_pair_currents(conduction, vectors, states, noise, options.linear)
+    current, variance = noisy_line_currents(
+        conduction, vectors, states, noise, options.linear, cells
+    )
     return _in_rows(current), _in_rows(variance)
 
 
 def _in_rows(values: Tensor) -> Tensor:
-    """Return (groups, B, outputs of a group) as (B, outputs)."""
+    """Return (groups, B, lines of a group) as (B, lines)."""
     return values if values.ndim == 2 else values.transpose(0, 1).reshape(values.shape[1], -1)
 
 

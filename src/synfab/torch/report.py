@@ -11,12 +11,16 @@ from torch.nn.parameter import is_lazy
 
 from synfab.torch.composites import COMPOSITES, Composite
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.hugging_face import register_loaded
 from synfab.torch.inputs import check_network
 from synfab.torch.registry import class_on_cells, first_of, overrides, registered_types
 from synfab.torch.tied import TiedEmbedding
 
 ELEMENTWISE = "element by element, without a product"
-COLUMNS = ("type", "place", "weights", "cells", "tiles", "utilisation", "reason")
+COLUMNS = (
+    *("type", "place", "weights", "cells", "cells_per_weight", "tiles", "rows", "columns"),
+    *("utilisation", "reason"),
+)
 
 
 def conversion_report(network: nn.Module) -> pd.DataFrame:
@@ -31,12 +35,14 @@ def conversion_report(network: nn.Module) -> pd.DataFrame:
     -------
     DataFrame
         One row per module with parameters of its own, named as in ``named_modules``. ``type``;
-        ``place``, ``"cells"`` or ``"software"``; ``weights``, their number without bias; ``cells``
-        and ``tiles``, their numbers, 0 in software or if they are those of another layer;
-        ``utilisation``, the fraction of the area of its tiles that a layer uses, 0 … 1; and
-        ``reason``, empty for layers with cells of their own.
+        ``place``, ``"cells"`` or ``"software"``; ``weights``, their number without bias; ``cells``,
+        ``cells_per_weight`` and ``tiles``, 0 in software or if they are those of another layer;
+        ``rows`` and ``columns`` of cells, of all tiles together, with references and spare rows
+        of offset mapping; ``utilisation``, the fraction of the area of its tiles that a layer
+        uses, 0 … 1; and ``reason``, empty for layers with cells of their own.
     """
     check_network(network)
+    register_loaded()
     rows = {name or "network": _row(network, layer) for name, layer in network.named_modules()
             if layer._parameters}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
@@ -48,15 +54,18 @@ def _row(network: nn.Module, layer: nn.Module) -> tuple[Any, ...]:
     owner = _owner(layer)
     if owner is not None:
         names = {id(other): name for name, other in network.named_modules()}
-        return kind, "cells", count, 0, 0, 0.0, f"shares the cells of {names.get(id(owner), '?')}"
+        reason = f"shares the cells of {names.get(id(owner), '?')}"
+        return kind, "cells", count, 0, 0.0, 0, 0, 0, 0.0, reason
     if isinstance(layer, CrossbarLayer):
         tiles = layer.tiles
+        rows, columns = 2 * tiles.shape[0], tiles.groups * tiles.shape[1]
         cells = 2 * math.prod(tiles.shape)
         area = len(tiles.tiles) * math.prod(tiles.size)
-        return kind, "cells", count, cells, len(tiles.tiles), cells / area, ""
+        arranged = (cells, cells / count, len(tiles.tiles), rows, columns, cells / area)
+        return kind, "cells", count, *arranged, ""
     found = why_in_software(layer)
     reason = "not converted: an exception, or added afterwards" if found is None else found
-    return kind, "software", count, 0, 0, 0.0, reason
+    return kind, "software", count, 0, 0.0, 0, 0, 0, 0.0, reason
 
 
 def _owner(layer: nn.Module) -> CrossbarLayer[Any] | None:

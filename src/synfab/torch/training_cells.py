@@ -14,7 +14,7 @@ from synfab.crossbar.array import Crossbar
 from synfab.programming.tiles import Tiles
 from synfab.torch.graphs import outside_graphs
 from synfab.torch.noise import readout_normals
-from synfab.torch.options import Scale
+from synfab.torch.options import TrainingScale
 from synfab.torch.passes import Passes, key_of, recomputing
 from synfab.torch.wires import effective_conductance
 
@@ -44,7 +44,7 @@ class Cells(nn.Module):
         errors: Errors | None,
         bits: int | None,
         clip: float | None,
-        scale: Scale,
+        scale: TrainingScale,
         bars: list[Crossbar] | None,
         limits: tuple[Tensor, Tensor] | None,
     ) -> None:

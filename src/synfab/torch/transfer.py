@@ -45,18 +45,29 @@ def transfer_of(bar: Crossbar[Any]) -> Transfer:
     return known
 
 
-def linear_currents(bar: Crossbar[Any], v: Array, noise: ReadNoise) -> tuple[Array, Array]:
+def of_lines(rows: Array, cells: int) -> tuple[Array, Array]:
+    """Return difference and sum of the rows of each line, for 1 or 2 ``cells`` per line."""
+    if cells == 1:
+        return rows, rows
+    return rows[0::2] - rows[1::2], rows[0::2] + rows[1::2]
+
+
+def linear_currents(
+    bar: Crossbar[Any], v: Array, noise: ReadNoise, cells: int = 2
+) -> tuple[Array, Array]:
     """Return ``wires.tile_currents`` of linear cells."""
     matrix = transfer_of(bar).matrix
-    plus, minus = matrix[0::2], matrix[1::2]
-    currents = v @ (plus - minus).T
+    difference, total = of_lines(matrix, cells)
+    currents = v @ difference.T
     if noise.linear:
-        return currents, noise.variance(1.0, v) @ (plus + minus).T
-    each = [noise.at_voltage(plus, u) + noise.at_voltage(minus, u) for u in v]
+        return currents, noise.variance(1.0, v) @ total.T
+    each = [of_lines(noise.at_voltage(matrix, u), cells)[1] for u in v]
     return currents, np.stack(each).sum(axis=2)
 
 
-def corrected_currents(bar: Crossbar[Any], v: Array, noise: ReadNoise) -> tuple[Array, Array]:
+def corrected_currents(
+    bar: Crossbar[Any], v: Array, noise: ReadNoise, cells: int = 2
+) -> tuple[Array, Array]:
     """Return ``wires.tile_currents`` of nonlinear cells, to first order (see the module)."""
     states, matrix = transfer_of(bar)
     conduction = bar.cells.model.conduction
@@ -68,18 +79,18 @@ def corrected_currents(bar: Crossbar[Any], v: Array, noise: ReadNoise) -> tuple[
     u = reaching * v
     q_low, q = _conductances(conduction, u)
     of_states = part * r
-    currents = (u * q_low) @ (part[0::2] - part[1::2]).T
-    currents -= (u * q) @ (of_states[0::2] - of_states[1::2]).T
+    parts, states_of_lines = of_lines(part, cells), of_lines(of_states, cells)
+    currents = (u * q_low) @ parts[0].T
+    currents -= (u * q) @ states_of_lines[0].T
     if noise.linear:
         factor = noise.variance(1.0, u)
-        variance = (factor * q_low) @ (part[0::2] + part[1::2]).T
-        return currents, variance - (factor * q) @ (of_states[0::2] + of_states[1::2]).T
+        variance = (factor * q_low) @ parts[1].T
+        return currents, variance - (factor * q) @ states_of_lines[1].T
     each = [
         noise.at_voltage(part * low - of_states * span, volts).sum(axis=1)
         for low, span, volts in zip(q_low, q, u, strict=True)
     ]
-    rows = np.stack(each)
-    return currents, rows[:, 0::2] + rows[:, 1::2]
+    return currents, of_lines(np.stack(each, axis=1), cells)[1].T
 
 
 def _conductances(conduction: Conduction, u: Array) -> tuple[Array, Array]:

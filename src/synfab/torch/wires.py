@@ -20,20 +20,28 @@ from synfab.network.solver import solve_lines
 from synfab.physics.noise import ReadNoise
 from synfab.programming.tiles import Tiles
 from synfab.torch.options import WireModel
-from synfab.torch.transfer import corrected_currents, linear_currents
+from synfab.torch.transfer import corrected_currents, linear_currents, of_lines
 
 
 def tile_currents(
-    bar: Crossbar[Any], v: Array, noise: ReadNoise, linear: bool, wire_model: WireModel = "solve"
+    bar: Crossbar[Any],
+    v: Array,
+    noise: ReadNoise,
+    linear: bool,
+    wire_model: WireModel = "solve",
+    cells: int = 2,
 ) -> tuple[Array, Array]:
-    """Return the currents of pairs of rows and their variance, (B, outputs), for (B, columns)."""
+    """Return the currents of lines and their variance, (B, lines), for voltages (B, columns).
+
+    A line is a pair of rows, whose currents are subtracted, or one row: 2 or 1 ``cells``.
+    """
     if linear:
-        return linear_currents(bar, v, noise)
+        return linear_currents(bar, v, noise, cells)
     if wire_model == "transfer":
-        return corrected_currents(bar, v, noise)
+        return corrected_currents(bar, v, noise, cells)
     biases = [make_bias(bar.shape, u, 0.0, None, None, None) for u in v]
     currents, variance = sense(bar.circuit, biases, bar.circuit.conducting(), noise)
-    return (currents[0::2] - currents[1::2]).T, (variance[0::2] + variance[1::2]).T
+    return of_lines(currents, cells)[0].T, of_lines(variance, cells)[1].T
 
 
 def read_tiles(
@@ -43,20 +51,24 @@ def read_tiles(
     noise: ReadNoise,
     linear: bool,
     wire_model: WireModel = "solve",
+    cells: int = 2,
 ) -> tuple[Tensor, Tensor]:
-    """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, outputs).
+    """Return currents (A) and variance (A^2) of every block of columns, (blocks, B, lines).
 
-    ``v`` are the voltages of the columns of each group of outputs, (B, groups, inputs).
+    A line has 2 or 1 ``cells`` at each column. ``v`` are the voltages of the columns of each group
+    of outputs, (B, groups, inputs).
     """
     blocks = {(block.start, block.stop): k for k, block in enumerate(tiles.column_blocks)}
-    shape = (2, len(blocks), len(v), tiles.shape[0])
+    each = 2 // cells  # lines of a pair of rows
+    shape = (2, len(blocks), len(v), each * tiles.shape[0])
     result = np.zeros(shape)
     volts = v.detach().cpu().numpy().astype(np.float64)
     for tile, bar in zip(tiles.tiles, bars, strict=True):
         block = blocks[tile.inputs.start, tile.inputs.stop]
         part = np.ascontiguousarray(volts[:, tiles.group_of(tile), tile.inputs])
-        result[0, block, :, tile.outputs], result[1, block, :, tile.outputs] = tile_currents(
-            bar, part, noise, linear, wire_model
+        lines = slice(each * tile.outputs.start, each * tile.outputs.stop)
+        result[0, block, :, lines], result[1, block, :, lines] = tile_currents(
+            bar, part, noise, linear, wire_model, cells
         )
     both = torch.from_numpy(result).to(v)
     return both[0], both[1]

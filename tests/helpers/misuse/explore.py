@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import panel as pn
-
 from synfab.explore import page
 
 from .core import model
@@ -16,18 +14,17 @@ from .harness import RECIPES
 
 
 @RECIPES.add("synfab.explore.page.serve")
-def _(_folder: Path) -> Any:
+def _(folder: Path) -> Any:
     @functools.wraps(page.serve)
     def served(*given: Any, **options: Any) -> None:
         if callable(options["started"]):  # what it raises is no error of this package
             options["started"] = print
-        with (
-            mock.patch.object(pn.io.server, "get_server"),
-            mock.patch("synfab.explore.guard.guard"),
-            mock.patch.object(page, "page"),
-        ):
+        with mock.patch("synfab.explore.server.serve_forever"):
             page.serve(*given, **options)
 
+    table = folder / "features.csv"
+    table.write_text("device,cycle,r_hrs,u_set,r_lrs,u_reset\n1,1,1e5,-0.7,5e3,0.7\n")
     return served, {
-        "model": model(), "port": 0, "show": False, "started": None,
+        "model": model(), "port": 0, "measurement": table, "columns": None, "source": None,
+        "show": False, "started": None,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ def options(**others: Any) -> dict[str, Any]:
     """Every option of a layer, as it is by default."""
     return {
         "model": model(), "seed": SEED, "first_cell": 0, "tile": (4, 4), "g_window": None,
-        "weight_range": None, "scale": "layer", "bits": 4, "input_range": None,
-        "read_voltage": 0.2, "dac": None, "adc": None, "noise": True, "bandwidth": 1e8,
+        "weight_range": None, "scale": "layer", "bits": 4, "slices": 1,
+        "mapping": "differential", "input_range": None, "input_scale": "vector",
+        "input_bits": None, "read_voltage": 0.2, "dac": None, "adc": None, "noise": True,
+        "bandwidth": 1e8,
         "wire_resistance": 0.0, "wire_model": "solve", "linear": False, "order": 1,
         "engine": "auto", "history": "float32", "device": None, **others,
     }  # fmt: skip
@@ -132,7 +135,19 @@ for _kind in LAYERS:
 @RECIPES.add("synfab.torch.calibrate")
 def _(_folder: Path) -> Any:
     made = nn.Sequential(linear(adc=4))
-    return st.calibrate, {"network": made, "batches": torch.ones(2, 3)}
+    return st.calibrate, {"network": made, "batches": torch.ones(2, 3), "percentile": 99.0}
+
+
+@RECIPES.add("synfab.torch.inference_costs")
+def _(_folder: Path) -> Any:
+    made = nn.Sequential(linear(adc=4))
+    return st.inference_costs, {"network": made, "batches": torch.ones(2, 3), "costs": None}
+
+
+@RECIPES.add("synfab.torch.PeripheralCosts")
+def _(_folder: Path) -> Any:
+    fields = dataclasses.fields(st.PeripheralCosts)
+    return st.PeripheralCosts, {field.name: field.default for field in fields}
 
 
 @RECIPES.add("synfab.torch.conversion_report")

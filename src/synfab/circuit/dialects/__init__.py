@@ -50,7 +50,7 @@ def register(dialect: type[Dialect]) -> type[Dialect]:
 
 def make_dialect(name: str, *, snapshot: bool = False) -> Dialect:
     """Return the dialect of this name; with ``snapshot``, raise unless it supports snapshots."""
-    if not (isinstance(name, str) and name in DIALECTS):
+    if name not in tuple(DIALECTS):  # a tuple: wrong arguments need not be hashable
         plugins.load(plugins.DIALECTS)
     writer = DIALECTS[checks.choice("dialect", name, DIALECTS)]()
     if snapshot and not writer.has_snapshots:

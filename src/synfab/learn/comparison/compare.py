@@ -32,6 +32,7 @@ from synfab.learn.comparison.verdicts import (
 )
 from synfab.learn.comparison.yardstick import Result, Splits, results
 from synfab.learn.features import FeatureTable
+from synfab.learn.html import comparison_html
 from synfab.learn.rare_states import LoopNoise, Rare, facts_of, loop_noise
 from synfab.learn.readers.tables import Table
 from synfab.learn.sweeps import Sweeps
@@ -162,6 +163,9 @@ class Comparison:
         rows = [{**dataclasses.asdict(one), "ratio": one.ratio} for one in self.results]
         names = [*(f.name for f in dataclasses.fields(Result)), "ratio"]
         return pd.DataFrame(rows, columns=names)
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self)
 
     def summary(self) -> dict[str, object]:
         """Return the results as JSON values; NaN is None."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from synfab.common.no_array import no_array
 from synfab.common.types import Array, FloatArray
+from synfab.learn.html import traps_html
 from synfab.learn.traps.parameters import ATTEMPT_TIME, WIDTHS, Layout
 from synfab.learn.traps.spectra import Band
 from synfab.model.traps import Traps
@@ -68,6 +69,9 @@ class TrapFit:
             "misfit": self.misfit,
             "notes": list(self.notes),
         }
+
+    def _repr_html_(self) -> str:
+        return traps_html(self, SHOWN)
 
     def __repr__(self) -> str:
         traps, lines = self.traps, []

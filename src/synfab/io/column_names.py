@@ -1,4 +1,4 @@
-"""Option ``--columns`` of commands that read measurements."""
+"""Columns of a measurement as one text, as the option ``--columns`` and the explorer take them."""
 
 from __future__ import annotations
 
