@@ -59,7 +59,7 @@ class FitResult:
         return learned_sentences(self.diagnostics)
 
     def __str__(self) -> str:
-        return "\n  ".join([f"{self.model.name}:", *self.sentences()])
+        return "\n  ".join([self.model.name, *self.sentences()])
 
     def _repr_html_(self) -> str:
         return fit_html(self)

@@ -23,9 +23,9 @@ def learned_sentences(diagnostics: Mapping[str, Any]) -> list[str]:
     diagnostics
         Of ``FitResult``; parts that are missing are skipped.
     """
-    parts = (_data, _scales, _marginals, _memory, _first_cycles, _failures, _population, _curves,
+    subjects = (_data, _scales, _marginals, _memory, _first_cycles, _failures, _population, _curves,
              _conditions, _rare)  # fmt: skip
-    return [sentence for part in parts for sentence in part(diagnostics) if sentence]
+    return [sentence for say in subjects for sentence in say(diagnostics) if sentence]
 
 
 def _data(facts: Mapping[str, Any]) -> list[str]:

@@ -52,8 +52,8 @@ _LOOPS = (
 )
 # By property: what to try if it differs. Other entries than these have the text of ``DEFAULT``.
 TEXTS: dict[str, str] = {
-    "distribution": "Fit with two components or more (components=2), after looking for outlying "
-    "devices; or read the resistances at another voltage (u_0).",
+    "distribution": "Look for outlying devices in the report; fit with another number of "
+    "components, or read the resistances at another voltage (u_0).",
     **{f"quantile_{level}": _TAIL for level in ("0.1", "1", "99", "99.9")},
     "within_spread": "Look for rare jumps and drift, which widen the spread; skip the first "
     "cycles, or remove the trend (detrend=True).",
