@@ -29,6 +29,7 @@ NEEDS = {
     "sf.torch": "torch",
     "import jax": "jax",
     "sf.jax": "jax",
+    "import equinox": "equinox",
     "import dask": "dask",
     "sf.cluster": "dask",
     "evas simulate": "evas",

@@ -51,6 +51,7 @@ WITHOUT = {
     *(
         "crossbar.Write",
         "jax.Chip",
+        "jax.Programmed",
         "learn.Comparison",
         "learn.ConditionFit",
         "learn.ConductionFit",
@@ -59,6 +60,7 @@ WITHOUT = {
     *("learn.PopulationFit", "learn.Property", "learn.Relaxation", "learn.Result", "learn.Sweeps"),
     *("learn.Counts", "learn.TrapFit", "learn.Verdict", "simulate.Estimate", "io.checkpoints.Run"),
     # Operators: the methods that they call have examples.
+    "jax.CrossbarLinear.__call__",
     *("CellArray.__matmul__", "cluster.ShardedCellArray.__matmul__"),
     "compat.CellArrayCPU.__matmul__",
     # Names of the published package, whose documentation describes them.
@@ -107,8 +109,9 @@ def test_an_example_gives_what_it_shows(name, tmp_path, monkeypatch):
             pytest.importorskip(needed)
     thing = found(name)
     names = {"np": np, "sf": sf}  # as a user has them
-    if name.startswith("synfab.torch."):
-        names["torch"] = importlib.import_module("torch")
+    for package, needed in (("synfab.torch.", "torch"), ("synfab.jax.", "jax")):
+        if name.startswith(package):
+            names[needed] = importlib.import_module(needed)
     monkeypatch.chdir(tmp_path)
     example = doctest.DocTestParser().get_doctest(thing.__doc__, names, name, None, 0)
     assert example.examples

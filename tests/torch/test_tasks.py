@@ -20,6 +20,23 @@ def test_digits_and_synthetic_tasks_need_no_download():
     assert tasks.synthetic().sizes == (16, 4)
 
 
+def test_the_value_to_recall_follows_its_key():
+    task = tasks.recall(samples=200, pairs=3, symbols=5)
+    assert task.sizes == (10, 5)
+    key, value = task.x[:, :-1, :5], task.x[:, :-1, 5:]
+    asked = task.x[:, -1, :5]
+    assert (key.sum(dim=1).max(dim=1).values == 1.0).all()  # no key twice
+    found = ((key * asked[:, None]).sum(dim=2, keepdim=True) * value).sum(dim=1)
+    assert (found.sum(dim=1) == 1.0).all()
+    assert (found.argmax(dim=1) == task.label).all()
+    assert len(task.x_test) == 50
+
+
+def test_more_keys_than_symbols_are_refused():
+    with pytest.raises(sf.InvalidValueError, match=r"^pairs: "):
+        tasks.recall(pairs=9, symbols=8)
+
+
 def write_idx(path, array, pack=False):
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     data = header + array.astype(np.uint8).tobytes()

@@ -25,6 +25,7 @@ PACKAGES = {
     "distributed": ("cluster", "arrays on many machines"),
     "torch": ("torch", 'PyTorch layers and arrays="torch"'),
     "jax": ("jax", 'synfab.jax and arrays="jax"'),
+    "equinox": ("jax", "synfab.jax"),
     "warp": ("gpu", 'engine="warp"'),
 }
 

@@ -6,10 +6,11 @@ numbers continue from tile to tile, so all cells of a layer are distinct devices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from synfab.cells.array import CellArray
 from synfab.cells.deferred import deferred_cells
@@ -77,18 +78,14 @@ class Tiles:
             2 * outputs * inputs, model.history(order).order, history, model, deferred=deferred
         )
         begin = self.first_cell
-        each = outputs // groups
-        for low in (g * each + k for g in range(groups) for k in range(0, each, rows // 2)):
-            for left in range(0, inputs, columns):
-                high = min(low + rows // 2, (low // each + 1) * each)
-                right = min(left + columns, inputs)
-                extent = (2 * (high - low), right - left)
-                cells = deferred_cells(
-                    model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
-                    history=history, arrays=arrays, device=device,
-                )  # fmt: skip
-                self.tiles.append(Tile(cells, slice(low, high), slice(left, right)))
-                begin += cells.size
+        for tiled, driven in extents(shape, self.size, groups):
+            extent = (2 * (tiled.stop - tiled.start), driven.stop - driven.start)
+            cells = deferred_cells(
+                model, extent, seed=seed, first_cell=begin, order=order, engine=engine,
+                history=history, arrays=arrays, device=device,
+            )  # fmt: skip
+            self.tiles.append(Tile(cells, tiled, driven))
+            begin += cells.size
         self.end_cell = begin
 
     @property
@@ -138,6 +135,37 @@ class Tiles:
         """Set every cell ideally to its target; targets (2, outputs, inputs), S."""
         for cells, part in zip(self.cells, self.split(targets), strict=True):
             cells.set_conductance(part)
+
+
+def extents(
+    shape: tuple[int, int], size: tuple[int, int], groups: int = 1
+) -> Iterator[tuple[slice, slice]]:
+    """Yield the slices of the outputs and of the inputs of each tile, in their order."""
+    (outputs, inputs), (rows, columns) = shape, size
+    each = outputs // groups
+    for low in (g * each + k for g in range(groups) for k in range(0, each, rows // 2)):
+        high = min(low + rows // 2, (low // each + 1) * each)
+        for left in range(0, inputs, columns):
+            yield slice(low, high), slice(left, min(left + columns, inputs))
+
+
+def pair_numbers(shape: tuple[int, int], size: object) -> npt.NDArray[np.uint64]:
+    """Return the numbers of the cells G+ and G- of a layer, from 0 on, (2, outputs, inputs).
+
+    Examples
+    --------
+    >>> from synfab.programming.tiles import pair_numbers
+    >>> pair_numbers((2, 2), (2, 2))[0].tolist()
+    [[0, 1], [4, 5]]
+    """
+    whole, begin = np.empty((2, *shape), np.uint64), 0
+    for outputs, inputs in extents(shape, check_size(size)):
+        part = whole[:, outputs, inputs]
+        number = begin + np.arange(part.size, dtype=np.uint64)
+        # Rows of a tile alternate between G+ and G-.
+        part[...] = number.reshape(part.shape[1], 2, part.shape[2]).swapaxes(0, 1)
+        begin += part.size
+    return whole
 
 
 def check_size(size: object) -> tuple[int, int]:

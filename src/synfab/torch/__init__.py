@@ -6,6 +6,7 @@ extras.check("torch", "pandas", "sklearn", extra="torch")
 
 import synfab.torch.attention
 import synfab.torch.recurrent  # noqa: F401 - both register how their layers are split
+from synfab.programming.pairs import default_window
 from synfab.torch import presets
 from synfab.torch.aging import calibrate_drift, compensate_drift, wait
 from synfab.torch.calibration import calibrate
@@ -15,7 +16,6 @@ from synfab.torch.core import CrossbarLayer
 from synfab.torch.costs import PeripheralCosts, inference_costs
 from synfab.torch.hardware_aware import bake, hardware_aware, measure_errors
 from synfab.torch.layers import CrossbarLinear
-from synfab.torch.mapping import default_window
 from synfab.torch.mixed_precision import MixedPrecisionSGD
 from synfab.torch.montecarlo import monte_carlo, without_outliers
 from synfab.torch.optimizer import PulsedSGD

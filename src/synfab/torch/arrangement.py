@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from synfab.common.types import Array
-from synfab.torch.mapping import conductances, normalised, row_blocks
+from synfab.programming.pairs import conductances, normalised, row_blocks
 from synfab.torch.slicing import offset_levels, pair_levels, weight_factors
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from synfab.crossbar.array import Crossbar
 from synfab.model.model_file import load_model
 from synfab.network.wires import Resistance
 from synfab.programming.methods import check_options, program_cells
+from synfab.programming.pairs import check_bits, check_window
 from synfab.programming.result import achieved_conductance
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import check_seed
@@ -38,7 +39,6 @@ from synfab.torch.convert import (
 )
 from synfab.torch.exceptions import Chosen
 from synfab.torch.inputs import check_network
-from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.options import (
     CheckedResistance,
     ModelLike,

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.programming.pairs import normalised
 from synfab.torch.core import CrossbarLayer
-from synfab.torch.mapping import normalised
 from synfab.torch.parameter import plain
 from synfab.torch.pulsed_pairs import PulsedPairs
 

@@ -13,10 +13,10 @@ from synfab.engines.registry import check_engine
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.network.wires import Resistance
+from synfab.programming.pairs import check_bits, check_window
 from synfab.programming.tiles import check_size
 from synfab.random.streams import MAX_SEED, check_seed
 from synfab.torch import presets
-from synfab.torch.mapping import check_bits, check_window
 from synfab.torch.slicing import check_input_slices, check_weight_slices
 
 WireModel: TypeAlias = Literal["solve", "transfer"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synfab.common.types import Array
-from synfab.torch.mapping import largest_weights
+from synfab.programming.pairs import largest_weights
 
 if TYPE_CHECKING:
     from synfab.torch.core import CrossbarLayer

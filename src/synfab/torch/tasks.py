@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
+from synfab.common import checks
 from synfab.common.errors import FileFormatError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.messages import reason_of
@@ -43,7 +44,10 @@ MAX_AXES = 8
 
 
 class Task(NamedTuple):
-    """Training set and test set: inputs (samples, inputs), float32, and labels (samples,)."""
+    """Training set and test set: inputs (samples, inputs), float32, and labels (samples,).
+
+    Inputs of ``recall`` are sequences, (samples, steps, inputs).
+    """
 
     x: Tensor
     label: Tensor
@@ -53,7 +57,7 @@ class Task(NamedTuple):
     @property
     def sizes(self) -> tuple[int, int]:
         """Number of inputs and number of classes."""
-        return self.x.shape[1], int(self.label.max()) + 1
+        return self.x.shape[-1], int(self.label.max()) + 1
 
 
 def digits() -> Task:
@@ -69,6 +73,41 @@ def synthetic(samples: int = 600, inputs: int = 16, classes: int = 4) -> Task:
         n_clusters_per_class=1, class_sep=2.0, random_state=0,
     )  # fmt: skip
     return _split(x / np.abs(x).max(), label)
+
+
+def recall(samples: int = 2400, pairs: int = 6, symbols: int = 8) -> Task:
+    """Return sequences of pairs (key, value) and a key, whose value is the label.
+
+    A network needs attention or memory for this task (associative recall; Ba et al., 2016,
+    arXiv 1610.06258). Keys and values are symbols, one-hot; a quarter is test data.
+
+    Parameters
+    ----------
+    samples
+        Number of sequences.
+    pairs
+        Number of pairs, with different keys, in a sequence.
+    symbols
+        Number of keys, and of values.
+
+    Returns
+    -------
+    Task
+        Inputs (samples, pairs + 1, 2 symbols), float32: key, then value. The last step of a
+        sequence has no value.
+    """
+    samples, symbols = checks.count("samples", samples), checks.count("symbols", symbols)
+    pairs = checks.count("pairs", pairs, symbols)
+    generator = np.random.default_rng(0)  # noqa: TID251 - of data, not of devices
+    keys = generator.permuted(np.tile(np.arange(symbols), (samples, 1)), axis=1)[:, :pairs]
+    values = generator.integers(0, symbols, (samples, pairs))
+    asked = generator.integers(0, pairs, samples)
+    every = np.arange(samples)
+    x = np.zeros((samples, pairs + 1, 2 * symbols))
+    x[every[:, None], np.arange(pairs), keys] = 1.0
+    x[every[:, None], np.arange(pairs), symbols + values] = 1.0
+    x[every, pairs, keys[every, asked]] = 1.0
+    return _split(x, values[every, asked])
 
 
 def _split(x: Array, label: Array) -> Task:

@@ -16,9 +16,9 @@ from synfab.common.errors import ToolError
 from synfab.common.types import FloatArray
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
+from synfab.programming.pairs import default_window
 from synfab.random.streams import check_seed
 from synfab.torch.adapters.device_array import Bench
-from synfab.torch.mapping import default_window
 from synfab.torch.options import MethodName, ModelLike, ProgramOptions
 
 MICRO = 1e-6
