@@ -13,6 +13,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -20,7 +21,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import synfab as sf
-from synfab.torch import CrossbarConv2d, CrossbarLinear, PulsedSGD, convert, program
+from synfab.programming.passes import KernelPasses
+from synfab.torch import (
+    CrossbarConv2d,
+    CrossbarLinear,
+    PulsedSGD,
+    convert,
+    monte_carlo,
+    program,
+    tasks,
+)
 
 Job = Callable[[], object]
 
@@ -142,6 +152,7 @@ def state_bytes(layer: nn.Module) -> float:
 def programming(size: int = 256) -> None:
     layer = CrossbarLinear(size, size, seed=1)
     print(f"\nstate_dict of cells without pulses: {state_bytes(layer):.0f} bytes per cell")
+    program(CrossbarLinear(8, 8, seed=1))  # compiles the kernels
     seconds = cpu(lambda: program(layer, "write-verify"))
     cells = 2 * size**2
     print(
@@ -150,12 +161,35 @@ def programming(size: int = 256) -> None:
     print(f"state_dict after write-verify: {state_bytes(layer):.0f} bytes per cell")
 
 
+def chips(count: int = 20) -> None:
+    """Compare chips programmed together, in kernels, with passes that Python calls one by one."""
+    task = tasks.digits()
+    network = tasks.perceptron(task)
+
+    def evaluated() -> None:
+        monte_carlo(network, lambda chip: tasks.accuracy(chip, task), range(count))
+
+    def one_by_one() -> None:
+        with (
+            patch.object(KernelPasses, "of", return_value=None),
+            patch("synfab.torch.montecarlo.CELLS_AT_ONCE", 1),
+        ):
+            evaluated()
+
+    jobs = {f"{count} chips together": evaluated, f"{count} chips, passes one by one": one_by_one}
+    table("monte_carlo, digits 64-64-10", jobs, rounds=3)
+
+
 def update(size: int = 256) -> None:
     layer = CrossbarLinear(size, size, seed=1)
     begin = cpu(lambda: PulsedSGD(layer, lr=0.01))
+    programming = cpu(PulsedSGD(layer, lr=0.01).program)
     pulsed = sf.CellArray("published", (2 * size, size), seed=1).apply_voltage(-2.0)
     u = np.full(pulsed.shape, 1.0)
-    print(f"PulsedSGD of {2 * size**2} cells: created in {begin:.2f} s")
+    cells = 2 * size**2
+    print(
+        f"PulsedSGD of {cells} cells: created in {begin:.4f} s, programmed in {programming:.2f} s"
+    )
     print(
         f"RESET pulse to {pulsed.size} cells: {1e3 * cpu(lambda: pulsed.apply_voltage(u)):.2f} ms"
     )
@@ -173,6 +207,7 @@ def main() -> None:
     wires()
     conversion(10)
     programming()
+    chips()
     update()
     if large:
         conversion(100)

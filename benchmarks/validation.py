@@ -24,7 +24,7 @@ from synfab.learn.comparison.compare import prepared
 from synfab.learn.comparison.data import measured_data, not_scored
 from synfab.learn.comparison.properties import PROPERTIES
 from synfab.learn.comparison.yardstick import FAR, Result, results
-from synfab.report.verdict import left_out, rare_sentences, verdicts
+from synfab.report.verdict import left_out, rare_sentences
 
 PAGE = Path("docs/validation.md")
 MARKS = ("<!-- tables: begin -->", "<!-- tables: end -->")
@@ -190,7 +190,7 @@ def section(data: DataSet) -> tuple[str, str, list[str]]:
     train, score, text = halves(data)
     result = learn.fit(train.features, train.sweeps)
     found = learn.compare(result.model, score.features, score.sweeps, seed=1)
-    judged = verdicts(found)
+    judged = found.verdicts()
     counts = {w: sum(v.words == w for v in judged) for w in
               ("agrees", "differs a little", "differs", "cannot be judged")}  # fmt: skip
     lines = [

@@ -90,6 +90,7 @@ for title, task, make in (
         begin = time.process_time()
         chip = convert(make(), seed=options.seed)
         optimizer = kind(chip, **settings)
+        optimizer.program()
         first, scores = optimizer.report(), course(chip, optimizer, task)
         spent = cost(optimizer.report(), first)
         results[title][name] = scores, spent

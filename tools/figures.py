@@ -58,6 +58,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "tutorials/relaxation-fit.png": ("docs/tutorials/relaxation.md", "relaxation-fit.png"),
     "tutorials/product.png": ("docs/tutorials/crossbar.md", "product.png"),
     "report.png": ("tools/screenshots.py", "report.png"),
+    "report-dark.png": ("tools/screenshots.py", "report-dark.png"),
     "explorer.png": ("tools/screenshots.py", "explorer.png"),
     "explorer-dark.png": ("tools/screenshots.py", "explorer-dark.png"),
     "notebook.png": ("tools/notebook_screenshot.py", "notebook.png"),

@@ -111,7 +111,7 @@ def test_the_demo_draws_five_figures_and_writes_a_measurement(tmp_path):
     pictures = list((tmp_path / "figures").glob("*.png"))
     assert all(picture.read_bytes()[:4] == b"\x89PNG" for picture in pictures)
     sweeps = sf.learn.read_sweeps(tmp_path / "figures" / "cycling.csv")
-    assert len(sf.learn.extract_features(sweeps)) == 32 * 60
+    assert len(sf.learn.extract_features(sweeps)) == 64 * 160
 
 
 def test_the_demo_replaces_no_file_of_others(tmp_path):

@@ -74,6 +74,13 @@ def test_listed_cells_are_those_of_all(cells):
         np.testing.assert_allclose(to_numpy(mine), to_numpy(other)[SOME], rtol=3e-5)
 
 
+def test_components_are_those_of_the_population(cells):
+    population = cells.model.population
+    wanted = population.component(to_numpy(cells.engine_instance.parameters()))
+    np.testing.assert_array_equal(cells.engine_instance.components(), wanted)
+    assert len(np.unique(wanted)) > 1
+
+
 def test_shapes_and_types(cells, kind):
     engine = cells.engine_instance
     state = numpy_of(engine.take())

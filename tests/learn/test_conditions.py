@@ -402,8 +402,8 @@ def test_the_command_line_reads_conditions_and_makes_cells_at_them(limited_loops
     done = synfab("fit", loops, "-o", model)
     assert done.returncode == 0, done.stderr
     plain = " ".join(done.stdout.split())
-    assert "compliance: 5e-05 … 0.0002 A, reciprocal, median 0.0001" in plain
-    assert "variance explained by conditions" in plain
+    assert "depend on compliance (5e-05 … 0.0002 A, reciprocal, median 0.0001)." in plain
+    assert "That explains of the variance" in plain
     facts = json.loads(synfab("info", model, "--json").stdout)
     assert facts["conditions"][0]["name"] == "compliance"
     options = ("simulate", "--cells", 50, "--program", "-3", "--no-noise", "--model", model)

@@ -161,7 +161,7 @@ def test_the_order_is_found_by_bic():
     assert found.order == 2
     np.testing.assert_allclose(found.histories[2].lags, [first, second], atol=0.03)
     np.testing.assert_allclose(found.histories[2].innovation, innovation, atol=0.03)
-    assert found.whiteness < found.whiteness_bound < 0.03
+    assert found.whiteness.white
     # Sixteen numbers more cost 16 ln(rows) and gain chi-squared of as many degrees of freedom.
     assert found.bic[3] - found.bic[2] > 16.0 * np.log(found.rows) - 50.0
 
@@ -261,7 +261,7 @@ def test_a_few_devices_vary_as_much_and_are_not_certain_of_a_correlation(measure
     shown = np.std(means, axis=0) > 6.0 * np.sqrt(within / 200)
     assert shown.any()
     found, expected = drawn[:, :4].std(axis=0), np.std(means, axis=0)
-    np.testing.assert_allclose(found[shown], expected[shown], rtol=0.15)
+    np.testing.assert_allclose(found[shown], expected[shown], rtol=0.25)
     assert (found < 1.1 * expected).all()
     correlation = np.corrcoef(drawn, rowvar=False)
     np.fill_diagonal(correlation, 0.0)

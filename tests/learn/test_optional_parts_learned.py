@@ -7,7 +7,7 @@ from published_measurements import measured_features
 
 import synfab as sf
 from synfab import learn
-from synfab.learn.autocovariance import few_cycles_history
+from synfab.learn.autocovariance import Record, few_cycles_history
 from synfab.learn.deconvolution import Gaussians, without_errors
 from synfab.learn.long_memory import find_long_memory, with_averages
 from synfab.learn.scales import choose_scales
@@ -209,8 +209,9 @@ def test_long_memory_is_found_at_lags_beyond_the_order():
         x[:, n] = level + np.sqrt(1.0 - share) * rng.standard_normal((80, 4))
     series = [(np.arange(cycles), one) for one in x]
     plain = learn.fit_history(series, 4).histories[4]
-    levels = find_long_memory(series, plain)
-    history = with_averages(plain, series, levels)
+    record = Record(series)
+    levels = find_long_memory(record, plain)
+    history = with_averages(plain, record, levels)
     for lag in (1, 5, 20, 60):
         true = share * slow**lag
         np.testing.assert_allclose(history.autocorrelation(60)[lag], true, atol=0.06)
@@ -221,7 +222,7 @@ def test_independent_cycles_have_no_long_memory():
     x = np.random.default_rng(6).standard_normal((50, 400, 4))
     series = [(np.arange(400), one) for one in x]
     history = History(np.eye(4), 0.01 * np.eye(4)[None])
-    assert find_long_memory(series, history) is None
+    assert find_long_memory(Record(series), history) is None
 
 
 def test_a_mixture_is_recovered_from_values_with_errors():

@@ -13,7 +13,7 @@ from synfab.learn.comparison.data import Data
 from synfab.learn.comparison.lags import BANDS, correlations
 from synfab.model.history import History
 from synfab.model.population import Population
-from synfab.report.verdict import headline, left_out, rare_sentences, verdicts
+from synfab.report.verdict import left_out, rare_sentences
 
 DEVICES, CYCLES = 48, 200
 
@@ -48,7 +48,7 @@ def changed(model, *, histories=None, marginals=None, population=None, provenanc
 
 def levels(found):
     return {
-        (r.key, r.feature): v.level for r, v in zip(found.results, verdicts(found), strict=True)
+        (r.key, r.feature): v.level for r, v in zip(found.results, found.verdicts(), strict=True)
     }
 
 
@@ -174,7 +174,7 @@ def test_a_correct_model_agrees_at_the_documented_rate(published):
     counts = dict.fromkeys(("good", "near", "far", "open"), 0)
     for seed in range(24):
         found = learn.compare(published, table(cycled(published, 24, 120, 1000 + seed)), seed=seed)
-        for verdict in verdicts(found):
+        for verdict in found.verdicts():
             counts[verdict.level] += 1
     judged = counts["good"] + counts["near"] + counts["far"]
     assert 0.91 <= counts["good"] / judged <= 0.98
@@ -339,4 +339,4 @@ def test_the_summary_holds_every_result(published, measured):
     assert first["property"] == "distribution"
     assert first["feature"] == "r_hrs"
     assert first["ratio"] == pytest.approx(first["distance"] / first["yardstick"])
-    assert "agree" in headline(verdicts(found))
+    assert "agree" in found.headline()

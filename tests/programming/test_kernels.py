@@ -8,15 +8,6 @@ import pytest
 import synfab as sf
 from synfab.cells.reading import currents_of
 from synfab.programming.methods import program_cells
-from synfab.programming.write_verify import FEW, median
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, FEW - 1, FEW, FEW + 1, 20001])
-def test_medians_are_those_of_numpy(count):
-    rng = np.random.default_rng(count)
-    for values in (rng.random(count), np.zeros(count), np.abs(rng.normal(size=count)) * 1e-9,
-                   rng.integers(0, 3, count).astype(float)):  # fmt: skip
-        assert median(values) == (np.median(values) if count else 0.0)
 
 
 @pytest.mark.parametrize("options", [{}, {"engine": "array"}, {"history": "compact"}])

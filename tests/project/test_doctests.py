@@ -58,7 +58,7 @@ WITHOUT = {
     ),
     *("learn.DeviceSweeps", "learn.FitResult", "learn.HistoryFit", "learn.MarginalFit"),
     *("learn.PopulationFit", "learn.Property", "learn.Relaxation", "learn.Result", "learn.Sweeps"),
-    *("learn.TrapFit", "report.Verdict", "simulate.Estimate", "io.checkpoints.Run"),
+    *("learn.Counts", "learn.TrapFit", "learn.Verdict", "simulate.Estimate", "io.checkpoints.Run"),
     # Operators: the methods that they call have examples.
     "jax.CrossbarLinear.__call__",
     *("CellArray.__matmul__", "cluster.ShardedCellArray.__matmul__"),
@@ -77,7 +77,7 @@ WITHOUT = {
     *("model.wear.Failure", "model.wear.WearIn", "crossbar.network_bytes"),
     # Long runs, files of measurements and registration: the guides have the examples.
     *("Checkpoints", "learn.read_any", "learn.read_relaxation", "learn.register_format"),
-    *("learn.register_property", "report.headline", "report.save_report", "report.verdicts"),
+    *("learn.register_property", "report.save_report"),
     *("crossbar.Crossbar.gradient", "jax.read", "jax.seed_words", "jax.wait"),
     *("torch.CrossbarConv1d", "torch.CrossbarConv2d", "torch.CrossbarConv3d"),
     *("torch.CrossbarConvTranspose1d", "torch.CrossbarConvTranspose2d"),

@@ -147,6 +147,7 @@ def test_pulses_of_a_staircase_move_the_typical_device_by_equal_steps(equal_cell
 def test_stochastic_pulses_on_equal_cells_are_the_outer_product(equal_cells):
     layer = CrossbarLinear(5, 4, model=equal_cells, seed=4, weight_range=1.0, noise=False)
     optimizer = StochasticPulseSGD(layer, lr=0.2)
+    optimizer.program()
     writer = optimizer.layers["layer"]
     x = torch.rand(16, 5, generator=torch.Generator().manual_seed(0)) - 0.5
     d = torch.rand(16, 4, generator=torch.Generator().manual_seed(1)) - 0.5
@@ -170,6 +171,7 @@ def test_stochastic_pulses_on_equal_cells_are_the_outer_product(equal_cells):
 def test_mixed_precision_keeps_the_rest_of_each_sum(equal_cells):
     layer = CrossbarLinear(5, 4, model=equal_cells, seed=4, weight_range=1.0, noise=False)
     optimizer = MixedPrecisionSGD(layer, lr=0.5)
+    optimizer.program()
     writer = optimizer.layers["layer"]
     start = writer.pairs.amplitude.copy()
     amplitude, chi, total = start.copy(), np.zeros((4, 5)), np.zeros((4, 5))
@@ -257,6 +259,7 @@ def test_alternating_pulses_bring_a_pair_to_its_symmetry_point(equal_cells):
     window = default_window(equal_cells)
     tiles = Tiles(equal_cells, (3, 4), (16, 16), seed=5, first_cell=0)
     fast = FastArray(tiles, window, 0.02 * (window[1] - window[0]), 1e-7, 0)
+    fast.start(np.ones((3, 4), bool))
     high, one = np.zeros((2, 3, 4), np.int64), np.ones((3, 4), np.int64)
     high[1] = 6
     fast.pulse(high)  # away from it
@@ -270,6 +273,7 @@ def test_alternating_pulses_bring_a_pair_to_its_symmetry_point(equal_cells):
 
 def test_the_reference_is_what_a_pair_reads_after_alternating_pulses():
     optimizer = TikiTaka(CrossbarLinear(6, 5, seed=4, weight_range=1.0), zero_shift=4)
+    optimizer.program()
     fast = optimizer.layers["layer"].fast
     assert (fast.pairs.amplitude > fast.pairs.begin).all()
     # Read again, pairs differ from their references by the noise of two reads.

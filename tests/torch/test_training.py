@@ -331,6 +331,7 @@ def test_a_weight_rises_by_a_reset_of_its_negative_cell():
     with torch.no_grad():
         layer.weight.fill_(0.1)
     optimizer = PulsedSGD(layer, lr=1.0)
+    optimizer.program()
     plus, minus = (x.item() for x in layer.tiles.states())
     for _ in range(10):
         layer.weight.grad = torch.full((1, 1), -0.02)
@@ -358,6 +359,7 @@ def test_a_pair_at_the_end_of_the_window_is_refreshed_with_its_difference():
 def test_a_refresh_applies_the_sum_of_its_pair_and_leaves_other_pairs_unchanged():
     layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
     writer = PulsedSGD(layer).layers["layer"]
+    writer.program()
     one = np.zeros((3, 4), bool)
     one[1, 2] = True
     writer.wanted[:] = 0.4 * writer.granularity
@@ -374,6 +376,7 @@ def test_a_refresh_applies_the_sum_of_its_pair_and_leaves_other_pairs_unchanged(
 
 def test_a_pulse_updates_the_state_of_its_cell_only():
     writer = PulsedSGD(CrossbarLinear(4, 3, seed=4, weight_range=1.0)).layers["layer"]
+    writer.program()
     assert (writer.pairs.amplitude >= writer.pairs.begin).all()
     one = np.zeros((2, 3, 4), bool)
     one[1, 0, 2] = True
@@ -393,6 +396,7 @@ def test_a_pulse_updates_the_state_of_its_cell_only():
 def test_small_changes_add_up_to_a_pulse():
     layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
     optimizer = PulsedSGD(layer, lr=1.0, granularity=2e-6)
+    optimizer.program()
     writer = optimizer.layers["layer"]
     siemens = float(layer.weight_per_siemens)
     pulses = optimizer.report()["pulses"].item()
@@ -419,6 +423,7 @@ def test_pulses_stop_at_the_end_of_the_window():
 def test_a_cell_at_the_last_voltage_is_refreshed_instead_of_pulsed():
     layer = CrossbarLinear(4, 3, seed=4, weight_range=1.0)
     optimizer = PulsedSGD(layer, lr=1.0)
+    optimizer.program()
     writer = optimizer.layers["layer"]
     writer.pairs.amplitude[1, 0, 2] = writer.pairs.limit - 1e-4
     before = writer.pairs.refreshed

@@ -77,7 +77,7 @@ class Arguments:
         return self.library.xp.broadcast_to(array, self.shape)
 
     def voltages(self, u: Any, mask: Array | None = None) -> Array:
-        """Return one float32 or one per cell; NaN is allowed only outside the mask."""
+        """Return one float32 or one per cell; NaN is allowed only for cells outside the mask."""
         if type(u) is float and -PLAIN < u < PLAIN:  # fast, and without waiting for a GPU
             found = np.array([u], np.float32)
             return found if self.library is NUMPY else self.library.asarray(found)
@@ -87,8 +87,10 @@ class Arguments:
             array = self.broadcast("u", array)
         with np.errstate(over="ignore"):  # overflow is detected below
             flat = xp.reshape(xp.astype(array, xp.float32, copy=False), (-1,))
-        if mask is None or flat.shape[0] == 1:
+        if mask is None:
             used = flat
+        elif flat.shape[0] == 1:  # of all cells, or of the only one
+            used = flat if bool(xp.any(mask)) else flat[:0]
         elif self.library is NUMPY:
             used = flat[mask]
         else:

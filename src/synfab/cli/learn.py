@@ -79,7 +79,7 @@ def fit(
     ] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="model file (.json)")],
-    order: Annotated[str, typer.Option(help="order of the history: 1 … 10, or bic")] = "bic",
+    order: Annotated[str, typer.Option(help="order of the history: 1 … 10, auto or bic")] = "auto",
     components: Annotated[str, typer.Option(help="components of the population, or auto")] = "auto",
     columns: ColumnsOption = None,
     u_set: VoltageOption = None,
@@ -116,7 +116,7 @@ def fit(
     if source is None:
         of_measurements = {
             "--columns": columns, "--u-set": u_set, "--u-reset": u_reset, "--u-0": u_0,
-            "--order": order != "bic", "--components": components != "auto",
+            "--order": order != "auto", "--components": components != "auto",
             "--reset": reset != "auto", "--conduction": conduction, "--skip": skip,
             "--detrend": detrend, "--wear-in": wear_in != "keep", "--seed": seed,
             "--allow-pickle": allow_pickle,
@@ -130,6 +130,7 @@ def fit(
     from synfab.io.files import refuse_overwrite
     from synfab.learn import compare as learn_compare
     from synfab.learn import fit as learn_fit
+    from synfab.learn.comparison.verdicts import next_steps
     from synfab.learn.readers.registry import suffix_of
     from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.rejected import rejected_sentence
@@ -148,7 +149,7 @@ def fit(
         result = learn_fit(
             features,
             data if isinstance(data, Sweeps) else None,
-            order=_whole("--order", order, "bic"),
+            order=_whole("--order", order, "auto", "bic"),
             components=_whole("--components", components, "auto"),
             conduction=load_model(conduction) if conduction else None,
             skip=skip,
@@ -157,24 +158,25 @@ def fit(
             seed=seed,
             name=name or source.name.removesuffix(suffix_of(source)) or source.stem,
         )
-        fitted, traps = result.model, None
+        traps = None
         if relaxation:
             bar.update(text="fitting traps …")
             traps = fit_relaxation(relaxation, relaxation_columns, rate)
-            fitted = fitted.replace(traps=traps.traps)
-        save_model(fitted, output)
+        save_model(result.model.replace(traps=traps.traps) if traps else result.model, output)
+        bar.update(text="comparing …")
+        sweeps = data if isinstance(data, Sweeps) else None
+        found = learn_compare(result.model, features, sweeps, seed=seed)
         if report is not None:
-            bar.update(text="comparing and drawing the report …")
-            sweeps = data if isinstance(data, Sweeps) else None
-            found = learn_compare(result.model, features, sweeps, seed=seed)
+            bar.update(text="drawing the report …")
             files = {"measurement": source, "model file": output}
             _save_report(found, report, data, files, result.diagnostics)
     if as_json:
         made = {"model": str(output)} | ({} if report is None else {"report": str(report)})
         of_traps = {} if traps is None else {"traps": traps.summary()}
-        print_json({**made, **result.diagnostics, **of_traps})
+        verdict = {"counts": found.counts()._asdict(), "next_steps": next_steps(found.verdicts())}
+        print_json({**made, **result.diagnostics, **of_traps, **verdict})
         return
-    _show_fit(result, output, traps)
+    _show_fit(result, found, output, traps)
     if report is not None:
         say(f"report: {report}")
     for text in reading_notes(features.notes):
@@ -183,21 +185,16 @@ def fit(
         say(rejected_sentence(features.rejected, len(features)))
 
 
-def _show_fit(result: FitResult, output: Path, traps: TrapFit | None) -> None:
-    """Print the diagnostics of a fit as a table, and its traps."""
+def _show_fit(result: FitResult, found: Comparison, output: Path, traps: TrapFit | None) -> None:
+    """Print how the model was learned, its traps, and the verdict with what to try."""
     from synfab.cli.relaxation import show_traps
-    from synfab.learn.drift import drift_text
 
-    table = Table(show_header=False, title=plain(f"{output}: {result.model.name}"))
-    for key, value in result.diagnostics.items():
-        text = drift_text(value) if key == "drift" else _short(value)
-        if key == "rare_states":
-            text = _rare_text(value)
-        if text:
-            table.add_row(key.replace("_", " "), plain(text))
-    out.print(table)
+    for line in f"{output}: {result}".splitlines():
+        say(line)
     if traps is not None:
         show_traps(traps)
+    for line in str(found).splitlines():
+        say(line)
 
 
 def compare(
@@ -218,7 +215,7 @@ def compare(
     from synfab.learn.reading import reading_notes, source_files
     from synfab.learn.sweeps import Sweeps
     from synfab.model.model_file import load_model
-    from synfab.report.verdict import headline, left_out, rare_sentences, verdicts
+    from synfab.report.verdict import left_out, rare_sentences
 
     _check_report(report, the_measurement=source_files(source), the_model=model)
     loaded = load_model(model)
@@ -236,16 +233,16 @@ def compare(
         made = {} if report is None else {"report": str(report)}
         print_json({**made, **found.summary()})
         return
-    judged = verdicts(found)
     table = Table(title=plain(f"{loaded.name} against {source}"))
     for heading in ("property", "verdict", *NUMBERS):
         table.add_column(heading, justify="right" if heading in NUMBERS else "left")
-    for v in judged:
+    for v in found.worst_first():
         table.add_row(v.name, v.words, *(f"{getattr(v, name):.3g}" for name in NUMBERS))
     out.print(table)
     say("detects: deviation that would have been called different in 80 of 100 cases")
     for text in (
-        *(headline(judged), *reading_notes(features.notes)),
+        *(str(found).splitlines()),
+        *reading_notes(features.notes),
         *(*left_out(found), *rare_sentences(found)),
     ):
         say(text)
@@ -317,22 +314,10 @@ def _voltage(option: str, text: str | None) -> float | tuple[float, float] | Non
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-def _whole(option: str, text: str, word: str) -> int | str:
-    if text == word:
+def _whole(option: str, text: str, *words: str) -> int | str:
+    if text in words:
         return text
     if not text.isdecimal():
-        raise InvalidValueError(f"{option}: expected a whole number or {word}, found {text!r}")
+        allowed = ", ".join(("a whole number", *words[:-1])) + f" or {words[-1]}"
+        raise InvalidValueError(f"{option}: expected {allowed}, found {text!r}")
     return int(text)
-
-
-def _rare_text(states: dict[str, dict[str, float]]) -> str:
-    found = [f"{name}: {100.0 * facts['share']:.2g} %" for name, facts in states.items()]
-    return f"{', '.join(found)} of the cycles (not modelled)" if found else ""
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {_short(v)}" for k, v in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

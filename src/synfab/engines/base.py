@@ -257,6 +257,10 @@ class Engine(ABC):
         xp = self.library.xp
         return xp.stack(found) if found else xp.zeros((0, self.n_cells), dtype=xp.float32)
 
+    def components(self) -> np.ndarray[Any, Any]:
+        """Return the most probable component of the population for each device, (n_cells,)."""
+        return self.model.population.component(to_numpy(self.parameters()))
+
     def program(self, cells: Array, r: Array) -> None:
         """Set the listed cells to the mixing states ``r``, (M,); see ``rules.program``."""
         for start in range(0, cells.shape[0], PROGRAMMED_AT_ONCE):

@@ -68,7 +68,7 @@ def voltages_of(u: Array | ArrayLike, shape: tuple[int, ...], where: Array | Non
         used = given if where is None else np.broadcast_to(given, shape)
         if isinstance(where, np.ndarray):
             used = used[where]
-        # With a traced mask, ignored values look like others.
+        # With a traced mask, ignored values cannot be distinguished from others.
         if not np.isfinite(used).all() and (where is None or isinstance(where, np.ndarray)):
             raise InvalidValueError("u: expected finite voltages, found NaN or infinity")
     spread = jnp.broadcast_to(given, shape)

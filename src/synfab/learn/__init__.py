@@ -6,6 +6,7 @@ extras.check("pandas", "pyarrow", "sklearn")
 
 from synfab.learn.comparison.compare import Comparison, compare
 from synfab.learn.comparison.properties import Property, register_property
+from synfab.learn.comparison.verdicts import Counts, Verdict
 from synfab.learn.comparison.yardstick import Result
 from synfab.learn.conditions import ConditionFit, fit_conditions
 from synfab.learn.conduction import ConductionFit, fit_conduction
@@ -30,6 +31,7 @@ __all__ = [
     "Comparison",
     "ConditionFit",
     "ConductionFit",
+    "Counts",
     "DeviceSweeps",
     "FeatureTable",
     "FitResult",
@@ -41,6 +43,7 @@ __all__ = [
     "Result",
     "Sweeps",
     "TrapFit",
+    "Verdict",
     "compare",
     "detrended",
     "extract_features",

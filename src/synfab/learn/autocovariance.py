@@ -6,10 +6,14 @@ in the true one, so that this bias can be removed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from synfab.common.errors import InvalidValueError
 from synfab.common.types import Array
+from synfab.learn.history import MAX_ORDER
 from synfab.model.history import N_FEATURES, History
 
 ROUNDS = 25
@@ -17,6 +21,35 @@ ROUNDS = 25
 MAX_ROWS, ENOUGH_DEVICES = 500_000, 64
 SIGNIFICANT = 4.0  # standard errors
 BLOCKS = 20  # groups of devices, or of parts of few records, for the standard errors
+MAX_LAG = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Normalised features of all devices, with the autocovariances that several fits need.
+
+    Parameters
+    ----------
+    series
+        Cycle numbers (T,), which may have gaps, and x* (T, 4) of each device.
+    """
+
+    series: list[tuple[Array, Array]]
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Number of cycles of each device."""
+        return np.array([len(cycles) for cycles, _ in self.series])
+
+    @cached_property
+    def highest(self) -> int:
+        """Largest lag at which the autocovariance is known well: a third of the record."""
+        return int(min(MAX_LAG, np.median(self.lengths) // 3))
+
+    @cached_property
+    def blocks(self) -> Array:
+        """Sample autocovariances of blocks, (blocks, lags, 4, 4); see ``autocovariances``."""
+        return autocovariances(self.series, max(self.highest, MAX_ORDER))
 
 
 def autocovariances(series: list[tuple[Array, Array]], highest: int) -> Array:
@@ -59,7 +92,7 @@ def expectation(covariance: Array, lengths: Array, lags: int | None = None) -> A
     """
     shape = covariance.shape[1:]
     count = len(covariance) if lags is None else lags
-    whole = np.zeros((int(lengths.max()), *shape))
+    whole = np.zeros((int(_rounded(lengths).max()), *shape))
     whole[: len(covariance)] = covariance[: len(whole)]
     result, total = np.zeros((count, *shape)), 0.0
     for length, devices in zip(*np.unique(_rounded(lengths), return_counts=True), strict=True):
@@ -143,13 +176,10 @@ def positive(matrix: Array, least: float = 0.0) -> Array:
     return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
 
 
-def without_bias(
-    histories: dict[int, History], series: list[tuple[Array, Array]]
-) -> dict[int, History]:
+def without_bias(histories: dict[int, History], record: Record) -> dict[int, History]:
     """Return fitted histories without the bias from subtracting the mean of each device."""
-    lengths = np.array([len(cycles) for cycles, _ in series])
-    found = autocovariances(series, max(histories)).mean(axis=0)
-    return {p: _corrected(h, found[: p + 1], lengths) for p, h in histories.items()}
+    found = record.blocks.mean(axis=0)
+    return {p: _corrected(h, found[: p + 1], record.lengths) for p, h in histories.items()}
 
 
 def _corrected(history: History, found: Array, lengths: Array) -> History:

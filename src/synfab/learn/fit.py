@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +13,17 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import Array
-from synfab.learn.autocovariance import few_cycles_history, mean_errors, without_bias
+from synfab.learn.autocovariance import mean_errors
 from synfab.learn.conditions import ConditionFit, without_conditions
 from synfab.learn.conduction import fit_conduction
 from synfab.learn.drift import detrended, find_drift
 from synfab.learn.failure import Failures, find_failures
-from synfab.learn.features import FeatureTable, row_normals, to_y
-from synfab.learn.history import check_order, fit_history
+from synfab.learn.features import FeatureTable, to_y
+from synfab.learn.history import check_order
 from synfab.learn.html import fit_html
-from synfab.learn.long_memory import find_long_memory, with_averages
-from synfab.learn.marginals import fit_marginals, normal_scores
+from synfab.learn.learned import learned_sentences
+from synfab.learn.marginals import fit_marginals
+from synfab.learn.memory import fit_memory
 from synfab.learn.population import check_components, fit_population
 from synfab.learn.rare_states import rare_states
 from synfab.learn.read_voltage import read_voltage
@@ -36,22 +37,29 @@ from synfab.model.cell_model import FEATURES, CellModel
 from synfab.model.conduction import Conduction
 from synfab.model.history import History
 from synfab.model.wear import WearIn
-from synfab.random.streams import Stream
 
 logger = logging.getLogger(__name__)
 
 WEAR_IN = ("keep", "remove")
-# Records with fewer cycles than this are too short for a fit by least squares.
-FEW_CYCLES = 30
 
 
 @no_array("fit.model or fit.diagnostics")
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted model and diagnostics of the fit."""
+    """A fitted model and diagnostics of the fit.
+
+    Printed, it says how the model was learned; ``compare`` says how good it is.
+    """
 
     model: CellModel
     diagnostics: Mapping[str, Any]
+
+    def sentences(self) -> list[str]:
+        """Return how the model was learned, in sentences."""
+        return learned_sentences(self.diagnostics)
+
+    def __str__(self) -> str:
+        return "\n  ".join([self.model.name, *self.sentences()])
 
     def _repr_html_(self) -> str:
         return fit_html(self)
@@ -61,7 +69,7 @@ def fit(
     features: FeatureTable | Table,
     sweeps: Sweeps | Table | None = None,
     *,
-    order: int | str = "bic",
+    order: int | str = "auto",
     components: int | str = "auto",
     conduction: Conduction | CellModel | None = None,
     skip: int = 0,
@@ -85,7 +93,10 @@ def fit(
         current. Without them ``conduction`` is used, or else ohmic curves through the measured
         resistances.
     order
-        Order of the history, 1 … 10, or ``"bic"`` to choose it.
+        Order of the history, 1 … 10. ``"auto"`` chooses the one with the lowest Bayesian
+        information criterion among those that explain the memory of the record (their innovations
+        are white, see ``synfab.learn.whiteness``), or the closest to it; ``"bic"`` the one with the
+        lowest criterion.
     components
         Number of components of the population, or ``"auto"`` to choose it.
     conduction
@@ -148,7 +159,7 @@ def fit(
     pooled = np.concatenate(parts.x)
     constant = [FEATURES[f] for f in range(4) if not pooled[:, f].any()]
     marginals = fit_marginals(pooled)
-    memory = _fit_memory(parts, pooled, order)
+    memory = fit_memory(parts, pooled, order)
     errors = _errors(parts, memory.histories)
     population = fit_population(parts.parameters, errors, components, seed)
     curves, curve_facts = _curves(used, parts, sweeps, conduction)
@@ -187,6 +198,7 @@ def fit(
         "options": {"order": order, "components": components, "skip": skip, "detrend": detrend,
                     "wear_in": wear_in, "seed": seed},
         "conduction": curve_facts["conduction"],
+        "white_order": memory.facts.get("white_order"),
         "notes": dict(used.notes),
         "synfab": __version__,
         "numpy": np.__version__,
@@ -232,43 +244,6 @@ def _failure_facts(failures: Failures) -> dict[str, Any]:
     model = failures.model
     facts: dict[str, Any] = {"devices": len(failures.devices), "in_the_model": model is not None}
     return facts if model is None else {**facts, "scale": model.scale, "shape": model.shape}
-
-
-class _Memory(NamedTuple):
-    histories: dict[int, History]
-    facts: dict[str, Any]
-
-
-def _fit_memory(parts: Standardised, pooled: Array, order: int | str) -> _Memory:
-    """Return the histories of the normalised features, and diagnostics."""
-    # The scores of a constant feature are independent normal numbers.
-    scores = np.stack([
-        normal_scores(c) if c.any() else row_normals(f, len(c), Stream.INITIAL_HISTORY)
-        for f, c in enumerate(pooled.T)
-    ], axis=1)  # fmt: skip
-    edges = np.cumsum([0, *(len(x) for x in parts.x)])
-    series = [(c, scores[a:b]) for c, a, b in zip(parts.cycles, edges, edges[1:], strict=False)]
-    if order == "bic" and np.median([len(cycles) for cycles in parts.cycles]) < FEW_CYCLES:
-        # Without the factor by which ``standardise`` enlarged residuals about a mean.
-        plain = [(c, x * np.sqrt((len(c) - 1.0) / len(c))) for c, x in series]
-        short, found = few_cycles_history(plain)
-        seen = f"order {found}: records of few cycles show {'some' if found else 'no'} memory"
-        return _Memory({1: short}, {"order": found, "memory_note": seen, "long_memory": []})
-    fitted = fit_history(series, order)
-    chosen = fitted.histories[fitted.order]
-    levels = find_long_memory(series, chosen)
-    if levels is None:
-        histories = without_bias(fitted.histories, series)
-    else:
-        histories = {fitted.order: with_averages(chosen, series, levels)}
-    return _Memory(histories, {
-        "order": fitted.order,
-        "bic_of_orders": fitted.bic,
-        "residual_autocorrelation": fitted.whiteness,
-        "residual_autocorrelation_bound": fitted.whiteness_bound,
-        "orders_made_stable": list(fitted.shrunk),
-        "long_memory": [] if levels is None else levels.times.tolist(),
-    })  # fmt: skip
 
 
 def _errors(parts: Standardised, histories: dict[int, History]) -> Array:

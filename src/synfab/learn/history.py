@@ -11,28 +11,51 @@ from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
 from synfab.common.types import Array
+from synfab.learn.whiteness import Whiteness, first_white, whiteness
 from synfab.model.history import N_FEATURES, History
 
 MAX_ORDER = 10
 MAX_RADIUS = 0.9995  # spectral radius to which unstable fits are shrunk
-WHITENESS_LAGS = 20
-WHITENESS_ROWS = 500_000  # of larger tables a part of the devices is used
+CRITERIA = ("auto", "bic")
 
 
 class HistoryFit(NamedTuple):
-    """Histories of all orders up to the chosen one, and diagnostics of the fit."""
+    """Histories of all orders up to the chosen one, and diagnostics of the fit.
+
+    Attributes
+    ----------
+    histories, order
+        Histories by order, and the order that was chosen.
+    bic
+        Bayesian information criterion by order; the lowest is the best compromise of number of
+        coefficients and error.
+    rows
+        Number of cycles whose predecessors were measured.
+    whiteness
+        Autocorrelation of the innovations of the chosen order.
+    shrunk
+        Orders whose fit was unstable and was shrunk.
+    """
 
     histories: dict[int, History]
     order: int
     bic: dict[int, float]
     rows: int
-    whiteness: float  # largest residual autocorrelation at lags 1 … 20
-    whiteness_bound: float  # 4 standard errors of white noise
-    shrunk: tuple[int, ...]  # orders whose fit was unstable and was shrunk
+    whiteness: Whiteness
+    shrunk: tuple[int, ...]
+
+
+class Fits(NamedTuple):
+    """Least-squares fits of all orders, without a choice; names as in ``HistoryFit``."""
+
+    histories: dict[int, History]
+    bic: dict[int, float]
+    rows: int
+    shrunk: tuple[int, ...]
 
 
 def fit_history(
-    series: Iterable[tuple[Array, Array]], order: int | str = "bic", highest: int = MAX_ORDER
+    series: Iterable[tuple[Array, Array]], order: int | str = "auto", highest: int = MAX_ORDER
 ) -> HistoryFit:
     """Return a least-squares fit of x*_n = sum_i A_i x*_{n-i} + B eps_n over all devices.
 
@@ -41,9 +64,11 @@ def fit_history(
     series
         Cycle numbers (T,), which may have gaps, and x* (T, 4) of each device.
     order
-        A number, or ``"bic"`` for the order with the lowest Bayesian information criterion.
+        A number; ``"bic"`` for the order with the lowest Bayesian information criterion; or
+        ``"auto"`` for the one with the lowest among those whose innovations are white. If there is
+        none, it is the order whose innovations are closest to white.
     highest
-        Largest order tried for ``"bic"``.
+        Largest order tried for ``"auto"`` and ``"bic"``.
 
     Raises
     ------
@@ -51,13 +76,41 @@ def fit_history(
         The order is not valid, or there are too few consecutive cycles for it.
     """
     order = check_order(order)
-    highest = checks.integer("highest", highest, 1, MAX_ORDER)
     data = _records(series)
+    fits = fit_orders(data, order, checks.integer("highest", highest, 1, MAX_ORDER))
+    checked: dict[int, Whiteness] = {}
+    if order == "auto":
+        chosen, checked = first_white(fits.bic, lambda p: whiteness(data, fits.histories[p]))
+    else:
+        chosen = lowest(fits.bic) if isinstance(order, str) else order
+    return HistoryFit(
+        {p: fits.histories[p] for p in range(1, chosen + 1)},
+        chosen,
+        fits.bic,
+        fits.rows,
+        checked.get(chosen) or whiteness(data, fits.histories[chosen]),
+        tuple(p for p in fits.shrunk if p <= chosen),
+    )
+
+
+def lowest(criterion: dict[int, float]) -> int:
+    """Return the order with the lowest criterion."""
+    return min(criterion, key=lambda p: criterion[p])
+
+
+def fit_orders(data: list[tuple[Array, Array]], order: int | str, highest: int = MAX_ORDER) -> Fits:
+    """Return the fits of all orders that the data are sufficient for.
+
+    Raises
+    ------
+    InvalidValueError
+        There are too few consecutive cycles for ``order``, if it is a number, or for any order.
+    """
     top = highest if isinstance(order, str) else order
     longest = top
     while longest > 1 and _count_rows(data, longest) < 8 * N_FEATURES * longest:
         longest -= 1
-    if order != "bic" and longest < top:
+    if not isinstance(order, str) and longest < top:
         rows = _count_rows(data, top)
         raise InvalidValueError(
             f"order: {top} needs {8 * N_FEATURES * top} runs of {top + 1} consecutive cycles, "
@@ -69,19 +122,20 @@ def fit_history(
             f"cycles: found {rows} pairs of consecutive cycles; expected {2 * N_FEATURES} or more"
         )
     fits = {p: _solve(gram, rows, p) for p in range(1, longest + 1)}
-    bic = {p: criterion for p, (_, criterion, _) in fits.items()}
-    chosen = min(bic, key=lambda p: bic[p]) if order == "bic" else top
-    histories = {p: fits[p][0] for p in range(1, chosen + 1)}
-    step = max(1, rows // WHITENESS_ROWS)
-    worst, bound = _whiteness(data[::step], histories[chosen])
-    shrunk = tuple(p for p in histories if fits[p][2])
-    return HistoryFit(histories, chosen, bic, rows, worst, bound, shrunk)
+    return Fits(
+        {p: history for p, (history, _, _) in fits.items()},
+        {p: criterion for p, (_, criterion, _) in fits.items()},
+        rows,
+        tuple(p for p, (_, _, shrunk) in fits.items() if shrunk),
+    )
 
 
 def check_order(order: int | str) -> int | str:
-    """Return a valid order, or "bic"."""
-    found = checks.integer_or("order", order, "bic", 1, MAX_ORDER)
-    return "bic" if found is None else found
+    """Return a valid order, "auto" or "bic"."""
+    if isinstance(order, str) and order in CRITERIA:
+        return order
+    found = checks.integer_or("order", order, "auto", 1, MAX_ORDER)
+    return "auto" if found is None else found
 
 
 def _records(series: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
@@ -154,27 +208,3 @@ def _solve(gram: Array, rows: int, order: int) -> tuple[History, float, bool]:
             return History(np.linalg.cholesky(noise), scaled), criterion, shrunk
         # A_i s**i scales every eigenvalue by s.
         shrink, shrunk = shrink * MAX_RADIUS / radius * (1.0 - 1e-6), True
-
-
-def _whiteness(data: list[tuple[Array, Array]], history: History) -> tuple[float, float]:
-    """Return the largest autocorrelation of the residuals and its bound for white noise."""
-    order = history.order
-    sums = np.zeros((WHITENESS_LAGS + 1, N_FEATURES))
-    counts = np.zeros(WHITENESS_LAGS + 1)
-    for cycles, x in data:
-        at = _starts(cycles, order)
-        if len(at) < 2:
-            continue
-        residual = x[at] - sum(x[at - i] @ lag.T for i, lag in enumerate(history.lags, start=1))
-        when = cycles[at]
-        for lag in range(WHITENESS_LAGS + 1):
-            if lag >= len(at):
-                break
-            pairs = when[lag:] - when[: len(when) - lag] == lag
-            sums[lag] += (residual[lag:][pairs] * residual[: len(at) - lag][pairs]).sum(axis=0)
-            counts[lag] += pairs.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = (sums[1:] / counts[1:, None]) / (sums[0] / counts[0])
-    seen = counts[1:] > 0
-    worst = float(np.nanmax(np.abs(correlation[seen]), initial=0.0))
-    return worst, float(4.0 / np.sqrt(max(counts[0], 1.0)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from synfab.common.types import Array
 from synfab.learn.autocovariance import (
-    autocovariances,
+    Record,
     expectation,
     mean_variance,
     positive,
@@ -22,7 +22,6 @@ from synfab.learn.autocovariance import (
 )
 from synfab.model.history import N_FEATURES, History
 
-MAX_LAG = 100
 # Time constants of the slow levels that are tried, in cycles; a record must be this many times
 # longer than the time constant.
 TIMES = (20.0, 50.0, 100.0, 200.0, 400.0, 1000.0)
@@ -67,23 +66,22 @@ class Sample(NamedTuple):
     seen: dict[float, Array]
 
 
-def find_long_memory(series: list[tuple[Array, Array]], history: History) -> LongMemory | None:
+def find_long_memory(record: Record, history: History) -> LongMemory | None:
     """Return the slow levels beyond a fitted history, or None if the record shows none.
 
     Parameters
     ----------
-    series
-        Cycle numbers (T,) and x* (T, 4) of each device.
+    record
+        Normalised features of all devices.
     history
-        History of the chosen order, fitted to the same series by least squares.
+        History of the chosen order, fitted to the same record by least squares.
     """
-    lengths = np.array([len(cycles) for cycles, _ in series])
-    typical, order = float(np.median(lengths)), history.order
-    highest = _highest_lag(lengths)
+    lengths, highest, order = record.lengths, record.highest, history.order
+    typical = float(np.median(lengths))
     times = [t for t in TIMES if t * RECORDS <= typical and t > order / 2]
     if highest < 2 * order or highest < 10 or not times:
         return None
-    blocks = autocovariances(series, highest)
+    blocks = record.blocks[:, : highest + 1]
     found = blocks.mean(axis=0)
     # A fit by least squares has the autocovariances of the sample, bias included.
     expected = history.autocovariance(highest)
@@ -108,19 +106,11 @@ def find_long_memory(series: list[tuple[Array, Array]], history: History) -> Lon
     return best
 
 
-def with_averages(
-    history: History, series: list[tuple[Array, Array]], levels: LongMemory
-) -> History:
+def with_averages(history: History, record: Record, levels: LongMemory) -> History:
     """Return a history of the same order that also has the memory of the slow levels."""
-    lengths = np.array([len(cycles) for cycles, _ in series])
-    highest = _highest_lag(lengths)
-    found = autocovariances(series, highest).mean(axis=0)
-    sample = _sample(found, lengths, [float(t) for t in levels.times])
-    return _closest(_short_history(sample, levels, history.order), levels, highest)
-
-
-def _highest_lag(lengths: Array) -> int:
-    return int(min(MAX_LAG, np.median(lengths) // 3))
+    found = record.blocks[:, : record.highest + 1].mean(axis=0)
+    sample = _sample(found, record.lengths, [float(t) for t in levels.times])
+    return _closest(_short_history(sample, levels, history.order), levels, record.highest)
 
 
 def _sample(found: Array, lengths: Array, times: list[float]) -> Sample:

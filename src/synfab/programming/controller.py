@@ -100,38 +100,39 @@ class Controllers:
     def next_voltages(self, g: Array) -> Array:
         """Return the voltage (V) for each cell after reading ``g`` (S); NaN: no pulse."""
         voltage = np.empty(g.shape)
-        reasons = (np.int8(Outcome.TARGET_ABOVE_LRS), np.int8(Outcome.TARGET_BELOW_HRS))
-        learned = tuple(getattr(self, name).reshape(-1) for name in LEARNED if name != "pulses")
         fixed = (
-            np.ascontiguousarray(g, np.float64).reshape(-1), self._levels, reasons, GAINS,
-            self.has_target.reshape(-1), self.targets.reshape(-1), learned, voltage.reshape(-1),
-            self.distance.reshape(-1),
+            np.ascontiguousarray(g, np.float64).reshape(-1), self.targets.reshape(-1),
+            self.distance.reshape(-1), self.state, self.levels, GAINS, voltage.reshape(-1),
         )  # fmt: skip
         share(lambda low, high: kernels.next_voltages(low, high, *fixed), g.size, g.size)
         return voltage
 
-    @property
-    def _levels(self) -> tuple[float, ...]:
-        """Tolerances (S) and voltages (V), in the order of the kernel."""
-        return (
-            self.within, SETTLE * self.within, float(self.retries), self.first, self.limit,
-            self.full, self.set_more, self.set_last, self.steepest, BACK, FLATTER, MIN_RISE,
-            MAX_RISE,
-        )  # fmt: skip
-
     def fired(self, voltage: Array) -> None:
         """Record the pulses that are applied to the cells."""
-        cells = np.flatnonzero(np.isfinite(voltage))
-        u = voltage.reshape(-1)[cells]
-        last, slope, amplitude = (x.reshape(-1) for x in (self.last, self.slope, self.amplitude))
-        self.pulses.reshape(-1)[cells] += 1
-        # FULL_RESET was recorded by next_voltages; these cells are SET next.
-        reset = (u > 0.0) & (last[cells] != Last.FULL_RESET)
-        last[cells[reset]] = Last.STAIR
-        amplitude[cells[reset]] = u[reset]
-        set_ = cells[u < 0.0]
-        last[set_] = Last.SET
-        slope[set_] = self.steepest
+        fixed = voltage.reshape(-1), self.state, self.levels
+        share(lambda low, high: kernels.fired(low, high, *fixed), voltage.size, voltage.size)
+
+    @property
+    def state(self) -> kernels.State:
+        """State as flat arrays that share memory with this object."""
+        flat = (getattr(self, name).reshape(-1) for name in LEARNED)
+        return kernels.State(
+            **{
+                name: array.view(np.uint8) if array.dtype == np.bool_ else array
+                for name, array in zip(LEARNED, flat, strict=True)
+            }
+        )
+
+    @property
+    def levels(self) -> kernels.Levels:
+        """Tolerances, voltages and settings for the kernels."""
+        return kernels.Levels(
+            within=self.within, settle=SETTLE * self.within, retries=self.retries,
+            first=self.first, limit=self.limit, full=self.full, set_more=self.set_more,
+            set_last=self.set_last, steepest=self.steepest, back=BACK, flatter=FLATTER,
+            min_rise=MIN_RISE, max_rise=MAX_RISE,
+            above_reason=int(Outcome.TARGET_ABOVE_LRS), below_reason=int(Outcome.TARGET_BELOW_HRS),
+        )  # fmt: skip
 
     def dump(self) -> dict[str, Array]:
         """Return the state of all controllers, for a checkpoint."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,10 @@ from synfab.common import checks
 from synfab.common.deprecation import renamed
 from synfab.common.errors import InvalidTypeError
 from synfab.common.types import Array
+from synfab.engines.numba.engine import NumbaEngine
+from synfab.engines.numba.threads import share
 from synfab.programming.open_loop import MIN_STEP, open_loop
+from synfab.programming.passes import MANY
 from synfab.programming.pulser import DURATION, DirectPulser
 from synfab.programming.result import Programming, unverified
 from synfab.programming.write_verify import WriteVerify
@@ -57,7 +60,7 @@ def _checked(name: str, value: Any) -> Any:
 def program_cells(
     cells: CellArray[Any], targets: Array, method: str, options: Mapping[str, Any]
 ) -> Programming:
-    """Program cells to ``targets`` (S, in their shape) by a method of ``OPTIONS``.
+    """Program cells to ``targets`` (S, in their shape; NaN: not) by a method of ``OPTIONS``.
 
     The result does not depend on previous conductances, which may have been set ideally:
     write-verify and open-loop programming RESET all cells first. Only "refresh" begins with the
@@ -65,7 +68,8 @@ def program_cells(
     """
     given = dict(options)
     if method == "ideal":
-        cells.set_conductance(targets)
+        with_target = np.isfinite(targets)
+        cells.set_conductance(targets, where=None if with_target.all() else with_target)
         nothing = np.zeros(cells.shape)
         return unverified(cells, targets, nothing.astype(np.int64), nothing)
     pulser = DirectPulser(cells, given.pop("duration", DURATION))
@@ -73,3 +77,30 @@ def program_cells(
         return open_loop(pulser, targets, **given)
     work = WriteVerify(pulser, targets, **given)
     return (work if method == "refresh" else work.erase()).run()
+
+
+def program_arrays(
+    arrays: Sequence[CellArray[Any]],
+    targets: Sequence[Array],
+    method: str,
+    options: Mapping[str, Any],
+    after: Callable[[], object] = lambda: None,
+) -> list[Programming]:
+    """Program arrays as ``program_cells`` does, several at the same time; call ``after`` each.
+
+    The results are those of one array after the other. Arrays of engine numba that are too small
+    for several threads are distributed over the threads.
+    """
+    found: list[Programming | None] = [None] * len(arrays)
+
+    def work(low: int, high: int) -> None:
+        for k in range(low, high):
+            found[k] = program_cells(arrays[k], targets[k], method, options)
+            after()
+
+    sizes = [cells.size for cells in arrays]
+    if all(type(cells.engine_instance) is NumbaEngine for cells in arrays) and max(sizes) < MANY:
+        share(work, len(arrays), sum(sizes), discardable=True)
+    else:
+        work(0, len(arrays))
+    return [result for result in found if result is not None]

@@ -6,7 +6,7 @@ cell G+ is above g_min by the magnitude of w and G- is at g_min; for w < 0 vice 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from synfab.programming.mapping import MAX_BITS
 
 # Limits of the default window in units of the typical device's HRS and LRS conductance.
 ABOVE_HRS, BELOW_LRS = 1.5, 0.8
+AT_ONCE = 2**16  # weights
 
 
 def default_window(model: CellModel) -> tuple[float, float]:
@@ -59,19 +60,31 @@ def largest_weights(weight: Array, scale: str, blocks: Sequence[slice] = ()) -> 
     ``scale`` ``"layer"``: of all, (1,); ``"output"``: of each output, (outputs,); ``"tile"``: of
     each output in each block of columns, (outputs, blocks).
     """
-    check_weights(weight)
     if scale == "tile":
-        largest = np.stack([np.abs(weight[:, block]).max(axis=1) for block in blocks], axis=1)
+        each = np.stack([_largest(weight[:, block]) for block in blocks], axis=1)
     else:
-        largest = np.abs(weight).max(axis=1 if scale == "output" else None)
-    largest = np.atleast_1d(largest).astype(np.float64)
+        each = _largest(weight)
+    check_weights(each)  # NaN and infinity are larger than all others
+    largest = each.max(keepdims=True) if scale == "layer" else each
     return np.where(largest > 0.0, largest, 1.0)
+
+
+def _largest(weight: Array) -> Array:
+    """Return the largest magnitude in each row, without a copy of the weights."""
+    return np.asarray(np.maximum(weight.max(axis=1), -weight.min(axis=1)), np.float64)
 
 
 def check_weights(weight: Array) -> None:
     """Raise ``InvalidValueError`` unless all weights are finite."""
     if not np.isfinite(weight).all():
         raise InvalidValueError("weight: expected finite numbers, found NaN or infinity")
+
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices of rows that fit into the caches; whole matrices would be moved many times."""
+    step = max(1, AT_ONCE // max(1, shape[1]))
+    for begin in range(0, shape[0], step):
+        yield slice(begin, min(begin + step, shape[0]))
 
 
 def normalised(weight: Array, w_max: Array) -> Array:

@@ -12,9 +12,9 @@ from synfab.cells.array import CellArray
 from synfab.cells.labelled import axis_names
 from synfab.common import checks, extras
 from synfab.common.errors import InvalidValueError
+from synfab.common.locking import lock_of
 from synfab.common.no_array import no_array
 from synfab.common.types import Array, ArrayLike
-from synfab.model.population import N_PARAMETERS
 from synfab.programming.html import programming_html
 from synfab.random.arrays import to_numpy
 
@@ -117,7 +117,8 @@ def outliers(cells: CellArray[Any]) -> Array:
     population = cells.model.population
     if len(population.weights) == 1:
         return np.zeros(cells.shape, np.bool_)
-    kind = population.component(to_numpy(cells.device_parameters).reshape(-1, N_PARAMETERS))
+    with lock_of(cells):
+        kind = cells.engine_instance.components()
     return np.asarray(kind == int(np.argmin(population.weights))).reshape(cells.shape)
 
 

@@ -14,9 +14,9 @@ from synfab.common.types import Array, ArrayLike
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.io.limits import one_line_errors
 from synfab.io.progress import ProgressBar
-from synfab.programming import kernels
 from synfab.programming.controller import Controllers
-from synfab.programming.pulser import Pulser, measured_conductance
+from synfab.programming.passes import KernelPasses, Passes, SinglePasses
+from synfab.programming.pulser import Pulser
 from synfab.programming.result import (
     TOLERANCE,
     Outcome,
@@ -29,8 +29,6 @@ from synfab.random.arrays import digest
 
 # Defaults of ``retries`` and ``max_passes``.
 RETRIES, MAX_PASSES = 10, 300
-# Of ``median``: from how many numbers on they are counted, and the bits below those counted.
-FEW, UPPER = 4096, 48
 
 
 class WriteVerify:
@@ -111,24 +109,23 @@ class WriteVerify:
         checkpoints
             Where to write checkpoints between passes.
         """
+        passes = self._passes()
         while True:
             if checkpoints is not None:
                 checkpoints.tick(len(self.pending), self.dump)
-            g = measured_conductance(self.cells)
-            voltage = self.controllers.next_voltages(g)
-            self._note(voltage)
+            left = self.max_passes - len(self.pending)
+            most = 1 if checkpoints is not None else max(1, left + 1)
+            for active, error in passes.advance(most, left):
+                self.pending.append(active)
+                self.error.append(error)
             if bar is not None:
                 self._show(bar)
             if not self.pending[-1] or len(self.pending) > self.max_passes:
-                return self._result(g)
-            self.controllers.fired(voltage)
-            self.pulser.apply_voltage(voltage)
+                return self._result(passes.measured())
 
-    def _note(self, voltage: Array) -> None:
-        self.pending.append(int(np.isfinite(voltage).sum()))
-        given = self.controllers.has_target
-        distance = self.controllers.distance
-        self.error.append(median(distance.reshape(-1) if given.all() else distance[given]))
+    def _passes(self) -> Passes:
+        found = KernelPasses.of(self.pulser, self.controllers, self.max_passes)
+        return SinglePasses(self.pulser, self.controllers) if found is None else found
 
     def _show(self, bar: ProgressBar) -> None:
         first, now = self.pending[0], self.pending[-1]
@@ -177,27 +174,6 @@ class WriteVerify:
             self.controllers.restore(state["controllers"])
             self.pulser.energy[...] = energy
             self.pending, self.error = pending, error
-
-
-def median(values: Array) -> float:
-    """Return the median of numbers of at least 0, (N,), as ``np.median``; 0 of none.
-
-    For many numbers, only those that share the upper bits of the median are sorted.
-    """
-    if values.size < FEW:
-        return float(np.median(values)) if values.size else 0.0
-    words = np.ascontiguousarray(values, np.float64).view(np.int64)
-    counts = np.zeros(2**15, np.int64)
-    kernels.count_magnitudes(words, UPPER, counts)
-    middle = ((values.size - 1) // 2, values.size // 2)
-    below = np.cumsum(counts)
-    first, last = (int(k) for k in np.searchsorted(below, middle, side="right"))
-    before = int(below[first] - counts[first])
-    part = np.empty(int(below[last]) - before, np.int64)
-    kernels.pick_magnitudes(words, UPPER, first, last, part)
-    ranks = [rank - before for rank in middle]
-    low, high = np.partition(part.view(np.float64), ranks)[ranks]
-    return float((low + high) / 2.0)
 
 
 def write_verify(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
-import html
 import json
 import os
 import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,45 +18,20 @@ from synfab.common.errors import InvalidValueError
 from synfab.io.files import atomic_path, refuse_overwrite
 from synfab.io.limits import one_line_errors
 from synfab.learn.comparison.compare import Comparison
-from synfab.learn.comparison.loops import MAX_DEVICES
+from synfab.learn.learned import learned_sentences
 from synfab.learn.readers.tables import Table
 from synfab.learn.reading import source_files
 from synfab.learn.sweeps import Sweeps
 from synfab.learn.tables import as_sweeps
 from synfab.learn.traps.data import Relaxation
-from synfab.report.panels import GENERATED, MEASURED, Panel
-from synfab.report.sample import MAX_BLOCKS, block_length
-from synfab.report.verdict import (
-    WORDS,
-    Level,
-    Verdict,
-    headline,
-    left_out,
-    rare_sentences,
-    verdicts,
-)
+from synfab.report import downloads, rows
+from synfab.report.bins import voltage_step
+from synfab.report.panels import GENERATED, MEASURED
+from synfab.report.sections import Section, over_time, sections
+from synfab.report.verdict import left_out, rare_sentences
 
 if TYPE_CHECKING:
-    import pandas as pd
     from markupsafe import Markup
-
-# Text that spreadsheets evaluate as a formula: it starts with a sign, a full-width sign or a break,
-# and is not a number.
-FORMULA = re.compile(
-    "(?![+-]?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?\\Z)\\s*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]",
-    re.IGNORECASE,
-)
-
-# Shapes that can be distinguished without colour: a disc with a tick, a triangle, a square, a line.
-SHAPES: dict[Level, str] = {
-    "good": '<circle cx="10" cy="10" r="9" fill="#00734f"/>'
-    '<path d="M5.5 10.5l3 3 6-7" stroke="#fff" stroke-width="2.4" fill="none"/>',
-    "near": '<path d="M10 1.5L19 18H1z" fill="#b26a00"/>'
-    '<path d="M10 7v6M10 14.6v1.8" stroke="#fff" stroke-width="2.2"/>',
-    "far": '<path d="M1 1h18v18H1z" fill="#b3260e"/>'
-    '<path d="M5.5 5.5l9 9M14.5 5.5l-9 9" stroke="#fff" stroke-width="2.4"/>',
-    "open": '<path d="M2 10h16" stroke="#57606a" stroke-width="3"/>',
-}
 
 
 def save_report(
@@ -147,12 +119,13 @@ def render(
         trim_blocks=True,
     )  # fmt: skip
     one = picked(found, sweeps)
-    sections = _sections(found, one.loops, one.series)
+    drawn = sections(found, one, voltage_step(sweeps))
     if relaxation is not None:
-        sections.append(_over_time(found, relaxation))
-    panels = [panel for section in sections for panel in section["panels"]]
-    judged = verdicts(found)
-    extra = [{"id": "learned", "title": "How it was fitted"}] if diagnostics else []
+        drawn.append(over_time(found, relaxation))
+    panels = [panel for section in drawn for panel in section.panels]
+    judged = found.worst_first()
+    learned = learned_sentences(diagnostics or {})
+    extra = [Section("learned", "How it was learned")] if learned else []
     summary = found.summary()
     folder = Path(__file__).parent / "templates"
     return environment.get_template("report.html.j2").render(
@@ -161,84 +134,28 @@ def render(
         cycles=f"{summary['cycles']:,}",
         colours={"measured": MEASURED, "generated": GENERATED},
         style=Markup((folder / "report.css").read_text("utf-8")),
+        scheme=Markup((folder / "scheme.js").read_text("utf-8")),
         script=Markup((folder / "report.js").read_text("utf-8")),
         library=Markup(_library()),
         figures=_json([json_item(panel.figure, panel.name) for panel in panels]),
         offered=_json({"names": one.names, "shown": list(one.columns)}),
         columns=_json(one.columns),
         names=one.names,
-        sections=[{"id": "summary", "title": "Summary"}, *sections, *extra,
-                  {"id": "tables", "title": "Tables"},
-                  {"id": "provenance", "title": "Provenance"}],
-        headline=" ".join([headline(judged), *left_out(found)]),
-        rare=rare_sentences(found),
-        groups=_groups(judged),
-        shape=lambda level: Markup(_shape(level)),
-        number=lambda x: f"{x:.4g}" if np.isfinite(x) else "",
-        learned=_learned(diagnostics or {}),
-        tables=_tables(judged, sections),
+        sections=[Section("summary", "Summary"), *drawn, *extra,
+                  Section("provenance", "Provenance")],
+        headline=found.headline(),
+        notes=[*left_out(found), *rare_sentences(found)],
+        counts=rows.counted(judged),
+        groups=rows.groups(judged),
+        shape=lambda level: Markup(rows.shape(level)),
+        gauge=lambda verdict: Markup(rows.gauge(verdict)),
+        number=lambda x: f"{x:.3g}" if np.isfinite(x) else "n/a",
+        learned=learned,
+        tables=downloads.tables(judged, drawn),
         provenance=_provenance(found, files),
         origin=json.dumps(dict(found.model.provenance), indent=2, default=str),
         version=__version__,
     )  # fmt: skip
-
-
-def _sections(found: Comparison, loops: list[Panel], series: list[Panel]) -> list[dict[str, Any]]:
-    from synfab.report import panels
-
-    shown = min(MAX_DEVICES, len(found.names))
-    text = f"{shown} of {len(found.names)} devices can be selected. " + (
-        "The generated cell is not a copy of the measured device: it is another device of the same "
-        "population, swept with the same voltages. "
-        if loops
-        else "The measurement is a table of features, so there are no loops to show. "
-    )
-    length = block_length(found)
-    if length > 1:
-        text += f"Over the cycles: medians of {length} cycles each (at most {MAX_BLOCKS} blocks)"
-        text += "; the bands contain 80 % of them."
-    else:
-        text += "Over the cycles: every cycle."
-    return [
-        {"id": "one", "title": "One device", "text": text, "picker": True,
-         "panels": [*loops, *series]},
-        {"id": "distributions", "title": "Distributions", "picker": False,
-         "text": "All cycles of all devices.", "panels": panels.distributions(found)},
-        {"id": "quantiles", "title": "Quantiles", "picker": False,
-         "text": "The points of a model that fits lie on the dashed line, including the tails.",
-         "panels": panels.quantiles(found)},
-        {"id": "memory", "title": "Memory", "picker": False,
-         "text": "Dependence of a cycle on earlier ones: correlations within devices; above lag 20 "
-         "averages over bands of lags.",
-         "aside": "Twelve cross-correlations between features",
-         "panels": panels.memory(found)},
-        {"id": "devices", "title": "Device to device", "picker": False,
-         "text": "Mean and standard deviation over the cycles of each device.",
-         "panels": panels.devices(found)},
-    ]  # fmt: skip
-
-
-def _over_time(found: Comparison, relaxation: Relaxation) -> dict[str, Any]:
-    from synfab.report.time_panels import time_panels
-
-    return {
-        "id": "time", "title": "Over time", "picker": False,
-        "text": "Generated cells are programmed to the measured conductances and wait for the "
-        "measured times, without read noise.",
-        "panels": time_panels(found.model, relaxation, found.seed),
-    }  # fmt: skip
-
-
-def _groups(judged: list[Verdict]) -> list[tuple[str, list[Verdict]]]:
-    """Return the properties by verdict, with a title; those that differ first."""
-    return [
-        (title, [v for level in levels for v in judged if v.level == level])
-        for title, levels in (
-            ("Properties that differ", ("far", "near")),
-            ("Properties that cannot be judged", ("open",)),
-            ("Properties that agree", ("good",)),
-        )
-    ]
 
 
 def _library() -> str:
@@ -253,69 +170,6 @@ def _json(value: object) -> Markup:
 
     text = json.dumps(value, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _shape(level: Level) -> str:
-    return (
-        f'<svg width="20" height="20" viewBox="0 0 20 20" role="img" '
-        f'aria-label="{html.escape(WORDS[level])}" data-shape="{level}">{SHAPES[level]}</svg>'
-    )
-
-
-def _learned(diagnostics: Mapping[str, object]) -> list[tuple[str, str]]:
-    from synfab.learn.drift import drift_text
-
-    def words(value: object) -> str:
-        if isinstance(value, Mapping):
-            return ", ".join(f"{k}: {words(v)}" for k, v in value.items()) or "none"
-        if isinstance(value, (list, tuple)):
-            return ", ".join(map(words, value)) or "none"
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    def text(key: str, value: object) -> str:
-        if key == "drift" and isinstance(value, Mapping):
-            return drift_text(value)
-        return words(value)
-
-    return [
-        (key.replace("_", " "), text(key, value))
-        for key, value in diagnostics.items()
-        if not (isinstance(value, str) and value == "")
-    ]
-
-
-def _tables(judged: list[Verdict], sections: list[dict[str, Any]]) -> list[dict[str, str]]:
-    import pandas as pd
-
-    frames = {"verdicts": pd.DataFrame([vars(v) for v in judged])}
-    texts = {"verdicts": "the summary"}
-    for section in sections:
-        parts = [pd.DataFrame(p.table).assign(panel=p.title) for p in section["panels"] if p.table]
-        if parts:
-            frames[section["id"]] = pd.concat(parts).set_index("panel").reset_index()
-            texts[section["id"]] = section["title"].lower()
-    return [
-        {"name": name, "text": texts[name],
-         "address": "data:text/csv;base64," + base64.b64encode(_csv(frame).encode()).decode()}
-        for name, frame in frames.items()
-    ]  # fmt: skip
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    """Return a table as CSV (RFC 4180) with text that spreadsheets cannot evaluate."""
-    safe = frame.rename(columns=lambda name: no_formula(str(name)))
-    for column in safe.columns[[kind.kind not in "biuf" for kind in safe.dtypes]]:
-        safe[column] = safe[column].map(lambda v: no_formula(v) if isinstance(v, str) else v)
-    return str(safe.to_csv(index=False, float_format="%.6g", lineterminator="\r\n"))
-
-
-def no_formula(text: str) -> str:
-    """Return text that spreadsheets do not evaluate; formulas get an apostrophe in front.
-
-    Names of devices and columns come from measurement files, so they must not be executed (OWASP,
-    "CSV injection").
-    """
-    return f"'{text}" if FORMULA.match(text) else text
 
 
 def _provenance(

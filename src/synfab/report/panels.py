@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synfab.common.natural import natural_order
 from synfab.common.types import Array
 from synfab.figures.cells import COLOURS
 from synfab.learn.comparison.compare import Comparison
 from synfab.learn.comparison.lags import CENTRES, correlations
 from synfab.learn.comparison.properties import NAMES
+from synfab.report.bins import bin_edges
 
 if TYPE_CHECKING:
     from bokeh.models import GlyphRenderer
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
 
 MEASURED, GENERATED = COLOURS[0], COLOURS[1]
 LABELS = ("log10 R_HRS (ohm)", "U_SET (V)", "R_LRS (ohm)", "U_RESET (V)")
+UNITS = ("decades", "V", "ohm", "V")
+# Formats of the axes and of values at the pointer; resistances have "k" and "M".
+TICKS = ("0.[00]", "0.[000]", "0.[00]a", "0.[000]")
+FORMATS = ("{0.00}", "{0.000} V", "{0,0} ohm", "{0.000} V")
+VOLTAGES = (1, 3)
 SHORT = tuple(NAMES.values())
 TOOLS = "box_zoom,pan,wheel_zoom,reset,save"
-BINS = 60
 QUANTILES = np.concatenate([[0.001], np.linspace(0.0, 1.0, 203)[1:-1], [0.999]])
 
 
@@ -34,8 +40,8 @@ class Panel:
     description: str
     figure: Any  # a Bokeh figure or a row of figures
     table: dict[str, Array]
-    width: int = 255
-    height: int = 235
+    height: int = 250
+    wide: bool = False  # as wide as the page, otherwise one of several side by side
     aside: bool = False  # in a part of the page that is closed at first
 
 
@@ -68,6 +74,36 @@ def new_panel(
     return made
 
 
+def report_panel(
+    x_label: str,
+    y_label: str,
+    *,
+    x_ticks: str = "",
+    y_ticks: str = "",
+    x_axis_type: str = "auto",
+    y_axis_type: str = "auto",
+    height: int = 250,
+) -> Figure:
+    """Return an empty figure as wide as its place in the page, controlled by its toolbar.
+
+    ``x_ticks`` and ``y_ticks`` are formats of Bokeh's ``NumeralTickFormatter``.
+    """
+    from bokeh.models import NumeralTickFormatter
+
+    made = new_panel(
+        x_label, y_label, height=height, x_axis_type=x_axis_type, y_axis_type=y_axis_type
+    )
+    made.sizing_mode, made.min_width = "stretch_width", 200
+    made.toolbar_location, made.outline_line_color = None, None
+    made.axis.axis_line_color = made.axis.major_tick_line_color = "#8a8a8a"
+    made.grid.grid_line_color = "#e6e6e6"
+    made.axis.axis_label_text_font_size = "13px"
+    for axis, ticks in ((made.xaxis, x_ticks), (made.yaxis, y_ticks)):
+        if ticks:
+            axis.formatter = NumeralTickFormatter(format=ticks)
+    return made
+
+
 def hover(panel: Figure, renderers: list[GlyphRenderer], tips: list[tuple[str, str]]) -> None:
     """Show values of the renderers at the pointer."""
     from bokeh.models import HoverTool
@@ -75,25 +111,25 @@ def hover(panel: Figure, renderers: list[GlyphRenderer], tips: list[tuple[str, s
     panel.add_tools(HoverTool(renderers=renderers, tooltips=tips))
 
 
-def distributions(found: Comparison) -> list[Panel]:
-    """Return the densities of all cycles of all devices, on equal bins."""
+def distributions(found: Comparison, step: float | None = None) -> list[Panel]:
+    """Return the shares of all cycles of all devices in equal bins; ``step`` is the sweep's (V)."""
     measured, generated = found.measured.pooled(), found.generated.pooled()
     panels = []
     for f, label in enumerate(LABELS):
-        low, high = np.quantile(measured[:, f], [0.0005, 0.9995])
-        margin = 0.1 * (high - low) or max(abs(high), 1.0) * 1e-3
-        edges = np.linspace(low - margin, high + margin, BINS + 1)
-        density = [_density(data[:, f], edges) for data in (measured, generated)]
-        data = {"left": edges[:-1], "right": edges[1:], "measured": density[0],
-                "generated": density[1]}  # fmt: skip
-        panel = new_panel(label, "density" if f == 0 else "")
+        edges = bin_edges(measured[:, f], step if f in VOLTAGES else None)
+        share = [_percent(data[:, f], edges) for data in (measured, generated)]
+        data = {"left": edges[:-1], "right": edges[1:], "measured": share[0],
+                "generated": share[1]}  # fmt: skip
+        panel = report_panel(label, "share of cycles (%)", x_ticks=TICKS[f], y_ticks="0.[0]")
+        panel.y_range.start = 0
         bars = panel.quad(left="left", right="right", top="measured", bottom=0, source=data,
                           color=MEASURED, alpha=0.45, line_alpha=0)  # fmt: skip
         # Generated data as an outline, because overlaid areas would hide each other.
-        panel.line(np.repeat(edges, 2)[1:-1], np.repeat(density[1], 2), color=GENERATED,
+        panel.line(np.repeat(edges, 2)[1:-1], np.repeat(share[1], 2), color=GENERATED,
                    line_width=2)  # fmt: skip
-        hover(panel, [bars], [("from", "@left"), ("to", "@right"), ("measured", "@measured"),
-                              ("generated", "@generated")])  # fmt: skip
+        hover(panel, [bars], [("from", f"@left{FORMATS[f]}"), ("to", f"@right{FORMATS[f]}"),
+                              ("measured", "@measured{0.00} %"),
+                              ("generated", "@generated{0.00} %")])  # fmt: skip
         text = f"{SHORT[f]}: {_spread('measured', measured[:, f])}, " + _spread(
             "generated", generated[:, f]
         )
@@ -108,11 +144,14 @@ def quantiles(found: Comparison) -> list[Panel]:
     for f, label in enumerate(LABELS):
         x, y = (np.quantile(data[:, f], QUANTILES) for data in (measured, generated))
         data = {"probability": QUANTILES, "measured": x, "generated": y}
-        panel = new_panel(f"measured {label}", f"generated {label}")
+        panel = report_panel(
+            f"measured {label}", f"generated {label}", x_ticks=TICKS[f], y_ticks=TICKS[f]
+        )
         panel.line(x[[0, -1]], x[[0, -1]], color="#767676", line_width=1.5, line_dash="dashed")
         dots = panel.scatter("measured", "generated", source=data, color=GENERATED, size=4)
-        hover(panel, [dots], [("quantile", "@probability{0.000}"), ("measured", "@measured"),
-                              ("generated", "@generated")])  # fmt: skip
+        hover(panel, [dots], [("quantile", "@probability{0.0 %}"),
+                              ("measured", f"@measured{FORMATS[f]}"),
+                              ("generated", f"@generated{FORMATS[f]}")])  # fmt: skip
         spread = float(np.std(measured[:, f])) or 1.0
         worst = int(np.argmax(np.abs(x - y)))
         text = (
@@ -133,7 +172,9 @@ def memory(found: Comparison) -> list[Panel]:
             shown = (CENTRES > 0.0) & np.isfinite(measured[:, 0, 0])
             data = {"lag": CENTRES[shown], "measured": measured[shown, a, b],
                     "generated": generated[shown, a, b]}  # fmt: skip
-            panel = new_panel("lag (cycles)", "correlation", x_axis_type="log")
+            panel = report_panel(
+                "lag (cycles)", "correlation", x_axis_type="log", x_ticks="0", y_ticks="0.[00]"
+            )
             panel.line([1, 100], [0, 0], color="#767676", line_width=1)
             panel.line("lag", "generated", source=data, color=GENERATED, line_width=2)
             dots = panel.scatter("lag", "measured", source=data, size=6, line_color=MEASURED,
@@ -157,10 +198,14 @@ def devices(found: Comparison) -> list[Panel]:
         np.array([[y.mean(axis=0), y.std(axis=0)] for _, y in data.devices])
         for data in (found.measured, found.generated)
     ]
-    names = np.asarray(found.names)
+    order = natural_order(found.names)
+    moments = [values[order] for values in moments]
+    names = np.asarray(found.names)[order]
     panels = []
     for f, label in enumerate(LABELS):
-        panel = new_panel(f"mean {label}", "standard deviation" if f == 0 else "")
+        panel = report_panel(
+            f"mean {label}", f"standard deviation ({UNITS[f]})", x_ticks=TICKS[f], y_ticks=TICKS[f]
+        )
         table: dict[str, Array] = {"device": names}
         for word, values, colour, marker in (
             ("measured", moments[0], MEASURED, "circle"),
@@ -171,8 +216,9 @@ def devices(found: Comparison) -> list[Panel]:
             dots = panel.scatter("mean", "deviation", source=data, marker=marker, size=6,
                                  line_color=colour, fill_color=None, line_width=1.3)  # fmt: skip
             kind = "device" if word == "measured" else "generated cell for device"
-            hover(panel, [dots], [(kind, "@device"), ("mean", "@mean"),
-                                  ("standard deviation", "@deviation")])  # fmt: skip
+            spread = "@deviation{0.000} decades" if f == 0 else f"@deviation{FORMATS[f]}"
+            hover(panel, [dots], [(kind, "@device"), ("mean", f"@mean{FORMATS[f]}"),
+                                  ("standard deviation", spread)])  # fmt: skip
         text = f"{SHORT[f]}: {_spread('device means measured', moments[0][:, 0, f])}, " + _spread(
             "generated", moments[1][:, 0, f]
         )
@@ -180,9 +226,9 @@ def devices(found: Comparison) -> list[Panel]:
     return panels
 
 
-def _density(values: Array, edges: Array) -> Array:
+def _percent(values: Array, edges: Array) -> Array:
     counts, _ = np.histogram(values, edges)
-    return np.asarray(counts / (len(values) * np.diff(edges)))
+    return np.asarray(100.0 * counts / len(values))
 
 
 def _spread(word: str, values: Array) -> str:

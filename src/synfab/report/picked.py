@@ -11,15 +11,27 @@ from bokeh.layouts import row
 from bokeh.models import ColumnDataSource
 
 from synfab.common.errors import InvalidValueError
+from synfab.common.natural import natural_order
 from synfab.common.types import Array
 from synfab.figures.cells import COLOURS
 from synfab.learn.comparison.compare import Comparison, loop_features
 from synfab.learn.comparison.loops import Loops, chosen_devices, generated_loops, measured_loops
 from synfab.learn.sweeps import Sweeps
-from synfab.report.panels import GENERATED, LABELS, MEASURED, SHORT, Panel, hover, new_panel
+from synfab.report.panels import (
+    FORMATS,
+    GENERATED,
+    LABELS,
+    MEASURED,
+    SHORT,
+    TICKS,
+    Panel,
+    hover,
+    report_panel,
+)
 from synfab.report.sample import MAX_LOOPS, Marks, Series, device_series, switching_marks
 
 SET, RESET = COLOURS[3], COLOURS[2]
+LOOP_HEIGHT = 380
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,8 @@ class Picked:
 
 def picked(found: Comparison, sweeps: Sweeps | None) -> Picked:
     """Return the selectable devices with their panels and data."""
-    index = chosen_devices(len(found.names))
+    order = natural_order(found.names)
+    index = [order[k] for k in chosen_devices(len(order))]
     names = [found.names[k] for k in index]
     columns: dict[str, list[dict[str, str]]] = {}
     loop_panels = [] if sweeps is None else _loop_panels(found, sweeps, index, columns)
@@ -62,10 +75,9 @@ def _loop_panels(
     ):
         data = [_loop_columns(one) for one in loops]
         columns[f"loops-{word}"] = [_encoded(one) for one in data]
-        figure = new_panel("voltage (V)", f"{word} current (uA)", width=520, height=370)
+        figure = report_panel("voltage (V)", f"{word} current (uA)", height=LOOP_HEIGHT)
         # Side by side on wide screens, otherwise below each other.
-        figure.sizing_mode, figure.max_width, figure.min_width = "stretch_width", 520, 300
-        figure.styles = {"flex": "1 1 340px"}
+        figure.min_width, figure.styles = 280, {"flex": "1 1 320px"}
         if figures:
             figure.x_range, figure.y_range = figures[0].x_range, figures[0].y_range
         source = ColumnDataSource(data[0], name=f"loops-{word}")
@@ -90,9 +102,9 @@ def _loop_panels(
         "voltages, on equal axes. Triangles on the measured loops: the SET (pointing down) and the "
         "RESET (pointing up) as extracted; loops without them could not be evaluated"
     )
-    title = "I-V loops: measured on the left, generated on the right"
+    title = "I-V loops, measured and generated"
     both = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
-    return [Panel("loops", title, text, both, {}, 1040, 370)]
+    return [Panel("loops", title, text, both, {}, LOOP_HEIGHT, wide=True)]
 
 
 def _series_panels(
@@ -106,7 +118,7 @@ def _series_panels(
         columns[f"series-{word}"] = [_encoded(_series_columns(one)) for one in series]
     panels = []
     for f, label in enumerate(LABELS):
-        panel = new_panel("cycle", label)
+        panel = report_panel("cycle", label, x_ticks="0", y_ticks=TICKS[f])
         for word, colour, marker in (
             ("measured", MEASURED, "circle"),
             ("generated", GENERATED, "x"),
@@ -115,9 +127,9 @@ def _series_panels(
             source = ColumnDataSource(_series_columns(record[word][0]), name=f"series-{word}")
             panel.varea("cycle", f"low_{f}", f"high_{f}", source=source, color=colour,
                         alpha=0.2)  # fmt: skip
-            dots = panel.scatter("cycle", f"median_{f}", source=source, size=4,
+            dots = panel.scatter("cycle", f"median_{f}", source=source, size=5,
                                  marker=marker, line_color=colour, fill_color=None)  # fmt: skip
-            hover(panel, [dots], [(word, f"@median_{f}"), ("cycle", "@cycle{0}")])
+            hover(panel, [dots], [(word, f"@median_{f}{FORMATS[f]}"), ("cycle", "@cycle{0}")])
         text = f"{SHORT[f]} of the selected device over its cycles, measured and generated"
         panels.append(Panel(f"series-{f}", SHORT[f], text, panel, {}))
     return panels

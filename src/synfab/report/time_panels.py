@@ -10,10 +10,10 @@ from synfab.common.types import FloatArray
 from synfab.figures.time import BANDS, excess_kurtosis, generated_changes
 from synfab.learn.traps.data import Changes, Relaxation, Trace
 from synfab.model.cell_model import CellModel
-from synfab.report.panels import GENERATED, MEASURED, Panel, hover, new_panel
+from synfab.report.panels import GENERATED, MEASURED, Panel, hover, report_panel
 
 MIN_KURTOSIS = 150  # cells, below which a kurtosis is mostly chance
-WIDTH, HEIGHT = 340, 260
+HEIGHT = 270
 
 
 def time_panels(model: CellModel, relaxation: Relaxation, seed: int) -> list[Panel]:
@@ -42,7 +42,7 @@ def _relaxation_panels(k: int, changes: Changes, made: FloatArray) -> list[Panel
         for word, band in zip(("measured", "generated"), bands, strict=True)
         for i, name in enumerate(("low", "median", "high"))
     }
-    panel = new_panel("time (s)", "change of G (uS)", WIDTH, HEIGHT, x_axis_type="log")
+    panel = report_panel("time (s)", "change of G (uS)", x_axis_type="log", height=HEIGHT)
     panel.varea("time", "generated_low", "generated_high", source=table, fill_color=GENERATED,
                 fill_alpha=0.25)  # fmt: skip
     panel.line("time", "generated_median", source=table, color=GENERATED, line_width=2)
@@ -57,9 +57,7 @@ def _relaxation_panels(k: int, changes: Changes, made: FloatArray) -> list[Panel
         f"{times[-1]:.3g} s the median is {bands[0][1, -1]:.2f} uS measured, "
         f"{bands[1][1, -1]:.2f} uS generated"
     )
-    found = [
-        Panel(f"time-change-{k}", f"Change, {kelvin:.0f} K", text, panel, table, WIDTH, HEIGHT)
-    ]
+    found = [Panel(f"time-change-{k}", f"Change, {kelvin:.0f} K", text, panel, table, HEIGHT)]
     found.append(_pair(f"time-spread-{k}", f"Standard deviation, {kelvin:.0f} K",
                        "standard deviation (uS)", times, *spreads))  # fmt: skip
     if np.isfinite(changes.change).sum(axis=0).min() >= MIN_KURTOSIS:
@@ -74,7 +72,7 @@ def _pair(
 ) -> Panel:
     """Return a panel of one statistic over time."""
     table = {"time": times, "measured": measured, "generated": made}
-    panel = new_panel("time (s)", label, WIDTH, HEIGHT, x_axis_type="log")
+    panel = report_panel("time (s)", label, x_axis_type="log", height=HEIGHT)
     panel.line("time", "generated", source=table, color=GENERATED, line_width=2)
     dots = panel.scatter("time", "measured", source=table, size=7, line_color=MEASURED,
                          fill_color=None, line_width=1.5)  # fmt: skip
@@ -84,7 +82,7 @@ def _pair(
         f"{title}: {measured[0]:.3g} at {times[0]:.3g} s and {measured[-1]:.3g} at "
         f"{times[-1]:.3g} s measured, {made[0]:.3g} and {made[-1]:.3g} generated"
     )
-    return Panel(name, title, text, panel, table, WIDTH, HEIGHT)
+    return Panel(name, title, text, panel, table, HEIGHT)
 
 
 def _bake_panel(model: CellModel, sets: tuple[Changes, ...], seed: int) -> Panel:
@@ -93,7 +91,7 @@ def _bake_panel(model: CellModel, sets: tuple[Changes, ...], seed: int) -> Panel
     measured = np.array([1e6 * np.nanstd(one.change[:, -1]) for one in sets])
     made = np.array([1e6 * np.std(generated_changes(model, one, seed)[:, -1]) for one in sets])
     table = {"temperature": kelvin, "measured": measured, "generated": made}
-    panel = new_panel("temperature (K)", "standard deviation (uS)", WIDTH, HEIGHT)
+    panel = report_panel("temperature (K)", "standard deviation (uS)", height=HEIGHT)
     panel.line("temperature", "generated", source=table, color=GENERATED, line_width=2)
     dots = panel.scatter("temperature", "measured", source=table, size=7, line_color=MEASURED,
                          fill_color=None, line_width=1.5)  # fmt: skip
@@ -104,7 +102,7 @@ def _bake_panel(model: CellModel, sets: tuple[Changes, ...], seed: int) -> Panel
         f"Standard deviation of the last change at each temperature: the largest difference is "
         f"{abs(made[worst] / measured[worst] - 1.0):.0%}, at {kelvin[worst]:.0f} K"
     )
-    return Panel("time-bakes", "Bakes", text, panel, table, WIDTH, HEIGHT)
+    return Panel("time-bakes", "Bakes", text, panel, table, HEIGHT)
 
 
 def _spectrum_panel(model: CellModel, traces: tuple[Trace, ...]) -> Panel:
@@ -112,8 +110,8 @@ def _spectrum_panel(model: CellModel, traces: tuple[Trace, ...]) -> Panel:
     from scipy.signal import welch
 
     assert model.traps is not None
-    panel = new_panel(
-        "frequency (Hz)", "density (uS²/Hz)", WIDTH, HEIGHT, x_axis_type="log", y_axis_type="log"
+    panel = report_panel(
+        "frequency (Hz)", "density (uS²/Hz)", x_axis_type="log", y_axis_type="log", height=HEIGHT
     )
     columns: dict[str, list[Any]] = {
         name: [] for name in ("trace", "frequency", "measured", "generated")
@@ -136,4 +134,4 @@ def _spectrum_panel(model: CellModel, traces: tuple[Trace, ...]) -> Panel:
         f"conductances: measured over generated, the median over frequency is "
         f"{min(ratios):.2f} to {max(ratios):.2f}"
     )
-    return Panel("time-spectrum", "Spectrum", text, panel, table, WIDTH, HEIGHT)
+    return Panel("time-spectrum", "Spectrum", text, panel, table, HEIGHT)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from synfab.common.types import Array
-from synfab.programming.pairs import conductances, normalised
+from synfab.programming.pairs import conductances, normalised, row_blocks
 from synfab.torch.slicing import offset_levels, pair_levels, weight_factors
 
 if TYPE_CHECKING:
@@ -111,14 +111,23 @@ class Arrangement:
         InvalidValueError
             A weight is not finite, or its magnitude is larger than ``w_max``.
         """
-        part = normalised(weight, w_max)
         if self.own is None or self.reference is None:
-            return conductances(pair_levels(part, bits, self.slices), window)
-        levels, reference = offset_levels(part, bits, self.slices)
+            return self._pair_targets(weight, w_max, window, bits)
+        levels, reference = offset_levels(normalised(weight, w_max), bits, self.slices)
         rows = np.zeros((2 * self.shape[0], self.shape[1]))
         rows[self.own] = levels
         rows[self.reference] = np.tile(reference, self.weights[0])[:, None]
         return conductances(np.stack([rows[0::2], rows[1::2]]), window)
+
+    def _pair_targets(
+        self, weight: Array, w_max: Array, window: tuple[float, float], bits: int | None
+    ) -> Array:
+        found = np.empty((2, *self.shape))
+        for rows in row_blocks(weight.shape):
+            part = normalised(weight[rows], w_max if len(w_max) == 1 else w_max[rows])
+            lines = slice(rows.start * self.slices, rows.stop * self.slices)
+            found[:, lines] = conductances(pair_levels(part, bits, self.slices), window)
+        return found
 
     def line_states(self, plus: Tensor, minus: Tensor) -> tuple[Tensor, Tensor]:
         """Return difference and sum of the states of each line's cells, (lines, inputs).

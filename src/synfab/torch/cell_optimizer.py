@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -15,118 +13,15 @@ from torch import Tensor, nn
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.common.types import Array
 from synfab.io.limits import one_line_errors
 from synfab.torch.convert import crossbar_layers
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import check_network
-from synfab.torch.pulsed_pairs import PulsedPairs
+from synfab.torch.layer_writer import Group, LayerWriter, check_range
 
 CELLS = "cells"  # key of the layers' part of the optimizer's state
-# Headroom of weights in training, see ``leave_headroom``. On the digits, a range of twice the
-# weights drawn at first pins a third of them, of four times 8 %, of eight times none.
-INITIAL, PRESENT = 8.0, 1.5
 
-Group: TypeAlias = dict[str, Any]
-Recorded: TypeAlias = list[tuple[Tensor, Tensor]]  # inputs and gradients of outputs
 Parameters: TypeAlias = Iterable[nn.Parameter] | Iterable[Group]
-
-
-class LayerWriter(ABC):
-    """Pulses on the cells of one layer; a subclass decides which ones, in ``update``.
-
-    Parameters
-    ----------
-    layer
-        Its cells are programmed for the present weights, the larger one of each pair at the top of
-        the window.
-    granularity
-        Change of a conductance that is meant by one pulse, S; None: 2 % of the window.
-    duration
-        Of each pulse, s.
-    """
-
-    def __init__(
-        self, layer: CrossbarLayer[nn.Module], granularity: float | None, duration: float
-    ) -> None:
-        self.layer, self.duration = layer, duration
-        self.pairs = PulsedPairs(layer.tiles, layer.options.g_window, duration)
-        self.granularity = 0.02 * self.pairs.span if granularity is None else granularity
-        self.updates = 0
-        self.recorded: Recorded = []  # only where a method asks for them
-        plus, minus = layer.targets()
-        self.pairs.refresh(np.ones(layer.tiles.shape, np.bool_), plus - minus)
-        self.publish()
-
-    @abstractmethod
-    def update(self, gradient: Tensor, group: Group) -> None:
-        """Pulse the cells for the gradient of the weights; ``group`` has ``lr``."""
-
-    def forget(self) -> None:
-        """Discard the vectors that backward passes have recorded for the next update."""
-        self.recorded.clear()
-
-    def conductances(self, change: Tensor) -> Array:
-        """Return changes of weights as changes of G+ - G-, S, (outputs, inputs)."""
-        weights = change.detach().reshape(self.layer.tiles.shape).cpu().numpy().astype(np.float64)
-        if not np.isfinite(weights).all():
-            raise InvalidValueError("grad: expected finite numbers, found NaN or infinity")
-        return np.asarray(weights / self.layer.weight_per_siemens.cpu().numpy()[:, None])
-
-    def publish(self) -> None:
-        """Update the layer from its cells, and its weights from their last reads."""
-        layer, g = self.layer, self.pairs.g
-        layer.refresh()
-        difference = torch.from_numpy(g[0] - g[1]).to(layer.weight)
-        factor = layer.weight_per_siemens.to(layer.weight)[:, None]
-        with torch.no_grad():
-            layer.weight.copy_((difference * factor).reshape(layer.weight.shape))
-        layer.note_programmed()
-
-    def settings(self) -> dict[str, float]:
-        """Return settings that must agree with those of a state."""
-        return {"granularity": self.granularity, "duration": self.duration}
-
-    def dump(self) -> dict[str, Any]:
-        """Return the state: tensors, whole numbers and the settings."""
-        return {"updates": self.updates, **self.settings(), **self.pairs.dump()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the result of ``dump``."""
-        self.updates = int(state["updates"])
-        self.pairs.restore(state)
-
-    def check(self, layer: str, state: object) -> None:
-        """Raise unless ``restore`` can restore this state."""
-        where = f"state_dict: {layer}"
-        given, settings = checks.mapping(where, state), self.settings()
-        for name, mine in self.dump().items():
-            what, value = f"{where}: {name}", given.get(name)
-            if isinstance(mine, Tensor):
-                _check_tensor(what, mine, value)
-            elif isinstance(mine, Mapping):
-                checks.mapping(what, value)
-            elif name not in settings:
-                checks.integer(what, value, 0)
-            elif (found := checks.number(what, value)) != mine:
-                raise InvalidValueError(f"{what}: expected {mine:g}, found {found:g}")
-
-    def rows(self, name: str) -> dict[str, dict[str, Any]]:
-        """Return rows of the report by name: of the layer, and of further cells."""
-        cells = {"cells": self.pairs.count.size, "updates": self.updates}
-        return {name: {**cells, **self.pairs.row()}}
-
-
-def _check_tensor(what: str, mine: Tensor, given: object) -> None:
-    found = checks.real_array(what, given)
-    lowest = 0.0 if what.endswith(("count", "energy")) else -np.inf
-    if found.shape != tuple(mine.shape) or not np.isfinite(found).all():
-        raise InvalidValueError(
-            f"{what}: expected finite numbers of shape {tuple(mine.shape)}, found shape "
-            f"{found.shape}"
-        )
-    if (found < lowest).any():
-        raise InvalidValueError(f"{what}: expected numbers of at least 0, found negative ones")
 
 
 class CellOptimizer(torch.optim.Optimizer, ABC):
@@ -135,9 +30,8 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
     Parameters
     ----------
     network
-        Module with layers on cells. The constructor programs the cells of the trained layers again,
-        in place: the larger cell of each pair starts at the top of the window. A layer without a
-        ``weight_range`` is given one with headroom, in which its weights can grow.
+        Module with layers on cells. The constructor changes no cell; ``program``, or the first
+        ``step``, prepares the cells of the trained layers.
     params
         Parameters of the network to train, or groups of them, as for optimizers of PyTorch; None:
         all. Layers whose weights are not among them keep their cells as they are.
@@ -149,7 +43,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        An argument is not allowed, or the network has no layers on cells; no cell has changed then.
+        An argument is not allowed, or the network has no layers on cells.
     """
 
     def __init__(
@@ -182,7 +76,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         # Only if they are used: checkpoints of earlier versions have neither.
         used = {name: value for name, value in defaults.items() if value}
         given = [dict(group) for group in self._groups(network, params)]
-        # All layers are checked before any of their cells changes.
+        # Before the recorders of any layer are set.
         for group in given:
             self._trained(group)
         super().__init__(given, used)
@@ -215,17 +109,16 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         """Return the layers whose weights are in a group, if their cells can hold them."""
         found = [self._named[id(p)] for p in group["params"] if id(p) in self._named]
         for _, layer in found:
-            layer.targets()  # raises for weights outside the window
+            check_range(layer)
         return found
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add a group of the network's parameters; the cells of their layers are programmed."""
+        """Add a group of the network's parameters; the next ``step`` programs their cells."""
         group = self._group(param_group)
         layers = self._trained(group)
         with one_line_errors("params: not a group of parameters"):
             super().add_param_group(group)
         for name, layer in layers:
-            leave_headroom(layer)
             self.layers[name] = self._of[id(layer.weight)] = self.writer(layer)
 
     @abstractmethod
@@ -233,8 +126,25 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
         """Return what pulses the cells of a layer."""
 
     @torch.no_grad()
+    def program(self) -> None:
+        """Program the cells of the trained layers for the present weights, once.
+
+        The larger cell of each pair starts at the top of the window, since only RESET is gradual.
+        A layer without a ``weight_range`` is given one with headroom, in which its weights can
+        grow. Otherwise the first ``step`` that has a gradient of a layer does this, with a gradient
+        that belongs to the cells before. ``report`` counts the pulses. After ``load_state_dict`` of
+        an optimizer that had programmed the cells, they stay.
+        """
+        for writer in self.layers.values():
+            if not writer.programmed:
+                writer.program()
+
+    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Apply one update; ``closure`` computes the loss again and returns it."""
+        """Apply one update; ``closure`` computes the loss again and returns it.
+
+        The cells of a layer are programmed at its first update, see ``program``.
+        """
         loss = None
         if closure is not None:
             checks.function("closure", closure)
@@ -249,7 +159,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
                 elif writer is None:
                     self._update(parameter, group)
                 else:
-                    writer.update(self.direction(parameter, group), group)
+                    writer.train(self.direction(parameter, group), group)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -318,7 +228,7 @@ class CellOptimizer(torch.optim.Optimizer, ABC):
 
         Columns are ``cells``, ``updates``, ``pulses`` (of all cells), ``pulses_a_cell``,
         ``most_pulses`` (of a cell), ``cycles_a_cell``, ``most_cycles``, ``refreshed`` (pairs), and
-        ``energy`` in the cells, J. The first programming is included.
+        ``energy`` in the cells, J. The programming before the first update is included.
         """
         rows: dict[str, dict[str, Any]] = {}
         for name, writer in self.layers.items():
@@ -344,15 +254,3 @@ def _hyperparameter(name: str, value: object) -> float:
         return checks.positive(name, value)
     limit = {"below": 1.0} if name == "momentum" else {}
     return checks.number(name, value, minimum=0.0, **limit)
-
-
-def leave_headroom(layer: CrossbarLayer[Any]) -> None:
-    """Set the ``weight_range`` of a layer that has none, so that its weights can grow.
-
-    It is ``INITIAL`` times the largest weight that PyTorch draws at first, 1 / sqrt(inputs), but at
-    least ``PRESENT`` times the largest present weight.
-    """
-    if layer.options.weight_range is None:
-        drawn = INITIAL / layer.tiles.shape[1] ** 0.5
-        largest = max(drawn, PRESENT * float(layer.weight_range.max()))
-        layer.options = replace(layer.options, weight_range=largest)

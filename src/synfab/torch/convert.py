@@ -18,6 +18,7 @@ from synfab.torch.composites import COMPOSITES, Composite
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.exceptions import Chosen, Exceptions
 from synfab.torch.hooks import keep_hooks, update_weight
+from synfab.torch.hugging_face import register_loaded
 from synfab.torch.inputs import check_network
 from synfab.torch.options import LayerOptions, ModelLike, SharedLayerOptions
 from synfab.torch.registry import class_on_cells, first_of, overrides
@@ -106,6 +107,7 @@ def convert(
 
 def split_composites(network: nn.Module) -> tuple[Modules, dict[int, Composite]]:
     """Return all modules by name, with those of split composites, and the splits by id."""
+    register_loaded()
     modules: Modules = {}
     splits: dict[int, Composite] = {}
     inside: tuple[str, ...] = ()

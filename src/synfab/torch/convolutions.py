@@ -17,7 +17,7 @@ from torch.nn import functional
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.interrupts import pass_on
-from synfab.torch.core import CrossbarLayer
+from synfab.torch.core import CrossbarLayer, programmed_later
 from synfab.torch.options import LayerOptions, LayerOptionsDict, check_names
 from synfab.torch.registry import register_layer
 
@@ -104,7 +104,8 @@ class CrossbarConvolution(CrossbarLayer[Plain], Generic[Plain]):
         """Return a layer on cells, ideally programmed to the weights of a convolution."""
         checks.instance("layer", layer, cls.PLAIN, f"an nn.{cls.PLAIN.__name__}")
         check_names(options)
-        made = cls(**sizes(layer), **options)
+        with programmed_later():
+            made = cls(**sizes(layer), **options)
         made.load_weights_from(layer)
         return made
 

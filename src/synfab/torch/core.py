@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, Unpack
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from synfab.common import checks
-from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import FloatArray
 from synfab.crossbar.array import Crossbar
@@ -25,8 +27,9 @@ from synfab.programming.tiles import Tiles
 from synfab.torch import former, ranges
 from synfab.torch import state as cell_state
 from synfab.torch.arrangement import Arrangement
+from synfab.torch.compiled import ORDER, number_of, read_cells
 from synfab.torch.gradients import straight_through
-from synfab.torch.graphs import outside_graphs
+from synfab.torch.graphs import outside_graphs, refuse_export
 from synfab.torch.inputs import (
     HALF,
     check_same_shapes,
@@ -35,6 +38,7 @@ from synfab.torch.inputs import (
     computing_type,
 )
 from synfab.torch.options import LayerOptions, LayerOptionsDict
+from synfab.torch.parallel import refuse_distributed, refuse_replicas
 from synfab.torch.parameter import CellWeight, plain, transforming, underlying
 from synfab.torch.passes import Passes
 from synfab.torch.readout import send
@@ -51,6 +55,17 @@ else:
 
 Layer = TypeVar("Layer", bound=nn.Module)
 EXTRA = "_extra_state"
+_later: ContextVar[bool] = ContextVar("_later", default=False)
+
+
+@contextmanager
+def programmed_later() -> Iterator[None]:
+    """Create layers whose cells are first programmed by ``load_weights_from``."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
 
 
 @no_array("layer.weight")
@@ -119,6 +134,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             for rows, columns in (cells.shape for cells in self.tiles.cells):
                 make_wires((rows, columns), options.wire_resistance)
         self.readout_number = 0
+        self.number = number_of(self, self._read_now)  # in graphs
         self.passes = Passes()
         self.seen: Seen | None = None  # currents of the converters, during calibration
         self.shared: tuple[CrossbarLayer[Plain]] | None = None
@@ -132,7 +148,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             empty = torch.empty(self.arrangement.lines, inputs)
             self.register_buffer(name, empty, persistent=False)
         self._bars: list[Crossbar[Any]] | None = None
-        self.set_ideally()
+        if not _later.get():
+            self.set_ideally()
 
     # ---- a layer in software --------------------------------------------------------------------
 
@@ -288,21 +305,36 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
             return self.shared[0].multiply(x)
         check_vectors(x, self.weight, self.tiles.groups * self.tiles.shape[1])
         exact = x.to(computing_type(self.weight))
-        y = outside_graphs(self._multiply, exact)
+        y = self._compiled(exact) if torch.compiler.is_compiling() else self._multiply(exact)
         if self.recorder is not None:
             self.recorder(exact, y)
         return y.to(x.dtype)
 
+    def _compiled(self, x: Tensor) -> Tensor:
+        """Multiply in a graph of ``torch.compile``; with gradients, between two graphs."""
+        if self._differentiates(x):
+            return outside_graphs(self._multiply, x)
+        refuse_export()
+        read: Tensor = read_cells(x, ORDER, self.number)
+        return read
+
+    def _differentiates(self, x: Tensor) -> bool:
+        return torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+
     def _multiply(self, x: Tensor) -> Tensor:
+        if not self._differentiates(x) and not transforming():
+            return self._read_now(x)
         self._check_weight()
-        needed = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if not needed and not transforming():
-            return send(self, x)
         outputs, inputs = self.arrangement.weights
         shape = (outputs, inputs) if self.tiles.groups == 1 else (self.tiles.groups, -1, inputs)
         held = self.cell_weight.reshape(shape).to(x) if x.requires_grad else None
         flat = plain(self.weight).reshape(shape)
         return straight_through(x, flat, partial(send, self), held)
+
+    def _read_now(self, x: Tensor) -> Tensor:
+        """Multiply checked vectors as ``multiply`` does, without a gradient."""
+        self._check_weight()
+        return send(self, x)
 
     def send(self, x: Tensor) -> Tensor:
         """Multiply as ``multiply`` does, without a gradient."""
@@ -334,6 +366,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
 
     def _check_weight(self) -> None:
         """Warn once, or raise, if ``weight`` is no longer what the cells were programmed to."""
+        refuse_distributed()
         present = self._parameters["weight"]  # of any class in torch.func.functional_call
         assert present is not None
         weight = underlying(present)
@@ -376,10 +409,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         return self
 
     def _replicate_for_data_parallel(self) -> NoReturn:
-        raise InvalidTypeError(
-            "DataParallel: layers on cells cannot be replicated, since the copies would share "
-            "their cells; use one process per device"
-        )
+        refuse_replicas()
 
     def __getstate__(self) -> dict[str, Any]:
         known = self._programmed  # the copy of a weight has an address and a version of its own
@@ -395,6 +425,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if "arrangement" not in state:  # of an earlier version
             self.arrangement = Arrangement.of(self.options, self.tiles.shape, self.tiles.groups)
+        self.number = number_of(self, self._read_now)
         if current is not None:
             self._programmed = _version(self.weight) if current else (-1, -1)
 

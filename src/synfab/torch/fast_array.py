@@ -22,9 +22,9 @@ MAX_ZERO_SHIFT = 100  # more than a cell's steps from one end of the window to t
 class FastArray:
     """Pairs of cells that collect gradients as differences from their symmetry points.
 
-    A pair starts with both cells at the top of the window. Alternating pulses of both cells bring
-    its difference near the point at which both respond equally (zero-shifting, Kim et al. 2019);
-    the difference read there is its reference.
+    No cell changes before ``start``. A pair starts with both cells at the top of the window.
+    Alternating pulses of both cells bring its difference near the point at which both respond
+    equally (zero-shifting, Kim et al. 2019); the difference read there is its reference.
 
     Parameters
     ----------
@@ -52,7 +52,6 @@ class FastArray:
         self.granularity, self.zero_shift = granularity, zero_shift
         self.staircase = even_staircase(tiles.model, window, granularity)
         self.reference = np.zeros(tiles.shape)
-        self.start(np.ones(tiles.shape, np.bool_))
 
     def start(self, which: Array) -> None:
         """Bring pairs to the top of the window, and from there to their symmetry points."""

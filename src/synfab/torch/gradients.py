@@ -79,7 +79,7 @@ def times(grad: Tensor, held: Tensor) -> Tensor:
     if held.ndim == 2:
         return grad @ held
     parts = grad.reshape(len(grad), held.shape[0], held.shape[1])
-    return torch.einsum("bgo,goi->bgi", parts, held).reshape(len(grad), -1)
+    return torch.einsum("bgo,goi->bgi", parts, held).flatten(1)
 
 
 def outer(grad: Tensor, x: Tensor, shape: torch.Size) -> Tensor:
@@ -100,7 +100,8 @@ def outer(grad: Tensor, x: Tensor, shape: torch.Size) -> Tensor:
 
 def _in_groups(columns: Tensor, groups: int) -> Tensor:
     """Return columns (images, numbers, places) as (images, groups, numbers of a group, places)."""
-    return columns.reshape(len(columns), groups, -1, columns.shape[2])
+    count, numbers, places = columns.shape
+    return columns.reshape(count, groups, numbers // groups, places)
 
 
 def straight_through(x: Tensor, weight: Tensor, read: Read, held: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Calls that ``torch.compile`` does not trace: it cannot compile the draws of random numbers."""
+"""Calls that ``torch.compile`` does not trace, and exports, which cells cannot have."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ Result = TypeVar("Result")
 
 def outside_graphs(function: Callable[..., Result], *arguments: object) -> Result:
     """Call a function; while ``torch.compile`` traces, as a call that it does not look into."""
+    refuse_export()
+    if torch.compiler.is_compiling():
+        return _untraced(function, *arguments)
+    return function(*arguments)
+
+
+def refuse_export() -> None:
+    """Raise while ``torch.export`` traces."""
     # Before 2.7, torch had no such function; its export then ends with an error of its own.
     exporting = getattr(torch.compiler, "is_exporting", None)
     if exporting is not None and exporting():
@@ -21,9 +29,6 @@ def outside_graphs(function: Callable[..., Result], *arguments: object) -> Resul
             "torch.export: cells are a simulation with a state and cannot be exported; export "
             "to_torch(network), which has the weights that the cells hold"
         )
-    if torch.compiler.is_compiling():
-        return _untraced(function, *arguments)
-    return function(*arguments)
 
 
 # torch.compiler.disable would import the compiler into every program, which takes a second.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidValueError
-from synfab.torch.core import CrossbarLayer
+from synfab.torch.core import CrossbarLayer, programmed_later
 from synfab.torch.options import LayerOptions, LayerOptionsDict, check_names
 from synfab.torch.registry import register_layer
 
@@ -53,7 +53,8 @@ class CrossbarLinear(CrossbarLayer[nn.Linear]):
         """Return a layer on cells, ideally programmed to the weights of a linear layer."""
         checks.instance("layer", layer, nn.Linear, "an nn.Linear")
         check_names(options)
-        made = cls(layer.in_features, layer.out_features, layer.bias is not None, **options)
+        with programmed_later():
+            made = cls(layer.in_features, layer.out_features, layer.bias is not None, **options)
         made.load_weights_from(layer)
         return made
 

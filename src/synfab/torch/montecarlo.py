@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from synfab.model.model_file import load_model
 from synfab.model.population import Population
 from synfab.programming.methods import check_options
 from synfab.random.streams import MAX_SEED
-from synfab.torch.convert import convert
+from synfab.torch.convert import convert, crossbar_layers
 from synfab.torch.exceptions import Exceptions
 from synfab.torch.inputs import check_network
 from synfab.torch.options import (
@@ -31,8 +31,10 @@ from synfab.torch.options import (
     SharedLayerOptions,
     check_names,
 )
-from synfab.torch.programming import program
+from synfab.torch.programming import program_networks
 from synfab.torch.schedule import Schedule
+
+CELLS_AT_ONCE = 2**21  # of chips that exist at the same time: about 1 GB
 
 
 def monte_carlo(
@@ -56,6 +58,8 @@ def monte_carlo(
     **options: Unpack[SharedLayerOptions],
 ) -> pd.DataFrame:
     """Return a table of chips, one for each seed, with a network programmed and evaluated on each.
+
+    Chips with up to 2**21 cells in total are programmed at the same time, which is faster.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ def monte_carlo(
         drifted, and its options; a chip is evaluated before a refresh that is due at the same
         time. None: never.
     workers
-        Number of chips that are computed at the same time, in threads. ``evaluate`` must allow
+        Number of chips that are evaluated at the same time, in threads. ``evaluate`` must allow
         this. The table does not depend on it.
     progress
         Show a progress bar: on standard error, or in the output of a notebook.
@@ -92,9 +96,9 @@ def monte_carlo(
     -------
     DataFrame
         One row per chip: ``seed``, ``score``, the columns of ``program`` for all layers together,
-        and ``seconds``. With ``times``, one row per chip and time, with two more columns, ``time``
-        (s) and ``refreshes``, the number of them so far; ``rms_error`` is that at this time,
-        ``pulses`` and ``energy`` include the refreshes.
+        and ``seconds``, its part of the time. With ``times``, one row per chip and time, with two
+        more columns, ``time`` (s) and ``refreshes``, the number of them so far; ``rms_error`` is
+        that at this time, ``pulses`` and ``energy`` include the refreshes.
 
     Raises
     ------
@@ -117,9 +121,8 @@ def monte_carlo(
     workers = checks.count("workers", workers)
     _check_names(options)
 
-    def one(seed: int) -> list[dict[str, float]]:
-        begin = time.perf_counter()
-        chip = convert(
+    def chip_of(seed: int) -> nn.Module:
+        return convert(
             network,
             technology,
             seed=seed,
@@ -128,26 +131,56 @@ def monte_carlo(
             first_cell=first_cell,
             **options,
         )
-        table = program(chip, method, **steps)
+
+    def scores_of(chip: nn.Module, table: pd.DataFrame) -> tuple[list[dict[str, float]], float]:
+        begin = time.perf_counter()
         if schedule is None:
-            scores = [{"score": checks.number("evaluate", evaluate(chip)), **_whole(table)}]
+            rows = [{"score": checks.number("evaluate", evaluate(chip)), **_whole(table)}]
         else:
-            scores = [
+            rows = [
                 {"time": at, "score": checks.number("evaluate", evaluate(chip)), **_whole(table)}
                 | state
                 for at, table, state in schedule.ages(chip, table)
             ]
-        seconds = time.perf_counter() - begin
-        return [{"seed": seed, **row, "seconds": seconds} for row in scores]
+        return rows, time.perf_counter() - begin
 
-    with ThreadPoolExecutor(min(workers, len(chips))) as pool:
-        found = pool.map(one, chips) if workers > 1 else map(one, chips)
-        rows = []
-        with ProgressBar("chips", len(chips), show=progress) as bar:
-            for row in found:
-                rows += row
+    rows: list[dict[str, float]] = []
+    with (
+        ThreadPoolExecutor(min(workers, len(chips))) as pool,
+        ProgressBar("chips", len(chips), show=progress) as bar,
+    ):
+        each = pool.map if workers > 1 else map
+        for group in _groups(chips, workers, chip_of):
+            tables = program_networks(group.chips, method, steps)
+            shared = (time.perf_counter() - group.begin) / len(group.seeds)
+            for seed, (found, own) in zip(
+                group.seeds, each(scores_of, group.chips, tables), strict=True
+            ):
+                rows += [{"seed": seed, **row, "seconds": shared + own} for row in found]
                 bar.advance()
-        return pd.DataFrame(rows)
+    return pd.DataFrame(rows)
+
+
+class _Group(NamedTuple):
+    """Chips that are programmed at the same time, and when their conversion began."""
+
+    seeds: list[int]
+    chips: list[nn.Module]
+    begin: float
+
+
+def _groups(seeds: list[int], least: int, chip_of: Callable[[int], nn.Module]) -> Iterator[_Group]:
+    """Yield all chips in groups with up to ``CELLS_AT_ONCE`` cells, or ``least`` chips."""
+    while seeds:
+        begin = time.perf_counter()
+        chips = [chip_of(seeds[0])]
+        cells = sum(
+            layer.tiles.end_cell - layer.tiles.first_cell for _, layer in crossbar_layers(chips[0])
+        )
+        count = max(least, CELLS_AT_ONCE // max(cells, 1))
+        chips += map(chip_of, seeds[1:count])
+        yield _Group(seeds[:count], chips, begin)
+        seeds = seeds[count:]
 
 
 def _mapping(name: str, options: ProgramOptions | None) -> Mapping[str, object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from synfab.torch.cell_optimizer import LayerWriter
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.layer_writer import LayerWriter
 
 REFRESH_EVERY = 100
 

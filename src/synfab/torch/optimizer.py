@@ -20,8 +20,9 @@ from synfab.model.typical import typical_slope
 from synfab.programming.controller import MAX_RISE, MIN_RISE
 from synfab.programming.pulser import DURATION
 from synfab.random.arrays import to_numpy
-from synfab.torch.cell_optimizer import CellOptimizer, Group, LayerWriter, Parameters
+from synfab.torch.cell_optimizer import CellOptimizer, Parameters
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.layer_writer import Group, LayerWriter
 
 
 class PulsedSGD(CellOptimizer):
@@ -39,9 +40,9 @@ class PulsedSGD(CellOptimizer):
     Parameters
     ----------
     network
-        Module with layers on cells. The constructor programs them again, in place: the larger cell
-        of each pair starts at the top of the window. A layer without a ``weight_range`` is given
-        one with headroom, in which its weights can grow (``leave_headroom``).
+        Module with layers on cells. ``program``, or the first ``step``, programs them for the
+        training: the larger cell of each pair starts at the top of the window, and a layer without
+        a ``weight_range`` is given one with headroom, in which its weights can grow.
     lr
         Learning rate.
     params

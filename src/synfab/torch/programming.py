@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -18,7 +20,7 @@ from synfab.common.errors import InvalidValueError
 from synfab.io.checkpoints import Checkpoints, Run, as_checkpoints
 from synfab.io.limits import one_line_errors
 from synfab.io.progress import ProgressBar
-from synfab.programming.methods import check_options, program_cells
+from synfab.programming.methods import check_options, program_arrays, program_cells
 from synfab.programming.result import Programming
 from synfab.random.arrays import digest
 from synfab.torch.convert import crossbar_layers
@@ -74,34 +76,28 @@ def program(
     settings = check_options(method, options)
     checks.flag("progress", progress)
     given = None if checkpoints is None else as_checkpoints(checkpoints)
-    layers = crossbar_layers(network)
-    if not layers:
-        raise InvalidValueError("network: expected layers on cells, found none; use convert first")
-    tiles = [
-        _Tile(name or "layer", cells, targets)
-        for name, layer in layers
-        for cells, targets in zip(
-            layer.tiles.cells, layer.tiles.split(layer.targets()), strict=True
-        )
-    ]
+    tiles = _tiles_of(network)
     with (
         ProgressBar("programming", len(tiles), show=progress) as bar,
         _run(given, tiles, method, settings) as run,
     ):
-        done = _finished(tiles, run)
-        bar.advance(len(done))
-        for number, tile in enumerate(tiles[len(done) :], len(done) + 1):
-            done.append(program_cells(tile.cells, tile.targets, method, settings))
-            if run is not None:
-                run.save(number, {"cells": dump_cells(tile.cells), "result": vars(done[-1])})
-            bar.advance()
-    rows = {}
-    for name, layer in layers:
-        layer.refresh()
-        layer.note_programmed()
-        mine = [r for tile, r in zip(tiles, done, strict=True) if tile.layer == (name or "layer")]
-        rows[name or "layer"] = summary(mine)
-    return pd.DataFrame.from_dict(rows, orient="index")
+        if run is None:
+            done = _program(tiles, method, settings, bar.advance)
+        else:
+            done = _program_with_checkpoints(tiles, method, settings, run, bar)
+    return _completed(network, tiles, done)
+
+
+def program_networks(
+    networks: Sequence[nn.Module], method: str, options: Mapping[str, Any]
+) -> list[pd.DataFrame]:
+    """Program several networks at the same time; the results are those of ``program`` for each."""
+    tiles = [_tiles_of(network) for network in networks]
+    done = iter(_program([tile for each in tiles for tile in each], method, options))
+    return [
+        _completed(network, each, list(islice(done, len(each))))
+        for network, each in zip(networks, tiles, strict=True)
+    ]
 
 
 class _Tile(NamedTuple):
@@ -110,6 +106,52 @@ class _Tile(NamedTuple):
     layer: str
     cells: CellArray
     targets: npt.NDArray[Any]
+
+
+def _tiles_of(network: nn.Module) -> list[_Tile]:
+    layers = crossbar_layers(network)
+    if not layers:
+        raise InvalidValueError("network: expected layers on cells, found none; use convert first")
+    return [
+        _Tile(name or "layer", cells, targets)
+        for name, layer in layers
+        for cells, targets in zip(
+            layer.tiles.cells, layer.tiles.split(layer.targets()), strict=True
+        )
+    ]
+
+
+def _program(
+    tiles: list[_Tile],
+    method: str,
+    options: Mapping[str, Any],
+    after: Callable[[], object] = lambda: None,
+) -> list[Programming]:
+    arrays, targets = [tile.cells for tile in tiles], [tile.targets for tile in tiles]
+    return program_arrays(arrays, targets, method, options, after)
+
+
+def _program_with_checkpoints(
+    tiles: list[_Tile], method: str, options: Mapping[str, Any], run: Run, bar: ProgressBar
+) -> list[Programming]:
+    done = _finished(tiles, run)
+    bar.advance(len(done))
+    for number, tile in enumerate(tiles[len(done) :], len(done) + 1):
+        done.append(program_cells(tile.cells, tile.targets, method, options))
+        run.save(number, {"cells": dump_cells(tile.cells), "result": vars(done[-1])})
+        bar.advance()
+    return done
+
+
+def _completed(network: nn.Module, tiles: list[_Tile], done: list[Programming]) -> pd.DataFrame:
+    """Let the layers compute with what their cells hold now; return the table of ``program``."""
+    rows = {}
+    for name, layer in crossbar_layers(network):
+        layer.refresh()
+        layer.note_programmed()
+        mine = [r for tile, r in zip(tiles, done, strict=True) if tile.layer == (name or "layer")]
+        rows[name or "layer"] = summary(mine)
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _run(
@@ -125,10 +167,10 @@ def _run(
     return Checkpoints(given.folder, keep=None, resume=given.resume).open(settings)
 
 
-def _finished(tiles: list[_Tile], run: Run | None) -> list[Programming]:
+def _finished(tiles: list[_Tile], run: Run) -> list[Programming]:
     """Return results of the tiles in checkpoints, restoring the saved state of their cells."""
     results: list[Programming] = []
-    while run is not None and len(results) < run.step and run.has(len(results) + 1):
+    while len(results) < run.step and run.has(len(results) + 1):
         state = run.load(len(results) + 1)
         with one_line_errors("checkpoints: not the state of such a run"):
             result = Programming(**state["result"])

@@ -64,7 +64,9 @@ class PulsedPairs:
         self.pulsers = [DirectPulser(cells, duration) for cells in tiles.cells]
         shape = (2, *tiles.shape)
         self.count = np.zeros(shape, np.int64)
-        self.amplitude, self.g = np.full(shape, self.begin), np.zeros(shape)
+        # One number until the first pulse: other amplitudes are new arrays.
+        self.amplitude: Array = np.broadcast_to(self.begin, shape)
+        self.g: Array = np.zeros(shape)
         self.refreshed = 0
 
     def pulse(self, voltage: Array) -> None:

@@ -174,7 +174,7 @@ class SplitRecurrent(Composite):
             states = states if back is None else tuple(part[:, back] for part in states)
             y: Any = PackedSequence(data, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
         else:
-            y = data.reshape(len(counts), counts[0], -1)
+            y = data.reshape(len(counts), counts[0], data.shape[1])
             if x.ndim == 2:
                 y, states = y[:, 0], tuple(part[:, 0] for part in states)
             elif self.batch_first:

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from synfab.torch.composites import COMPOSITES, Composite
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.hugging_face import register_loaded
 from synfab.torch.inputs import check_network
 from synfab.torch.registry import class_on_cells, first_of, overrides, registered_types
 from synfab.torch.tied import TiedEmbedding
@@ -41,6 +42,7 @@ def conversion_report(network: nn.Module) -> pd.DataFrame:
         uses, 0 … 1; and ``reason``, empty for layers with cells of their own.
     """
     check_network(network)
+    register_loaded()
     rows = {name or "network": _row(network, layer) for name, layer in network.named_modules()
             if layer._parameters}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))

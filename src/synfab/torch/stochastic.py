@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from synfab.common import checks
 from synfab.programming.pulser import DURATION
-from synfab.torch.cell_optimizer import CellOptimizer, Group, Parameters
+from synfab.torch.cell_optimizer import CellOptimizer, Parameters
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.layer_writer import Group
 from synfab.torch.open_loop import REFRESH_EVERY, OpenLoopWriter
 from synfab.torch.optimizer import check_pulses
 from synfab.torch.staircases import equal_pulses, linear_staircase

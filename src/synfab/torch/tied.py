@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synfab.common.errors import InvalidValueError
+from synfab.torch.compiled import ORDER, held_weights
 from synfab.torch.core import CrossbarLayer
+from synfab.torch.graphs import outside_graphs, refuse_export
 from synfab.torch.parameter import plain
 
 
@@ -32,6 +34,15 @@ class TiedEmbedding(nn.Module):
 
     def forward(self, index: Tensor) -> Tensor:
         """Return the rows of the table for indices of any shape: (…, embedding_dim)."""
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            return outside_graphs(self._differentiable, index)
+        refuse_export()
+        (owner,) = self.owner
+        compiling = torch.compiler.is_compiling()
+        held = held_weights(ORDER, owner.number) if compiling else owner.cell_weight
+        return functional.embedding(index, held.to(self.weight.dtype))
+
+    def _differentiable(self, index: Tensor) -> Tensor:
         (owner,) = self.owner
         value = functional.embedding(index, plain(self.weight), self.padding_idx)
         held = functional.embedding(index, owner.cell_weight.to(value))

@@ -15,9 +15,10 @@ from synfab.programming.pulser import DURATION
 from synfab.programming.tiles import Tiles
 from synfab.random.arrays import to_numpy
 from synfab.torch import state as cell_state
-from synfab.torch.cell_optimizer import CellOptimizer, Group, Parameters
+from synfab.torch.cell_optimizer import CellOptimizer, Parameters
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.fast_array import MAX_ZERO_SHIFT, ZERO_SHIFT, FastArray
+from synfab.torch.layer_writer import Group
 from synfab.torch.open_loop import REFRESH_EVERY, OpenLoopWriter
 from synfab.torch.optimizer import check_pulses
 from synfab.torch.staircases import linear_staircase
@@ -154,6 +155,11 @@ class _Writer(OpenLoopWriter):
         self.transfer_lr, self.columns = method.transfer_lr, method.columns
         self.column = 0  # the next one
         record(layer, self.recorded)
+
+    def program(self) -> None:
+        """Program the cells of C, and bring all pairs of A to their symmetry points."""
+        super().program()
+        self.fast.start(np.ones(self.fast.pairs.tiles.shape, np.bool_))
 
     def update(self, gradient: Tensor, group: Group) -> None:
         """Send the pulse trains of all recorded vectors to A, and transfer the next columns."""

@@ -26,9 +26,9 @@ from synfab.common.types import Array
 from synfab.engines.numba.train_kernels import fired
 from synfab.programming.tiles import Tiles
 from synfab.random.streams import WORD
-from synfab.torch.cell_optimizer import Recorded
 from synfab.torch.core import CrossbarLayer
 from synfab.torch.inputs import rows_of
+from synfab.torch.layer_writer import Recorded
 
 Vectors = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from synfab.common import checks
 from synfab.common.errors import InvalidValueError
 from synfab.common.messages import reason_of
 from synfab.torch.convolutions import CrossbarConvolution, Size, every, sizes
-from synfab.torch.core import CrossbarLayer
+from synfab.torch.core import CrossbarLayer, programmed_later
 from synfab.torch.options import LayerOptionsDict, check_names
 from synfab.torch.registry import register_layer
 
@@ -63,7 +63,8 @@ class CrossbarTransposed(CrossbarConvolution[Any], Generic[Plain]):
         """Return a layer on cells, ideally programmed to the weights of the layer."""
         checks.instance("layer", layer, cls.PLAIN, f"an nn.{cls.PLAIN.__name__}")
         check_names(options)
-        made = cls(**_sizes(layer), **options)
+        with programmed_later():
+            made = cls(**_sizes(layer), **options)
         with torch.no_grad():
             convolution = made._convolution()
             convolution.to(layer.weight)
@@ -122,9 +123,10 @@ class CrossbarTransposed(CrossbarConvolution[Any], Generic[Plain]):
 
     def _extra(self, x: Tensor, output_size: list[int] | None) -> list[int]:
         """Return by how many pixels the output is extended at the end of each axis."""
-        if output_size is not None:
-            sizes_given = checks.instance("output_size", output_size, (list, tuple), "a list")
-            output_size = [checks.count("output_size", pixels) for pixels in sizes_given]
+        if output_size is None:
+            return list(self.output_padding)
+        sizes_given = checks.instance("output_size", output_size, (list, tuple), "a list")
+        output_size = [checks.count("output_size", pixels) for pixels in sizes_given]
         plain = self.PLAIN(1, 1, self.kernel_size, self.stride, self.padding,
                            self.output_padding, dilation=self.dilation, device="meta")  # fmt: skip
         try:

@@ -182,6 +182,7 @@ def _(_folder: Path) -> Any:
     return learn.read_sweeps, {"source": frame, "columns": None, "allow_pickle": False}
 
 
+RECIPES.leave("only compare makes them", "synfab.learn.Counts", "synfab.learn.Verdict")
 RECIPES.leave(
     "records of what was found, or checked where they are used",
     "synfab.learn.ConditionFit",

@@ -43,10 +43,3 @@ def _(folder: Path) -> Any:
         "found": comparison(), "path": fresh(folder, ".html"), "sweeps": None,
         "diagnostics": None, "files": {"measurement": measured(folder)},
     }  # fmt: skip
-
-
-RECIPES.add("synfab.report.verdicts")(lambda _: (report.verdicts, {"found": comparison()}))
-RECIPES.add("synfab.report.headline")(
-    lambda _: (report.headline, {"judged": report.verdicts(comparison())})
-)
-RECIPES.leave("only verdicts makes them", "synfab.report.Verdict")

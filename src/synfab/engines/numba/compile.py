@@ -24,10 +24,11 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from synfab.common.interrupts import pass_on
 
-# Modules with constants and vector operations of kernels.
+# Modules with constants and functions of kernels in other files.
 CONSTANTS = (
     "engines/numba/layout.py", "engines/numba/intrinsics.py", "model/cell_model.py",
-    "model/reduction.py", "network/vectors.py", "physics/drawing.py",
+    "model/reduction.py", "network/vectors.py", "physics/drawing.py", "programming/kernels.py",
+    "programming/median_kernels.py",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from synfab.common.types import Array
 from synfab.engines import validity
 from synfab.engines.capacity import check_capacity
 from synfab.engines.numba import brief, layout, readout_kernels
+from synfab.engines.numba.components import components, densities_of, scratch
 from synfab.engines.numba.fabrication import fabricate
 from synfab.engines.numba.layout import (
     GROUP,
@@ -153,6 +154,8 @@ class NumbaEngine(KernelEngine):
         """Return ``r`` of cells that no pulse has reached, or ``brief.PULSED``."""
         if self.waiting:
             return {name: array.copy() for name, array in self.waiting.items()}
+        if self.waiting is not None:  # fresh cells, whose states are not known yet
+            self._fabricate_waiting()
         if not self.follows or not self.defers(self.model):
             return None
         return brief.brief_of(self)
@@ -248,6 +251,16 @@ class NumbaEngine(KernelEngine):
 
     def parameters(self, cells: Array | None = None) -> Array:
         return device_rows(self.cells.devices, self._listed(cells))
+
+    def components(self) -> Array:
+        population, out = self.model.population, np.empty(self.n_cells, np.intp)
+        fixed = self.cells.devices, population.log_spread, densities_of(population)
+
+        def kernel(low: int, high: int) -> None:
+            components(low, high, *fixed, scratch(), out)
+
+        share(kernel, -(-self.n_cells // LANES), self.n_cells, discardable=True)
+        return out
 
     def _listed(self, cells: Array | None) -> Array:
         return np.arange(self.n_cells) if cells is None else cells

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,20 @@ from synfab.common.errors import InvalidValueError
 from synfab.common.no_array import no_array
 from synfab.common.types import Array
 from synfab.learn.comparison import lags, loops
+from synfab.learn.comparison.advice import Situation, advice_on
 from synfab.learn.comparison.data import Data, generate, measured_data, not_scored
 from synfab.learn.comparison.devices import rare_counts
 from synfab.learn.comparison.properties import INNER, PROPERTIES, quantile_property
 from synfab.learn.comparison.sample import MIN_DEVICES, Frame, Units, blocks, cycle_count, grid
+from synfab.learn.comparison.verdicts import (
+    Counts,
+    Verdict,
+    counts,
+    headline,
+    judged,
+    next_steps,
+    worst_first,
+)
 from synfab.learn.comparison.yardstick import Result, Splits, results
 from synfab.learn.features import FeatureTable
 from synfab.learn.html import comparison_html
@@ -105,6 +116,43 @@ class Comparison:
             f"key: {key} {feature}".rstrip() + f" was not scored; scored properties: {known}"
         )
 
+    @property
+    def situation(self) -> Situation:
+        """Size of the measurement and order of the model, on which the advice depends."""
+        lengths = [len(cycles) for cycles, _ in self.measured.devices]
+        white = self.model.provenance.get("white_order")
+        return Situation(
+            len(lengths),
+            int(np.median(lengths)),
+            self.model.orders[-1],
+            white if isinstance(white, int) else None,
+        )
+
+    def verdicts(self) -> list[Verdict]:
+        """Return a verdict on every property that was scored, in the order of ``results``."""
+        advice = partial(advice_on, situation=self.situation)
+        return judged(self.results, self.contradicted, advice)
+
+    def worst_first(self) -> list[Verdict]:
+        """Return the verdicts with the worst property first, and what to try for each.
+
+        Properties that differ come first, then those that differ a little, that cannot be judged,
+        and that agree; of each group the one with the largest distance in yardsticks.
+        """
+        return worst_first(self.verdicts())
+
+    def counts(self) -> Counts:
+        """Return how many properties agree, differ, and cannot be judged; they add up to all."""
+        return counts(self.verdicts())
+
+    def headline(self) -> str:
+        """Return a sentence with ``counts``."""
+        return headline(self.counts())
+
+    def __str__(self) -> str:
+        """Return the headline, and what to try, for the worst property first."""
+        return "\n  ".join([self.headline(), *next_steps(self.verdicts())])
+
     def to_pandas(self) -> pd.DataFrame:
         """Return a pandas table with one row for each property and feature that is scored.
 
@@ -127,9 +175,11 @@ class Comparison:
                     "property": r.key, "feature": r.feature or None, "unit": r.unit,
                     **{name: _json(getattr(r, name)) for name in
                        ("measured", "generated", "distance", "yardstick", "ratio", "detects")},
+                    "verdict": v.words, "basis": v.basis or None, "advice": v.advice or None,
                 }
-                for r in self.results
+                for r, v in zip(self.results, self.verdicts(), strict=True)
             ],
+            "counts": self.counts()._asdict(),
             "not_scored": dict(self.not_scored),
             "devices": len(self.measured.devices),
             "cycles": sum(len(y) for _, y in self.measured.devices),

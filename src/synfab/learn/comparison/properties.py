@@ -14,7 +14,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.types import Array
-from synfab.learn.comparison import devices, lags
+from synfab.learn.comparison import basis, devices, lags
 from synfab.learn.comparison.sample import Frame, Sample, Units, cycle_count, cycles_below
 from synfab.learn.rare_states import CLOSED, STATES
 from synfab.model.cell_model import FEATURES
@@ -57,6 +57,9 @@ class Property:
     own_scatter
         The yardstick is the larger of those from halves of the measurement and of the generated
         data; for statistics that few devices determine, which a sample may not contain.
+    basis
+        Returns the counts that the statistic rests on as text, for each row or one for all; empty
+        if they are many.
     """
 
     key: str
@@ -72,6 +75,7 @@ class Property:
     share_of_devices: bool = False
     supported: Callable[[Units], Array] | None = None
     own_scatter: bool = False
+    basis: Callable[[Units], list[str]] | None = None
 
 
 PROPERTIES: list[Property] = []
@@ -148,6 +152,7 @@ TAILS = (0.001, 0.01, 0.99, 0.999)
 INNER = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Cycles and devices beyond a quantile in the measurement, for it to be compared.
 MIN_BEYOND, MIN_BEYOND_DEVICES = 10.0, 5.0
+MANY_BEYOND = 1000.0
 
 
 def quantile_property(level: float) -> Property:
@@ -166,21 +171,41 @@ def quantile_property(level: float) -> Property:
         f"quantile_{percent}", f"{percent} % quantile of {{}}", "difference, standard deviations",
         measure, difference, lambda a, frame: a * frame.scale,
         supported=lambda units: _cycles_suffice(units, level), own_scatter=True,
+        basis=lambda units: _beyond_text(units, level),
     )  # fmt: skip
 
 
 def _cycles_suffice(units: Units, level: float) -> Array:
     """Return whether a quantile is determined by enough cycles and devices, (F,)."""
-    whole = units.all()
-    count = float(whole.total(cycle_count))
+    count = float(units.all().total(cycle_count))
     if min(level, 1.0 - level) * count < MIN_BEYOND * (1.0 - 1e-9):
         return np.zeros(len(units.frame.scale), bool)
+    return np.asarray(_devices_in_effect(_beyond(units, level)) >= MIN_BEYOND_DEVICES)
+
+
+def _beyond(units: Units, level: float) -> Array:
+    """Return the number of cycles of each device beyond a quantile, (devices, F)."""
+    whole = units.all()
     cumulative = distribution(whole)
     edge = np.array([min(int(np.searchsorted(row, level)), len(row) - 1) for row in cumulative])
     below = np.take_along_axis(whole.each(cycles_below), edge[None, :, None], axis=2)[:, :, 0]
-    beyond = below if level < 0.5 else whole.each(cycle_count)[:, None] - below
+    return np.asarray(below if level < 0.5 else whole.each(cycle_count)[:, None] - below)
+
+
+def _devices_in_effect(beyond: Array) -> Array:
     squares = np.maximum((beyond**2).sum(axis=0), 1e-300)
-    return np.asarray(beyond.sum(axis=0) ** 2 / squares >= MIN_BEYOND_DEVICES)
+    return np.asarray(beyond.sum(axis=0) ** 2 / squares)
+
+
+def _beyond_text(units: Units, level: float) -> list[str]:
+    beyond = _beyond(units, level)
+    return [
+        f"{total:.0f} cycle{'s' * bool(total != 1)} beyond it, of {number:.0f} "
+        f"device{'s' * (round(number) != 1)} in effect"
+        if total < MANY_BEYOND
+        else ""
+        for total, number in zip(beyond.sum(axis=0), _devices_in_effect(beyond), strict=True)
+    ]
 
 
 for tail in TAILS:
@@ -209,6 +234,7 @@ register_property(
         "between_spread", "Spread of {} between devices",
         "difference of the logarithms (0.1 = 10 %) of the spread of their means",
         between, difference, lambda a, frame: np.exp(a) * frame.scale, of_devices=True,
+        basis=basis.number_of_devices,
     )
 )  # fmt: skip
 register_property(
@@ -216,7 +242,7 @@ register_property(
         "spread_of_spreads", "Spread of the spreads of {}",
         "difference of the standard deviations of ln(sigma), robust",
         lambda sample: devices.robust_spread(sample.each(devices.log_spread)),
-        difference, itself, of_devices=True,
+        difference, itself, of_devices=True, basis=basis.number_of_devices,
     )
 )  # fmt: skip
 
@@ -233,7 +259,7 @@ register_property(
         "device_correlations", "Correlations between devices",
         "root mean square error of the rank correlations of levels and ln(spreads)",
         devices.rank_correlation, root_mean_square, lambda a, _: np.asarray(np.nan),
-        per_feature=False, of_devices=True,
+        per_feature=False, of_devices=True, basis=basis.number_of_devices,
     )
 )  # fmt: skip
 
@@ -284,14 +310,14 @@ register_property(
     Property(
         "first_cycles", "First cycles of {}", f"mean minus that of the later cycles: {DRIFT}",
         lambda sample: sample.each(devices.first_cycles).mean(axis=0),
-        difference, itself, of_devices=True,
+        difference, itself, of_devices=True, basis=basis.number_of_devices,
     )
 )  # fmt: skip
 register_property(
     Property(
         "trend", "Trend of {}", DRIFT,
         lambda sample: sample.each(devices.trend).mean(axis=0),
-        difference, itself, of_devices=True,
+        difference, itself, of_devices=True, basis=basis.number_of_devices,
     )
 )  # fmt: skip
 
@@ -306,12 +332,33 @@ def cycle_floor(sample: Sample) -> float:
     return RULE_OF_THREE / max(float(sample.total(cycle_count)), 1.0)
 
 
+def closed_share(sample: Sample) -> Array:
+    """Return the share of cycles whose window is closed."""
+    return np.asarray(sample.total(devices.closed_cycles) / sample.total(cycle_count))
+
+
+def impossible_share(sample: Sample) -> Array:
+    """Return the share of cycles with a resistance or a voltage of the wrong sign."""
+    return np.asarray(sample.total(devices.impossible_cycles) / sample.total(cycle_count))
+
+
+def dead_share(sample: Sample) -> Array:
+    """Return the share of devices that died within their records."""
+    return np.asarray(sample.each(devices.dead).mean())
+
+
+def outlying(sample: Sample) -> Array:
+    """Return the share of devices outside the bulk."""
+    return np.asarray(devices.outlier_share(sample))
+
+
 register_property(
     Property(
         "closed_window", "Closed window",
         f"difference of the shares of cycles with r_hrs < {CLOSED} r_lrs",
-        lambda s: s.total(devices.closed_cycles) / s.total(cycle_count),
+        closed_share,
         difference, itself, per_feature=False, needs=("r_hrs", "r_lrs"), floor=cycle_floor,
+        basis=basis.share_of_cycles(closed_share),
     )
 )  # fmt: skip
 
@@ -328,6 +375,7 @@ def rare_property(
     return Property(
         key, name, f"difference of the shares of cycles {unit}", measure, difference, itself,
         per_feature=len(states) > 1, needs=needs, floor=cycle_floor,
+        basis=basis.share_of_cycles(measure),
     )  # fmt: skip
 
 
@@ -354,25 +402,27 @@ register_property(
     Property(
         "impossible", "Values of the wrong sign",
         "difference of the shares of cycles with R <= 0, u_set >= 0 or u_reset <= 0",
-        lambda s: s.total(devices.impossible_cycles) / s.total(cycle_count),
+        impossible_share,
         difference, itself, per_feature=False, floor=cycle_floor,
+        basis=basis.share_of_cycles(impossible_share),
     )
 )  # fmt: skip
 register_property(
     Property(
         "deaths", "Deaths",
         f"difference of the shares of devices whose last {devices.DEAD_CYCLES} windows are closed",
-        lambda s: np.asarray(s.each(devices.dead).mean()),
+        dead_share,
         difference, itself, per_feature=False, needs=("r_hrs", "r_lrs"), of_devices=True,
-        share_of_devices=True,
+        share_of_devices=True, basis=basis.share_of_devices(dead_share),
     )
 )  # fmt: skip
 register_property(
     Property(
         "outlying_devices", "Outlying devices",
         "difference of the shares of devices outside the 99.9 % ellipsoid of the bulk",
-        lambda s: np.asarray(devices.outlier_share(s)),
+        outlying,
         difference, itself, per_feature=False, of_devices=True, share_of_devices=True,
+        basis=basis.share_of_devices(outlying),
     )
 )  # fmt: skip
 

@@ -50,6 +50,8 @@ class Result:
         Deviation that is called different, i.e. exceeds twice the yardstick, with a probability of
         at least 80 %: twice the yardstick plus the 80 % quantile of the distance of a correct
         model (triangle inequality).
+    basis
+        Counts that the result rests on, with their uncertainty, if they are few; may be empty.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Result:
     distance: float
     yardstick: float
     detects: float
+    basis: str = ""
 
     @property
     def ratio(self) -> float:
@@ -120,6 +123,7 @@ def results(entry: Property, splits: Splits, measured: Units, made: list[Units])
         np.broadcast_to(entry.value(statistic, frame), distance.shape)
         for statistic in (target, mean)
     ]
+    basis = [""] if entry.basis is None else entry.basis(measured)
     rows = []
     for f in range(len(distance)):
         if entry.per_feature and not frame.scored[f]:
@@ -137,6 +141,7 @@ def results(entry: Property, splits: Splits, measured: Units, made: list[Units])
             Result(
                 entry.key, feature, name, entry.unit, float(values[0][f]), float(values[1][f]),
                 float(distance[f]), yardstick, FAR * yardstick + own,
+                basis[f if len(basis) > 1 else 0],
             )
         )  # fmt: skip
     return rows

@@ -2,6 +2,10 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const figures = read("figures");
+  // Twice the pixels of the page, so that figures are sharp on paper. As SVG they would be sharp
+  // too, but thousands of points as elements make the page slow.
+  const ratio = Math.max(2, devicePixelRatio);
+  Object.defineProperty(window, "devicePixelRatio", { get: () => ratio });
   const { names, shown } = read("offered");
   const sources = Object.fromEntries(shown.map((name) => [name, []]));
   // The columns of all devices take megabytes, so they are parsed at the first selection.
@@ -51,9 +55,18 @@
     document.getElementById("picked").textContent = `Device ${names[k]} is shown.`;
   });
 
+  const views = {};
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const plots = (view) => (view.model.children ? [...view.child_views] : [view]);
   const embed = async (item) => {
-    const views = await Bokeh.embed.embed_item(item);
-    const document_ = [...views][0].model.document;
+    const [view] = await Bokeh.embed.embed_item(item);
+    views[item.target_id] = view;
+    for (const plot of plots(view)) {
+      plot.el.addEventListener("dblclick", () => plot.reset());
+      // On touch screens, dragging scrolls the page.
+      if (touch) plot.model.toolbar.tools.find((t) => t.type === "BoxZoomTool").active = false;
+    }
+    const document_ = view.model.document;
     for (const name of shown) {
       const source = document_.get_model_by_name(name);
       if (!source) continue;
@@ -62,9 +75,46 @@
       if (picker.value !== "0") source.data = device(name, Number(picker.value));
     }
   };
+
+  // Toolbar.
+  const on = (id, act) => document.getElementById(id).addEventListener("click", act);
+  const menu = document.getElementById("download");
+  on("print", () => print());
+  on("reset", () => Object.values(views).flatMap(plots).forEach((plot) => plot.reset()));
+  on("save", async () => {
+    const name = document.getElementById("figure").value;
+    if (!views[name]) await drawAside();
+    const a = document.createElement("a");
+    a.href = URL.createObjectURL(await views[name].export("png").to_blob());
+    a.download = `${name}.png`;
+    a.click();
+  });
+  addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") menu.open = false;
+  });
+
+  // Paper has another width, but drawn figures keep theirs: they are scaled to it.
+  const PAPER = 703; // A4 without its margins, px
+  addEventListener("beforeprint", () => {
+    const style = document.documentElement.style;
+    const drawn = [...document.querySelectorAll(".plot")].filter((plot) => plot.offsetWidth);
+    for (const plot of drawn) plot.style.width = `${plot.offsetWidth}px`;
+    const width = (wide) =>
+      Math.max(1, ...drawn.filter((p) => Boolean(p.closest(".wide")) === wide).map((p) => p.offsetWidth));
+    const small = Math.min(0.85, PAPER / (2 * width(false) + 2 * 20 + 8));
+    style.setProperty("--panel-zoom", small);
+    style.setProperty("--wide-zoom", Math.min(1, PAPER / width(true)) / small);
+  });
+  addEventListener("afterprint", () => {
+    for (const plot of document.querySelectorAll(".plot")) plot.style.width = "";
+  });
+
   const aside = (item) => document.getElementById(item.target_id).closest("details");
   const drawAside = async () => {
-    for (const item of figures.filter(aside)) await embed(item);
+    for (const item of figures.filter(aside)) if (!views[item.target_id]) await embed(item);
     document.documentElement.dataset.aside = "ready";
   };
   const mark = (stage) => {
@@ -109,6 +159,6 @@
     inView();
     mark("all");
   };
-  document.querySelector("details:has(.plot)")?.addEventListener("toggle", drawAside, { once: true });
+  document.querySelector("main details:has(.plot)")?.addEventListener("toggle", drawAside, { once: true });
   draw();
 })();
