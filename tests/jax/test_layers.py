@@ -132,3 +132,27 @@ def test_wrong_arguments_are_named(layer, linear):
     ):
         with pytest.raises(sf.SynfabError, match=match):
             call()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2.0])
+def test_weights_that_cells_cannot_hold_are_refused(linear, value):
+    weight = np.array(linear.weight)
+    weight[1, 2] = value
+    wrong = eqx.tree_at(lambda part: part.weight, linear, jnp.asarray(weight))
+    with pytest.raises(sf.InvalidValueError, match="weight: expected"):
+        sf.jax.CrossbarLinear.from_equinox(wrong, weight_range=1.0, **OPTIONS)
+
+
+def test_a_bandwidth_is_checked_without_noise(linear):
+    with pytest.raises(sf.InvalidValueError, match="bandwidth: expected at least 0"):
+        sf.jax.CrossbarLinear.from_equinox(linear, noise=False, bandwidth=-1.0, **OPTIONS)
+
+
+def test_layers_in_float64_have_the_same_cells(linear, layer):
+    with jax.enable_x64(True):
+        wide = eqx.tree_at(
+            lambda part: part.weight, linear, jnp.asarray(np.array(linear.weight), np.float64)
+        )
+        again = sf.jax.CrossbarLinear.from_equinox(wide, **OPTIONS)
+        assert np.array(again.cell_weight) == pytest.approx(np.array(layer.cell_weight), abs=1e-7)
+        assert np.array(again(X)) == pytest.approx(np.array(layer(X)), abs=1e-5)

@@ -276,3 +276,19 @@ def test_a_single_layer_ages():
     layer = CrossbarLinear(4, 2, model=MODEL, seed=1)
     calibrate_drift(layer)
     assert compensate_drift(wait(layer, HOUR)).keys() == {"layer"}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(6, 9, 3, groups=3),
+        nn.Conv1d(4, 4, 3, groups=4),
+        nn.ConvTranspose2d(4, 6, 2, groups=2),
+    ],
+    ids=["grouped", "depthwise", "transposed"],
+)
+def test_drift_of_convolutions_in_groups_is_compensated(layer):
+    chip = convert(layer, SHRINKS, seed=3, **QUIET)
+    calibrate_drift(chip)
+    wait(chip, HOUR)
+    assert compensate_drift(chip)["layer"] == pytest.approx(1.0 / 0.7, rel=1e-3)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -117,3 +118,13 @@ def test_the_report_counts_rows_columns_and_cells_per_weight():
     assert table.tiles.tolist() == [4 * 3, 0]
     assert table.cells["0"] == sum(cells.size for cells in chip[0].tiles.cells) == 54 * 20
     assert table.cells_per_weight.tolist() == pytest.approx([54 / 13, 0.0])
+
+
+def test_empty_batches_cost_nothing():
+    chip = convert(nn.Linear(8, 3), seed=1, dac=1, input_bits=4, adc=8)
+    x = torch.rand(4, 8)
+    pd.testing.assert_frame_equal(
+        inference_costs(chip, [x, torch.ones(0, 8)]), inference_costs(chip, x)
+    )
+    with pytest.raises(sf.InvalidValueError, match="batches: expected a sample or more"):
+        inference_costs(chip, torch.ones(0, 8))

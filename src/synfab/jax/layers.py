@@ -22,7 +22,7 @@ from synfab.jax.words import Words
 from synfab.model.cell_model import CellModel
 from synfab.model.model_file import load_model
 from synfab.physics.noise import ReadNoise
-from synfab.programming.pairs import check_bits, check_window
+from synfab.programming.pairs import check_bits, check_window, normalised
 from synfab.programming.pulser import DURATION
 from synfab.programming.tiles import pair_numbers
 from synfab.programming.write_verify import MAX_PASSES, RETRIES
@@ -140,7 +140,8 @@ class CrossbarLinear(eqx.Module):
             _positive_or_none("weight_range", weight_range),
             check_bits("bits", bits),
         )
-        used = ReadNoise.of_bandwidth(bandwidth) if checks.flag("noise", noise) else None
+        width = checks.number("bandwidth", bandwidth, minimum=0.0)
+        used = ReadNoise.of_bandwidth(width) if checks.flag("noise", noise) else None
         self.readout = Readout(
             checks.positive("read_voltage", read_voltage),
             _positive_or_none("input_range", input_range),
@@ -256,9 +257,18 @@ class CrossbarLinear(eqx.Module):
         """Return a layer whose cells are programmed to the present ``weight``, and the result.
 
         ``"ideal"`` sets the cells without pulses, and has no result; ``"write-verify"`` takes the
-        other arguments, as ``write_verify`` does. Both can be compiled.
+        other arguments, as ``write_verify`` does. Both can be compiled; compiled functions cannot
+        raise errors, and clip weights beyond a ``weight_range``.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            An argument is not allowed, or a weight is not finite, or beyond a ``weight_range``.
         """
         checks.choice("method", method, get_args(Method))
+        if not isinstance(self.weight, jax.core.Tracer):
+            largest = np.inf if self.mapped.weight_range is None else self.mapped.weight_range
+            normalised(np.asarray(self.weight), np.asarray(largest))
         if method == "ideal":
             return self._with(self._ideal(self.chip)), None
         siemens, ranges = self.targets()

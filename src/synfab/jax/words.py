@@ -25,10 +25,13 @@ class Words(eqx.Module):
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return the words of a pytree."""
+        """Return the words of a pytree; numbers in float64 are rounded to float32."""
         leaves, structure = jax.tree.flatten(value)
         real = tuple(bool(jnp.issubdtype(leaf.dtype, jnp.floating)) for leaf in leaves)
-        kept = (_cast(leaf, np.uint32) if r else leaf for leaf, r in zip(leaves, real, strict=True))
+        kept = (
+            _cast(jnp.asarray(leaf, np.float32), np.uint32) if r else leaf
+            for leaf, r in zip(leaves, real, strict=True)
+        )
         return cls(tuple(kept), structure, real)
 
     @property

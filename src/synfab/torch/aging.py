@@ -149,7 +149,7 @@ def require_traps(layers: Layers) -> None:
 
 def _response(layer: CrossbarLayer[nn.Module]) -> float:
     """Return the mean magnitude of the outputs for the calibration vectors, without the scale."""
-    inputs = layer.tiles.shape[1]
+    inputs = layer.tiles.groups * layer.tiles.shape[1]
     host = torch.device("cpu")
     signs = torch.sign(readout_normals(SIGNS, 0, inputs, 0, VECTORS, host)).to(layer.weight)
     found = layer.send(signs * (layer.options.input_range or 1.0))

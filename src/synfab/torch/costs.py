@@ -179,6 +179,8 @@ def inference_costs(
 
 def _note(layer: CrossbarLayer[Any], count: _Count, x: Tensor, _y: Tensor) -> None:
     """Add the reads of a product to the count of a layer."""
+    if x.numel() == 0:  # of an empty batch
+        return
     vectors = rows_of(x.detach())
     groups, lines = layer.tiles.groups, layer.arrangement.lines
     cells = layer.arrangement.cells_per_line * lines // groups
