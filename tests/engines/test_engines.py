@@ -270,8 +270,8 @@ def test_a_chip_of_nothing_is_refused_in_a_line(published):
     for model, size, seed, match in (
         (published, 10, -1, "seed: expected"),
         (published, 10, 1.5, "seed: expected"),
-        (published, 10.5, 1, "size: expected"),
-        (published, 0, 1, "size: expected"),
+        (published, 10.5, 1, "shape: expected"),
+        (published, 0, 1, "shape: expected"),
         ("published", 10, 1, "model: expected a CellModel"),
     ):
         with pytest.raises(sf.SynfabError, match=match):

@@ -58,3 +58,18 @@ def test_options_of_a_preset_are_a_copy():
 def test_the_examples_of_presets_show_what_they_give():
     found = doctest.testmod(presets, extraglobs={"sf": sf})
     assert (found.failed, found.attempted) == (0, 3)
+
+
+def test_the_preset_of_an_exception_has_precedence_over_options_of_the_network():
+    network = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))
+    chip = convert(
+        network, seed=7, noise=True, tile=(8, 8), exceptions={"1": {"preset": "ideal", "bits": 3}}
+    )
+    first, second = (layer.options for layer in chip)
+    assert (first.noise, first.bits) == (True, None)
+    assert (second.noise, second.linear, second.bits, second.tile) == (False, True, 3, (8, 8))
+
+
+def test_an_unknown_preset_of_exceptions_for_absent_types_is_refused():
+    with pytest.raises(sf.InvalidValueError, match="preset: expected one of ideal"):
+        convert(nn.Linear(2, 2), seed=1, exceptions={nn.Conv2d: {"preset": "perfect"}})

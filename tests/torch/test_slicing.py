@@ -19,6 +19,7 @@ from synfab.torch import (
     program,
     to_torch,
 )
+from synfab.torch.state import with_digest
 
 QUIET = {"noise": False, "linear": True}
 SMALL = {**QUIET, "tile": (12, 7)}
@@ -299,3 +300,40 @@ def test_training_in_situ_works_with_bit_serial_inputs(linear):
     layer(torch.rand(4, 20)).square().sum().backward()
     optimizer.step()
     assert optimizer.report().pulses.item() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "of_state", "of_layer"),
+    [
+        ("slices", {"bits": 2, "slices": 2}, {"bits": 3, "slices": 2}),
+        ("mapping", {"mapping": "offset"}, {}),
+        ("g_window", {}, {"g_window": (4e-5, 1e-4)}),
+    ],
+)
+def test_the_state_of_another_mapping_of_weights_is_refused(name, of_state, of_layer):
+    state = CrossbarLinear(8, 1, seed=1, **of_state).state_dict()
+    layer = CrossbarLinear(8, 1, seed=1, **of_layer)
+    before = layer.cell_weight.clone()
+    with pytest.raises(sf.InvalidValueError, match=f"state_dict: {name}: this layer has"):
+        layer.load_state_dict(state)
+    assert torch.equal(layer.cell_weight, before)
+
+
+def test_states_without_a_mapping_of_weights_load():
+    layer, other = (CrossbarLinear(8, 4, seed=1, order=1) for _ in range(2))
+    state = layer.state_dict()
+    cells = {k: v for k, v in state["_extra_state"].items()
+             if k not in ("mapping", "slices", "g_window", "digest")}  # fmt: skip
+    state["_extra_state"] = with_digest(cells)
+    other.load_state_dict(state)
+    assert torch.equal(other.cell_weight, layer.cell_weight)
+
+
+@pytest.mark.parametrize("scale", ["output", "tile"])
+def test_converters_of_weights_of_zero_have_the_range_of_the_window(scale):
+    linear = nn.Linear(8, 3, bias=False)
+    with torch.no_grad():
+        linear.weight[:, :4] = 0.0  # a block of columns
+    layer = CrossbarLinear.from_torch(linear, seed=1, adc=8, scale=scale, tile=(6, 4), **QUIET)
+    x = torch.rand(5, 8)
+    torch.testing.assert_close(layer(x), linear(x), rtol=0.0, atol=0.1)

@@ -435,7 +435,10 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         """Return the complete state of the cells, for ``state_dict``."""
         if self.shared is not None:
             return {"shared": True}
-        state = {**cell_state.dump(self.tiles), "layer_readout_number": self.readout_number}
+        state = {
+            **cell_state.dump(self.tiles), **cell_state.mapped(self.options),
+            "layer_readout_number": self.readout_number,
+        }  # fmt: skip
         if self.options.adc_range is not None:
             state["adc_range"] = self.options.adc_range
         if self.response is not None:
@@ -447,6 +450,7 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
         if self.shared is not None:
             return
         found = cell_state.check(self.tiles, state)
+        cell_state.check_mapped(self.options, found)
         number = checks.word("state_dict: layer_readout_number", found.get("layer_readout_number"))
         response, scale = cell_state.compensation(found)
         cell_state.restore(self.tiles, found)
@@ -463,7 +467,8 @@ class CrossbarLayer(nn.Module, ABC, Generic[Plain]):
     ) -> None:
         # Checked before anything is copied: torch copies what fits and reports the rest afterwards.
         if prefix + EXTRA in state_dict and self.shared is None:
-            cell_state.check(self.tiles, state_dict[prefix + EXTRA])
+            given_state = cell_state.check(self.tiles, state_dict[prefix + EXTRA])
+            cell_state.check_mapped(self.options, given_state)
         given = state_dict.get(prefix + "weight_range")
         if isinstance(given, Tensor) and tuple(given.shape) in ranges.shapes(self):
             self.weight_range = self.weight_range.new_ones(given.shape)

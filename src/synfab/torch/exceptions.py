@@ -10,6 +10,7 @@ from torch import nn
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.torch import presets
 from synfab.torch.options import check_names
 
 Options: TypeAlias = Mapping[str, object]
@@ -40,6 +41,8 @@ class Chosen:
                 )
             if own is not None:
                 check_names(checks.mapping("exceptions", own))
+                if "preset" in own:  # it has precedence over the options of the network
+                    self.given[key] = {**presets.load(own["preset"]), **own}  # type: ignore[arg-type]
 
     def _check_name(self, key: str) -> None:
         names = self.modules

@@ -131,14 +131,20 @@ def adc_ranges(layer: AnyLayer) -> list[float]:
     if layer.arrangement.cells_per_line == 1:
         siemens += options.model.conduction.g_llrs
         return [options.read_voltage * float(siemens[:, b].sum(dim=1).max()) for b in blocks]
-    return [converter_range(siemens[:, block], options.read_voltage) for block in blocks]
+    low, high = options.g_window
+    return [
+        converter_range(siemens[:, block], high - low, options.read_voltage) for block in blocks
+    ]
 
 
-def converter_range(siemens: Tensor, read_voltage: float) -> float:
-    """Return the default range of a converter (A) for differences of pairs (outputs, inputs), S."""
+def converter_range(siemens: Tensor, window: float, read_voltage: float) -> float:
+    """Return the default range of a converter (A) for differences of pairs (outputs, inputs), S.
+
+    Pairs without any difference, of weights of 0, have the range of one of the whole ``window``, S.
+    """
     rms = read_voltage / 3.0**0.5
     largest = float(siemens.square().sum(dim=1).max().sqrt())
-    return float(ADC_MARGIN * rms * (largest or 1.0))
+    return float(ADC_MARGIN * rms * (largest or window))
 
 
 def _of_blocks(layer: AnyLayer, v: Tensor, blocks: list[slice]) -> list[tuple[Tensor, Tensor]]:

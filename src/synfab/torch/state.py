@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -34,6 +35,9 @@ from synfab.io.limits import one_line_errors
 from synfab.programming.tiles import Tiles
 from synfab.random.backend import find_library
 from synfab.random.streams import MAX_SEED, check_seed
+
+if TYPE_CHECKING:
+    from synfab.torch.options import LayerOptions
 
 FORMAT, VERSION = "synfab-layer", 3
 DIGESTED = (2, VERSION)  # versions whose states have a digest
@@ -166,6 +170,32 @@ def check(tiles: Tiles, state: object) -> State:
     return state
 
 
+def mapped(options: LayerOptions) -> dict[str, Any]:
+    """Return how weights are mapped to cells, which must agree with that of a state."""
+    slices = f"{options.slices} x {options.bits} bits" if options.slices > 1 else "1"
+    window = [float(g) for g in options.g_window]
+    return {"mapping": options.mapping, "slices": slices, "g_window": window}
+
+
+def check_mapped(options: LayerOptions, state: State) -> None:
+    """Raise if a state has another mapping of weights; states of earlier versions have none."""
+    for name, wanted in mapped(options).items():
+        if name in state and not _agrees(state[name], wanted):
+            raise InvalidValueError(
+                f"state_dict: {name}: this layer has {wanted}, the state {_text(state[name])}"
+            )
+
+
+def _agrees(found: object, wanted: object) -> bool:
+    """Tell whether values are the same; numbers but for rounding."""
+    if isinstance(wanted, float):
+        return isinstance(found, float) and math.isclose(found, wanted, rel_tol=1e-6)
+    if isinstance(wanted, list):
+        known = isinstance(found, list) and len(found) == len(wanted)
+        return known and all(map(_agrees, cast(list[object], found), wanted))
+    return _same(found, wanted)
+
+
 @contextmanager
 def _of_tile(k: int) -> Iterator[None]:
     """Put the number of a tile in front of messages."""
@@ -232,7 +262,7 @@ def _same(found: object, wanted: object) -> bool:
 
 def _text(value: object) -> str:
     """Return text, numbers and lists of numbers as a message shows them."""
-    if isinstance(value, list) and all(isinstance(part, int) for part in value):
+    if isinstance(value, list) and all(isinstance(part, (int, float)) for part in value):
         return str(value)
     return value if isinstance(value, str) else checks.shown(value)
 

@@ -139,7 +139,7 @@ class TrainingForward:
                 current = current + variance.clamp(min=0.0).sqrt() * z.to(current)
             if read.adc is not None:
                 most = read.adc_range or converter_range(
-                    siemens[:, columns].detach(), read.read_voltage
+                    siemens[:, columns].detach(), high - low, read.read_voltage
                 )
                 levels = rounded(current.detach().clone(), most, read.adc)
                 current = with_gradient_of(current, levels)
