@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -87,7 +88,14 @@ def test_every_property_has_advice_of_its_own():
 def test_memory_that_differs_is_answered_with_the_order_that_explains_it():
     situation = SITUATION._replace(white_order=10)
     assert "order=10" in advice_on(row(0.3), "far", situation)
-    assert "order=" not in advice_on(row(0.3), "far", situation._replace(order=10))
+    assert "order=10" not in advice_on(row(0.3), "far", situation._replace(order=10))
+
+
+@pytest.mark.parametrize("key", sorted(TEXTS))
+def test_an_option_is_named_as_in_the_shell_and_as_in_python(key):
+    options = set(re.findall(r"--([a-z-]+)", TEXTS[key]))
+    spellings = {"read-voltage": "u_0", "wear-in": "wear_in"}
+    assert {spellings.get(name, name) for name in options} == set(re.findall(r"(\w+)=", TEXTS[key]))
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,8 @@ def read_netlist(netlist: PathLike) -> tuple[Deck, Path]:
             text = read_large(path, 4).decode()
         except (OSError, ValueError) as error:
             pass_on(error)
-            raise InvalidValueError(f"netlist: cannot read {path}: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidValueError(f"netlist: cannot read {path}: {reason}") from None
         origin = path.absolute().parent
     return read_deck(text), origin
 

@@ -182,7 +182,8 @@ class CellStates:
             text = read_large(wanted, 8).decode()
         except (OSError, ValueError) as error:
             pass_on(error)
-            raise FileFormatError(f"{wanted}: cannot read: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise FileFormatError(f"{wanted}: cannot read: {reason}") from None
         head, *rows = list(csv.reader(text.splitlines())) or [[]]
         keys = head[1:]
         if head[:1] != ["name"] or not {*IDENTITY[::2], *OF_STATE.values()} <= set(keys):

@@ -134,4 +134,6 @@ def drift_text(drift: Mapping[str, Drift]) -> str:
         for name, facts in drift.items()
         if facts["drifts"]
     ]
-    return "; ".join(lines) + (" (see skip and detrend)" if lines else "none found")
+    return "; ".join(lines) + (
+        " (see --skip and --detrend, or skip= and detrend=)" if lines else "none found"
+    )

@@ -1,7 +1,8 @@
 """What to try next for each property that differs or cannot be judged.
 
 The texts are for the person who measures: more cycles, more devices, another order of the history,
-another definition of a feature. ``TEXTS`` has one entry per property.
+another definition of a feature. Options are named as in the shell and as in Python.
+``TEXTS`` has one entry per property.
 """
 
 from __future__ import annotations
@@ -42,33 +43,43 @@ _RARE = (
     "The model has no such state. If it matters in your application, look at these cycles in the "
     "report, and reject them if they are errors of the instrument."
 )
+_SKIP = "(--skip 20 or skip=20)"
+_DETREND = "(--detrend or detrend=True)"
+_COMPONENTS = "another number of components (--components or components=)"
+_VOLTAGE = "another voltage (--read-voltage or u_0=)"
+_RESET = "the other definition of u_reset (--reset or reset=: onset or peak)"
+_HISTORY = (
+    "Fit with a higher order of the history (--order or order=, at most 10), or measure more "
+    "consecutive cycles."
+)
 _DRIFT = (
-    "Fit without the first cycles (skip=20), or remove the linear trend (detrend=True); a model "
-    "has no trend over the cycles."
+    f"Fit without the first cycles {_SKIP}, or remove the linear trend {_DETREND}; a model has no "
+    "trend over the cycles."
 )
 _LOOPS = (
-    "Read the resistances at another voltage (u_0), take the other definition of u_reset (onset or "
-    "peak), and check compliance and offset of the current."
+    f"Read the resistances at {_VOLTAGE}, take {_RESET}, and check compliance and offset of the "
+    "current."
 )
 # By property: what to try if it differs. Other entries than these have the text of ``DEFAULT``.
 TEXTS: dict[str, str] = {
-    "distribution": "Look for outlying devices in the report; fit with another number of "
-    "components, or read the resistances at another voltage (u_0).",
+    "distribution": "Look for outlying devices in the report; fit with "
+    f"{_COMPONENTS}, or read the resistances at {_VOLTAGE}.",
     **{f"quantile_{level}": _TAIL for level in ("0.1", "1", "99", "99.9")},
     "within_spread": "Look for rare jumps and drift, which widen the spread; skip the first "
-    "cycles, or remove the trend (detrend=True).",
+    f"cycles {_SKIP}, or remove the trend {_DETREND}.",
     "between_spread": "Look for outlying devices in the report; measure more devices, or fit with "
-    "another number of components.",
+    f"{_COMPONENTS}.",
     "spread_of_spreads": "Measure more cycles per device, so that the spread of each is known "
-    "better, or fit with another number of components.",
+    f"better, or fit with {_COMPONENTS}.",
     "device_correlations": "Measure more devices: few of them hardly determine 28 correlations.",
-    "memory": "Fit with a higher order of the history, or measure more consecutive cycles.",
+    "memory": _HISTORY,
     "long_memory": "Measure longer records: memory over n cycles needs records of 3 n cycles or "
-    "more. Slow drift looks the same; remove it (detrend=True).",
-    "cross_memory": "Fit with a higher order of the history, or measure more consecutive cycles.",
+    f"more. Slow drift looks the same; remove it {_DETREND}.",
+    "cross_memory": _HISTORY,
     "same_cycle": "Check the definitions of the features: an error that two of them share "
-    "correlates them (other read voltage u_0, onset or peak of the RESET).",
-    "first_cycles": 'Keep the wear-in in the model (wear_in="keep"), or skip the first cycles.',
+    f"correlates them. Read the resistances at {_VOLTAGE}, or take {_RESET}.",
+    "first_cycles": f"Skip the first cycles {_SKIP}. If the fit removed the wear-in, keep it "
+    '(--wear-in keep or wear_in="keep").',
     "trend": _DRIFT,
     "closed_window": _RARE,
     "failed_set": "The model has no failed SET. Apply a larger SET voltage or a higher compliance, "
@@ -81,7 +92,7 @@ TEXTS: dict[str, str] = {
     "deaths": "Measure more devices to the end of their life: the lives of five or more failed "
     "devices are needed.",
     "outlying_devices": "Look at these devices in the report: leave them out if they were "
-    "damaged, or fit with another number of components.",
+    f"damaged, or fit with {_COMPONENTS}.",
     "loops_set": _LOOPS,
     "loops_reset": _LOOPS,
 }
@@ -102,7 +113,9 @@ def advice_on(result: Result, level: Level, situation: Situation) -> str:
         return _more_data(result, situation)
     white = situation.white_order
     if result.key in MEMORY and white is not None and white != situation.order:
-        return f"Fit with order={white}, which explains the memory of the record."
+        return (
+            f"Fit with --order {white} or order={white}, which explains the memory of the record."
+        )
     return TEXTS.get(result.key, DEFAULT)
 
 
