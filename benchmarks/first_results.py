@@ -1,6 +1,6 @@
 """Times from an empty environment to a first result, for three kinds of users of the README.
 
-Run it with: python benchmarks/first_results.py [physics] [learning] [circuits]
+Run it with: python -m benchmarks.first_results [physics] [learning] [circuits]
 
 Each path gets an environment and an empty home folder of its own. The commands are those of the
 README, with the installation from this checkout in place of the package index, and the versions of
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import processor
+from benchmarks.machine import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 # Section of the README, language and number of the code block, extras to install.

@@ -79,6 +79,7 @@ def test_the_controller_is_that_of_the_kernel_bit_for_bit(model):
     for name in ("attempts", "above_lrs", "below_hrs"):
         setattr(rule, name, generator.integers(0, 4, size))
     rule.given_up, rule.settled = (generator.random((2, size)) < 0.1).astype(np.bool_)
+    rule.step[rule.given_up | rule.settled] = 0.0  # as both leave it
     g = targets + generator.normal(0.0, 2e-6, size)
     with jax.enable_x64(True):
         levels = controller.Levels.of(model, rule.within, rule.retries)
@@ -93,8 +94,12 @@ def test_the_controller_is_that_of_the_kernel_bit_for_bit(model):
     expected = rule.next_voltages(g)
     np.testing.assert_array_equal(voltage, expected)
     rule.fired(expected)
-    for name in LEARNED:
-        np.testing.assert_array_equal(getattr(fired, name), getattr(rule, name), err_msg=name)
+    # The kernel skips inactive cells, whose reads nothing uses.
+    compared = {name: np.isfinite(expected if name in ("before", "top") else targets)
+                for name in LEARNED}  # fmt: skip
+    for name, cells in compared.items():
+        ours, theirs = (np.asarray(getattr(one, name))[cells] for one in (fired, rule))
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
     assert kernels.STAIR in rule.last
 
 

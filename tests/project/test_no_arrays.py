@@ -12,6 +12,7 @@ import synfab as sf
 # Values of a few named fields, which users put into lists and tables of objects.
 VALUES = {
     *("Checkpoints", "Estimate", "Gradient", "LayerOptions", "Mapping", "Outcome", "Property"),
+    "PeripheralCosts",
     *("Pulse", "PulsedSGD", "Result", "Selector", "Transistor", "Verdict", "Wires"),
     *("StochasticPulseSGD", "MixedPrecisionSGD", "TikiTaka", "TikiTakaV2"),
 }

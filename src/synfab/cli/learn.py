@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from synfab.cli.terminal import out, plain, print_json, progress_bar, say
+from synfab.cli.terminal import out, plain, print_json, progress_bar, say, say_sentences
 from synfab.common import extras
 from synfab.common.errors import InvalidValueError
 from synfab.io.column_names import parsed_columns
@@ -189,12 +189,10 @@ def _show_fit(result: FitResult, found: Comparison, output: Path, traps: TrapFit
     """Print how the model was learned, its traps, and the verdict with what to try."""
     from synfab.cli.relaxation import show_traps
 
-    for line in f"{output}: {result}".splitlines():
-        say(line)
+    say_sentences(f"{output}: {result}")
     if traps is not None:
         show_traps(traps)
-    for line in str(found).splitlines():
-        say(line)
+    say_sentences(str(found))
 
 
 def compare(

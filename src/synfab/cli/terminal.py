@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +42,15 @@ def say(text: str) -> None:
         typer.echo(text.encode("utf-8", "surrogateescape"))
     else:  # replaced by a stream without bytes
         sys.stdout.write(f"{text}\n")
+
+
+def say_sentences(text: str) -> None:
+    """Print lines, wrapped to the width of the terminal; indented ones stay indented."""
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        for part in textwrap.wrap(shown(line), max(out.width, 40), subsequent_indent=indent + "  ",
+                                  break_long_words=False, break_on_hyphens=False):  # fmt: skip
+            say(part)
 
 
 def progress_bar(text: str, total: float | None = None) -> ProgressBar:

@@ -12,6 +12,7 @@ import numpy as np
 
 from synfab.common import checks
 from synfab.common.errors import InvalidTypeError, InvalidValueError
+from synfab.common.no_array import no_array
 from synfab.common.types import GridShape, PathLike
 from synfab.jax.arguments import Array, floats_of, word_of
 from synfab.jax.chip import Chip, fabricate_numbered
@@ -39,6 +40,7 @@ class Mapped(NamedTuple):
     bits: int | None
 
 
+@no_array("layer.weight, layer.cell_weight or layer(x)")
 class CrossbarLinear(eqx.Module):
     """``equinox.nn.Linear`` on differential pairs of virtual cells.
 

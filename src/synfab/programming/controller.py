@@ -127,7 +127,7 @@ class Controllers:
     def levels(self) -> kernels.Levels:
         """Tolerances, voltages and settings for the kernels."""
         return kernels.Levels(
-            within=self.within, settle=SETTLE * self.within, retries=self.retries,
+            within=self.within, settle=SETTLE * self.within, retries=min(self.retries, 2**62),
             first=self.first, limit=self.limit, full=self.full, set_more=self.set_more,
             set_last=self.set_last, steepest=self.steepest, back=BACK, flatter=FLATTER,
             min_rise=MIN_RISE, max_rise=MAX_RISE,

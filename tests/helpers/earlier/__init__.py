@@ -21,7 +21,7 @@ def unpack(kind, folder):
     """Copy the files of one kind, and the model that they were made with, into a folder."""
     with tarfile.open(FILES) as archive:
         found = [m for m in archive.getmembers() if m.name.startswith((f"{kind}/", MODEL))]
-        archive.extractall(folder, found, filter="data")
+        archive.extractall(folder, found, **FILTER)
     assert (folder / kind).is_dir(), kind
     return folder / kind
 
@@ -35,6 +35,8 @@ def recorded():
         return dict(found)
 
 
+# Python 3.11 before 3.11.4 has no filters.
+FILTER = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 # Vector units of a processor add currents of cells in their own order.
 SUMS, ROUNDING = ("product", "readout"), 1e-6
 

@@ -50,7 +50,8 @@ def register(dialect: type[Dialect]) -> type[Dialect]:
 
 def make_dialect(name: str, *, snapshot: bool = False) -> Dialect:
     """Return the dialect of this name; with ``snapshot``, raise unless it supports snapshots."""
-    if name not in tuple(DIALECTS):  # a tuple: wrong arguments need not be hashable
+    given: object = name
+    if not (isinstance(given, str) and given in DIALECTS):
         plugins.load(plugins.DIALECTS)
     writer = DIALECTS[checks.choice("dialect", name, DIALECTS)]()
     if snapshot and not writer.has_snapshots:
