@@ -264,7 +264,7 @@ def _text(value: object) -> str:
     """Return text, numbers and lists of numbers as a message shows them."""
     if isinstance(value, list) and all(isinstance(part, (int, float)) for part in value):
         return str(value)
-    return value if isinstance(value, str) else checks.shown(value)
+    return value if isinstance(value, str) and value.strip() else checks.shown(value)
 
 
 def _fits(found: object, wanted: Array) -> bool:
