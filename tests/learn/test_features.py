@@ -162,6 +162,7 @@ def test_the_order_is_found_by_bic():
     np.testing.assert_allclose(found.histories[2].lags, [first, second], atol=0.03)
     np.testing.assert_allclose(found.histories[2].innovation, innovation, atol=0.03)
     assert found.whiteness.white
+    assert found.whiteness.largest < 0.03
     # Sixteen numbers more cost 16 ln(rows) and gain chi-squared of as many degrees of freedom.
     assert found.bic[3] - found.bic[2] > 16.0 * np.log(found.rows) - 50.0
 
@@ -251,17 +252,21 @@ def test_one_device_has_no_population(measured):
     assert cells.device_parameters.std(axis=0).max() < 1e-3 * abs(cells.device_parameters).max()
 
 
+# Higher orders explain more of the slow variation of 200 cycles, so less remains for the devices.
+@pytest.mark.parametrize(("order", "rtol"), [("bic", 0.15), ("auto", 0.25)])
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_a_few_devices_vary_as_much_and_are_not_certain_of_a_correlation(measured, count):
+def test_a_few_devices_vary_as_much_and_are_not_certain_of_a_correlation(
+    measured, count, order, rtol
+):
     few = table(measured[0][:count, :200])
-    drawn = sf.CellArray(learn.fit(few).model, 4000, seed=1).device_parameters
+    drawn = sf.CellArray(learn.fit(few, order=order).model, 4000, seed=1).device_parameters
     means = [to_y(values).mean(axis=0) for _, _, values in few.devices()]
     # What 200 correlated cycles do not show is not attributed to the devices.
     within = np.mean([to_y(values).var(axis=0) for _, _, values in few.devices()], axis=0)
     shown = np.std(means, axis=0) > 6.0 * np.sqrt(within / 200)
     assert shown.any()
     found, expected = drawn[:, :4].std(axis=0), np.std(means, axis=0)
-    np.testing.assert_allclose(found[shown], expected[shown], rtol=0.25)
+    np.testing.assert_allclose(found[shown], expected[shown], rtol=rtol)
     assert (found < 1.1 * expected).all()
     correlation = np.corrcoef(drawn, rowvar=False)
     np.fill_diagonal(correlation, 0.0)
